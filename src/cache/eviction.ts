@@ -1,0 +1,51 @@
+/** Keeps the store under its limit, so that R2's free 10 GB aren't exceeded unnoticed. */
+import type { Store, StoredEntry } from "./store.ts";
+
+export interface Eviction {
+  /** Bytes that the store holds now. */
+  held: number;
+  /** Bytes that were freed. */
+  freed: number;
+}
+
+/** How far below the limit the store is brought, so that the next blob doesn't start it all over. */
+const HEADROOM = 0.1;
+/** Keys that one delete takes. */
+const BATCH = 1000;
+
+/**
+ * Deletes the blobs that were stored first, until the store is a tenth below `limit` bytes; does nothing while it is under
+ * it. Manifests stay: they are small, and without them nothing could be said of a tag when upstream is down.
+ * A blob that is being read is read to its end; one that is asked for again is fetched again.
+ */
+export async function evict(store: Store, limit: number): Promise<Eviction> {
+  const blobs = await listAll(store, "blobs/");
+  const total = sizeOf(blobs) + sizeOf(await listAll(store, "manifests/"));
+  let freed = 0;
+  const doomed: string[] = [];
+  blobs.sort((one, other) => one.stored - other.stored);
+  for (const { key, size } of total > limit ? blobs : []) {
+    if (total - freed <= limit * (1 - HEADROOM)) break;
+    doomed.push(key);
+    freed += size;
+  }
+  for (let start = 0; start < doomed.length; start += BATCH) {
+    await store.delete(doomed.slice(start, start + BATCH));
+  }
+  return { held: total - freed, freed };
+}
+
+async function listAll(store: Store, prefix: string): Promise<StoredEntry[]> {
+  const entries: StoredEntry[] = [];
+  let cursor: string | null = null;
+  do {
+    const page: Awaited<ReturnType<Store["list"]>> = await store.list(prefix, cursor ?? undefined);
+    entries.push(...page.entries);
+    cursor = page.cursor;
+  } while (cursor !== null);
+  return entries;
+}
+
+function sizeOf(entries: readonly StoredEntry[]): number {
+  return entries.reduce((sum, { size }) => sum + size, 0);
+}

@@ -1,0 +1,83 @@
+/** The store on R2, which checks every object's digest itself, so that no wrong one can be published. */
+import { digestParts } from "../oci/digest.ts";
+import { type ByteRange, resolveRange } from "../oci/range.ts";
+import {
+  DigestMismatch,
+  type PutOptions,
+  RangeNotSatisfiable,
+  type Store,
+  type StoredEntry,
+  type StoredHead,
+  type StoredObject,
+} from "./store.ts";
+
+/** R2's number for content that isn't what its checksum says, at the end of the message. */
+const CHECKSUM_ERROR = /\(10037\)$/;
+
+export class R2Store implements Store {
+  readonly #bucket: R2Bucket;
+
+  constructor(bucket: R2Bucket) {
+    this.#bucket = bucket;
+  }
+
+  async head(key: string): Promise<StoredHead | null> {
+    const object = await this.#bucket.head(key);
+    return object && { size: object.size, contentType: object.httpMetadata?.contentType ?? null };
+  }
+
+  async get(key: string, range?: ByteRange): Promise<StoredObject | null> {
+    const object = await this.#read(key, range);
+    if (!object) return null;
+    const slice = range ? resolveRange(range, object.size) : null;
+    return {
+      size: object.size,
+      contentType: object.httpMetadata?.contentType ?? null,
+      body: object.body,
+      range: slice,
+    };
+  }
+
+  async #read(key: string, range?: ByteRange): Promise<R2ObjectBody | null> {
+    if (!range) return this.#bucket.get(key);
+    try {
+      return await this.#bucket.get(key, { range: r2Range(range) });
+    } catch (error) {
+      // R2 refuses a range beyond the end without saying where the end is.
+      const object = await this.#bucket.head(key);
+      if (object && !resolveRange(range, object.size)) throw new RangeNotSatisfiable(object.size);
+      throw error;
+    }
+  }
+
+  async put(key: string, body: ReadableStream<Uint8Array> | Uint8Array, options: PutOptions): Promise<void> {
+    const { algorithm, hex } = digestParts(options.digest);
+    const httpMetadata = options.contentType === undefined ? {} : { contentType: options.contentType };
+    try {
+      await this.#bucket.put(key, body, { [algorithm]: hex, httpMetadata });
+    } catch (error) {
+      throw CHECKSUM_ERROR.test(String(error)) ? new DigestMismatch(options.digest) : error;
+    }
+  }
+
+  async delete(keys: string[]): Promise<void> {
+    await this.#bucket.delete(keys);
+  }
+
+  async list(prefix: string, cursor?: string): Promise<{ entries: StoredEntry[]; cursor: string | null }> {
+    const page = await this.#bucket.list(cursor === undefined ? { prefix } : { prefix, cursor });
+    const entries = page.objects.map(({ key, size, uploaded }) => ({
+      key,
+      size,
+      stored: uploaded.getTime(),
+    }));
+    return { entries, cursor: page.truncated ? page.cursor : null };
+  }
+}
+
+function r2Range(range: ByteRange): R2Range {
+  if ("suffix" in range) return { suffix: range.suffix };
+  return range.last === null
+    ? { offset: range.first }
+    : { offset: range.first, length: range.last - range.first + 1 };
+}

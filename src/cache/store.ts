@@ -1,0 +1,80 @@
+/** The store of content: what it must be able to do, whatever it is made of, and where things lie in it. */
+import { type Digest, digestParts } from "../oci/digest.ts";
+import type { ByteRange } from "../oci/range.ts";
+
+export interface StoredHead {
+  /** Bytes of the whole object. */
+  size: number;
+  /** As given to `put`, else null. */
+  contentType: string | null;
+}
+
+export interface StoredObject extends StoredHead {
+  body: ReadableStream<Uint8Array>;
+  /** What of the object the body holds, where a range was asked for. */
+  range: { offset: number; length: number } | null;
+}
+
+export interface PutOptions {
+  /** What the content must hash to, else nothing is stored. */
+  digest: Digest;
+  contentType?: string;
+}
+
+/** Says that a range lies outside an object of `size` bytes. */
+export class RangeNotSatisfiable extends Error {
+  override readonly name = "RangeNotSatisfiable";
+  readonly size: number;
+  constructor(size: number) {
+    super(`the range lies outside ${size} bytes`);
+    this.size = size;
+  }
+}
+
+/** Says that content isn't what its digest says. */
+export class DigestMismatch extends Error {
+  override readonly name = "DigestMismatch";
+  constructor(digest: Digest) {
+    super(`the content is not ${digest}`);
+  }
+}
+
+/** Bytes of the largest object one put takes (R2: 5 GiB less 5 MiB). */
+export const MAXIMUM_PUT = 5 * 1024 ** 3 - 5 * 1024 ** 2;
+
+export interface StoredEntry {
+  key: string;
+  /** Bytes. */
+  size: number;
+  /** Milliseconds since the epoch. */
+  stored: number;
+}
+
+export interface Store {
+  head(key: string): Promise<StoredHead | null>;
+  /** @throws RangeNotSatisfiable */
+  get(key: string, range?: ByteRange): Promise<StoredObject | null>;
+  /**
+   * Publishes an object whole or not at all. A stream must be of known length (a FixedLengthStream's readable side or
+   * a branch of it); it is consumed or cancelled in every case.
+   * @throws DigestMismatch, or another error if the content is cut short or can't be written.
+   */
+  put(key: string, body: ReadableStream<Uint8Array> | Uint8Array, options: PutOptions): Promise<void>;
+  /** Deletes 1,000 objects at most. */
+  delete(keys: string[]): Promise<void>;
+  /** What lies under a prefix, ordered by key, a page at a time; `cursor` is null after the last. */
+  list(prefix: string, cursor?: string): Promise<{ entries: StoredEntry[]; cursor: string | null }>;
+}
+
+export function blobKey(digest: Digest): string {
+  return contentKey("blobs", digest);
+}
+
+export function manifestKey(digest: Digest): string {
+  return contentKey("manifests", digest);
+}
+
+function contentKey(kind: "blobs" | "manifests", digest: Digest): string {
+  const { algorithm, hex } = digestParts(digest);
+  return `${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;
+}

@@ -1,0 +1,231 @@
+/** Bindings and variables, checked once into a strict Config, so that nothing behind this file meets a wrong one. */
+import * as v from "valibot";
+import { isRepository } from "./oci/names.ts";
+import { isLoopback } from "./upstream/addresses.ts";
+import type { Credential } from "./upstream/credentials.ts";
+import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
+
+export interface Config {
+  /** Base of host routing: `docker.<domain>`; null turns it off. */
+  domain: string | null;
+  /** For names without an upstream. */
+  defaultUpstream: Upstream;
+  /** Finds an upstream by its name, its name with hyphens for dots, or an alias with a dot; null if there is none. */
+  upstream(name: string): Upstream | null;
+  /** Finds an upstream by a host label under `domain`: an alias, or its name with hyphens for dots. */
+  upstreamByLabel(label: string): Upstream | null;
+  /** Every name, sorted, for messages. */
+  upstreamNames: readonly string[];
+  /** Seconds for which a tag held without asking is as good as asked. */
+  tagTtl: number;
+  /** Seconds since its last confirmation after which a tag is no longer served when upstream fails. */
+  staleMax: number;
+  /** Bytes under which the store is kept. */
+  cacheLimit: number;
+  /** The operator's logins by upstream's name. */
+  credentials: Readonly<Record<string, readonly Credential[]>>;
+}
+
+/** Says in one message everything that is wrong with the configuration. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  constructor(faults: readonly string[]) {
+    super(`the configuration can't be used:\n${faults.map((fault) => `  ${fault}`).join("\n")}`);
+  }
+}
+
+const SHAPE_OF_CREDENTIALS = 'must have the form {"docker.io":[{"username":"…","password":"…"}]}';
+
+const HOST = "must be a lower-case host name";
+const domainName = v.pipe(
+  v.string(HOST),
+  v.check((name) => URL.parse(`https://${name}`)?.hostname === name && /^[^*].*[^.]$/.test(name), HOST),
+);
+/** An upstream's name may stand for a family of hosts: `*.pkg.dev`. */
+const hostName = v.pipe(
+  v.string(HOST),
+  v.check((name) => v.is(domainName, name.replace(/^\*\./, "")), HOST),
+);
+const seconds = v.pipe(
+  v.union(
+    [v.number(), v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number))],
+    "must be a whole number of seconds",
+  ),
+  v.integer("must be a whole number of seconds"),
+  v.minValue(0, "must not be negative"),
+);
+const UNITS = ["B", "kB", "MB", "GB", "TB"];
+const SIZE = "must be a size such as 9.5 GB";
+const bytes = v.pipe(
+  v.union([v.string(), v.number()], SIZE),
+  v.transform((size) => /^(\d+(?:\.\d+)?) *([kMGT]?B)?$/.exec(String(size))),
+  v.check((size) => size !== null, SIZE),
+  v.transform((size) => Math.floor(Number(size?.[1]) * 1000 ** UNITS.indexOf(size?.[2] ?? "B"))),
+);
+const endpoint = v.pipe(
+  v.string(),
+  v.check((text) => URL.canParse(text), "must be a URL"),
+  v.transform((text) => new URL(text)),
+  v.check(
+    (url) => url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url)),
+    "must be https (http only to this machine)",
+  ),
+  v.check((url) => url.username === "" && url.password === "", "must not carry a user name or password"),
+  v.check((url) => url.search === "" && url.hash === "", "must not have a query or fragment"),
+  v.check(
+    ({ pathname }) => pathname === "/" || (isRepository(pathname.slice(1)) && !/^\/v2(\/|$)/.test(pathname)),
+    "must have no path, or one that stands before a repository's name; /v2 is put before it",
+  ),
+);
+const upstreamSettings = v.strictObject(
+  {
+    aliases: v.optional(v.array(domainName)),
+    endpoints: v.optional(v.pipe(v.array(endpoint), v.minLength(1, "must name one endpoint at least"))),
+    realms: v.optional(
+      v.array(
+        v.pipe(
+          v.string(),
+          v.regex(/^[a-z0-9.-]+(:\d+)?$/, "must be a host, with its port if it has one"),
+          // URLs are compared by their host, which leaves out the port that https has anyway.
+          v.transform((realm) => realm.replace(/:443$/, "")),
+        ),
+      ),
+    ),
+    tagTtl: v.optional(seconds),
+  },
+  "can only have aliases, endpoints, realms and tagTtl",
+);
+const upstreamTable = v.pipe(table("must be a table or a JSON object"), v.record(hostName, upstreamSettings));
+/** None of its messages may hold what it is about: they go to the log, and to whoever asks a mirror that can't start. */
+const credentials = v.pipe(
+  table(SHAPE_OF_CREDENTIALS),
+  v.record(
+    v.string(),
+    v.array(
+      v.strictObject(
+        { username: v.string(SHAPE_OF_CREDENTIALS), password: v.string(SHAPE_OF_CREDENTIALS) },
+        SHAPE_OF_CREDENTIALS,
+      ),
+      SHAPE_OF_CREDENTIALS,
+    ),
+    SHAPE_OF_CREDENTIALS,
+  ),
+);
+const variables = v.object({
+  DOMAIN: v.optional(v.union([v.literal(""), domainName], "must be a lower-case host name"), ""),
+  DEFAULT_UPSTREAM: v.optional(v.string(), "docker.io"),
+  UPSTREAMS: v.optional(upstreamTable, {}),
+  TAG_TTL: v.optional(seconds, 300),
+  STALE_MAX: v.optional(seconds, 30 * 24 * 3600),
+  CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
+  UPSTREAM_CREDENTIALS: v.optional(credentials, {}),
+});
+
+/**
+ * Reads the configuration from the Worker's environment.
+ * @throws ConfigError naming every variable that can't be used.
+ */
+export function readConfig(env: object): Config {
+  const parsed = v.safeParse(variables, env);
+  if (!parsed.success) {
+    throw new ConfigError(
+      parsed.issues.map((issue) => {
+        const path = v.getDotPath(issue) ?? "";
+        // A password in the wrong place could be part of the path.
+        const name = path.startsWith("UPSTREAM_CREDENTIALS") ? "UPSTREAM_CREDENTIALS" : path;
+        return `${name}: ${issue.message}`;
+      }),
+    );
+  }
+  const { DOMAIN, DEFAULT_UPSTREAM, UPSTREAMS, TAG_TTL, STALE_MAX, CACHE_LIMIT, UPSTREAM_CREDENTIALS } =
+    parsed.output;
+  const upstreams = [
+    ...Object.keys(REGISTRIES).filter((name) => !UPSTREAMS[name]),
+    ...Object.keys(UPSTREAMS),
+  ].map((name) => settle(name, REGISTRIES[name], UPSTREAMS[name], TAG_TTL));
+  const families = upstreams.filter(({ name }) => name.startsWith("*"));
+  const single = upstreams.filter(({ name }) => !name.startsWith("*"));
+  // What comes later counts: the operator's upstreams, and names, whose place no alias or spelling with hyphens can take.
+  const byName = new Map([
+    ...single.flatMap((u) =>
+      u.aliases.filter((alias) => alias.includes(".")).map((alias) => [alias, u] as const),
+    ),
+    ...single.map((u) => [hyphenated(u.name), u] as const),
+    ...single.map((u) => [u.name, u] as const),
+  ]);
+  const byLabel = new Map(single.flatMap((u) => u.aliases.map((alias) => [alias, u] as const)));
+
+  const find = (name: string): Upstream | null => {
+    const upstream = byName.get(name);
+    if (upstream) return upstream;
+    return families.map((family) => memberOf(family, name)).find((member) => member !== null) ?? null;
+  };
+  const defaultUpstream = find(DEFAULT_UPSTREAM);
+  if (!defaultUpstream) throw new ConfigError([`DEFAULT_UPSTREAM: no upstream is named ${DEFAULT_UPSTREAM}`]);
+  if (Object.keys(UPSTREAM_CREDENTIALS).some((name) => find(name)?.name !== name)) {
+    throw new ConfigError(["UPSTREAM_CREDENTIALS: names an upstream that isn't known by that name"]);
+  }
+  return {
+    domain: DOMAIN || null,
+    defaultUpstream,
+    upstream: find,
+    upstreamByLabel: (label) => byName.get(label) ?? byLabel.get(label) ?? null,
+    upstreamNames: upstreams.map(({ name }) => name).sort(),
+    tagTtl: TAG_TTL,
+    staleMax: STALE_MAX,
+    cacheLimit: CACHE_LIMIT,
+    credentials: UPSTREAM_CREDENTIALS,
+  };
+}
+
+/** The upstream of a family that a name, or its spelling with hyphens, stands for: `us-docker.pkg.dev` of `*.pkg.dev`. */
+function memberOf(family: Upstream, name: string): Upstream | null {
+  const parent = family.name.slice(1);
+  const suffix = [parent, hyphenated(parent)].find((ending) => name.endsWith(ending));
+  const label = suffix === undefined ? "" : name.slice(0, -suffix.length);
+  if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(label)) return null;
+  return { ...family, name: label + parent, endpoints: [new URL(`https://${label}${parent}`)] };
+}
+
+/** `registry.k8s.io` → `registry-k8s-io`, for clients that can't carry a dot in the first component. */
+export function hyphenated(name: string): string {
+  return name.replaceAll(".", "-");
+}
+
+type GivenSettings = v.InferOutput<typeof upstreamSettings>;
+
+/** Merges what the operator says of an upstream over what is built in; each thing said replaces its like whole. */
+function settle(
+  name: string,
+  builtIn: UpstreamSettings = {},
+  given: GivenSettings = {},
+  tagTtl: number,
+): Upstream {
+  return {
+    name,
+    aliases: given.aliases ?? builtIn.aliases ?? [],
+    endpoints: given.endpoints ?? (builtIn.endpoints ?? [`https://${name}`]).map((text) => new URL(text)),
+    realms: given.realms ?? builtIn.realms ?? [],
+    tagTtl: given.tagTtl ?? builtIn.tagTtl ?? tagTtl,
+  };
+}
+
+/** A table given as such or as JSON; what it holds is checked behind it, without a word of this one's own. */
+function table(message: string) {
+  return v.pipe(
+    v.unknown(),
+    v.transform((given) => (typeof given === "string" ? parseJson(given) : given)),
+    v.custom<Record<string, unknown>>(
+      (given) => typeof given === "object" && given !== null && !Array.isArray(given),
+      message,
+    ),
+  );
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

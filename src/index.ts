@@ -1,0 +1,30 @@
+/** The Worker's entry: what the platform calls. */
+import { createApp } from "./app.ts";
+import { evict } from "./cache/eviction.ts";
+import { errorResponse, RegistryError } from "./errors.ts";
+import { type Env, mirrorOf } from "./pull/mirror.ts";
+
+export { BlobFill } from "./pull/blob-fill.ts";
+export { RepositoryResolver } from "./pull/repository-resolver.ts";
+
+let app: ReturnType<typeof createApp> | null = null;
+
+export default {
+  fetch(request, env, context) {
+    try {
+      app ??= createApp(mirrorOf(env));
+    } catch (error) {
+      // A configuration that can't be used: the operator has to see it, and nothing may be served by half of it.
+      console.error(error);
+      const message = error instanceof Error ? error.message : String(error);
+      return errorResponse(new RegistryError(500, "UNAVAILABLE", message), request.method);
+    }
+    return app.fetch(request, env, context);
+  },
+
+  async scheduled(_controller, env) {
+    const { store, config } = mirrorOf(env);
+    const { held, freed } = await evict(store, config.cacheLimit);
+    if (freed > 0) console.log(`evicted ${freed} bytes; the store holds ${held} of ${config.cacheLimit}`);
+  },
+} satisfies ExportedHandler<Env>;

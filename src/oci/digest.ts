@@ -1,0 +1,45 @@
+// Digests: the names of content, checked once at the rim so that a `Digest` can be trusted as a key and in a path.
+
+export type DigestAlgorithm = "sha256" | "sha512";
+export type Digest = `${DigestAlgorithm}:${string}`;
+
+const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
+const WEB_CRYPTO_NAMES = { sha256: "SHA-256", sha512: "SHA-512" } as const;
+
+/** The most of a digest's hex that the referrers tag schema carries. */
+const REFERRERS_TAG_HEX = 64;
+
+/**
+ * Reads a digest. Null for anything but a registered algorithm with exactly its number of lower-case hex digits:
+ * what can't be verified must not be stored.
+ * Source: image-spec, descriptor.md, "Digests" and "Registered algorithms".
+ */
+export function parseDigest(text: string): Digest | null {
+  return isDigest(text) ? text : null;
+}
+
+/** A digest's algorithm and its hex digits, without the colon. */
+export function digestParts(digest: Digest): { algorithm: DigestAlgorithm; hex: string } {
+  const algorithm = digest.startsWith("sha512:") ? "sha512" : "sha256";
+  return { algorithm, hex: digest.slice(algorithm.length + 1) };
+}
+
+/** The digest of `bytes`, which are held in memory: for manifests, never for layers. */
+export async function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = "sha256"): Promise<Digest> {
+  const hash = new Uint8Array(await crypto.subtle.digest(WEB_CRYPTO_NAMES[algorithm], bytes));
+  return `${algorithm}:${Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
+/**
+ * The tag that lists a manifest's referrers where an upstream has no referrers API: `<algorithm>-<hex>`, the hex cut to
+ * 64 digits, so that a sha512 digest too fits a tag.
+ * Source: distribution-spec, "Referrers Tag Schema".
+ */
+export function referrersTag(digest: Digest): string {
+  const { algorithm, hex } = digestParts(digest);
+  return `${algorithm}-${hex.slice(0, REFERRERS_TAG_HEX)}`;
+}
+
+function isDigest(text: string): text is Digest {
+  return DIGEST.test(text);
+}

@@ -1,0 +1,80 @@
+/** The pieces every pull's answer is made of. */
+import { type CacheStatus, formatCacheStatus } from "../oci/cachestatus.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Target } from "../routing/target.ts";
+import type { Background } from "../upstream/tokens.ts";
+import type { Asker } from "./refusal.ts";
+
+/** A request as a pull sees it. */
+export interface Pull {
+  method: "GET" | "HEAD";
+  headers: Headers;
+  /** Fires when the client leaves. */
+  signal: AbortSignal;
+  search: URLSearchParams;
+  asker: Asker;
+  background: Background;
+}
+
+export type Headings = Record<string, string>;
+
+/** What every answer says: where it came from, and which registry `ns` chose (distribution spec, "OCI-Namespace"). */
+export function commonHeadings(target: Target, status: CacheStatus): Headings {
+  return {
+    "Cache-Status": formatCacheStatus(status),
+    ...(target.namespace === null ? {} : { "OCI-Namespace": target.upstream.name }),
+  };
+}
+
+/** What an answer says of content that a digest names: the ETag is the digest, since it can have no better one. */
+export function contentHeadings(digest: Digest): Headings {
+  return { "Docker-Content-Digest": digest, ETag: `"${digest}"` };
+}
+
+/** For content asked for by its digest: it can never change, and nobody may re-encode it. */
+export const IMMUTABLE = "public, max-age=31536000, immutable, no-transform";
+/** For what a tag or a listing says: whoever keeps it must ask again. */
+export const REVALIDATE = "public, max-age=0, must-revalidate, no-transform";
+
+/** Whether If-None-Match names this content (RFC 9110 §13.1.2), so that the client needs no bytes. */
+export function isUnchanged(headers: Headers, digest: Digest): boolean {
+  const header = headers.get("If-None-Match");
+  if (header === null) return false;
+  return header.split(",").some((tag) => ["*", `"${digest}"`, `W/"${digest}"`].includes(tag.trim()));
+}
+
+/** What every answer of a blob says. */
+export function blobHeadings(target: Target, digest: Digest, status: CacheStatus): Headings {
+  return {
+    ...commonHeadings(target, status),
+    ...contentHeadings(digest),
+    "Accept-Ranges": "bytes",
+    "Cache-Control": IMMUTABLE,
+    "Content-Type": "application/octet-stream",
+  };
+}
+
+/** @param length null where it isn't known. */
+export function whole(body: ReadableStream | null, headings: Headings, length: number | null): Response {
+  const headers = length === null ? headings : { ...headings, "Content-Length": String(length) };
+  return new Response(body, { headers });
+}
+
+export function partial(
+  body: ReadableStream | null,
+  headings: Headings,
+  range: string,
+  length: number,
+): Response {
+  const headers = { ...headings, "Content-Range": range, "Content-Length": String(length) };
+  return new Response(body, { status: 206, headers });
+}
+
+/** @param range the Content-Range that tells the size, or null where upstream didn't. */
+export function unsatisfiable(headings: Headings, range: string | null): Response {
+  const headers = { ...headings, "Cache-Control": "no-store" };
+  return new Response(null, {
+    status: 416,
+    headers: range === null ? headers : { ...headers, "Content-Range": range },
+  });
+}

@@ -1,0 +1,62 @@
+/** Blobs that are held, and the way to `cold-blob.ts` for those that aren't. No JavaScript touches a blob's bytes. */
+import { blobKey, RangeNotSatisfiable } from "../cache/store.ts";
+import type { Digest } from "../oci/digest.ts";
+import { type ByteRange, contentRange, parseRange, unsatisfiedRange } from "../oci/range.ts";
+import type { Target } from "../routing/target.ts";
+import { blobHeadings, isUnchanged, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
+import { pullColdBlob } from "./cold-blob.ts";
+import type { Mirror } from "./mirror.ts";
+
+/**
+ * Answers a blob, or the range of it that was asked for.
+ * @throws RegistryError for what upstream doesn't have or can't give.
+ */
+export async function pullBlob(
+  mirror: Mirror,
+  pull: Pull,
+  target: Target,
+  digest: Digest,
+): Promise<Response> {
+  const range = pull.method === "GET" ? requestedRange(pull.headers, digest) : null;
+  return (
+    (await fromStore(mirror, pull, target, digest, range)) ??
+    (await pullColdBlob(mirror, pull, target, digest, range))
+  );
+}
+
+/** The range to honour: none if If-Range names other content than this (RFC 9110 §13.1.5). */
+function requestedRange(headers: Headers, digest: Digest): ByteRange | null {
+  const condition = headers.get("If-Range");
+  return condition === null || condition === `"${digest}"` ? parseRange(headers.get("Range")) : null;
+}
+
+async function fromStore(
+  mirror: Mirror,
+  pull: Pull,
+  target: Target,
+  digest: Digest,
+  range: ByteRange | null,
+): Promise<Response | null> {
+  const key = blobKey(digest);
+  const headings = blobHeadings(target, digest, { servedBy: "store" });
+  try {
+    const isKnown = isUnchanged(pull.headers, digest);
+    if (pull.method === "HEAD" || isKnown) {
+      const held = await mirror.store.head(key);
+      if (!held) return null;
+      return isKnown
+        ? new Response(null, { status: 304, headers: headings })
+        : whole(null, headings, held.size);
+    }
+    const held = await mirror.store.get(key, range ?? undefined);
+    if (!held) return null;
+    if (!held.range) return whole(held.body, headings, held.size);
+    const { offset, length } = held.range;
+    return partial(held.body, headings, contentRange(offset, length, held.size), length);
+  } catch (error) {
+    if (error instanceof RangeNotSatisfiable) return unsatisfiable(headings, unsatisfiedRange(error.size));
+    // A store that fails is as good as an empty one while upstream answers.
+    console.warn(`the store can't be read: ${error}`);
+    return null;
+  }
+}

@@ -1,0 +1,186 @@
+/** Blobs that aren't held: from upstream to the client and the store in one fetch. */
+import type { FillJob } from "../cache/leases.ts";
+import { blobKey, DigestMismatch } from "../cache/store.ts";
+import type { CacheStatus } from "../oci/cachestatus.ts";
+import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
+import { essence } from "../oci/mediatypes.ts";
+import { type ByteRange, type ContentRange, parseContentRange } from "../oci/range.ts";
+import type { Target } from "../routing/target.ts";
+import { failureOf, isHeadUnsupported, UpstreamError } from "../upstream/failure.ts";
+import type { Question } from "../upstream/question.ts";
+import type { Background } from "../upstream/tokens.ts";
+import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
+import { declaredLength, isStorable, patience } from "./body.ts";
+import type { Mirror } from "./mirror.ts";
+import { refusal } from "./refusal.ts";
+
+/**
+ * Milliseconds after a client has left until its fill is looked after. The runtime lets the rest of the stream run into
+ * the store for 30 s; only what isn't done by then has to be fetched again.
+ */
+const GRACE = 35_000;
+
+/**
+ * Answers a blob from upstream. A whole one is led into the store on its way to the client by whoever holds its lease; a
+ * range moves no more than was asked, and the whole is fetched apart from it; a HEAD moves nothing.
+ * @throws RegistryError for what upstream doesn't have or can't give.
+ */
+export async function pullColdBlob(
+  mirror: Mirror,
+  pull: Pull,
+  target: Target,
+  digest: Digest,
+  range: ByteRange | null,
+): Promise<Response> {
+  const job: FillJob = { upstream: target.upstream.name, repository: target.repository, digest };
+  const fill = mirror.fills.getByName(digest);
+  const leading = pull.method === "GET" && !range ? acquire(() => fill.acquire(job)) : null;
+  let response: Response;
+  try {
+    response = await ask(mirror, pull, target, digest, range);
+  } catch (error) {
+    if (await leading) pull.background(fill.release());
+    throw refusal(failureOf(error), "blob", pull.asker);
+  }
+
+  const status: CacheStatus = {
+    servedBy: "upstream",
+    forward: "uri-miss",
+    forwardStatus: response.status,
+  };
+  const headings = blobHeadings(target, digest, status);
+  if (response.status === 416) {
+    await response.body?.cancel();
+    return unsatisfiable(headings, response.headers.get("Content-Range"));
+  }
+  if (response.status === 206) {
+    const sent = rangeSent(pull, response, range);
+    if (sent.size === null || isStorable(sent.size)) pull.background(fill.fillApart(job));
+    const text = response.headers.get("Content-Range") ?? "";
+    return partial(response.body, headings, text, sent.last - sent.first + 1);
+  }
+
+  // From here on it is the whole: also where upstream has ignored a range, as RFC 9110 §14.2 lets it and us.
+  const length = declaredLength(response);
+  if (!(await leading)) return whole(response.body, headings, length);
+  if (length === null) {
+    // What has no length can't be put as it comes: the alarm finds the length out and fetches it again.
+    pull.background(fill.lookAgain(0));
+    return whole(response.body, headings, null);
+  }
+  if (!isStorable(length) || !response.body) {
+    pull.background(fill.release());
+    return whole(response.body, headings, length);
+  }
+  const body = leadIntoStore(mirror, pull, target, digest, response, response.body, length);
+  return whole(body, blobHeadings(target, digest, { ...status, stored: true }), length);
+}
+
+/** @throws UpstreamError also for a part where the whole was asked for. */
+async function ask(
+  mirror: Mirror,
+  pull: Pull,
+  { upstream, repository }: Target,
+  digest: Digest,
+  range: ByteRange | null,
+): Promise<Response> {
+  const { method, background } = pull;
+  const question = { upstream, repository, method, path: `blobs/${digest}` };
+  const response =
+    method === "HEAD"
+      ? await head(mirror, question, background)
+      : await mirror.upstream.ask(range ? { ...question, range: rangeHeader(range) } : question, background);
+  const { status } = response;
+  if (status === 200 ? await canBe(response, digest) : range) return response;
+  await response.body?.cancel();
+  const what = status === 200 ? "something else than the blob" : `${status} to a plain request`;
+  throw new UpstreamError("unavailable", `upstream answered ${what}`, status);
+}
+
+/** The headers of a blob; by a GET whose body nobody reads where upstream doesn't answer HEAD. */
+async function head(mirror: Mirror, question: Question, background: Background): Promise<Response> {
+  try {
+    return await mirror.upstream.ask(question, background);
+  } catch (error) {
+    if (!isHeadUnsupported(error)) throw error;
+    const response = await mirror.upstream.ask({ ...question, method: "GET" }, background);
+    await response.body?.cancel();
+    return new Response(null, response);
+  }
+}
+
+/**
+ * Whether an answer can be the blob at all. A page is from somebody in between, a login or a firewall, and only one digest
+ * has no bytes: an error sends a client on to the next mirror, where most give up on content that is wrong.
+ */
+async function canBe(response: Response, digest: Digest): Promise<boolean> {
+  if (essence(response.headers.get("Content-Type")) === "text/html") return false;
+  return (
+    declaredLength(response) !== 0 ||
+    digest === (await digestOf(new Uint8Array(0), digestParts(digest).algorithm))
+  );
+}
+
+/** Whether this request fills. A lease that can't be had is as good as one held: content addressing forgives doubles. */
+async function acquire(lease: () => Promise<boolean>): Promise<boolean> {
+  try {
+    return await lease();
+  } catch (error) {
+    console.warn(`a lease can't be had: ${error}`);
+    return true;
+  }
+}
+
+/**
+ * Splits a body of known length between the client and the store. First the FixedLengthStream, then tee: the two native
+ * branches then move in lockstep with the slower one, while in the other order the faster one's lead is buffered without
+ * bound. A body that is cut short breaks both off, so neither the client nor the store takes it for whole.
+ */
+function leadIntoStore(
+  mirror: Mirror,
+  pull: Pull,
+  target: Target,
+  digest: Digest,
+  response: Response,
+  body: ReadableStream<Uint8Array>,
+  length: number,
+): ReadableStream<Uint8Array> {
+  const lookAgain = (delay: number) => mirror.fills.getByName(digest).lookAgain(delay);
+  const { readable, writable } = new FixedLengthStream(length);
+  const pumped = body.pipeTo(writable, { signal: patience(length) });
+  const [toClient, toStore] = readable.tee();
+  const stored = mirror.store.put(blobKey(digest), toStore, { digest });
+  const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
+    if (put.status === "fulfilled") return;
+    console.warn(`storing ${digest} failed: ${put.reason}`);
+    if (put.reason instanceof DigestMismatch) mirror.upstream.distrust(response, target.upstream);
+    await lookAgain(0);
+  });
+  pull.background(settled);
+  // The runtime may end this request's work before the store has all, and then nothing above runs.
+  pull.signal.addEventListener("abort", () => pull.background(lookAgain(GRACE)));
+  return toClient;
+}
+
+/**
+ * What part of the blob upstream says it sent.
+ * @throws RegistryError if that isn't what it was asked for.
+ */
+function rangeSent(pull: Pull, response: Response, asked: ByteRange | null): ContentRange {
+  const sent = parseContentRange(response.headers.get("Content-Range"));
+  if (sent && asked && isWhatWasAsked(sent, asked)) return sent;
+  pull.background(response.body?.cancel() ?? Promise.resolve());
+  const { failure } = new UpstreamError("unavailable", "upstream sent another range than the one asked for");
+  throw refusal(failure, "blob", pull.asker);
+}
+
+/** A part may end earlier than asked, but it begins where it was asked to. */
+function isWhatWasAsked({ first, last, size }: ContentRange, asked: ByteRange): boolean {
+  if ("suffix" in asked)
+    return size !== null && first === Math.max(0, size - asked.suffix) && last === size - 1;
+  return first === asked.first && (asked.last === null || last <= asked.last);
+}
+
+function rangeHeader(range: ByteRange): string {
+  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.first}-${range.last ?? ""}`;
+}

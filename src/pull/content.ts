@@ -1,0 +1,108 @@
+/** Manifests as content: found in what is held, or taken in from upstream once they prove to be what they should be. */
+import { manifestKey } from "../cache/store.ts";
+import { type Digest, digestOf, digestParts, parseDigest } from "../oci/digest.ts";
+import { manifestType, readManifest } from "../oci/manifest.ts";
+import { essence, isSchema1Type } from "../oci/mediatypes.ts";
+import { UpstreamError } from "../upstream/failure.ts";
+import { readBounded } from "./body.ts";
+import type { Mirror } from "./mirror.ts";
+
+export interface HeldManifest {
+  digest: Digest;
+  mediaType: string;
+  bytes: Uint8Array;
+}
+
+/** Bytes. The spec asks for 4 MiB at least; more than this would crowd an isolate's memory. */
+export const MAXIMUM_MANIFEST = 8 * 1024 * 1024;
+
+/** Looks a manifest up in memory, then in the store. */
+export async function findManifest(
+  mirror: Mirror,
+  digest: Digest,
+): Promise<{ manifest: HeldManifest; from: "memory" | "store" } | null> {
+  const remembered = mirror.manifests.get(digest);
+  if (remembered) return { manifest: remembered, from: "memory" };
+  const manifest = await readStored(mirror, digest);
+  if (!manifest) return null;
+  remember(mirror, manifest);
+  return { manifest, from: "store" };
+}
+
+/** A store that can't be read is as good as an empty one while upstream answers. */
+async function readStored(mirror: Mirror, digest: Digest): Promise<HeldManifest | null> {
+  try {
+    const object = await mirror.store.get(manifestKey(digest));
+    if (!object) return null;
+    const bytes = new Uint8Array(await new Response(object.body).arrayBuffer());
+    return { digest, mediaType: object.contentType ?? typeOf(bytes, null), bytes };
+  } catch (error) {
+    console.warn(`a manifest can't be read from the store: ${error}`);
+    return null;
+  }
+}
+
+/** The media type of a manifest; nothing a browser would run where it is none, whatever upstream called it. */
+function typeOf(bytes: Uint8Array, contentType: string | null): string {
+  const manifest = readManifest(bytes);
+  return manifest ? manifestType(manifest, contentType) : "application/octet-stream";
+}
+
+/** Keeps a verified manifest in memory. */
+export function remember(mirror: Mirror, manifest: HeldManifest): void {
+  mirror.manifests.set(manifest.digest, manifest, manifest.bytes.byteLength);
+}
+
+/** Stores a verified manifest. A store that fails costs a fetch next time and nothing now. */
+export async function storeManifest(
+  mirror: Mirror,
+  { digest, mediaType, bytes }: HeldManifest,
+): Promise<void> {
+  try {
+    await mirror.store.put(manifestKey(digest), bytes, { digest, contentType: mediaType });
+  } catch (error) {
+    console.warn(`a manifest can't be stored: ${error}`);
+  }
+}
+
+/** Stores a manifest that the store has lost. */
+export async function storeAgain(mirror: Mirror, manifest: HeldManifest): Promise<void> {
+  const isHeld = await mirror.store.head(manifestKey(manifest.digest)).catch(() => null);
+  if (!isHeld) await storeManifest(mirror, manifest);
+}
+
+/** Says that a manifest isn't what its digest says. */
+export class WrongContent extends UpstreamError {}
+
+/**
+ * Reads a manifest from upstream's answer and makes sure of it: its digest is the one asked for, or for a tag the one
+ * that the answer declares.
+ * @param expected the digest asked for; null for a tag.
+ * @throws UpstreamError `unavailable` if it isn't what it should be; nothing of it may be kept then.
+ */
+export async function acceptManifest(
+  response: Response,
+  expected: Digest | null,
+  what: string,
+): Promise<HeldManifest> {
+  const contentType = response.headers.get("Content-Type");
+  if (expected === null && isSchema1Type(essence(contentType))) {
+    await response.body?.cancel();
+    throw new UpstreamError(
+      "missing",
+      `${what} is an image of the withdrawn schema 1, which can't be mirrored`,
+      404,
+    );
+  }
+  const bytes = await readBounded(response, MAXIMUM_MANIFEST, what);
+  const declared = parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
+  const proof = expected ?? declared;
+  const digest = await digestOf(bytes, proof ? digestParts(proof).algorithm : "sha256");
+  if (proof !== null && digest !== proof) {
+    throw new WrongContent("unavailable", `upstream sent wrong content for ${what}`);
+  }
+  if (expected === null && !readManifest(bytes)) {
+    throw new UpstreamError("unavailable", `upstream sent no manifest for ${what}`);
+  }
+  return { digest, mediaType: typeOf(bytes, contentType), bytes };
+}

@@ -1,0 +1,78 @@
+/** Everything a pull needs, put together from the Worker's environment. */
+import { Memory } from "../cache/memory.ts";
+import { R2Store } from "../cache/r2.ts";
+import type { Store } from "../cache/store.ts";
+import { TagRecords } from "../cache/tags.ts";
+import { type Config, readConfig } from "../config.ts";
+import { UpstreamClient } from "../upstream/client.ts";
+import type { BlobFill } from "./blob-fill.ts";
+import type { HeldManifest } from "./content.ts";
+import type { RepositoryResolver } from "./repository-resolver.ts";
+
+/** The bindings of wrangler.toml. Variables are read by `config.ts`. */
+export interface Env {
+  STORE: R2Bucket;
+  TAGS: KVNamespace;
+  FILLS: DurableObjectNamespace<BlobFill>;
+  REPOSITORIES: DurableObjectNamespace<RepositoryResolver>;
+}
+
+export interface Mirror {
+  config: Config;
+  store: Store;
+  tags: TagRecords;
+  /** Manifests by digest. */
+  manifests: Memory<HeldManifest>;
+  upstream: UpstreamClient;
+  /** One lease per digest. */
+  fills: DurableObjectNamespace<BlobFill>;
+  /** One resolver per repository. */
+  repositories: DurableObjectNamespace<RepositoryResolver>;
+  /** Names this mirror in the Via of what it asks, so that it knows itself when an upstream leads back to it. */
+  via: string;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** Bytes of manifests an isolate keeps in memory, of the 128 MB it shares with all its requests. */
+const REMEMBERED_MANIFESTS = 16 * 1024 * 1024;
+
+/** @throws ConfigError */
+export function createMirror(env: Env): Mirror {
+  const now = () => Date.now();
+  const config = readConfig(env);
+  const via = `1.1 portolan-${crypto.randomUUID()}`;
+  return {
+    config,
+    store: new R2Store(env.STORE),
+    tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),
+    manifests: new Memory(REMEMBERED_MANIFESTS),
+    upstream: new UpstreamClient({
+      fetch: (input, init) => fetch(input, init),
+      now,
+      credentials: config.credentials,
+      via,
+    }),
+    fills: env.FILLS,
+    repositories: env.REPOSITORIES,
+    via,
+    now,
+  };
+}
+
+/**
+ * The isolate's one mirror. The Worker and the Durable Objects that happen to live in the same isolate share it, since
+ * they share the isolate's memory, and since what one has learnt of an upstream (tokens, challenges) serves the others.
+ */
+export const isolate: { mirror: Mirror | null } = { mirror: null };
+
+/** @throws ConfigError */
+export function mirrorOf(env: Env): Mirror {
+  isolate.mirror ??= createMirror(env);
+  return isolate.mirror;
+}
+
+/** A cache of our own beside the zone's default one, so that no request for a page can ever be answered from it. */
+async function openEdge(): Promise<Cache | null> {
+  return typeof caches === "undefined" ? null : caches.open("portolan");
+}

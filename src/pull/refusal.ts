@@ -1,0 +1,49 @@
+/** What a client is told when upstream can't serve it and nothing is held: what suits that client best. */
+import { type ErrorCode, RegistryError } from "../errors.ts";
+import type { Failure } from "../upstream/failure.ts";
+
+export type Wanted = "manifest" | "blob" | "listing";
+
+/** What of a request tells which client is asking. */
+export interface Asker {
+  userAgent: string;
+  /** Whether the client sent `ns`, as containerd and BuildKit do when they use a mirror. */
+  hasNamespace: boolean;
+}
+
+const UNKNOWN: Record<Wanted, ErrorCode> = {
+  manifest: "MANIFEST_UNKNOWN",
+  blob: "BLOB_UNKNOWN",
+  listing: "NAME_UNKNOWN",
+};
+
+/** Seconds to wait, where a limit doesn't say. */
+const DEFAULT_WAIT = 60;
+
+/**
+ * The error to answer with.
+ *
+ * Clients differ in what sends them on to the next mirror or the origin: dockerd repeats a blob's 5xx for minutes but
+ * goes on at a 4xx at once; containerd repeats a 429 several times before it goes on, podman for half a minute, and both
+ * go on at a 503. Whoever asked for the mirror by name has nowhere to go on to, and is told the truth.
+ */
+export function refusal(failure: Failure, wanted: Wanted, asker: Asker): RegistryError {
+  const { kind, message } = failure;
+  if (kind === "missing") return new RegistryError(404, UNKNOWN[wanted], message);
+  if (kind === "denied") return new RegistryError(403, "DENIED", message);
+  const status = statusFor(kind, wanted, asker);
+  const wait = failure.retryAfter ?? (status === 429 ? DEFAULT_WAIT : null);
+  const headers = wait === null ? {} : { "Retry-After": String(wait) };
+  return new RegistryError(status, kind === "limited" ? "TOOMANYREQUESTS" : "UNAVAILABLE", message, headers);
+}
+
+function statusFor(
+  kind: "limited" | "unavailable",
+  wanted: Wanted,
+  { userAgent, hasNamespace }: Asker,
+): number {
+  if (hasNamespace) return 503;
+  if (userAgent.startsWith("docker/")) return wanted === "blob" ? 429 : 503;
+  if (/^(containers|Buildah|skopeo|cri-o)\//i.test(userAgent)) return 503;
+  return kind === "limited" ? 429 : 503;
+}

@@ -1,0 +1,44 @@
+/**
+ * The Durable Object of one repository, through which everybody asks upstream about its tags and manifests: whoever asks
+ * for the same thing at the same time, anywhere, waits for the same answer. Inside it the work belongs to the object and
+ * not to the request that began it, so it goes on when that client leaves.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { Digest } from "../oci/digest.ts";
+import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
+import {
+  type Fetched,
+  fetchManifest,
+  type Place,
+  type Resolution,
+  resolveTag,
+  type TagWish,
+} from "./resolve.ts";
+
+export class RepositoryResolver extends DurableObject<Env> {
+  readonly #mirror: Mirror;
+  readonly #pending = new Map<string, Promise<unknown>>();
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.#mirror = mirrorOf(env);
+  }
+
+  resolve(place: Place, tag: string, wish: TagWish): Promise<Resolution> {
+    return this.#once(`${wish} ${tag}`, () =>
+      resolveTag(this.#mirror, place, tag, wish, (work) => this.ctx.waitUntil(work)),
+    );
+  }
+
+  fetchManifest(place: Place, digest: Digest): Promise<Fetched> {
+    return this.#once(digest, () =>
+      fetchManifest(this.#mirror, place, digest, (work) => this.ctx.waitUntil(work)),
+    );
+  }
+
+  #once<Answer>(name: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const pending = this.#pending.get(name) ?? ask().finally(() => this.#pending.delete(name));
+    this.#pending.set(name, pending);
+    return pending as Promise<Answer>;
+  }
+}

@@ -1,0 +1,172 @@
+/** Asks an upstream for one thing: of which endpoint, as whom, and whether to try again elsewhere. */
+import { type Credential, Credentials, type Login } from "./credentials.ts";
+import { isPassing, UpstreamError } from "./failure.ts";
+import { Health } from "./health.ts";
+import { hedge } from "./hedge.ts";
+import { Limits } from "./limits.ts";
+import { isByDigest, type Question, type TimedQuestion } from "./question.ts";
+import type { Upstream } from "./registries.ts";
+import { OVERTAKEN, Sender } from "./sender.ts";
+import { type Background, LoginRefused } from "./tokens.ts";
+import { Visibility } from "./visibility.ts";
+
+export interface ClientOptions {
+  fetch: typeof fetch;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** The operator's logins by upstream. */
+  credentials?: Readonly<Record<string, readonly Credential[]>>;
+  /** The Via of every request (RFC 9110 §7.6.3). */
+  via?: string;
+}
+
+/** Milliseconds until an answer's headers must be there, whatever it takes; clients give a mirror about 15 s. */
+const TIME_OUT = 10_000;
+/** Milliseconds after which an alternate is asked beside a slow authority. */
+const PATIENCE = 2_000;
+
+/** One isolate's way to the upstreams. */
+export class UpstreamClient {
+  readonly #sender: Sender;
+  readonly #credentials: Credentials;
+  readonly #health: Health;
+  /** How authorities fare against their alternates: one that is slow is still good for tags. */
+  readonly #pace: Health;
+  readonly #limits: Limits;
+  readonly #visibility: Visibility;
+  /** Which endpoint gave an answer. */
+  readonly #givers = new WeakMap<Response, URL>();
+
+  constructor({ fetch, now, credentials = {}, via = "1.1 portolan" }: ClientOptions) {
+    this.#health = new Health(now);
+    this.#pace = new Health(now);
+    this.#sender = new Sender({ fetch, now, health: this.#health, via });
+    this.#credentials = new Credentials(credentials, now);
+    this.#limits = new Limits(now);
+    this.#visibility = new Visibility(now);
+  }
+
+  /**
+   * Asks the authority, which alone may say what a tag means; what is asked for by digest is asked of the alternates
+   * too when the authority fails or is slow, because its digest proves it.
+   *
+   * @returns an answer of status 200, 206 or 416, its body unread.
+   * @throws UpstreamError for every other one.
+   */
+  async ask(question: Question, background: Background): Promise<Response> {
+    const { endpoints } = question.upstream;
+    const asked = this.#inOrder(question);
+    const inTime = new AbortController();
+    const timer = setTimeout(() => inTime.abort(), TIME_OUT);
+    const runs = asked.map((endpoint) => ({ endpoint, overtaken: new AbortController(), isOpen: false }));
+    const attempts = runs.map((run) => async () => {
+      run.isOpen = true;
+      try {
+        const signal = AbortSignal.any([inTime.signal, run.overtaken.signal]);
+        const response = await this.#askEndpoint({ ...question, signal }, run.endpoint, background);
+        this.#givers.set(response, run.endpoint);
+        this.#pace.succeeded(run.endpoint);
+        return response;
+      } finally {
+        run.isOpen = false;
+      }
+    });
+    try {
+      return await hedge(attempts, {
+        patience: PATIENCE,
+        decisive: asked.findIndex(({ href }) => href === endpoints[0]?.href),
+        isFinal: (error) => !(error instanceof UpstreamError && isPassing(error.failure.kind)),
+        discard: (response) => background(response.body?.cancel() ?? Promise.resolve()),
+      });
+    } finally {
+      // It is for the headers alone: a body takes the time it takes.
+      clearTimeout(timer);
+      for (const { endpoint, overtaken, isOpen } of runs) {
+        if (!isOpen) continue;
+        // An alternate was asked because the authority was slow, and was faster.
+        if (endpoint === endpoints[0]) this.#pace.failed(endpoint);
+        overtaken.abort(OVERTAKEN);
+      }
+    }
+  }
+
+  /**
+   * What was in an answer isn't what its digest says: the alternate that gave it is left alone for a while. The authority
+   * isn't: without it nothing new could be had at all, and each of its answers is checked anyway.
+   */
+  distrust(response: Response, { endpoints }: Upstream): void {
+    const giver = this.#givers.get(response);
+    if (giver && giver.href !== endpoints[0]?.href) this.#health.distrust(giver);
+  }
+
+  /** Asks one endpoint: as each login that may be used, in turn, and in the end as nobody. */
+  async #askEndpoint(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+    if (!this.#health.mayAsk(endpoint)) {
+      const wait = this.#health.restOf(endpoint);
+      const message = `${endpoint.host} has failed several times in a row and is left alone for ${wait} s`;
+      throw new UpstreamError("unavailable", message, 0, wait);
+    }
+    for (const login of await this.#loginsFor(question, endpoint, background)) {
+      try {
+        const response = await this.#sender.send(question, endpoint, login, background);
+        this.#credentials.note(login, response.headers);
+        return response;
+      } catch (error) {
+        const failure = error instanceof UpstreamError ? error.failure : null;
+        if (error instanceof LoginRefused) this.#credentials.refuse(login);
+        else if (failure?.kind === "limited") this.#credentials.setAside(login, failure.retryAfter);
+        // The repository is public: what is denied to a login, nobody may still have.
+        else if (failure?.kind !== "denied") throw error;
+      }
+    }
+    return this.#askAsNobody(question, endpoint, background);
+  }
+
+  /** Who is asked, one after the other: the authority first, unless its alternates have been faster for a while. */
+  #inOrder(question: Question): readonly URL[] {
+    const [authority, ...alternates] = question.upstream.endpoints;
+    if (!authority) return [];
+    if (!isByDigest(question)) return [authority];
+    const isFast = alternates.length === 0 || this.#pace.mayAsk(authority);
+    return isFast ? [authority, ...alternates] : [...alternates, authority];
+  }
+
+  async #askAsNobody(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+    const { upstream, repository } = question;
+    this.#limits.check(question, endpoint);
+    try {
+      const response = await this.#sender.send(question, endpoint, null, background);
+      if (endpoint === upstream.endpoints[0]) this.#visibility.notePublic(upstream.name, repository);
+      return response;
+    } catch (error) {
+      const failure = error instanceof UpstreamError ? error.failure : null;
+      if (failure?.kind === "limited") this.#limits.note(question, endpoint, failure.retryAfter);
+      if (failure?.kind === "denied") this.#visibility.noteDenied(upstream.name, repository);
+      throw error;
+    }
+  }
+
+  /**
+   * The logins to ask with. They stand in for everyone's, so only where anyone may pull: what is not known to be public
+   * is first asked for by an anonymous HEAD, which costs nothing of any limit. Only the authority ever sees one.
+   */
+  async #loginsFor(question: TimedQuestion, endpoint: URL, background: Background): Promise<Login[]> {
+    const { upstream, repository } = question;
+    if (endpoint !== upstream.endpoints[0] || !this.#credentials.has(upstream)) return [];
+    if (!this.#visibility.isPublic(upstream.name, repository)) {
+      // A listing has no HEAD to be probed with, and isn't limited.
+      if (question.method === "HEAD" || !/^(manifests|blobs)\//.test(question.path)) return [];
+      try {
+        const probe = { ...question, method: "HEAD" as const };
+        const response = await this.#askAsNobody(probe, endpoint, background);
+        await response.body?.cancel();
+      } catch (error) {
+        const failure = error instanceof UpstreamError ? error.failure : null;
+        // A limit or a mishap says nothing of who may pull: then nobody's turn is the only safe one.
+        if (failure && isPassing(failure.kind)) return [];
+        throw error;
+      }
+    }
+    return this.#credentials.usable(upstream);
+  }
+}

@@ -1,0 +1,85 @@
+/** The operator's logins for an upstream: which to use next, so that no single one's limit is used up while others rest. */
+import { DEFAULT_LIMIT, LONGEST_LIMIT } from "./limits.ts";
+import type { Upstream } from "./registries.ts";
+
+export interface Credential {
+  username: string;
+  password: string;
+}
+
+/** One login of the pool. Messages name it by its place in UPSTREAM_CREDENTIALS, never by what it holds. */
+export interface Login extends Credential {
+  /** `docker.io #2`: the second entry under docker.io. */
+  name: string;
+}
+
+interface State {
+  /** Pulls left in the limit's window, as upstream last said; null before it has. */
+  remaining: number | null;
+  /** Milliseconds since the epoch until which it isn't used. */
+  asideUntil: number;
+}
+
+/** One isolate's view of the pool. */
+export class Credentials {
+  readonly #logins: ReadonlyMap<string, readonly Login[]>;
+  readonly #states = new Map<string, State>();
+  readonly #refused = new Set<string>();
+  readonly #now: () => number;
+
+  /** @param table upstream names and their logins, as UPSTREAM_CREDENTIALS gives them. */
+  constructor(table: Readonly<Record<string, readonly Credential[]>>, now: () => number) {
+    this.#now = now;
+    this.#logins = new Map(
+      Object.entries(table).map(([upstream, credentials]) => [
+        upstream,
+        credentials.map((credential, index) => ({ ...credential, name: `${upstream} #${index + 1}` })),
+      ]),
+    );
+  }
+
+  /** Whether there is any login for the upstream, usable or not. */
+  has(upstream: Upstream): boolean {
+    return (this.#logins.get(upstream.name)?.length ?? 0) > 0;
+  }
+
+  /** The logins that can be used now, the one with most left first; one that is not known yet counts as full. */
+  usable(upstream: Upstream): Login[] {
+    const left = (login: Login) => this.#states.get(login.name)?.remaining ?? Number.POSITIVE_INFINITY;
+    return (this.#logins.get(upstream.name) ?? [])
+      .filter(
+        ({ name }) => !this.#refused.has(name) && (this.#states.get(name)?.asideUntil ?? 0) <= this.#now(),
+      )
+      .sort((one, other) => (left(one) === left(other) ? 0 : left(other) - left(one)));
+  }
+
+  /** Takes note of what upstream says is left: `ratelimit-remaining: 76;w=21600`. */
+  note(login: Login, headers: Headers): void {
+    const remaining = /^\d+/.exec(headers.get("ratelimit-remaining") ?? "")?.[0];
+    if (remaining === undefined) return;
+    const asideUntil = this.#states.get(login.name)?.asideUntil ?? 0;
+    this.#states.set(login.name, { remaining: Number(remaining), asideUntil });
+  }
+
+  /** Sets a login aside whose limit is reached, until it ends; `seconds` is null where upstream doesn't say when. */
+  setAside(login: Login, seconds: number | null): void {
+    this.#states.set(login.name, {
+      remaining: null,
+      asideUntil: this.#now() + Math.min(seconds ?? DEFAULT_LIMIT, LONGEST_LIMIT) * 1000,
+    });
+  }
+
+  /** Drops a login that upstream doesn't accept: asking again with a wrong password gets accounts locked. */
+  refuse(login: Login): void {
+    if (this.#refused.has(login.name)) return;
+    this.#refused.add(login.name);
+    console.error(
+      `upstream refuses the credential ${login.name} of UPSTREAM_CREDENTIALS; it is no longer used`,
+    );
+  }
+}
+
+/** The Authorization value of a login (RFC 7617, in UTF-8). */
+export function basic({ username, password }: Credential): string {
+  return `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(`${username}:${password}`)))}`;
+}

@@ -1,0 +1,83 @@
+/** Redirects, followed by hand: where to is checked, and credentials stay where they belong. */
+import { isInternal, isLoopback } from "./addresses.ts";
+import { UpstreamError } from "./failure.ts";
+import type { Upstream } from "./registries.ts";
+
+/** Hops after which an upstream is taken to be redirecting in circles. */
+const MAXIMUM_HOPS = 5;
+
+/**
+ * Sends a request and follows its redirects.
+ *
+ * `Authorization` goes along only within the endpoint and to listed realms: storage refuses signed URLs that carry one,
+ * and any other host has no business with it.
+ *
+ * @returns the first response that is no redirect.
+ * @throws UpstreamError `unavailable` for a loop, too many hops, or a target that isn't allowed; StorageRefused.
+ */
+export async function followRedirects(
+  upstream: Upstream,
+  url: URL,
+  init: { method: string; headers: Headers; signal: AbortSignal },
+  fetcher: typeof fetch,
+): Promise<Response> {
+  const headers = new Headers(init.headers);
+  let here = url;
+  for (let hop = 0; hop <= MAXIMUM_HOPS; hop++) {
+    const isOwn = isTrusted(upstream, url, here);
+    if (!isOwn) headers.delete("Authorization");
+    const response = await fetcher(here.href, { ...init, headers, redirect: "manual" });
+    const location = response.headers.get("Location");
+    if (![301, 302, 303, 307, 308].includes(response.status) || location === null) {
+      if (!isOwn && REFUSALS.includes(response.status)) {
+        await response.body?.cancel();
+        throw new StorageRefused(upstream, response.status);
+      }
+      return response;
+    }
+    await response.body?.cancel();
+    here = nextHop(upstream, here, location);
+  }
+  throw new UpstreamError("unavailable", `${upstream.name} redirects more than ${MAXIMUM_HOPS} times`);
+}
+
+/**
+ * What storage says to a signed URL that has expired, or that it never liked. It is no word on who may pull what. A 404
+ * isn't among them: where manifests are redirected (registry.k8s.io), it is the only way to hear that a tag isn't there.
+ */
+const REFUSALS = [400, 401, 403, 410];
+
+/** Storage refused the URL that upstream sent us to: upstream may give a better one. */
+export class StorageRefused extends UpstreamError {
+  constructor(upstream: Upstream, status: number) {
+    super("unavailable", `the storage of ${upstream.name} refuses what its registry sent us for`, status);
+  }
+}
+
+/**
+ * Whether a host may see the credentials with which an endpoint is asked: that endpoint itself, or a listed realm. An
+ * upstream's other endpoints may not: an alternate is anybody's, and answers for its digests only.
+ */
+export function isTrusted(upstream: Upstream, endpoint: URL, url: URL): boolean {
+  if (endpoint.origin === url.origin) return true;
+  return url.protocol === "https:" && upstream.realms.includes(url.host);
+}
+
+/** Whether the operator set this upstream up on this very machine, the only case in which plain http is spoken. */
+export function isLocal(upstream: Upstream): boolean {
+  return upstream.endpoints.every((endpoint) => isLoopback(endpoint));
+}
+
+function nextHop(upstream: Upstream, here: URL, location: string): URL {
+  const next = URL.parse(location, here.href);
+  if (!next) throw new UpstreamError("unavailable", `${upstream.name} redirects to something that is no URL`);
+  const withinMachine = isLocal(upstream) && isLoopback(next);
+  const sameOrigin = next.origin === here.origin;
+  if (!withinMachine && !sameOrigin && (next.protocol !== "https:" || isInternal(next))) {
+    throw new UpstreamError(
+      "unavailable",
+      `${upstream.name} redirects to ${next.origin}, which is not allowed`,
+    );
+  }
+  return next;
+}

@@ -1,0 +1,62 @@
+/** The registries Portolan knows out of the box: where they live and what is peculiar to each. */
+
+/** What is said of an upstream in the built-in table or under UPSTREAMS. */
+export interface UpstreamSettings {
+  /**
+   * Other names of the upstream. One with a dot stands for it wherever its name could (`index.docker.io`); one without
+   * is a host label under DOMAIN only (`docker`), because in a path it would shadow a Docker Hub user.
+   */
+  aliases?: readonly string[];
+  /**
+   * Base URLs. The first is the authority, which alone resolves tags; the others are asked for digests only. A path is put
+   * before the repository: `https://m.daocloud.io/docker.io` is asked for `/v2/docker.io/library/alpine/…`.
+   */
+  endpoints?: readonly string[];
+  /** Hosts, besides the endpoints' own, that may issue tokens for this upstream and be sent them. */
+  realms?: readonly string[];
+  /** Seconds for which a tag of this upstream is fresh; TAG_TTL where it says nothing. */
+  tagTtl?: number;
+}
+
+/** An upstream with everything settled. */
+export interface Upstream {
+  /** As in image references: `docker.io`. */
+  name: string;
+  aliases: readonly string[];
+  /** Never empty; `endpoints[0]` is the authority. */
+  endpoints: readonly URL[];
+  realms: readonly string[];
+  /** Seconds. */
+  tagTtl: number;
+}
+
+/**
+ * Names with a leading `*.` stand for every host one label below, and each such host is an upstream of its own.
+ * An entry without endpoints is served by the host of its name.
+ */
+export const REGISTRIES: Readonly<Record<string, UpstreamSettings>> = {
+  "docker.io": {
+    aliases: ["docker", "hub", "index.docker.io", "registry-1.docker.io"],
+    endpoints: ["https://registry-1.docker.io", "https://mirror.gcr.io"],
+    realms: ["auth.docker.io"],
+  },
+  "ghcr.io": { aliases: ["ghcr"] },
+  "quay.io": { aliases: ["quay"] },
+  "gcr.io": { aliases: ["gcr"] },
+  "*.gcr.io": {},
+  "*.pkg.dev": {},
+  "registry.k8s.io": { aliases: ["k8s"] },
+  "mcr.microsoft.com": { aliases: ["mcr"] },
+  // Once a token has expired nvcr.io names a realm that gives none to anonymous callers (authn.nvidia.com), so that one
+  // is left out: the token is dropped and the first challenge asked for again.
+  "nvcr.io": { aliases: ["nvcr"] },
+  "public.ecr.aws": { aliases: ["ecr"] },
+  "registry.gitlab.com": { aliases: ["gitlab"], realms: ["gitlab.com"] },
+  // A vanity name: it redirects to ghcr.io, and the challenge is ghcr.io's too.
+  "lscr.io": { aliases: ["lscr"], realms: ["ghcr.io"] },
+  "docker.elastic.co": { aliases: ["elastic"], realms: ["docker-auth.elastic.co"] },
+  "docker.cloudsmith.io": { aliases: ["cloudsmith"] },
+  "registry.opensuse.org": { aliases: ["opensuse"] },
+  "codeberg.org": { aliases: ["codeberg"] },
+  "registry.ollama.ai": { aliases: ["ollama"] },
+};

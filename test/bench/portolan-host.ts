@@ -1,0 +1,18 @@
+/** Runs Portolan as `npm start` does, in a process of its own, so that its cost can be told from the benchmark's. */
+import { startMirror } from "../../scripts/mirror.ts";
+import { serveUntilTold } from "./host.ts";
+
+interface Settings {
+  upstream: string;
+  data: string;
+}
+
+await serveUntilTold(({ upstream, data }: Settings) =>
+  startMirror({
+    port: 0,
+    host: "127.0.0.1",
+    data,
+    upstreams: { "docker.io": [upstream] },
+    onMessage: (level, message) => process.stderr.write(`${level}: ${message}\n`),
+  }),
+);

@@ -1,0 +1,280 @@
+/** What came of it, for people: Portolan's ratio to each of the others, and the figures that the ratios are made of. */
+import { CROWD, type CrowdResult } from "./crowd.ts";
+import type { LoadResult } from "./load.ts";
+import type { MemoryResult } from "./memory.ts";
+import type { RoundsResult, Series } from "./rounds.ts";
+import type { ServerName } from "./servers.ts";
+import { median, ratio } from "./statistics.ts";
+import { type Calls, total } from "./upstream.ts";
+
+export interface Results {
+  rounds: RoundsResult;
+  crowd: Map<ServerName, CrowdResult>;
+  /** Peak bytes of all of a server's processes together, and of workerd alone where there is one. */
+  peaks: Map<ServerName, { all: number; workerd: number | null }>;
+  memory: MemoryResult | null;
+}
+
+const TITLES: Record<ServerName, string> = {
+  portolan: "Portolan",
+  bare: "bare Worker",
+  registry: "docker-registry",
+  nginx: "nginx",
+  direct: "no mirror",
+};
+const NAMES: readonly ServerName[] = ["portolan", "bare", "registry", "nginx", "direct"];
+const GIB = 1024 ** 3;
+
+/** One measure: a value a round for each server; `yardstick` takes the bare Worker's place in the comparison. */
+interface Measure {
+  name: string;
+  of: (series: Series) => number[];
+  yardstick?: readonly number[];
+  format: (value: number) => string;
+}
+
+export interface Verdict {
+  name: string;
+  figure: string;
+  target: string;
+  isReached: boolean;
+}
+
+export function report(results: Results): string {
+  const { rounds, memory } = results;
+  const { bytes, blobs } = rounds.image;
+  const count = rounds.yardsticks.empty.length;
+  const lines = [
+    `Image: ${megabytes(bytes)} MB in ${blobs} blobs. Medians of ${count} rounds; each round gives a ratio of its own.`,
+    "",
+    "Portolan's figure divided by the other's (time, CPU: less is better; rates: more is better)",
+    table([
+      ["", ...NAMES.slice(1).map(column), "bare Worker does"],
+      ...measures(rounds).map((each) => ratioRow(each, rounds)),
+    ]),
+    "",
+    "The figures behind them",
+    table([
+      ["", ...NAMES.map(column), "yardstick"],
+      ...measures(rounds).map((each) => figureRow(each, rounds)),
+      ...callRows(rounds),
+      ...crowdRows(results.crowd),
+      ["peak memory, MB", ...NAMES.map((name) => megabytes(results.peaks.get(name)?.all ?? 0)), ""],
+      ["  workerd alone", ...NAMES.map((name) => peakOfWorkerd(results, name)), ""],
+    ]),
+    "",
+    ...(memory ? [memoryLine(memory), ""] : []),
+    ...failures(results.crowd),
+    ...saturation(rounds),
+    "Targets",
+    table(
+      verdicts(results).map((each) => [
+        each.isReached ? "reached" : "MISSED",
+        each.name,
+        each.figure,
+        each.target,
+      ]),
+      2,
+    ),
+  ];
+  return lines.join("\n");
+}
+
+export function verdicts({ rounds, crowd, memory }: Results): Verdict[] {
+  const portolan = seriesOf(rounds, "portolan");
+  const { empty, r2 } = rounds.yardsticks;
+  const requests = ratio(rates(portolan.manifests), rates(empty));
+  const blobs = ratio(rates(portolan.blobs), rates(r2));
+  const direct = seriesOf(rounds, "direct").coldCalls.map(total);
+  const added = Math.max(...portolan.coldCalls.map((calls, round) => total(calls) - (direct[round] ?? 0)));
+  const warm = Math.max(...portolan.warmCalls.map(total));
+  const all: Verdict[] = [
+    verdict("manifests by tag, warm, to an empty answer", requests.toFixed(2), "≥ 0.70", requests >= 0.7),
+    verdict("blobs, warm, to R2.get", blobs.toFixed(2), "≥ 0.90", blobs >= 0.9),
+    verdict("upstream calls that a cold pull adds", String(added), "0", added <= 0),
+    verdict("upstream calls of a warm pull", String(warm), "0", warm === 0),
+  ];
+  const together = crowd.get("portolan");
+  if (together) {
+    const { mostPerManifest } = together.calls;
+    all.push(
+      verdict(`GETs per manifest for ${CROWD} at once`, String(mostPerManifest), "1", mostPerManifest === 1),
+      verdict(
+        `errors for ${CROWD} at once`,
+        String(together.errors.length),
+        "0",
+        together.errors.length === 0,
+      ),
+    );
+  }
+  if (memory) {
+    const grown = growth(memory);
+    all.push(verdict("memory grown by 2 GiB, MB", megabytes(grown), "< 100", grown < 100_000_000));
+  }
+  return all;
+}
+
+function verdict(name: string, figure: string, target: string, isReached: boolean): Verdict {
+  return { name, figure, target, isReached };
+}
+
+function measures({ yardsticks }: RoundsResult): Measure[] {
+  const cpuPerGib = (value: number): string => (value * GIB).toFixed(2);
+  const cpus = (results: readonly LoadResult[]): number[] => results.map(({ cpu }) => cpu);
+  return [
+    {
+      name: "manifest by tag, warm, requests/s",
+      of: ({ manifests }) => rates(manifests),
+      yardstick: rates(yardsticks.empty),
+      format: (value) => value.toFixed(0),
+    },
+    {
+      name: "  CPU, µs/request",
+      of: ({ manifests }) => cpus(manifests),
+      yardstick: cpus(yardsticks.empty),
+      format: (value) => (value * 1e6).toFixed(0),
+    },
+    {
+      name: "blobs, warm, MB/s",
+      of: ({ blobs }) => rates(blobs),
+      yardstick: rates(yardsticks.r2),
+      format: megabytes,
+    },
+    {
+      name: "  CPU, s/GiB",
+      of: ({ blobs }) => cpus(blobs),
+      yardstick: cpus(yardsticks.r2),
+      format: cpuPerGib,
+    },
+    { name: "blobs, cold, MB/s", of: ({ coldRate }) => coldRate, format: megabytes },
+    { name: "  CPU, s/GiB", of: ({ coldCpu }) => coldCpu, format: cpuPerGib },
+    { name: "whole pull, cold, s", of: ({ coldPull }) => coldPull, format: (value) => value.toFixed(2) },
+    { name: "whole pull, warm, s", of: ({ warmPull }) => warmPull, format: (value) => value.toFixed(2) },
+  ];
+}
+
+function ratioRow(measure: Measure, rounds: RoundsResult): string[] {
+  const ours = measure.of(seriesOf(rounds, "portolan"));
+  const isRate = measure.name.endsWith("requests/s");
+  const instead = isRate || measure.name.includes("request") ? "an empty answer" : "R2.get";
+  const others = NAMES.slice(1).map((name) => {
+    const theirs = name === "bare" ? measure.yardstick : undefined;
+    return ratio(ours, theirs ?? measure.of(seriesOf(rounds, name))).toFixed(2);
+  });
+  return [measure.name, ...others, measure.yardstick ? instead : "a pass-through"];
+}
+
+function figureRow({ name, of, yardstick, format }: Measure, rounds: RoundsResult): string[] {
+  const figures = NAMES.map((each) => format(median(of(seriesOf(rounds, each)))));
+  return [name, ...figures, yardstick ? format(median(yardstick)) : ""];
+}
+
+/** Of the last round; they are the same in all. */
+function callRows(rounds: RoundsResult): string[][] {
+  const row = (name: string, of: (series: Series) => string): string[] => [
+    name,
+    ...NAMES.map((each) => of(seriesOf(rounds, each))),
+    "",
+  ];
+  const manifests = (calls: readonly Calls[]): string =>
+    `${calls.at(-1)?.manifestHead}, ${calls.at(-1)?.manifestGet}`;
+  const blobs = (calls: readonly Calls[]): string => `${calls.at(-1)?.blobHead}, ${calls.at(-1)?.blobGet}`;
+  return [
+    row("upstream HEADs, GETs of manifests, cold", ({ coldCalls }) => manifests(coldCalls)),
+    row("  of blobs, cold", ({ coldCalls }) => blobs(coldCalls)),
+    row("  of manifests, warm", ({ warmCalls }) => manifests(warmCalls)),
+    row("  of blobs, warm", ({ warmCalls }) => blobs(warmCalls)),
+  ];
+}
+
+function crowdRows(crowd: Map<ServerName, CrowdResult>): string[][] {
+  if (crowd.size === 0) return [];
+  const row = (name: string, of: (result: CrowdResult) => string): string[] => [
+    name,
+    ...NAMES.map((each) => {
+      const result = crowd.get(each);
+      return result ? of(result) : "";
+    }),
+    "",
+  ];
+  return [
+    row(`${CROWD} clients at once, cold, s`, ({ seconds }) => seconds.toFixed(1)),
+    row("  most GETs of one manifest", ({ calls }) => String(calls.mostPerManifest)),
+    row("  most GETs of one blob", ({ calls }) => String(calls.mostPerBlob)),
+    row("  errors", ({ errors }) => String(errors.length)),
+  ];
+}
+
+/** One client's words for each server that failed some: what went wrong is seldom different for the next client. */
+function failures(crowd: Map<ServerName, CrowdResult>): string[] {
+  return [...crowd].flatMap(([name, { errors }]) =>
+    errors[0] === undefined
+      ? []
+      : [`${TITLES[name]} failed ${errors.length} of ${CROWD} clients: ${errors[0]}`, ""],
+  );
+}
+
+function memoryLine(memory: MemoryResult): string {
+  const { bytes, seconds, baseline, peak } = memory;
+  return (
+    `Memory of workerd while ${(bytes / GIB).toFixed(0)} GiB went cold to a slow client (${seconds.toFixed(0)} s): ` +
+    `${megabytes(baseline)} MB before, at most ${megabytes(growth(memory))} MB more in samples a second apart, ` +
+    `${megabytes(peak - baseline)} MB more at the peak.`
+  );
+}
+
+function growth({ samples, baseline }: MemoryResult): number {
+  return Math.max(0, ...samples) - baseline;
+}
+
+function saturation({ series, yardsticks }: RoundsResult): string[] {
+  const loads: [string, readonly LoadResult[]][] = [
+    ["the bare Worker's empty answer", yardsticks.empty],
+    ["the bare Worker's R2.get", yardsticks.r2],
+  ];
+  for (const [name, { manifests, blobs }] of series) {
+    loads.push([`${TITLES[name]}, manifests`, manifests], [`${TITLES[name]}, blobs`, blobs]);
+  }
+  return loads.flatMap(([name, results]) => {
+    const busy = median(results.map(({ generatorBusy }) => generatorBusy));
+    if (busy < 0.85) return [];
+    return [
+      `The load generator was busy ${(busy * 100).toFixed(0)} % of the time: ${name} may give more than it shows.`,
+      "",
+    ];
+  });
+}
+
+function peakOfWorkerd({ peaks }: Results, name: ServerName): string {
+  const peak = peaks.get(name)?.workerd ?? null;
+  return peak === null ? "" : megabytes(peak);
+}
+
+function seriesOf({ series }: RoundsResult, name: ServerName): Series {
+  const found = series.get(name);
+  if (!found) throw new Error(`${name} was not measured`);
+  return found;
+}
+
+function rates(results: readonly LoadResult[]): number[] {
+  return results.map(({ rate }) => rate);
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(0);
+}
+
+function column(name: ServerName): string {
+  return TITLES[name];
+}
+
+/** Columns as wide as their widest cell; the first ones are set to the left, the others to the right. */
+function table(rows: readonly string[][], left = 1): string {
+  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row.map((cell, at) => (at < left ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))),
+    )
+    .map((cells) => `  ${cells.join("  ")}`.trimEnd())
+    .join("\n");
+}

@@ -1,0 +1,105 @@
+/** The budgets of the design: how many operations each kind of request may cost. */
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Image } from "./support/fake-registry.ts";
+import { patternBytes } from "./support/fake-registry.ts";
+import { type Operations, useMirror } from "./support/mirror.ts";
+
+const NOTHING: Operations = {
+  storeReads: 0,
+  storePuts: 0,
+  kvReads: 0,
+  kvWrites: 0,
+  edgeReads: 0,
+  leases: 0,
+  resolutions: 0,
+};
+
+const mirror = useMirror();
+let image: Image;
+let manifest: string;
+let layer: string;
+
+beforeEach(async () => {
+  image = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(100_000, 1)] });
+  manifest = `/v2/library/demo/manifests/${image.manifests[0]?.digest}`;
+  layer = `/v2/library/demo/blobs/${image.layers[0]?.digest}`;
+});
+
+/** Asks once, so that it is held, and forgets the counts. */
+async function warm(path: string): Promise<void> {
+  expect((await mirror.ask(path)).status).toBe(200);
+  mirror.operations();
+  mirror.docker.reset();
+}
+
+describe("budget", () => {
+  const tag = "/v2/library/demo/manifests/latest";
+
+  test("a warm manifest by tag in a new isolate: one edge read, one store read", async () => {
+    await warm(tag);
+    mirror.newIsolate();
+    expect((await mirror.ask(tag)).status).toBe(200);
+    expect(mirror.operations()).toEqual({ ...NOTHING, edgeReads: 1, storeReads: 1 });
+    expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("a warm manifest by tag with memory warm: nothing", async () => {
+    await warm(tag);
+    expect((await mirror.ask(tag)).status).toBe(200);
+    expect(mirror.operations()).toEqual(NOTHING);
+    expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("a warm manifest by digest: one store read", async () => {
+    await warm(manifest);
+    mirror.newIsolate();
+    expect((await mirror.ask(manifest)).status).toBe(200);
+    expect(mirror.operations()).toEqual({ ...NOTHING, storeReads: 1 });
+    expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test.each(["GET", "HEAD"])("a warm blob by %s: one store read", async (method) => {
+    await warm(layer);
+    expect((await mirror.ask(layer, { method })).status).toBe(200);
+    expect(mirror.operations()).toEqual({ ...NOTHING, storeReads: 1 });
+    expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("a cold blob: one lease, one put, one fetch with its redirect, one token", async () => {
+    // Another repository has taught the challenge, as it has on any mirror that is not brand new.
+    await mirror.docker.addImage("library/other", "latest");
+    await warm("/v2/library/other/manifests/latest");
+    await mirror.docker.addImage("library/third", "latest");
+    await mirror.ask("/v2/library/third/tags/list");
+    mirror.operations();
+    mirror.docker.reset();
+    expect((await mirror.ask(layer)).status).toBe(200);
+    expect(mirror.operations()).toEqual({ ...NOTHING, storeReads: 1, leases: 1, storePuts: 1 });
+    expect(mirror.docker.requests.map(({ kind, status }) => [kind, status])).toEqual([
+      ["token", 200],
+      ["blob", 307],
+      ["storage", 200],
+    ]);
+  });
+
+  test("an unchanged tag after TAG_TTL: one upstream HEAD, nothing that counts against a limit, no KV write", async () => {
+    await warm(tag);
+    mirror.clock.ahead += 301_000;
+    expect((await mirror.ask(tag)).status).toBe(200);
+    const { kvWrites, storePuts } = mirror.operations();
+    expect({ kvWrites, storePuts }).toEqual({ kvWrites: 0, storePuts: 0 });
+    const asked = mirror.docker.requests.filter(({ kind, status }) => kind === "manifest" && status === 200);
+    expect(asked.map(({ method }) => method)).toEqual(["HEAD"]);
+  });
+
+  test("20 pulls at once of a cold image: one upstream GET a manifest, one fill a blob", async () => {
+    const pulls = Array.from({ length: 20 }, async () => {
+      for (const path of [tag, manifest, layer]) expect((await mirror.ask(path)).status).toBe(200);
+    });
+    await Promise.all(pulls);
+    expect(mirror.docker.count({ kind: "manifest", method: "GET", status: 200 })).toBe(1);
+    const { storePuts } = mirror.operations();
+    // The manifest and the layer, each once.
+    expect(storePuts).toBe(2);
+  });
+});

@@ -1,0 +1,63 @@
+import { reset } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { evict } from "../../src/cache/eviction.ts";
+import { R2Store } from "../../src/cache/r2.ts";
+import { blobKey, manifestKey } from "../../src/cache/store.ts";
+import worker from "../../src/index.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { createMirror, type Env, isolate } from "../../src/pull/mirror.ts";
+import { patternBytes } from "../support/fake-registry.ts";
+
+const bindings = env as unknown as Env;
+const store = new R2Store(bindings.STORE);
+
+afterEach(async () => {
+  isolate.mirror = null;
+  await reset();
+});
+
+async function put(kind: typeof blobKey, seed: number): Promise<string> {
+  const bytes = patternBytes(1000, seed);
+  const digest = await digestOf(bytes);
+  await store.put(kind(digest), bytes, { digest });
+  // The store tells the time in milliseconds; two objects shall not share one.
+  await new Promise((resolve) => setTimeout(resolve, 3));
+  return kind(digest);
+}
+
+async function held(): Promise<string[]> {
+  return (await bindings.STORE.list()).objects.map(({ key }) => key).sort();
+}
+
+describe("a store over its limit", () => {
+  let first: string;
+  let rest: string[];
+
+  beforeEach(async () => {
+    const manifest = await put(manifestKey, 0);
+    first = await put(blobKey, 1);
+    rest = [manifest, await put(blobKey, 2), await put(blobKey, 3)];
+  });
+
+  test("loses what was stored first, until a tenth of the limit is free", async () => {
+    expect(await evict(store, 3500)).toEqual({ held: 3000, freed: 1000 });
+    expect(await held()).toEqual([...rest].sort());
+  });
+
+  test("keeps its manifests, whatever the limit", async () => {
+    expect(await evict(store, 0)).toEqual({ held: 1000, freed: 3000 });
+    expect(await held()).toEqual([rest[0]]);
+  });
+
+  test("that is under it loses nothing", async () => {
+    expect(await evict(store, 4000)).toEqual({ held: 4000, freed: 0 });
+    expect(await held()).toEqual([first, ...rest].sort());
+  });
+
+  test("is brought back under it by the cron", async () => {
+    isolate.mirror = createMirror({ ...bindings, ...{ CACHE_LIMIT: "3.5 kB" } });
+    await worker.scheduled({ scheduledTime: 0, cron: "", noRetry() {} }, bindings);
+    expect(await held()).toEqual([...rest].sort());
+  });
+});

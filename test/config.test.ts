@@ -1,0 +1,276 @@
+import { describe, expect, test } from "vitest";
+import { ConfigError, hyphenated, readConfig } from "../src/config.ts";
+import { REGISTRIES } from "../src/upstream/registries.ts";
+
+/** What the operator would read; fails if the configuration is taken. */
+function complaint(env: object): string {
+  try {
+    readConfig(env);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+  throw new Error(`${JSON.stringify(env)} was taken`);
+}
+
+function endpointsOf(env: object, name: string): string[] | undefined {
+  return readConfig(env)
+    .upstream(name)
+    ?.endpoints.map(({ href }) => href);
+}
+
+describe("without any variable", () => {
+  const config = readConfig({});
+
+  test("names without an upstream belong to docker.io, at its registry and with its realm", () => {
+    expect(config.defaultUpstream.name).toBe("docker.io");
+    expect(config.defaultUpstream.endpoints[0]?.href).toBe("https://registry-1.docker.io/");
+    expect(config.defaultUpstream.realms).toEqual(["auth.docker.io"]);
+  });
+
+  test("there is no host routing, a tag is fresh for five minutes, and stale ones live for thirty days", () => {
+    expect(config).toMatchObject({ domain: null, tagTtl: 300, staleMax: 2_592_000 });
+    expect(config.defaultUpstream.tagTtl).toBe(300);
+  });
+
+  test("every built-in name is known, and they are listed in order", () => {
+    expect(config.upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
+  });
+
+  test("bindings and secrets beside the variables don't disturb", () => {
+    expect(readConfig({ STORE: {}, TAGS: {}, ADMIN_KEY: "x" }).tagTtl).toBe(300);
+  });
+});
+
+describe("UPSTREAMS", () => {
+  const table = { "registry.example.org": { realms: ["auth.example.org"], tagTtl: 60 } };
+
+  test.each([
+    ["a table", table],
+    ["JSON", JSON.stringify(table)],
+  ])("adds an upstream at the host of its name, given as %s", (_, UPSTREAMS) => {
+    const upstream = readConfig({ UPSTREAMS }).upstream("registry.example.org");
+    expect(upstream).toMatchObject({ realms: ["auth.example.org"], tagTtl: 60, aliases: [] });
+    expect(endpointsOf({ UPSTREAMS }, "registry.example.org")).toEqual(["https://registry.example.org/"]);
+  });
+
+  test("replaces of a built-in upstream what it names and leaves the rest", () => {
+    const endpoints = ["https://registry-1.docker.io", "https://mirror.gcr.io"];
+    const upstream = readConfig({ UPSTREAMS: { "docker.io": { endpoints } } }).upstream("docker.io");
+    expect(upstream?.endpoints.map(({ origin }) => origin)).toEqual(endpoints);
+    expect(upstream?.realms).toEqual(["auth.docker.io"]);
+    expect(upstream?.aliases).toContain("index.docker.io");
+  });
+
+  test("leaves the built-in table as it was for the next configuration", () => {
+    readConfig({ UPSTREAMS: { "ghcr.io": { endpoints: ["https://other.example.org"], aliases: [] } } });
+    expect(endpointsOf({}, "ghcr.io")).toEqual(["https://ghcr.io/"]);
+  });
+
+  test("sets a tag's time for one upstream over TAG_TTL, which holds for the others", () => {
+    const config = readConfig({ TAG_TTL: "900", UPSTREAMS: { "quay.io": { tagTtl: "0" } } });
+    expect(config.upstream("quay.io")?.tagTtl).toBe(0);
+    expect(config.upstream("ghcr.io")?.tagTtl).toBe(900);
+  });
+
+  test("adds a family", () => {
+    const config = readConfig({ UPSTREAMS: { "*.example.org": {} } });
+    expect(config.upstreamNames).toContain("*.example.org");
+    expect(config.upstream("a.example.org")?.name).toBe("a.example.org");
+    expect(config.upstream("example.org")).toBeNull();
+  });
+
+  test("takes an endpoint with a path that goes before the repository's name", () => {
+    const UPSTREAMS = { "docker.io": { endpoints: ["https://m.daocloud.io/docker.io"] } };
+    expect(endpointsOf({ UPSTREAMS }, "docker.io")).toEqual(["https://m.daocloud.io/docker.io"]);
+  });
+
+  test.each(["http://127.0.0.1:5000", "http://localhost:5000", "http://[::1]:5000"])(
+    "takes %s, which is this machine",
+    (endpoint) => {
+      expect(endpointsOf({ UPSTREAMS: { local: { endpoints: [endpoint] } } }, "local")).toEqual([
+        `${endpoint}/`,
+      ]);
+    },
+  );
+});
+
+describe("a name finds its upstream", () => {
+  const config = readConfig({});
+
+  test.each([
+    ["ghcr.io", "ghcr.io"],
+    ["ghcr-io", "ghcr.io"],
+    ["registry-k8s-io", "registry.k8s.io"],
+    ["index.docker.io", "docker.io"],
+    ["registry-1.docker.io", "docker.io"],
+  ])("%s is %s", (name, found) => expect(config.upstream(name)?.name).toBe(found));
+
+  test.each(["ghcr", "quay", "docker", "hub"])(
+    "%s is nobody's in a path, for it may be a Docker Hub user, but an upstream's as a host label",
+    (word) => {
+      expect(config.upstream(word)).toBeNull();
+      expect(config.upstreamByLabel(word)).not.toBeNull();
+    },
+  );
+
+  test.each(["", "constructor", "__proto__", "toString", "*.pkg.dev", "pkg.dev", ".pkg.dev", "GHCR.IO"])(
+    "%j is nobody's",
+    (name) => {
+      expect(config.upstream(name)).toBeNull();
+      expect(config.upstreamByLabel(name)).toBeNull();
+    },
+  );
+
+  test("a member of a family is an upstream of its own at its own host", () => {
+    const upstream = config.upstream("us-docker.pkg.dev");
+    expect(upstream?.name).toBe("us-docker.pkg.dev");
+    expect(upstream?.endpoints.map(({ href }) => href)).toEqual(["https://us-docker.pkg.dev/"]);
+    expect(config.upstream("us.gcr.io")?.name).toBe("us.gcr.io");
+    expect(config.upstream("gcr.io")?.name).toBe("gcr.io");
+  });
+
+  test.each([
+    "evil.com.pkg.dev",
+    "x@y.pkg.dev",
+    "a:8080.pkg.dev",
+    "us-docker.pkg.dev:8080",
+    "us-docker.pkg.dev.",
+    "-a.pkg.dev",
+    "a_b.pkg.dev",
+    "A.pkg.dev",
+    "a/b.pkg.dev",
+    "a%2eb.pkg.dev",
+    "a#.pkg.dev",
+  ])("%s is no member of a family", (name) => expect(config.upstream(name)).toBeNull());
+});
+
+describe("where two upstreams claim a name", () => {
+  test("an upstream's own name outdoes another one's alias and hyphens", () => {
+    const UPSTREAMS = {
+      "ghcr.io": { aliases: ["quay.io", "codeberg-org"] },
+      "quay-io": {},
+      "zzz.example.org": { aliases: ["quay.io"] },
+    };
+    const config = readConfig({ UPSTREAMS });
+    expect(config.upstream("quay.io")?.name).toBe("quay.io");
+    expect(config.upstream("quay-io")?.name).toBe("quay-io");
+    expect(config.upstreamByLabel("codeberg-org")?.name).toBe("codeberg.org");
+  });
+
+  test("an added upstream's alias outdoes a built-in one", () => {
+    const config = readConfig({
+      UPSTREAMS: { "mine.example.org": { aliases: ["ghcr", "index.docker.io"] } },
+    });
+    expect(config.upstreamByLabel("ghcr")?.name).toBe("mine.example.org");
+    expect(config.upstream("index.docker.io")?.name).toBe("mine.example.org");
+  });
+
+  test("a single upstream outdoes the family it would belong to", () => {
+    const UPSTREAMS = { "eu.gcr.io": { endpoints: ["https://other.example.org"] } };
+    expect(endpointsOf({ UPSTREAMS }, "eu.gcr.io")).toEqual(["https://other.example.org/"]);
+  });
+});
+
+describe("DEFAULT_UPSTREAM", () => {
+  test.each(["quay.io", "us-docker.pkg.dev"])("may be %s", (name) => {
+    expect(readConfig({ DEFAULT_UPSTREAM: name }).defaultUpstream.name).toBe(name);
+  });
+
+  test("may be one that UPSTREAMS adds", () => {
+    const env = { DEFAULT_UPSTREAM: "r.example.org", UPSTREAMS: { "r.example.org": {} } };
+    expect(readConfig(env).defaultUpstream.name).toBe("r.example.org");
+  });
+});
+
+describe("a wrong value is refused by its name", () => {
+  const upstream = (settings: unknown) => ({ UPSTREAMS: { "a.example.org": settings } });
+  const endpoint = (url: unknown) => upstream({ endpoints: [url] });
+
+  test.each<[string, object, string]>([
+    ["a domain in upper case", { DOMAIN: "Example.com" }, "DOMAIN"],
+    ["a domain with a port", { DOMAIN: "example.com:8080" }, "DOMAIN"],
+    ["a domain with a dot at its end, which no label stands before", { DOMAIN: "example.com." }, "DOMAIN"],
+    ["a domain that is a URL", { DOMAIN: "https://example.com" }, "DOMAIN"],
+    ["a domain with a wildcard, which no host is ever below", { DOMAIN: "*.example.com" }, "DOMAIN"],
+    ["a domain that is no text", { DOMAIN: 3 }, "DOMAIN"],
+    ["a default that isn't mirrored", { DEFAULT_UPSTREAM: "nowhere.example.org" }, "DEFAULT_UPSTREAM"],
+    ["a default that is only a host label", { DEFAULT_UPSTREAM: "ghcr" }, "DEFAULT_UPSTREAM"],
+    ["a default that is a whole family", { DEFAULT_UPSTREAM: "*.pkg.dev" }, "DEFAULT_UPSTREAM"],
+    ["a default that is no text", { DEFAULT_UPSTREAM: 5 }, "DEFAULT_UPSTREAM"],
+    ["a time in words", { TAG_TTL: "5m" }, "TAG_TTL"],
+    ["a time with a fraction", { TAG_TTL: 1.5 }, "TAG_TTL"],
+    ["a time without end", { TAG_TTL: Number.POSITIVE_INFINITY }, "TAG_TTL"],
+    ["a time beyond all numbers", { TAG_TTL: "9".repeat(400) }, "TAG_TTL"],
+    ["a time below zero", { STALE_MAX: -1 }, "STALE_MAX"],
+    ["a time below zero as text", { STALE_MAX: "-1" }, "STALE_MAX"],
+    ["an empty time", { STALE_MAX: "" }, "STALE_MAX"],
+    ["broken JSON", { UPSTREAMS: '{"a.b":' }, "UPSTREAMS: must be a table or a JSON object"],
+    ["JSON that is a list", { UPSTREAMS: "[{}]" }, "UPSTREAMS"],
+    ["a list for the table", { UPSTREAMS: [{}] }, "UPSTREAMS"],
+    ["a number for the table", { UPSTREAMS: 3 }, "UPSTREAMS: must be a table or a JSON object"],
+    ["an upstream's name in upper case", { UPSTREAMS: { "A.example.org": {} } }, "UPSTREAMS.A.example.org"],
+    ["an upstream's name with a port", { UPSTREAMS: { "a.org:80": {} } }, "UPSTREAMS.a.org:80"],
+    ["an upstream's name that is no host", { UPSTREAMS: { "256.256.256.256": {} } }, "256.256.256.256"],
+    ["plain http beyond this machine", endpoint("http://192.168.1.5:5000"), "a.example.org.endpoints.0: "],
+    ["another scheme", endpoint("ftp://a.example.org"), "a.example.org.endpoints.0: "],
+    ["an endpoint with a password", endpoint("https://u:p@a.example.org"), "a.example.org.endpoints.0: "],
+    ["an endpoint with a path no name has", endpoint("https://a.org/a%2Fb"), "a.example.org.endpoints.0: "],
+    ["an endpoint with a fragment", endpoint("https://a.example.org/#x"), "a.example.org.endpoints.0: "],
+    ["an endpoint with a query", endpoint("https://a.example.org/?x"), "a.example.org.endpoints.0: "],
+    ["an endpoint that is no URL", endpoint("a.example.org"), "a.example.org.endpoints.0: must be a URL"],
+    ["no endpoints at all", upstream({ endpoints: [] }), "a.example.org.endpoints: "],
+    ["endpoints without a list", upstream({ endpoints: "https://a.org" }), "a.example.org.endpoints"],
+    ["a realm that is a URL", upstream({ realms: ["https://auth.example.org"] }), "a.example.org.realms.0"],
+    ["an alias in upper case", upstream({ aliases: ["Mine"] }), "a.example.org.aliases.0"],
+    ["a wrong time of one upstream", upstream({ tagTtl: "soon" }), "a.example.org.tagTtl: must be a whole"],
+    ["a time below zero of one upstream", upstream({ tagTtl: -1 }), "a.example.org.tagTtl"],
+    ["a setting that doesn't exist", upstream({ realm: ["auth.example.org"] }), "a.example.org.realm"],
+    ["an upstream that is no table", upstream("https://a.example.org"), "UPSTREAMS.a.example.org"],
+  ])("%s", (_, env, named) => expect(complaint(env)).toContain(named));
+
+  test.each<[string, object]>([
+    ["an endpoint that is no URL", { endpoints: ["a.example.org"] }],
+    ["a setting that doesn't exist", { realm: ["auth.example.org"] }],
+  ])("in JSON as well as in a table: %s", (_, settings) => {
+    const UPSTREAMS = { "a.example.org": settings };
+    expect(complaint({ UPSTREAMS: JSON.stringify(UPSTREAMS) })).toBe(complaint({ UPSTREAMS }));
+  });
+
+  test("together with all others that are wrong", () => {
+    const text = complaint({ DOMAIN: 3, TAG_TTL: "x", STALE_MAX: -2 });
+    for (const name of ["DOMAIN", "TAG_TTL", "STALE_MAX"]) expect(text).toContain(name);
+  });
+});
+
+describe("UPSTREAM_CREDENTIALS", () => {
+  const table = { "docker.io": [{ username: "u", password: "hunter2" }] };
+
+  test.each([
+    ["a table", table],
+    ["JSON", JSON.stringify(table)],
+  ])("gives logins by upstream, as %s", (_, UPSTREAM_CREDENTIALS) => {
+    expect(readConfig({ UPSTREAM_CREDENTIALS }).credentials).toEqual(table);
+  });
+
+  test("is none by default", () => expect(readConfig({}).credentials).toEqual({}));
+
+  test.each<[string, unknown]>([
+    ["broken JSON", '{"docker.io":[{"username":"u","password":"hunter2"}'],
+    ["a bare password", "hunter2"],
+    ["a login without a list", { "docker.io": { username: "u", password: "hunter2" } }],
+    ["a login as text", { "docker.io": ["u:hunter2"] }],
+    ["a login without a user", { "docker.io": [{ password: "hunter2" }] }],
+    ["a password under another name", { "docker.io": [{ username: "u", token: "hunter2" }] }],
+    ["a password in a list", { "docker.io": [{ username: "u", password: ["hunter2"] }] }],
+    ["a setting too many", { "docker.io": [{ username: "u", password: "p", token: "hunter2" }] }],
+    ["logins that are text", { "docker.io": "hunter2" }],
+    ["a list", ["hunter2"]],
+  ])("that is wrong is refused without a word of what it holds: %s", (_, UPSTREAM_CREDENTIALS) => {
+    const text = complaint({ UPSTREAM_CREDENTIALS });
+    expect(text).toContain("UPSTREAM_CREDENTIALS");
+    expect(text).not.toContain("hunter2");
+  });
+});
+
+test("dots become hyphens", () => expect(hyphenated("registry.k8s.io")).toBe("registry-k8s-io"));

@@ -1,0 +1,69 @@
+// `npm start`, killed and started again: what it held it still holds, and what it was about to hold does no harm.
+import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import type { Client } from "./support/client.ts";
+import { startDockerd } from "./support/dockerd.ts";
+import { REPOSITORIES } from "./support/global.ts";
+import { waitForHeld } from "./support/mirror.ts";
+import { waitFor } from "./support/process.ts";
+import { expectOneFetchEach, heldOf, referenceOf } from "./support/pulls.ts";
+import { type Served, serve } from "./support/served.ts";
+import { startUpstream, type Upstream } from "./support/upstream.ts";
+
+describe("dockerd, through a mirror that is killed", () => {
+  const image = inject("image");
+  const reference = referenceOf("docker.io");
+  let upstream: Upstream;
+  let mirror: Served | null = null;
+  let client: Client | null = null;
+
+  beforeEach(async () => {
+    upstream = await startUpstream(inject("registry"));
+    mirror = await serve({ "docker.io": upstream.url });
+    client = await startDockerd(mirror.url);
+  });
+  afterEach(async () => {
+    await client?.stop();
+    await mirror?.stop();
+    await upstream.stop();
+    client = mirror = null;
+  });
+
+  test("its content is there after a restart, without upstream", async () => {
+    await client?.pull(reference);
+    await waitFor("the mirror's fetches to end", 30_000, async () => upstream.underWay() === 0);
+    expectOneFetchEach(upstream, image);
+
+    await mirror?.kill();
+    await upstream.stop();
+    await mirror?.start();
+    await client?.clean();
+    expect(await client?.pull(reference)).toEqual(heldOf(image));
+    expect(await client?.run(reference)).toBe(image.verdict);
+  });
+
+  test("killed in the middle of a layer, it never serves the half of it", async () => {
+    const largest = image.amd64.layers.reduce((one, other) => (one.size > other.size ? one : other));
+    let stalled = 0;
+    upstream.interfere = ({ digest, method }) => {
+      if (digest !== largest.digest || method !== "GET" || stalled > 0) return null;
+      stalled += 1;
+      return { stallAfter: 8 * 1024 * 1024 };
+    };
+    // dockerd holds on to its download and takes it up again where it broke off.
+    const pulled = client?.pull(reference);
+    await waitFor("all but the stalled layer to be through", 30_000, async () => {
+      return stalled === 1 && upstream.underWay() === 1;
+    });
+    await mirror?.kill();
+    await mirror?.start();
+    expect(await pulled).toEqual(heldOf(image));
+    expect(await client?.run(reference)).toBe(image.verdict);
+
+    // The killed fill leaves no lease behind that keeps the next one from storing the layer.
+    await waitForHeld(`${mirror?.url}/v2/${REPOSITORIES["docker.io"]}/blobs/${largest.digest}`);
+    await client?.clean();
+    await upstream.stop();
+    expect(await client?.pull(reference)).toEqual(heldOf(image));
+    expect(await client?.run(reference)).toBe(image.verdict);
+  });
+});

@@ -1,0 +1,62 @@
+// dockerd as an own process with `registry-mirrors`, on a private root, without any network of its own.
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Client, text } from "./client.ts";
+import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } from "./process.ts";
+
+/**
+ * @param mirror base URL, as in daemon.json's "registry-mirrors"
+ * @param environment for dockerd itself
+ */
+export async function startDockerd(
+  mirror: string,
+  environment: Record<string, string> = {},
+): Promise<Client> {
+  const { folder, hosts, remove } = await workspace("dockerd");
+  const root = join(folder, "root");
+  const socket = `unix://${join(folder, "docker.sock")}`;
+  const docker = (...rest: string[]): Promise<string> =>
+    run(["docker", "--host", socket, ...rest], {
+      deadline: CLIENT_DEADLINE,
+      environment: { HOME: join(folder, "home") },
+    });
+
+  const start = (): Promise<Daemon> =>
+    startDaemon({
+      name: "dockerd",
+      folder,
+      command: isolated(hosts, [
+        "dockerd",
+        ...["--host", socket, "--registry-mirror", mirror],
+        ...["--data-root", root, "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
+        // What needs kernel modules or the machine's network is left out; vfs works on every file system.
+        ...["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"],
+      ]),
+      environment: { HOME: join(folder, "home"), ...environment },
+      ready: async () => (await docker("version", "--format", "{{.Server.Version}}")) !== "",
+    });
+
+  let daemon = await start();
+  return {
+    pull: async (reference) => {
+      await docker("pull", "--quiet", reference);
+      const image: unknown = JSON.parse(
+        await docker("image", "inspect", "--format", "{{json .}}", reference),
+      );
+      const digest = text(image, "RepoDigests", 0).split("@")[1] ?? "";
+      return { digest, config: text(image, "Id") };
+    },
+    run: async (reference) =>
+      (await docker("run", "--rm", "--pull", "never", "--network", "none", reference)).trim(),
+    // `docker image rm` would leave what dockerd remembers about which layer came from where.
+    clean: async () => {
+      await daemon.stop();
+      await rm(root, { recursive: true, force: true });
+      daemon = await start();
+    },
+    stop: async () => {
+      await daemon.stop();
+      await remove();
+    },
+  };
+}

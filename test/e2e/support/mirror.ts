@@ -1,0 +1,55 @@
+// The mirror under test, in front of an upstream for docker.io and one for ghcr.io that both count.
+import { startMirror } from "../../../scripts/mirror.ts";
+import { waitFor, workspace } from "./process.ts";
+import { startUpstream, type Upstream } from "./upstream.ts";
+
+export interface Stage {
+  /** Base URL with the loopback address: no shape H, the default upstream is docker.io. */
+  url: string;
+  port: number;
+  upstreams: { "docker.io": Upstream; "ghcr.io": Upstream };
+  /** Returns once nothing is being fetched any more. */
+  settled(): Promise<void>;
+  /** Counts upstream requests from nought again. */
+  forget(): void;
+  stop(): Promise<void>;
+}
+
+/** The base of host routing; `docker.mirror.test` and `ghcr.mirror.test` lead to this machine (process.ts). */
+export const DOMAIN = "mirror.test";
+
+export async function startStage(registry: string, vars: Record<string, string> = {}): Promise<Stage> {
+  const { folder, remove } = await workspace("mirror");
+  const upstreams = { "docker.io": await startUpstream(registry), "ghcr.io": await startUpstream(registry) };
+  const all = Object.values(upstreams);
+  const mirror = await startMirror({
+    port: 0,
+    host: "127.0.0.1",
+    data: folder,
+    upstreams: { "docker.io": [upstreams["docker.io"].url], "ghcr.io": [upstreams["ghcr.io"].url] },
+    vars: { DOMAIN, ...vars },
+  });
+  return {
+    url: `http://127.0.0.1:${mirror.port}`,
+    port: mirror.port,
+    upstreams,
+    settled: () =>
+      waitFor("the mirror's fetches to end", 30_000, async () => all.every((each) => each.underWay() === 0)),
+    forget: () => {
+      for (const each of all) each.requests.length = 0;
+    },
+    stop: async () => {
+      await mirror.stop();
+      for (const each of all) await each.stop();
+      await remove();
+    },
+  };
+}
+
+/** Waits until the mirror has a blob in its store. */
+export function waitForHeld(blob: string): Promise<void> {
+  return waitFor("the mirror to hold the blob", 30_000, async () => {
+    const { headers } = await fetch(blob, { method: "HEAD" });
+    return headers.get("cache-status")?.includes("hit") ?? false;
+  });
+}

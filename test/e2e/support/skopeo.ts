@@ -1,0 +1,50 @@
+// skopeo copying into an OCI layout on disk. It starts no containers, so its content is looked at file by file.
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { text } from "./client.ts";
+import { sha256 } from "./image.ts";
+import { CLIENT_DEADLINE, isolated, run, workspace } from "./process.ts";
+
+export interface Copied {
+  /** What the layout's index.json names. */
+  digest: string;
+  /** The SHA-256 of every file in the layout, sorted. */
+  blobs: string[];
+}
+
+export interface Skopeo {
+  /** @param all every platform with its index, not only this machine's */
+  copy(reference: string, all: boolean): Promise<Copied>;
+  clean(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** @param registriesConf the text of registries.conf */
+export async function startSkopeo(registriesConf: string): Promise<Skopeo> {
+  const { folder, hosts, remove } = await workspace("skopeo");
+  const config = join(folder, "registries.conf");
+  const layout = join(folder, "layout");
+  await writeFile(config, registriesConf);
+  return {
+    copy: async (reference, all) => {
+      const options = ["--registries-conf", config, "--insecure-policy"];
+      const platforms = all ? ["--all"] : ["--override-os", "linux", "--override-arch", "amd64"];
+      const [globals, locals] = all ? [[], platforms] : [platforms, []];
+      await run(
+        isolated(hosts, [
+          ...["skopeo", ...options, ...globals, "copy", "--quiet", ...locals],
+          ...[`docker://${reference}`, `oci:${layout}:copied`],
+        ]),
+        { deadline: CLIENT_DEADLINE, environment: { HOME: join(folder, "home") } },
+      );
+      const index: unknown = JSON.parse(await readFile(join(layout, "index.json"), "utf8"));
+      const blobs: string[] = [];
+      for (const name of await readdir(join(layout, "blobs", "sha256"))) {
+        blobs.push(sha256(await readFile(join(layout, "blobs", "sha256", name))));
+      }
+      return { digest: text(index, "manifests", 0, "digest"), blobs: blobs.sort() };
+    },
+    clean: () => rm(layout, { recursive: true, force: true }),
+    stop: remove,
+  };
+}

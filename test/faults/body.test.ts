@@ -1,0 +1,237 @@
+/** Bodies that aren't what they should be, as far as no socket is needed to send them: see test/sockets/faults.test.ts. */
+import { beforeEach, expect, vi } from "vitest";
+import { MAXIMUM_PUT } from "../../src/cache/store.ts";
+import { type Behaviour, behaviours, gzip, utf8 } from "../support/fake-registry.ts";
+import {
+  blobKey,
+  COLD,
+  cacheStatus,
+  calls,
+  expectRefused,
+  expectWhole,
+  LAYER,
+  manifestKey,
+  open,
+  TAG,
+  useFaults,
+  WARM,
+} from "./support.ts";
+
+const EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const BYTES = { kind: "storage", method: "GET" } as const;
+const ONE_FETCH = ["GET blob 307", "GET storage 200"];
+
+const { mirror, demo, fault } = useFaults("body");
+
+beforeEach(() => {
+  mirror.docker.settings.auth = "none";
+});
+
+/** Upstream gives what it should from now on: so do the client's next pull and the alarm. */
+async function expectMended(): Promise<void> {
+  mirror.recover();
+  await expectWhole(await mirror.ask(demo.blob));
+  await mirror.runAlarm(demo.digest);
+  await vi.waitFor(async () => expect(await mirror.stored()).toContain(blobKey(demo.digest)));
+  await expectWhole(await mirror.ask(demo.blob));
+}
+
+fault(3, "a layer: all of it comes, for its client to refuse, and none is stored", async () => {
+  mirror.docker.fail(BYTES, behaviours.corrupted());
+  const answer = await mirror.ask(demo.blob);
+  expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
+  expect(answer.bytes).not.toEqual(LAYER);
+  expect(cacheStatus(answer)).toBe(COLD);
+  expect(calls(mirror.docker).slice(0, 2)).toEqual(ONE_FETCH);
+  expect(await mirror.stored()).toEqual([]);
+  await expectMended();
+});
+
+for (const reference of ["latest", "digest"]) {
+  fault(3, `a manifest by ${reference}: refused, and not stored`, async () => {
+    const path = reference === "latest" ? TAG : demo.manifest;
+    const handle = mirror.docker.fail({ kind: "manifest" }, behaviours.corrupted());
+    expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
+    expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
+    expect(await mirror.stored()).toEqual([]);
+    handle.remove();
+    await expectWhole(await mirror.ask(path), demo.image.target.bytes);
+    expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
+  });
+}
+
+fault(8, "the alarm fetches what the stall kept back", async () => {
+  const giveUp = Promise.withResolvers<never>();
+  mirror.docker.fail(BYTES, { transform: (whole) => new Response(stalling(giveUp.promise), whole) }, 1);
+  const { response, settled } = await open(mirror, demo.blob);
+  const reader = response.body?.getReader();
+  expect((await reader?.read())?.value?.byteLength).toBeGreaterThan(0);
+  expect(await mirror.stored()).toEqual([]);
+  expect(await mirror.runAlarm(demo.digest)).toBe(true);
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+  await expectWhole(await mirror.ask(demo.blob));
+  expect(mirror.docker.count(BYTES)).toBe(2);
+  // When the connection is lost at last, its client sees that, and what lies in the store stays.
+  giveUp.reject(new TypeError("connection lost"));
+  await expect(readOn(reader)).rejects.toThrow();
+  await settled();
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+});
+
+/** The layer's first bytes, and then nothing until the promise is settled. */
+function stalling(until: Promise<never>): ReadableStream<Uint8Array> {
+  let begun = false;
+  return new ReadableStream({
+    async pull(controller) {
+      if (begun) await until;
+      begun = true;
+      controller.enqueue(LAYER.slice(0, 100_000));
+    },
+  });
+}
+
+async function readOn(reader: ReadableStreamDefaultReader<Uint8Array> | undefined): Promise<void> {
+  while (!(await reader?.read())?.done);
+}
+
+fault(10, "for a layer: an error that sends the client on, not a page for it to choke on", async () => {
+  mirror.docker.fail(BYTES, behaviours.htmlPage());
+  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expect(await mirror.stored()).toEqual([]);
+  await expectMended();
+});
+
+fault(10, "for a layer: none of it is stored, and no browser would show it", async () => {
+  mirror.docker.fail(BYTES, behaviours.htmlPage());
+  const { headers } = await mirror.ask(demo.blob);
+  expect(headers.get("Content-Type")).not.toContain("html");
+  expect(await mirror.stored()).toEqual([]);
+  await expectMended();
+});
+
+for (const [what, path] of [
+  ["a tag", "manifests/latest"],
+  ["a listing", "tags/list"],
+] as const) {
+  fault(10, `for ${what}: refused, and not stored`, async () => {
+    mirror.docker.fail({}, behaviours.htmlPage());
+    expectRefused(await mirror.ask(`/v2/library/demo/${path}`), 503, "UNAVAILABLE");
+    expect(mirror.docker.requests).toHaveLength(1);
+    expect(await mirror.stored()).toEqual([]);
+  });
+}
+
+fault(12, async () => {
+  const packed = await gzip(utf8("a layer that is packed by whoever pushed it".repeat(1000)));
+  const layer = await mirror.docker.addBlob(packed, { repository: "library/demo" });
+  const path = `/v2/library/demo/blobs/${layer.digest}`;
+  for (const status of [COLD, WARM]) {
+    const answer = await mirror.ask(path, { headers: { "Accept-Encoding": "zstd,gzip,deflate" } });
+    await expectWhole(answer, packed);
+    expect(answer.headers.get("Content-Encoding")).toBe(null);
+    expect(answer.headers.get("Cache-Control")).toContain("no-transform");
+    expect(cacheStatus(answer)).toBe(status);
+  }
+  expect(calls(mirror.docker)).toEqual(ONE_FETCH);
+  expect(await mirror.stored()).toEqual([blobKey(layer.digest)]);
+});
+
+fault(13, async () => {
+  await mirror.docker.addBlob(new Uint8Array(0));
+  for (const status of [COLD, WARM]) {
+    const answer = await mirror.ask(`/v2/library/demo/blobs/${EMPTY}`);
+    await expectWhole(answer, new Uint8Array(0));
+    expect([answer.headers.get("Content-Length"), cacheStatus(answer)]).toEqual(["0", status]);
+  }
+  expect(calls(mirror.docker)).toEqual(ONE_FETCH);
+  expect(await mirror.stored()).toEqual([blobKey(EMPTY)]);
+});
+
+fault(14, "for a layer: an error, since only one digest has no bytes", async () => {
+  mirror.docker.fail(BYTES, behaviours.emptyBody());
+  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expect(await mirror.stored()).toEqual([]);
+  await expectMended();
+});
+
+fault(14, "for a layer: nothing is stored", async () => {
+  mirror.docker.fail(BYTES, behaviours.emptyBody());
+  await mirror.ask(demo.blob);
+  expect(await mirror.stored()).toEqual([]);
+  await expectMended();
+});
+
+fault(14, "for a tag: refused, and not stored", async () => {
+  mirror.docker.fail({ kind: "manifest" }, behaviours.emptyBody());
+  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  expectRefused(await mirror.ask(demo.manifest), 503, "UNAVAILABLE");
+  expect(await mirror.stored()).toEqual([]);
+});
+
+fault(15, async () => {
+  const large = { "content-length": String(MAXIMUM_PUT + 1) };
+  mirror.docker.fail(BYTES, behaviours.changedHeaders(large));
+  const answer = await mirror.ask(demo.blob);
+  expect([answer.status, answer.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
+  expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; detail=upstream");
+  expect(mirror.operations().storePuts).toBe(0);
+  expect(calls(mirror.docker)).toEqual(ONE_FETCH);
+  // Its lease is given back, and no alarm fetches gigabytes in vain.
+  expect(await mirror.runAlarm(demo.digest)).toBe(false);
+  await expectMended();
+});
+
+fault(16, async () => {
+  mirror.docker.fail(BYTES, behaviours.partialToPlainGet());
+  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 206"]);
+  expect(await mirror.stored()).toEqual([]);
+  await mirror.runAlarm(demo.digest);
+  expect(await mirror.stored()).toEqual([]);
+  await expectMended();
+});
+
+fault(17, "the whole with 200, which tells the client to start again", async () => {
+  mirror.docker.settings.ranges = false;
+  const answer = await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } });
+  await expectWhole(answer);
+  expect(answer.headers.get("Content-Range")).toBe(null);
+  expect(cacheStatus(answer)).toContain("fwd-status=200");
+  expect(mirror.docker.count(BYTES)).toBe(1);
+  await expectMended();
+});
+
+const lies: Record<string, Behaviour> = {
+  "from another byte on": behaviours.changedHeaders({ "content-range": "bytes 0-199999/300000" }),
+  "without saying which": behaviours.changedHeaders({ "content-range": null }),
+  "beyond its own end": behaviours.changedHeaders({ "content-range": "bytes 100000-299999/200000" }),
+};
+for (const [lie, behaviour] of Object.entries(lies)) {
+  fault(17, `a part ${lie} is refused`, async () => {
+    mirror.docker.fail(BYTES, behaviour);
+    expectRefused(await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } }), 503, "UNAVAILABLE");
+    expect(await mirror.stored()).toEqual([]);
+    await expectMended();
+  });
+}
+
+fault(18, "upstream's: the part is right, because the digest stands for the content", async () => {
+  mirror.docker.settings.etag = () => `"${crypto.randomUUID()}"`;
+  const headers = { Range: "bytes=100000-", "If-Range": `"${demo.digest}"` };
+  const answer = await mirror.ask(demo.blob, { headers });
+  expect([answer.status, answer.broken]).toEqual([206, false]);
+  expect(answer.bytes).toEqual(LAYER.slice(100_000));
+  expect(answer.headers.get("Content-Range")).toBe("bytes 100000-299999/300000");
+  expect(answer.headers.get("ETag")).toBe(`"${demo.digest}"`);
+  await expectMended();
+});
+
+fault(18, "the client's: it gets the whole, cold and warm", async () => {
+  const headers = { Range: "bytes=100000-", "If-Range": '"of-another-mirror"' };
+  for (const status of [COLD, WARM]) {
+    const answer = await mirror.ask(demo.blob, { headers });
+    await expectWhole(answer);
+    expect(cacheStatus(answer)).toBe(status);
+  }
+  expect(calls(mirror.docker)).toEqual(ONE_FETCH);
+});

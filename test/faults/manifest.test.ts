@@ -1,0 +1,291 @@
+/** Manifests of every odd kind: passed on to the letter, or refused; never half understood. */
+import { beforeEach, expect } from "vitest";
+import { MAXIMUM_MANIFEST } from "../../src/pull/content.ts";
+import { behaviours, patternBytes, utf8 } from "../support/fake-registry.ts";
+import {
+  cacheStatus,
+  calls,
+  expectRefused,
+  expectStale,
+  expectWhole,
+  hold,
+  later,
+  manifestKey,
+  TAG,
+  useFaults,
+} from "./support.ts";
+
+const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
+const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+const GONE = { mediaType: OCI_MANIFEST, digest: `sha256:${"0".repeat(64)}`, size: 10 };
+const MIB = 1024 * 1024;
+
+const scene = useFaults("manifest", { to: 86 });
+const { mirror, demo, fault } = scene;
+const pathOf = (reference: string) => `/v2/library/demo/manifests/${reference}`;
+
+beforeEach(() => {
+  mirror.docker.settings.auth = "none";
+});
+
+/** A manifest of exactly so many bytes. */
+function sized(bytes: number): Uint8Array {
+  const [start, end] = [`{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","pad":"`, '"}'];
+  return utf8(start + "x".repeat(bytes - start.length - end.length) + end);
+}
+
+for (const size of [4 * MIB, 4 * MIB + 1, MAXIMUM_MANIFEST]) {
+  fault(76, `${size} bytes are served and stored`, async () => {
+    const { digest, bytes } = await mirror.docker.addManifest("library/demo", sized(size), { tag: "large" });
+    await expectWhole(await mirror.ask(pathOf("large")), bytes);
+    mirror.newIsolate();
+    await expectWhole(await mirror.ask(pathOf(digest)), bytes);
+    expect(await mirror.stored()).toEqual([manifestKey(digest)]);
+    expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
+  });
+}
+
+fault(76, "beyond the bound: refused, and neither read to its end nor stored", async () => {
+  const manifest = await mirror.docker.addManifest("library/demo", sized(3 * MAXIMUM_MANIFEST), {
+    tag: "huge",
+  });
+  for (const reference of ["huge", manifest.digest])
+    expectRefused(await mirror.ask(pathOf(reference)), 503, "UNAVAILABLE");
+  expect(mirror.docker.bytesSent).toBeLessThan(4 * MAXIMUM_MANIFEST);
+  expect(await mirror.stored()).toEqual([]);
+});
+
+for (const [what, text] of [
+  [
+    "spaces and a line feed at its end",
+    `{ "schemaVersion" :2,\r\n\t"mediaType":"${OCI_MANIFEST}" , "layers":[ ] }\n\n`,
+  ],
+  ["keys twice", `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[],"a":1,"a":2,"layers":[]}`],
+  [
+    "escapes, numbers and letters of all kinds",
+    `{"schemaVersion":2.0,"mediaType":"${OCI_MANIFEST}","x":"\\u00e4ä\\/ 1e400 \u{1f40b}","n":1.0e+3}`,
+  ],
+  ["a byte order mark", `\ufeff{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]}`],
+] as const) {
+  fault(77, what, async () => {
+    const bytes = utf8(text);
+    const { digest } = await mirror.docker.addManifest("library/demo", bytes, {
+      tag: "odd",
+      mediaType: OCI_MANIFEST,
+    });
+    for (const reference of ["odd", digest]) {
+      await expectWhole(await mirror.ask(pathOf(reference)), bytes);
+      mirror.newIsolate();
+      const warm = await mirror.ask(pathOf(reference));
+      await expectWhole(warm, bytes);
+      expect(warm.headers.get("Docker-Content-Digest")).toBe(digest);
+    }
+    expect(await mirror.stored()).toEqual([manifestKey(digest)]);
+  });
+}
+
+fault(78, "by tag: refused, since one of the two lies", async () => {
+  mirror.docker.fail(
+    { kind: "manifest" },
+    behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
+  );
+  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  expect(await mirror.stored()).toEqual([]);
+  expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+});
+
+fault(78, "by digest: the body proves itself, and the header is ours", async () => {
+  mirror.docker.fail(
+    { kind: "manifest" },
+    behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
+  );
+  const answer = await mirror.ask(demo.manifest);
+  await expectWhole(answer, demo.image.target.bytes);
+  expect(answer.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
+  expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
+});
+
+fault(78, "absent: the digest is the body's", async () => {
+  mirror.docker.settings.digestHeader = false;
+  for (const method of ["HEAD", "GET"]) {
+    const { status, headers } = await mirror.ask(TAG, { method });
+    expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, demo.image.target.digest]);
+  }
+});
+
+for (const type of [
+  "text/html",
+  "application/json",
+  OCI_INDEX,
+  "application/vnd.oci.image.manifest.v1+json; charset=utf-8",
+]) {
+  fault(79, `${type}: the body's word counts, for the digest covers it`, async () => {
+    mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": type }));
+    for (const path of [TAG, demo.manifest]) {
+      const answer = await mirror.ask(path);
+      await expectWhole(answer, demo.image.target.bytes);
+      expect(answer.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
+    }
+  });
+}
+
+fault(79, "a body whose own type is a page's is no page here", async () => {
+  const { digest } = await mirror.docker.addManifest(
+    "library/demo",
+    { schemaVersion: 2, mediaType: "text/html", layers: [], "<script>": "alert(1)" },
+    { tag: "page", mediaType: "text/html" },
+  );
+  for (const reference of ["page", digest]) {
+    const answer = await mirror.ask(pathOf(reference));
+    expect(answer.headers.get("Content-Type")).not.toContain("html");
+  }
+});
+
+fault(80, async () => {
+  const docker = await mirror.docker.addImage("library/demo", "docker", { format: "docker" });
+  mirror.docker.addVariant("library/demo", "latest", docker.target.digest);
+  for (const Accept of [OCI_MANIFEST, docker.target.mediaType, SCHEMA1, "*/*", "application/json"]) {
+    const answer = await mirror.ask(TAG, { headers: { Accept } });
+    await expectWhole(answer, demo.image.target.bytes);
+    expect(answer.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
+  }
+  expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
+  expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
+});
+
+fault(81, "in upstream's power to choose: never asked for", async () => {
+  mirror.docker.settings.schema1WithoutAccept = true;
+  await expectWhole(await mirror.ask(TAG, { headers: { Accept: SCHEMA1 } }), demo.image.target.bytes);
+  expect((await mirror.ask(TAG, { method: "HEAD", headers: { Accept: "*/*" } })).status).toBe(200);
+});
+
+fault(81, "all there is: 404, for its digest changes with each answer", async () => {
+  const old = {
+    schemaVersion: 1,
+    name: "library/demo",
+    tag: "old",
+    fsLayers: [],
+    history: [],
+    signatures: [],
+  };
+  await mirror.docker.addManifest("library/demo", old, { tag: "old", mediaType: SCHEMA1 });
+  expectRefused(await mirror.ask(pathOf("old")), 404, "MANIFEST_UNKNOWN");
+  expect((await mirror.ask(pathOf("old"), { method: "HEAD" })).status).toBe(404);
+  expect(await mirror.stored()).toEqual([]);
+  expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+});
+
+fault(82, async () => {
+  const foreign = {
+    mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+    digest: `sha256:${"1".repeat(64)}`,
+    size: 10,
+    urls: ["https://evil.test/layer", "http://169.254.169.254/latest"],
+  };
+  const [config] = demo.image.configs;
+  const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [foreign] };
+  const { bytes } = await mirror.docker.addManifest("library/demo", manifest, { tag: "windows" });
+  await expectWhole(await mirror.ask(pathOf("windows")), bytes);
+  expect((await mirror.ask(`/v2/library/demo/blobs/${config?.digest}`)).status).toBe(200);
+  expectRefused(await mirror.ask(`/v2/library/demo/blobs/${foreign.digest}`), 404, "BLOB_UNKNOWN");
+  expect(mirror.network.strays).toEqual([]);
+  // Nor does it keep the image from being whole: clients get that layer elsewhere anyway.
+  later(scene);
+  mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+  await expectWhole(await mirror.ask(pathOf("windows")), bytes);
+});
+
+fault(83, async () => {
+  const { digest, size, mediaType } = demo.image.target;
+  const inner = await mirror.docker.addManifest("library/demo", {
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: [GONE, { digest, size, mediaType }],
+  });
+  const outer = await mirror.docker.addManifest(
+    "library/demo",
+    {
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [GONE, { digest: inner.digest, size: inner.size, mediaType: OCI_INDEX }],
+    },
+    { tag: "nested" },
+  );
+  await expectWhole(await mirror.ask(pathOf("nested")), outer.bytes);
+  await expectWhole(await mirror.ask(pathOf(inner.digest)), inner.bytes);
+  expectRefused(await mirror.ask(pathOf(GONE.digest)), 404, "MANIFEST_UNKNOWN");
+  await hold(scene);
+  later(scene);
+  mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+  const stale = await mirror.ask(pathOf("nested"));
+  await expectWhole(stale, outer.bytes);
+  expect(cacheStatus(stale)).toContain("detail=stale");
+});
+
+fault(84, async () => {
+  for (const [tag, manifest] of Object.entries({
+    artifact: { mediaType: "application/vnd.oci.artifact.manifest.v1+json", artifactType: "a/b" },
+    bare: { schemaVersion: 2, mediaType: OCI_MANIFEST, artifactType: "a/b" },
+    empty: { schemaVersion: 2, mediaType: OCI_MANIFEST, layers: [] },
+  })) {
+    const { bytes } = await mirror.docker.addManifest("library/demo", manifest, { tag });
+    await expectWhole(await mirror.ask(pathOf(tag)), bytes);
+    later(scene);
+    const handle = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    await expectWhole(await mirror.ask(pathOf(tag)), bytes);
+    handle.remove();
+  }
+});
+
+for (const text of [
+  "",
+  "{",
+  '{"schemaVersion":2',
+  "null",
+  "[]",
+  '"text"',
+  "<html></html>",
+  "{}",
+  '{"schemaVersion":3}',
+]) {
+  fault(
+    85,
+    `${text === "" ? "nothing at all" : text}: by tag no manifest, by digest whatever it is`,
+    async () => {
+      const bytes = utf8(text);
+      const { digest } = await mirror.docker.addManifest("library/demo", bytes, {
+        tag: "odd",
+        mediaType: OCI_MANIFEST,
+      });
+      expectRefused(await mirror.ask(pathOf("odd")), 503, "UNAVAILABLE");
+      expect(await mirror.stored()).toEqual([]);
+      expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+      const answer = await mirror.ask(pathOf(digest));
+      await expectWhole(answer, bytes);
+      expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
+    },
+  );
+}
+
+fault(86, async () => {
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
+  // Who began with the old one gets the rest of it.
+  await hold({ mirror, demo });
+  mirror.clock.ahead += 301_000;
+  const answer = await mirror.ask(TAG);
+  await expectWhole(answer, next.target.bytes);
+  expect(answer.headers.get("Docker-Content-Digest")).toBe(next.target.digest);
+  // And is the new one's layer out of reach, the old image is still there by its digest.
+  mirror.docker.fail({}, { status: 500 });
+  await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+});
+
+fault(86, "the new one's manifest can't be had: stale, as it was", async () => {
+  await hold(scene);
+  later(scene);
+  await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
+  mirror.docker.fail({ kind: "manifest", method: "GET" }, { status: 500 });
+  expectStale(await mirror.ask(TAG), demo.image, 500);
+});

@@ -1,0 +1,243 @@
+/** Redirects that lead astray: none is followed to where it may not lead, and no credential goes along. */
+
+import { createExecutionContext } from "cloudflare:test";
+import { beforeEach, expect, vi } from "vitest";
+import { createApp } from "../../src/app.ts";
+import { behaviours } from "../support/fake-registry.ts";
+import {
+  blobKey,
+  CLIENTS,
+  COLD,
+  cacheStatus,
+  calls,
+  expectRefused,
+  expectWhole,
+  LAYER,
+  TAG,
+  useFaults,
+} from "./support.ts";
+
+const { mirror, demo, fault } = useFaults("redirect");
+const BLOB = { kind: "blob" } as const;
+/** The docker.io alternate, which is asked for digests when the authority fails; nobody else may be. */
+const ALTERNATE = "mirror.gcr.io";
+
+beforeEach(() => {
+  mirror.docker.settings.auth = "none";
+});
+
+/** The client is told, nobody else was asked, nothing is stored, and it is well again once upstream is. */
+async function expectRefusedAndMended(asked: string[]): Promise<void> {
+  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expect(calls(mirror.docker)).toEqual(asked);
+  expect(new Set(mirror.network.strays)).toEqual(new Set([ALTERNATE]));
+  expect(await mirror.stored()).toEqual([]);
+  mirror.recover();
+  await expectWhole(await mirror.ask(demo.blob));
+}
+
+fault(31, "of a blob", async () => {
+  mirror.docker.fail(BLOB, behaviours.redirectLoop());
+  await expectRefusedAndMended(Array.from({ length: 6 }, () => "GET blob 307"));
+});
+
+fault(31, "of a tag", async () => {
+  mirror.docker.fail({ kind: "manifest" }, behaviours.redirectLoop(302));
+  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  expect(calls(mirror.docker)).toEqual(Array.from({ length: 6 }, () => "GET manifest 302"));
+});
+
+fault(32, "five are followed", async () => {
+  mirror.docker.fail(BLOB, behaviours.redirectChain(4));
+  await expectWhole(await mirror.ask(demo.blob));
+  expect(calls(mirror.docker)).toHaveLength(6);
+});
+
+fault(32, "a sixth is not", async () => {
+  mirror.docker.fail(BLOB, behaviours.redirectChain(5));
+  await expectRefusedAndMended(Array.from({ length: 6 }, () => "GET blob 307"));
+});
+
+fault(33, async () => {
+  const storage = `http://production.cloudflare.docker.com/blobs/${demo.digest}?signature=secret`;
+  mirror.docker.fail(BLOB, behaviours.redirectTo(storage));
+  const answer = await mirror.ask(demo.blob, { headers: CLIENTS.crane.headers });
+  expect(new TextDecoder().decode(answer.bytes)).not.toContain("secret");
+  calls(mirror.docker);
+  await expectRefusedAndMended(["GET blob 307"]);
+});
+
+const INTERNAL = [
+  "https://10.0.0.1/blob",
+  "https://172.16.0.1/blob",
+  "https://192.168.1.1/blob",
+  "https://127.0.0.1:8787/blob",
+  "https://localhost/blob",
+  "https://169.254.169.254/latest/meta-data/",
+  "https://[::1]/blob",
+  "https://[fe80::1]/blob",
+  "https://[fd00::1]/blob",
+  "https://[::ffff:10.0.0.1]/blob",
+  "https://167772161/blob",
+  "https://0x7f000001/blob",
+  "https://0177.0.0.1/blob",
+  "https://127.1/blob",
+  "https://0/blob",
+  "https://intranet/blob",
+  "https://metadata.google.internal/computeMetadata/v1/",
+  "https://10.0.0.1./blob",
+  "//169.254.169.254/latest/meta-data/",
+];
+
+fault(34, async () => {
+  for (const location of INTERNAL) {
+    const handle = mirror.docker.fail(BLOB, behaviours.redirectTo(location));
+    const answer = await mirror.ask(demo.blob);
+    expect([location, answer.status]).toEqual([location, 503]);
+    expect([location, ...calls(mirror.docker)]).toEqual([location, "GET blob 307"]);
+    handle.remove();
+    mirror.recover();
+  }
+  expect(new Set(mirror.network.strays)).toEqual(new Set([ALTERNATE]));
+  expect(await mirror.stored()).toEqual([]);
+  await expectWhole(await mirror.ask(demo.blob));
+});
+
+fault(34, "at a later hop", async () => {
+  mirror.docker.fail({ kind: "storage" }, behaviours.redirectTo("https://10.0.0.1/blob"));
+  await expectRefusedAndMended(["GET blob 307", "GET storage 307"]);
+});
+
+fault(35, async () => {
+  // The Internet that has the mirror in it.
+  let asked = 0;
+  const app = createApp(mirror.mirror);
+  vi.stubGlobal("fetch", (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
+    const request = new Request(input, init);
+    if (new URL(request.url).host !== "mirror.test") return mirror.network.fetch(request);
+    if (++asked > 20) throw new TypeError("it goes on for ever");
+    return app.fetch(request, mirror.bindings, createExecutionContext());
+  });
+  mirror.docker.fail(BLOB, behaviours.redirectTo(`https://mirror.test${demo.blob}`));
+  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expect(asked).toBeLessThanOrEqual(1);
+  expect(await mirror.stored()).toEqual([]);
+});
+
+fault(36, async () => {
+  mirror.docker.settings.redirect = "relative";
+  const answer = await mirror.ask(demo.blob);
+  await expectWhole(answer);
+  expect(cacheStatus(answer)).toBe(COLD);
+  expect(mirror.docker.requests.map(({ host }) => host)).toEqual(Array(2).fill("registry-1.docker.io"));
+  expect(calls(mirror.docker)).toEqual(["GET blob 302", "GET storage 200"]);
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+});
+
+fault(37, "once: a new one is asked for, and the client sees nothing of it", async () => {
+  mirror.docker.settings.signatureLifetime = -1;
+  mirror.docker.fail(
+    { kind: "storage" },
+    {
+      transform: (response) => {
+        mirror.docker.settings.signatureLifetime = 600;
+        return response;
+      },
+    },
+  );
+  await expectWhole(await mirror.ask(demo.blob));
+  expect(calls(mirror.docker)).toEqual([
+    "GET blob 307",
+    "GET storage 403",
+    "GET blob 307",
+    "GET storage 200",
+  ]);
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+});
+
+fault(37, "for ever: a mishap of upstream's, and no word on who may have the blob", async () => {
+  mirror.docker.settings.signatureLifetime = -1;
+  const answer = await mirror.ask(demo.blob);
+  expectRefused(answer, 503, "UNAVAILABLE");
+  expect(new TextDecoder().decode(answer.bytes)).not.toContain("signature");
+  expect(calls(mirror.docker)).toEqual([
+    "GET blob 307",
+    "GET storage 403",
+    "GET blob 307",
+    "GET storage 403",
+  ]);
+  expect(await mirror.stored()).toEqual([]);
+  mirror.docker.settings.signatureLifetime = 600;
+  await expectWhole(await mirror.ask(demo.blob));
+});
+
+fault(38, "the client's connection breaks, and it gets the rest by a new URL", async () => {
+  const handle = mirror.docker.fail({ kind: "storage" }, behaviours.cutAfter(131_072));
+  const first = await mirror.ask(demo.blob);
+  expect([first.status, first.broken]).toEqual([200, true]);
+  handle.remove();
+  mirror.clock.ahead += 601_000;
+  const signed = () =>
+    mirror.docker.requests.filter(({ kind }) => kind === "storage").map(({ query }) => query);
+  const before = new Set(signed());
+  const rest = await mirror.ask(demo.blob, { headers: { Range: "bytes=131072-" } });
+  expect([rest.status, rest.broken, rest.headers.get("Content-Range")]).toEqual([
+    206,
+    false,
+    "bytes 131072-299999/300000",
+  ]);
+  expect(rest.bytes).toEqual(LAYER.slice(131_072));
+  expect(before).not.toContain(signed().at(-1));
+  expect(cacheStatus(rest)).not.toContain("stored");
+});
+
+fault(39, async () => {
+  mirror.docker.settings.auth = "bearer";
+  for (const redirect of ["absolute", "relative"] as const) {
+    mirror.docker.settings.redirect = redirect;
+    const headers = { Authorization: "Bearer of-the-client" };
+    expect((await mirror.ask(demo.blob, { headers, method: "HEAD" })).status).toBe(200);
+    await expectWhole(await mirror.ask(demo.blob, { headers }));
+    await mirror.bindings.STORE.delete(blobKey(demo.digest));
+  }
+  const elsewhere = mirror.docker.requests.filter(({ host }) => host !== "registry-1.docker.io");
+  expect(elsewhere.length).toBeGreaterThan(2);
+  for (const { headers } of elsewhere) expect(headers.authorization).toBe(undefined);
+  expect(JSON.stringify(mirror.docker.requests)).not.toContain("of-the-client");
+});
+
+fault(39, "to another registry that the first one names", async () => {
+  mirror.docker.settings.auth = "bearer";
+  await mirror.ask(TAG);
+  mirror.docker.fail(BLOB, behaviours.redirectTo(`https://ghcr.io/v2/owner/demo/blobs/${demo.digest}`));
+  // That one's refusal is a mishap too: the client may be allowed where it was sent from.
+  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expect(mirror.ghcr.requests.length).toBeGreaterThan(0);
+  for (const { headers } of mirror.ghcr.requests) expect(headers.authorization).toBe(undefined);
+});
+
+fault(40, "by us: a signature is kept to the letter", async () => {
+  await expectWhole(await mirror.ask(demo.blob));
+  const [{ query } = { query: "" }] = mirror.docker.requests.filter(({ kind }) => kind === "storage");
+  expect(query).toMatch(/^signature=[0-9a-f]{64}&expires=\d+$/);
+});
+
+fault(40, "by upstream: what it lists is paged here all the same", async () => {
+  for (const tag of ["a", "b", "c", "d"])
+    mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
+  mirror.docker.fail({ kind: "tags" }, behaviours.redirectTo("/v2/library/demo/tags/list"), 1);
+  const answer = await mirror.ask("/v2/library/demo/tags/list?n=2&last=a");
+  expect(answer.json()).toEqual({ name: "library/demo", tags: ["b", "c"] });
+  expect(answer.headers.get("Link")).toBe('</v2/library/demo/tags/list?n=2&last=c>; rel="next"');
+  expect(mirror.docker.requests.map(({ query }) => query)).toEqual(["n=2&last=a", ""]);
+});
+
+fault(41, async () => {
+  for (const ahead of [0, 0, 601_000]) {
+    mirror.clock.ahead += ahead;
+    const { status, headers } = await mirror.ask(demo.blob, { method: "HEAD" });
+    expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
+    // Every question begins at the registry, however lately the last one was asked.
+    expect(calls(mirror.docker)).toEqual(["HEAD blob 307", "HEAD storage 200"]);
+  }
+});

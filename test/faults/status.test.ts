@@ -1,0 +1,267 @@
+/** Upstreams that answer with an error, or not at all: what is held is served and said to be stale, if that may be. */
+import { beforeEach, expect } from "vitest";
+import { behaviours } from "../support/fake-registry.ts";
+import {
+  blobKey,
+  CLIENTS,
+  cacheStatus,
+  calls,
+  expectRefused,
+  expectStale,
+  expectWhole,
+  hold,
+  later,
+  TAG,
+  useFaults,
+} from "./support.ts";
+
+const scene = useFaults("status");
+const { mirror, demo, fault } = scene;
+const MANIFEST = { kind: "manifest" } as const;
+/** What a client is told when nothing is held, by what it asks for; see src/pull/refusal.ts. */
+const TOLD = {
+  containerd: { tag: 503, blob: 503, limited: { tag: 503, blob: 503 } },
+  dockerd: { tag: 503, blob: 429, limited: { tag: 503, blob: 429 } },
+  podman: { tag: 503, blob: 503, limited: { tag: 503, blob: 503 } },
+  crane: { tag: 503, blob: 503, limited: { tag: 429, blob: 429 } },
+};
+
+beforeEach(() => {
+  mirror.docker.settings.auth = "none";
+});
+
+async function askAs(client: keyof typeof CLIENTS, path: string) {
+  const { headers, search } = CLIENTS[client];
+  return mirror.ask(path + search, { headers });
+}
+
+fault(20, "held: stale, after one question", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.docker.fail(MANIFEST, { status: 500 });
+  expectStale(await mirror.ask(TAG), demo.image, 500);
+  expect(calls(mirror.docker)).toEqual(["HEAD manifest 500"]);
+  // What a digest names is served without a question.
+  await expectWhole(await mirror.ask(demo.blob));
+  expect(calls(mirror.docker)).toEqual([]);
+});
+
+for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
+  fault(20, `not held: as suits ${client}`, async () => {
+    mirror.docker.fail({}, { status: 500 });
+    expectRefused(await askAs(client, TAG), TOLD[client].tag, "UNAVAILABLE");
+    expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
+    expectRefused(await askAs(client, demo.blob), TOLD[client].blob, "UNAVAILABLE");
+    expect(calls(mirror.docker)).toEqual(["GET blob 500"]);
+    // A digest proves itself, so its alternate is asked too; a tag is the authority's alone.
+    expect(new Set(mirror.network.strays)).toEqual(new Set(["mirror.gcr.io"]));
+    expect(await mirror.stored()).toEqual([]);
+  });
+}
+
+for (const status of [502, 503, 504]) {
+  fault(21, `${status} once isn't seen by the client`, async () => {
+    mirror.docker.fail(MANIFEST, { status }, 1);
+    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    expect(calls(mirror.docker)).toEqual([`GET manifest ${status}`, "GET manifest 200"]);
+    mirror.docker.fail({ kind: "storage" }, { status }, 1);
+    await expectWhole(await mirror.ask(demo.blob));
+    expect(await mirror.stored()).toContain(blobKey(demo.digest));
+  });
+}
+
+for (const method of ["GET", "HEAD"]) {
+  fault(22, `${method}: stale, and upstream is left alone until the limit ends`, async () => {
+    await hold(scene);
+    later(scene);
+    mirror.docker.fail(MANIFEST, behaviours.tooManyRequests(60));
+    for (const asked of [["HEAD manifest 429"], []]) {
+      const answer = await mirror.ask(TAG, { method });
+      if (method === "GET") expectStale(answer, demo.image, 429);
+      expect([answer.status, cacheStatus(answer)]).toEqual([200, expect.stringContaining("detail=stale")]);
+      expect(calls(mirror.docker)).toEqual(asked);
+    }
+    mirror.docker.clearFaults();
+    mirror.clock.ahead += 61_000;
+    const fresh = await mirror.ask(TAG, { method });
+    expect([fresh.status, fresh.headers.get("Warning")]).toEqual([200, null]);
+    expect(calls(mirror.docker)).toEqual(["HEAD manifest 200"]);
+  });
+}
+
+fault(22, "a limit on manifests keeps nobody from blobs", async () => {
+  mirror.docker.fail(MANIFEST, behaviours.tooManyRequests(60));
+  await mirror.ask(TAG);
+  await expectWhole(await mirror.ask(demo.blob));
+});
+
+for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
+  fault(23, `as suits ${client}`, async () => {
+    mirror.docker.fail({}, behaviours.tooManyRequests(60));
+    const { limited } = TOLD[client];
+    for (const asked of [["GET manifest 429"], []]) {
+      const answer = await askAs(client, TAG);
+      expectRefused(answer, limited.tag, "TOOMANYREQUESTS");
+      expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(50);
+      expect(calls(mirror.docker)).toEqual(asked);
+    }
+    for (const asked of [["GET blob 429"], []]) {
+      const answer = await askAs(client, demo.blob);
+      expectRefused(answer, limited.blob, "TOOMANYREQUESTS");
+      expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(50);
+      expect(calls(mirror.docker)).toEqual(asked);
+    }
+    expect(await mirror.stored()).toEqual([]);
+    mirror.docker.clearFaults();
+    mirror.clock.ahead += 61_000;
+    await expectWhole(await askAs(client, TAG), demo.image.target.bytes);
+    await expectWhole(await askAs(client, demo.blob));
+  });
+}
+
+fault(24, "not held: a wait is named, and the next client may try", async () => {
+  mirror.docker.fail({}, behaviours.tooManyRequests());
+  for (const path of [TAG, demo.blob]) {
+    for (let round = 0; round < 2; round++) {
+      const answer = await mirror.ask(path);
+      expectRefused(answer, 429, "TOOMANYREQUESTS");
+      expect(answer.headers.get("Retry-After")).toBe("60");
+      // Nothing says how long it lasts: asking is the only way to know, and once is enough for each client.
+      expect(calls(mirror.docker)).toHaveLength(1);
+    }
+  }
+  expect(await mirror.stored()).toEqual([]);
+});
+
+fault(24, "held: stale", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.docker.fail(MANIFEST, behaviours.tooManyRequests());
+  expectStale(await mirror.ask(TAG), demo.image, 429);
+  expect(calls(mirror.docker)).toEqual(["HEAD manifest 429"]);
+});
+
+for (const method of ["GET", "HEAD"]) {
+  fault(25, `${method}: the record ends, so nothing is served stale of it later`, async () => {
+    await hold(scene);
+    later(scene);
+    mirror.docker.removeTag("library/demo", "latest");
+    const gone = await mirror.ask(TAG, { method });
+    expect(gone.status).toBe(404);
+    if (method === "GET") expectRefused(gone, 404, "MANIFEST_UNKNOWN");
+    expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+    mirror.docker.fail(MANIFEST, { status: 500 });
+    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    // What the tag led to stays: others may have it by its digest.
+    await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+  });
+}
+
+fault(26, "denied, never stale", async () => {
+  mirror.docker.settings.auth = "bearer";
+  await hold(scene);
+  later(scene);
+  mirror.docker.setVisibility("library/demo", "private");
+  const answer = await mirror.ask(TAG);
+  expectRefused(answer, 403, "DENIED");
+  expect(cacheStatus(answer)).toBe(null);
+  expect(mirror.docker.requests.every(({ status, kind }) => kind === "token" || status === 401)).toBe(true);
+});
+
+fault(26, "an outage after the denial doesn't bring it back as stale", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.docker.fail(MANIFEST, { status: 403 }, 1);
+  expectRefused(await mirror.ask(TAG), 403, "DENIED");
+  later(scene);
+  mirror.docker.fail(MANIFEST, { status: 500 });
+  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+});
+
+for (const status of [401, 403]) {
+  fault(26, `upstream's own ${status} is told at once`, async () => {
+    await hold(scene);
+    later(scene);
+    mirror.docker.fail(MANIFEST, { status });
+    expectRefused(await mirror.ask(TAG), 403, "DENIED");
+    expect(calls(mirror.docker).length).toBeLessThanOrEqual(2);
+  });
+}
+
+fault(27, async () => {
+  mirror.docker.settings.auth = "bearer";
+  const realm = "https://auth.docker.io/token";
+  mirror.docker.fail({ kind: "blob" }, behaviours.challenge(realm, { service: "registry.docker.io" }));
+  mirror.docker.fail(MANIFEST, behaviours.challenge(realm, { service: "registry.docker.io" }));
+  for (const path of [TAG, demo.manifest, demo.blob]) {
+    expectRefused(await mirror.ask(path), 403, "DENIED");
+    expect(calls(mirror.docker).length).toBeLessThanOrEqual(5);
+  }
+  expect(await mirror.stored()).toEqual([]);
+});
+
+fault(28, "held: stale, and blobs as ever", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.docker.fail({}, { network: true });
+  expectStale(await mirror.ask(TAG), demo.image, null);
+  await expectWhole(await mirror.ask(demo.blob));
+  // One more try for what a moment can mend.
+  expect(calls(mirror.docker)).toEqual(["HEAD manifest 0", "HEAD manifest 0"]);
+});
+
+fault(28, "after three in a row upstream is left alone for five seconds", async () => {
+  mirror.docker.fail({}, { network: true });
+  for (let round = 0; round < 3; round++) {
+    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    expect(calls(mirror.docker)).toEqual(["GET manifest 0", "GET manifest 0"]);
+  }
+  const rested = await mirror.ask(TAG);
+  expectRefused(rested, 503, "UNAVAILABLE");
+  expect(Number(rested.headers.get("Retry-After"))).toBeLessThanOrEqual(5);
+  expect(calls(mirror.docker)).toEqual([]);
+  mirror.docker.clearFaults();
+  mirror.clock.ahead += 5_000;
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
+});
+
+fault(29, "and the tag still has it: one GET of the tag", async () => {
+  expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
+  mirror.docker.fail({ kind: "manifest", path: /sha256:/ }, { status: 404 });
+  calls(mirror.docker);
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  expect(calls(mirror.docker)).toEqual(["GET manifest 404", "GET manifest 200"]);
+});
+
+fault(29, "nowhere to be had: 404, which sends the client on, and no record", async () => {
+  expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
+  mirror.docker.fail({ kind: "manifest", method: "GET" }, { status: 404 });
+  expectRefused(await mirror.ask(TAG), 404, "MANIFEST_UNKNOWN");
+  expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+  expect(await mirror.stored()).toEqual([]);
+});
+
+fault(30, "of a tag: by GET instead", async () => {
+  mirror.docker.fail({ kind: "manifest", method: "HEAD" }, { status: 405 });
+  const head = await mirror.ask(TAG, { method: "HEAD" });
+  expect([head.status, head.headers.get("Content-Length")]).toEqual([200, String(demo.image.target.size)]);
+  expect(head.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
+  expect(calls(mirror.docker)).toEqual(["HEAD manifest 405", "GET manifest 200"]);
+  later(scene);
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  expect(calls(mirror.docker)).toEqual(["HEAD manifest 405", "GET manifest 200"]);
+});
+
+fault(30, "of a manifest by digest: by GET instead", async () => {
+  mirror.docker.fail({ kind: "manifest", method: "HEAD" }, { status: 405 });
+  const head = await mirror.ask(demo.manifest, { method: "HEAD" });
+  expect([head.status, head.headers.get("Content-Length")]).toEqual([200, String(demo.image.target.size)]);
+});
+
+fault(30, "of a blob: by a GET whose body nobody reads", async () => {
+  mirror.docker.fail({ kind: "blob", method: "HEAD" }, { status: 405 });
+  const head = await mirror.ask(demo.blob, { method: "HEAD" });
+  expect([head.status, head.headers.get("Content-Length")]).toEqual([200, "300000"]);
+  await expectWhole(await mirror.ask(demo.blob));
+});

@@ -1,0 +1,223 @@
+/** The store, the leases and the tag records when they fail, lose things or are raced for: nobody is left hanging. */
+import { beforeEach, expect, vi } from "vitest";
+import { evict } from "../../src/cache/eviction.ts";
+import { behaviours, patternBytes } from "../support/fake-registry.ts";
+import {
+  blobKey,
+  COLD,
+  cacheStatus,
+  calls,
+  expectRefused,
+  expectWhole,
+  hold,
+  LAYER,
+  later,
+  manifestKey,
+  open,
+  TAG,
+  tagRecord,
+  useFaults,
+  WARM,
+} from "./support.ts";
+
+const BYTES = { kind: "storage", method: "GET" } as const;
+
+const scene = useFaults("store", { to: 98 });
+const { mirror, demo, fault } = scene;
+
+beforeEach(() => {
+  mirror.docker.settings.auth = "none";
+});
+
+fault(90, "of a blob", async () => {
+  const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(demo.blob)));
+  for (const answer of answers)
+    expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
+  await expectWhole(answers.at(-1) ?? answers[0] ?? (await mirror.ask(demo.blob)));
+  expect(answers.filter((answer) => cacheStatus(answer) === COLD)).toHaveLength(1);
+  expect(mirror.operations().storePuts).toBe(1);
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+});
+
+fault(90, "of a tag", async () => {
+  const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(TAG)));
+  for (const answer of answers)
+    expect([answer.status, answer.bytes]).toEqual([200, new Uint8Array(demo.image.target.bytes)]);
+  expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
+  expect(mirror.operations()).toMatchObject({ storePuts: 1, kvWrites: 1 });
+});
+
+fault(91, "of a tag: from one question", async () => {
+  mirror.docker.fail({ kind: "manifest" }, { delay: 100 });
+  mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+  const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
+  for (const answer of answers) expectRefused(answer, 503, "UNAVAILABLE");
+  expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
+});
+
+fault(91, "of a blob that breaks off: each connection breaks", async () => {
+  mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
+  const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
+  for (const { status, headers, bytes, broken } of answers) {
+    // Unstored ones pass through as they come: their declared length says that they aren't whole.
+    const isShort = bytes.byteLength < Number(headers.get("Content-Length"));
+    expect([status, broken || isShort]).toEqual([200, true]);
+  }
+  expect(await mirror.stored()).toEqual([]);
+});
+
+fault(93, "a blob, which the alarm stores later", async () => {
+  const put = mirror.outage("STORE", "put");
+  await expectWhole(await mirror.ask(demo.blob));
+  expect(await mirror.stored()).toEqual([]);
+  put.mockRestore();
+  await mirror.runAlarm(demo.digest);
+  await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
+});
+
+fault(93, "a manifest, which the next one who needs it stores", async () => {
+  const put = mirror.outage("STORE", "put");
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  put.mockRestore();
+  mirror.newIsolate();
+  await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+  expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
+});
+
+fault(94, "down: pulled as if for the first time", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.outage("TAGS", "get");
+  mirror.outage("TAGS", "put");
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
+});
+
+fault(94, "down, and upstream too: the failure is told", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.outage("TAGS", "get");
+  mirror.docker.fail({}, { status: 500 });
+  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+});
+
+fault(94, "down when a tag ends: 404 all the same", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.docker.removeTag("library/demo", "latest");
+  mirror.outage("TAGS", "delete");
+  expectRefused(await mirror.ask(TAG), 404, "MANIFEST_UNKNOWN");
+});
+
+fault(94, "stale: an old record is asked about, and the tag means what upstream says", async () => {
+  await hold(scene);
+  const { key, value } = await tagRecord(mirror);
+  const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
+  later(scene);
+  await expectWhole(await mirror.ask(TAG), next.target.bytes);
+  // KV shows the old one again, as it may for a minute.
+  await mirror.bindings.TAGS.put(key, JSON.stringify(value));
+  later(scene);
+  await expectWhole(await mirror.ask(TAG), next.target.bytes);
+  expect((await tagRecord(mirror)).value.digest).toBe(next.target.digest);
+});
+
+fault(95, "fetched again by its digest", async () => {
+  await mirror.ask(TAG);
+  await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
+  mirror.newIsolate();
+  calls(mirror.docker);
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  expect(mirror.docker.requests.length).toBeLessThanOrEqual(1);
+  await vi.waitFor(async () =>
+    expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]),
+  );
+});
+
+fault(95, "and upstream fails: the failure is told, and nothing half there", async () => {
+  await hold(scene);
+  await mirror.bindings.STORE.delete(blobKey(demo.digest));
+  later(scene);
+  mirror.docker.fail({}, { status: 500 });
+  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+});
+
+fault(96, "a blob: from upstream, as if it had never been there", async () => {
+  await hold(scene);
+  calls(mirror.docker);
+  expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
+  await mirror.bindings.STORE.delete(blobKey(demo.digest));
+  const answer = await mirror.ask(demo.blob);
+  await expectWhole(answer);
+  expect(cacheStatus(answer)).toContain("fwd=uri-miss");
+  expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 200"]);
+  // The lease of the fill before lasts for its quarter of an hour: then at the latest it is stored again.
+  await mirror.runAlarm(demo.digest);
+  expect(await mirror.stored()).toContain(blobKey(demo.digest));
+});
+
+fault(96, "a range of a blob, within one request", async () => {
+  await hold(scene);
+  const get = vi.spyOn(Object.getPrototypeOf(mirror.bindings.STORE), "get");
+  get.mockImplementationOnce(async () => {
+    await mirror.bindings.STORE.delete(blobKey(demo.digest));
+    throw new Error("get: The requested range is not satisfiable (10039)");
+  });
+  const { status, bytes } = await mirror.ask(demo.blob, { headers: { Range: "bytes=10-19" } });
+  expect([status, bytes]).toEqual([206, LAYER.slice(10, 20)]);
+});
+
+fault(96, "a layer, after the image was found whole: no stale answer leads to nothing", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+  await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
+  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+});
+
+fault(97, async () => {
+  const large = patternBytes(8_000_000, 3);
+  const { digest } = await mirror.docker.addBlob(large, { repository: "library/demo" });
+  const path = `/v2/library/demo/blobs/${digest}`;
+  await mirror.ask(path);
+  const { response, settled } = await open(mirror, path);
+  expect(response.headers.get("Cache-Status")).toBe(WARM);
+  const chunks: Uint8Array[] = [];
+  let broken = false;
+  try {
+    for await (const chunk of response.body ?? []) {
+      if (chunks.length === 0) await evict(mirror.mirror.store, 0);
+      chunks.push(chunk);
+    }
+  } catch {
+    broken = true;
+  }
+  await settled();
+  const length = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  expect(broken || length === large.byteLength).toBe(true);
+  expect(await mirror.stored()).toEqual([]);
+  await expectWhole(await mirror.ask(path), large);
+});
+
+fault(98, "is fetched again for the other image, which isn't said to be whole meanwhile", async () => {
+  await hold(scene);
+  const own = await mirror.docker.addBlob(patternBytes(1000, 8), { repository: "library/demo" });
+  const [config] = demo.image.configs;
+  const layers = [...demo.image.layers, { ...demo.image.layers[0], ...own }];
+  const manifest = { schemaVersion: 2, mediaType: demo.image.target.mediaType, config, layers };
+  const other = await mirror.docker.addManifest("library/demo", manifest, { tag: "other" });
+  const path = "/v2/library/demo/manifests/other";
+  await expectWhole(await mirror.ask(path), other.bytes);
+  await mirror.ask(`/v2/library/demo/blobs/${own.digest}`);
+  // The first image's layer is both the oldest and nearly all there is.
+  await evict(mirror.mirror.store, 100_000);
+  expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
+  expect(await mirror.stored()).toContain(blobKey(own.digest));
+  later(scene);
+  const handle = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+  expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
+  handle.remove();
+  await expectWhole(await mirror.ask(path), other.bytes);
+  await expectWhole(await mirror.ask(demo.blob));
+});

@@ -1,0 +1,181 @@
+/** What the fault tests share: a mirror with one image upstream, named tests by number, and what must hold after each. */
+
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { beforeEach, expect, test } from "vitest";
+import { createApp } from "../../src/app.ts";
+import type { Env } from "../../src/pull/mirror.ts";
+import { digestOf } from "../support/fake-registry/bytes.ts";
+import { type FakeRegistry, type Image, patternBytes } from "../support/fake-registry.ts";
+import { type Answer, type TestMirror, useMirror } from "../support/mirror.ts";
+import { type FaultOf, type Heading, nameOf, numbersOf, OVER_SOCKETS, UNTESTED } from "./list.ts";
+
+export const LAYER = patternBytes(300_000, 1);
+export const TAG = "/v2/library/demo/manifests/latest";
+/** What a cold blob says of itself. */
+export const COLD = "Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream";
+export const WARM = "Portolan; hit; detail=store";
+export const CLIENTS = {
+  containerd: { headers: { "User-Agent": "containerd/1.6.20" }, search: "?ns=docker.io" },
+  dockerd: { headers: { "User-Agent": "docker/20.10.24 go/go1.19.8" }, search: "" },
+  podman: { headers: { "User-Agent": "containers/5.23.1 (github.com/containers/image)" }, search: "" },
+  crane: { headers: { "User-Agent": "crane/0.20.2" }, search: "" },
+};
+
+/** `library/demo:latest` of docker.io, with one layer. */
+export interface Demo {
+  image: Image;
+  /** The layer's. */
+  digest: string;
+  blob: string;
+  manifest: string;
+}
+
+export interface Scene<H extends Heading> {
+  mirror: TestMirror;
+  demo: Demo;
+  fault(number: FaultOf<H>, run: () => Promise<void>): void;
+  fault(number: FaultOf<H>, variant: string, run: () => Promise<void>): void;
+}
+
+/**
+ * To be called at the top of a test file: `fault` then makes tests that are named as the list names them. Whatever one
+ * of them does, nothing wrong may lie in the store after it; and together they must cover their heading, or the part of
+ * it from one number to another.
+ */
+export function useFaults<H extends Heading>(
+  heading: H,
+  { vars = {}, from = 1, to = 106 }: { vars?: Record<string, unknown>; from?: number; to?: number } = {},
+): Scene<H> {
+  const mirror = useMirror(vars);
+  const demo = {} as Demo;
+  const seen = new Set<number>();
+  beforeEach(async () => {
+    const image = await mirror.docker.addImage("library/demo", "latest", { layers: [LAYER] });
+    const digest = image.layers[0]?.digest ?? "";
+    const manifest = `/v2/library/demo/manifests/${image.target.digest}`;
+    Object.assign(demo, { image, digest, blob: `/v2/library/demo/blobs/${digest}`, manifest });
+  });
+  const fault = (number: FaultOf<H>, ...rest: [() => Promise<void>] | [string, () => Promise<void>]) => {
+    const [variant, run] = rest.length === 2 ? rest : [undefined, rest[0]];
+    seen.add(number);
+    test(nameOf(number, variant), async () => {
+      await run();
+      await expectSoundStore();
+    });
+  };
+  test(`each of ${numbersOf(heading, from, to).join(", ")} has its test`, () => {
+    const isElsewhere = (number: number) => OVER_SOCKETS.includes(number) || number in UNTESTED;
+    const missing = numbersOf(heading, from, to).filter(
+      (number) => !seen.has(number) && !isElsewhere(number),
+    );
+    expect(missing).toEqual([]);
+    expect([...seen].filter((number) => number in UNTESTED)).toEqual([]);
+  });
+  return { mirror, demo, fault };
+}
+
+/** Every object is what its key says. */
+async function expectSoundStore(): Promise<void> {
+  const { STORE } = env as unknown as Env;
+  for (const { key } of (await STORE.list()).objects) {
+    const [, algorithm, start, hex] =
+      /^(?:blobs|manifests)\/(sha256|sha512)\/(..)\/([0-9a-f]+)$/.exec(key) ?? [];
+    expect(hex?.slice(0, 2), key).toBe(start);
+    const bytes = (await (await STORE.get(key))?.arrayBuffer()) ?? new ArrayBuffer(0);
+    const digest = await digestOf(new Uint8Array(bytes), algorithm === "sha512" ? "sha512" : "sha256");
+    expect(digest).toBe(`${algorithm}:${hex}`);
+  }
+}
+
+export function blobKey(digest: string): string {
+  return keyOf("blobs", digest);
+}
+
+export function manifestKey(digest: string): string {
+  return keyOf("manifests", digest);
+}
+
+function keyOf(kind: string, digest: string): string {
+  const [algorithm, hex = ""] = digest.split(":");
+  return `${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;
+}
+
+export function cacheStatus({ headers }: Answer): string | null {
+  return headers.get("Cache-Status");
+}
+
+/** What the upstream was asked since the last look: `GET blob 307`. */
+export function calls(registry: FakeRegistry): string[] {
+  const seen = registry.requests.map(({ method, kind, status }) => `${method} ${kind} ${status}`);
+  registry.requests.length = 0;
+  return seen;
+}
+
+/** The same bytes, and the end of the body where the headers say it is. */
+export async function expectWhole(answer: Answer, bytes: Uint8Array = LAYER): Promise<void> {
+  const { status, headers, broken } = answer;
+  expect([status, broken, answer.bytes.byteLength]).toEqual([200, false, bytes.byteLength]);
+  expect(await digestOf(new Uint8Array(answer.bytes))).toBe(await digestOf(new Uint8Array(bytes)));
+  const length = headers.get("Content-Length");
+  if (length !== null) expect(length).toBe(String(bytes.byteLength));
+}
+
+/** An error as registries tell it, which nobody may keep, and which says nothing of content. */
+export function expectRefused(answer: Answer, status: number, code: string): void {
+  expect([answer.status, answer.broken]).toEqual([status, false]);
+  expect(answer.json().errors).toEqual([expect.objectContaining({ code })]);
+  expect(answer.headers.get("Content-Type")).toBe("application/json");
+  expect(answer.headers.get("Cache-Control")).toBe("no-store");
+  for (const name of ["Docker-Content-Digest", "ETag", "WWW-Authenticate", "Warning"])
+    expect([name, answer.headers.get(name)]).toEqual([name, null]);
+}
+
+/** What the tag last meant, and said to be no more than that. */
+export function expectStale(answer: Answer, { target }: Image, forwardStatus: number | null): void {
+  expect([answer.status, answer.headers.get("Docker-Content-Digest")]).toEqual([200, target.digest]);
+  expect(answer.bytes).toEqual(new Uint8Array(target.bytes));
+  const forwarded = forwardStatus === null ? "" : `; fwd-status=${forwardStatus}`;
+  expect(cacheStatus(answer)).toBe(`Portolan; fwd=stale${forwarded}; detail=stale`);
+  expect(answer.headers.get("Warning")).toMatch(/^299 - "[^"]*hours ago"$/);
+}
+
+/** Pulls the whole image, so that it is held. */
+export async function hold({ mirror, demo }: Pick<Scene<Heading>, "mirror" | "demo">): Promise<void> {
+  const { image, blob, manifest } = demo;
+  const paths = [
+    TAG,
+    manifest,
+    blob,
+    ...image.configs.map(({ digest }) => blob.replace(/sha256:.*/, digest)),
+  ];
+  for (const path of paths) expect([path, (await mirror.ask(path)).status]).toEqual([path, 200]);
+}
+
+/** Lets every tag become due, in an isolate that remembers nothing. */
+export function later({ mirror }: Pick<Scene<Heading>, "mirror">, milliseconds = 3_600_000): void {
+  mirror.clock.ahead += milliseconds;
+  mirror.newIsolate();
+  mirror.docker.requests.length = 0;
+}
+
+/** An answer whose body the test reads itself; `settled` waits for what goes on behind it. */
+export async function open(
+  { mirror, bindings }: TestMirror,
+  path: string,
+  init?: RequestInit,
+): Promise<{ response: Response; settled: () => Promise<void> }> {
+  const context = createExecutionContext();
+  const request = new Request(`https://mirror.test${path}`, init);
+  const response = await createApp(mirror).fetch(request, bindings, context);
+  return { response, settled: () => waitOnExecutionContext(context) };
+}
+
+/** The only durable tag record, as it lies in KV. */
+export async function tagRecord({
+  bindings,
+}: TestMirror): Promise<{ key: string; value: Record<string, unknown> }> {
+  const [name] = (await bindings.TAGS.list()).keys;
+  const key = name?.name ?? "";
+  return { key, value: JSON.parse((await bindings.TAGS.get(key)) ?? "{}") };
+}

@@ -1,0 +1,224 @@
+/** Token endpoints that are down, lie or want too much: nobody is asked who shouldn't be, and nothing is told to them. */
+import { expect } from "vitest";
+import { behaviours, type RecordedRequest } from "../support/fake-registry.ts";
+import {
+  cacheStatus,
+  calls,
+  expectRefused,
+  expectStale,
+  expectWhole,
+  hold,
+  later,
+  TAG,
+  useFaults,
+} from "./support.ts";
+
+const scene = useFaults("tokens");
+const { mirror, demo, fault } = scene;
+const TOKEN = { kind: "token" } as const;
+const GHCR = "/v2/ghcr.io/owner/demo/manifests/latest";
+
+function authorizations(requests: readonly RecordedRequest[]): string[] {
+  return requests.flatMap(({ headers }) => headers.authorization ?? []);
+}
+
+function tokenQueries(requests: readonly RecordedRequest[]): URLSearchParams[] {
+  return requests.filter(({ kind }) => kind === "token").map(({ query }) => new URLSearchParams(query));
+}
+
+for (const [how, behaviour] of [
+  ["broken", { network: true }],
+  ["500", { status: 500 }],
+  ["502", { status: 502 }],
+  ["404", { status: 404 }],
+  ["redirecting", behaviours.redirectTo("https://evil.test/token")],
+  ["a page", behaviours.htmlPage()],
+  ["no token in it", { status: 200, body: "{}" }],
+  ["a token that is none", { status: 200, body: '{"token":"a b\\r\\nX: y"}' }],
+] as const) {
+  fault(42, `${how}, held: stale`, async () => {
+    await hold(scene);
+    later(scene);
+    mirror.docker.fail(TOKEN, behaviour);
+    const answer = await mirror.ask(TAG);
+    const forwarded = "status" in behaviour && behaviour.status !== 200 ? behaviour.status : null;
+    expectStale(answer, demo.image, forwarded);
+    expect(mirror.docker.count(TOKEN)).toBeLessThanOrEqual(2);
+    expect(mirror.network.strays).toEqual([]);
+  });
+
+  fault(42, `${how}, not held: 503, and well again with it`, async () => {
+    mirror.docker.fail(TOKEN, behaviour);
+    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    expect(await mirror.stored()).toEqual([]);
+    mirror.recover();
+    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  });
+}
+
+for (const realm of [
+  "https://evil.test/token",
+  "http://auth.docker.io/token",
+  "https://auth.docker.io.evil.test/token",
+  "https://auth.docker.io@evil.test/token",
+  "https://169.254.169.254/token",
+  "http://localhost:8080/token",
+  "//evil.test/token",
+  "https://ghcr.io/token",
+  "file:///etc/passwd",
+  "nonsense:",
+]) {
+  fault(43, realm, async () => {
+    mirror.docker.settings.realm = realm;
+    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    expect(calls(mirror.docker)).toEqual(["GET manifest 401"]);
+    expect(mirror.network.strays).toEqual([]);
+    expect(mirror.ghcr.requests).toEqual([]);
+    mirror.docker.settings.realm = null;
+    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  });
+}
+
+for (const realm of ["https://authn.nvidia.com/token", "https://evil.test/token"]) {
+  fault(44, realm, async () => {
+    Object.assign(mirror.docker.settings, { realmAfterExpiry: realm, expiresIn: 300, tokenLifetime: 60 });
+    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    mirror.clock.ahead += 61_000;
+    calls(mirror.docker);
+    await expectWhole(await mirror.ask(demo.blob));
+    // The old token is dropped, and so is the challenge that came with its refusal.
+    expect(calls(mirror.docker)).toEqual([
+      "GET blob 401",
+      "GET blob 401",
+      "GET token 200",
+      "GET blob 307",
+      "GET storage 200",
+    ]);
+    expect(mirror.network.strays).toEqual([]);
+  });
+}
+
+fault(45, async () => {
+  mirror.docker.settings.service = null;
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  const [query] = tokenQueries(mirror.docker.requests);
+  expect([...(query ?? [])]).toEqual([["scope", "repository:library/demo:pull"]]);
+  expect(calls(mirror.docker)).toEqual(["GET manifest 401", "GET token 200", "GET manifest 200"]);
+});
+
+fault(46, async () => {
+  mirror.docker.settings.tokenField = "access_token";
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.ask(demo.blob));
+  expect(mirror.docker.count(TOKEN)).toBe(1);
+});
+
+for (const expiresIn of [null, 0, -1, -300]) {
+  fault(47, `${expiresIn}: good for a minute, then asked for anew`, async () => {
+    Object.assign(mirror.docker.settings, { expiresIn, tokenLifetime: 60 });
+    for (const [ahead, tokens] of [
+      [0, 1],
+      [40_000, 0],
+      [15_000, 1],
+    ] as const) {
+      mirror.clock.ahead += ahead;
+      expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
+      expect(calls(mirror.docker).filter((call) => call === "GET token 200")).toHaveLength(tokens);
+    }
+  });
+}
+
+fault(48, async () => {
+  Object.assign(mirror.docker.settings, { expiresIn: 300, tokenLifetime: 10 });
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  mirror.clock.ahead += 11_000;
+  calls(mirror.docker);
+  const answer = await mirror.ask(demo.blob);
+  await expectWhole(answer);
+  expect(cacheStatus(answer)).toContain("fwd-status=200");
+  expect(calls(mirror.docker).filter((call) => call === "GET token 200")).toHaveLength(1);
+});
+
+fault(49, async () => {
+  const { target } = await mirror.ghcr.addImage("owner/demo", "latest");
+  mirror.ghcr.fail(
+    { kind: "manifest", authorized: false },
+    behaviours.challenge("https://ghcr.io/token", {
+      service: "ghcr.io",
+      scope: "repository:user/image:pull,push",
+    }),
+    1,
+  );
+  await expectWhole(await mirror.ask(GHCR), target.bytes);
+  const scopes = tokenQueries(mirror.ghcr.requests).map((query) => query.getAll("scope"));
+  expect(scopes).toEqual([["repository:owner/demo:pull"]]);
+});
+
+fault(50, async () => {
+  await mirror.docker.addImage("library/other", "latest");
+  await mirror.ghcr.addImage("owner/demo", "latest");
+  await mirror.ask(TAG);
+  const [first] = authorizations(mirror.docker.requests);
+  calls(mirror.docker);
+  expect((await mirror.ask("/v2/library/other/manifests/latest")).status).toBe(200);
+  expect((await mirror.ask(GHCR)).status).toBe(200);
+  expect(first).toMatch(/^Bearer token-registry-1-docker-io/);
+  expect(authorizations(mirror.docker.requests)).not.toContain(first);
+  for (const header of authorizations(mirror.ghcr.requests)) expect(header).toContain("token-ghcr-io");
+});
+
+fault(51, async () => {
+  await mirror.ask(TAG);
+  mirror.clock.ahead += 301_000;
+  calls(mirror.docker);
+  const answers = await Promise.all(
+    Array.from({ length: 30 }, () => mirror.ask(demo.blob, { method: "HEAD" })),
+  );
+  expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
+  expect(mirror.docker.count(TOKEN)).toBe(1);
+  expect(mirror.docker.count({ status: 401 })).toBe(0);
+});
+
+fault(51, "which fails: each is told, and the endpoint is asked as often as there is hope", async () => {
+  mirror.docker.fail(TOKEN, { delay: 50 });
+  mirror.docker.fail(TOKEN, { status: 500 });
+  const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
+  for (const answer of answers) expectRefused(answer, 503, "UNAVAILABLE");
+  expect(mirror.docker.count(TOKEN)).toBeLessThanOrEqual(2);
+});
+
+for (const Authorization of ["Basic dXNlcjpodW50ZXIy", "Bearer hunter2", "hunter2"]) {
+  fault(52, Authorization, async () => {
+    const headers = { Authorization, Cookie: "session=hunter2", "Proxy-Authorization": Authorization };
+    const { target } = demo.image;
+    const paths = [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"];
+    for (const path of [...paths, `/v2/library/demo/referrers/${target.digest}`, "/v2/"]) {
+      const answer = await mirror.ask(path, { headers });
+      expect([path, answer.status]).toEqual([path, 200]);
+      expect(answer.headers.get("WWW-Authenticate")).toBe(null);
+    }
+    const told = JSON.stringify([...mirror.docker.requests, ...mirror.ghcr.requests]);
+    for (const secret of ["hunter2", "dXNlcjpodW50ZXIy"]) expect(told).not.toContain(secret);
+  });
+}
+
+fault(53, "not held: the limit is told, and the endpoint is left alone until it ends", async () => {
+  mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
+  for (const tokens of [1, 0]) {
+    const answer = await mirror.ask(TAG);
+    expectRefused(answer, 429, "TOOMANYREQUESTS");
+    expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(50);
+    expect(calls(mirror.docker).filter((call) => call === "GET token 429")).toHaveLength(tokens);
+  }
+  mirror.docker.clearFaults();
+  mirror.clock.ahead += 61_000;
+  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+});
+
+fault(53, "held: stale", async () => {
+  await hold(scene);
+  later(scene);
+  mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
+  expectStale(await mirror.ask(TAG), demo.image, 429);
+  await expectWhole(await mirror.ask(demo.blob));
+});

@@ -1,0 +1,346 @@
+// Whole requests and whole pulls at random: whatever is asked, and whatever upstream does, nothing untrue is answered or kept.
+
+import fc from "fast-check";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { digestOf } from "./support/fake-registry/bytes.ts";
+import { isDigest } from "./support/fake-registry/objects.ts";
+import { type Behaviour, behaviours, type Image, patternBytes } from "./support/fake-registry.ts";
+import { type Answer, useMirror } from "./support/mirror.ts";
+
+const HEX = "a1".repeat(32);
+/** Each leads to the fake ghcr.io, so that none of them is out of reach. */
+const OTHERS = "quay.io gcr.io registry.k8s.io mcr.microsoft.com nvcr.io public.ecr.aws".split(" ");
+const UPSTREAMS = Object.fromEntries(OTHERS.map((name) => [name, { endpoints: ["https://ghcr.io"] }]));
+/** Upstreams of a family: nothing stands for them here. */
+const UNREACHED = /[a-z0-9-]+\.(gcr\.io|pkg\.dev)/;
+const CODES = [
+  ..."BLOB_UNKNOWN DIGEST_INVALID MANIFEST_INVALID MANIFEST_UNKNOWN NAME_INVALID NAME_UNKNOWN".split(" "),
+  ..."UNAUTHORIZED DENIED UNSUPPORTED TOOMANYREQUESTS UNAVAILABLE".split(" "),
+];
+/** What of a client's may go upstream, and what the mirror says for itself. */
+const SENT_UPSTREAM = ["accept", "accept-encoding", "authorization", "range", "user-agent", "via"];
+const FOR_TOKENS = ["service", "scope"];
+const FOR_LISTINGS = ["n", "last", "page", "token", "artifactType", "signature", "expires"];
+const SECRET = "Y2xpZW50OnNlY3JldA==";
+/** What betrays an error's inside. */
+const INSIDE = ["undefined", "[object", "Error:", "    at ", ".ts:", "NaN", "null is"];
+/** What no header may repeat as it came. */
+const HOSTILE = ["<script>", '"><', "\r", "\n", "evil.test", "169.254.169.254"];
+
+const hub = useMirror({ DOMAIN: "example.com", UPSTREAMS });
+let errors: string[] = [];
+
+beforeEach(() => {
+  errors = [];
+  vi.spyOn(console, "error").mockImplementation((...said: unknown[]) => void errors.push(said.join(" ")));
+  // A second try is made after a tenth of a second, which is most of what these tests would take.
+  const real = globalThis.setTimeout;
+  const soon = (run: () => void, milliseconds = 0) => real(run, milliseconds <= 250 ? 0 : milliseconds);
+  vi.stubGlobal("setTimeout", soon);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** One of some words, which are separated by spaces. */
+const word = (words: string) => fc.constantFrom(...words.split(" "));
+const mostly = (usual: fc.Arbitrary<string>, odd: fc.Arbitrary<string>) =>
+  fc.oneof({ weight: 5, arbitrary: usual }, { weight: 2, arbitrary: odd });
+
+const odd = fc.oneof(
+  word(
+    ". .. ... %2e%2e %2F %5C %00 %0d%0aX-A:%20b % %zz // \\ @ : A - _ __proto__ constructor v2 ghcr.io. *.gcr.io",
+  ),
+  word('<script> "><  {{7*7}} localhost:5000 evil.test undefined [object ä \u202e 😀 \u0000 \r\nX-A:b'),
+  fc.constantFrom("a".repeat(300), "x/".repeat(200), "a b", "a\tb", "0".repeat(20_000)),
+  fc.string({ unit: "binary", maxLength: 12 }),
+);
+const digest = word(`sha256:${HEX} sha256%3A${HEX} sha512:${HEX}${HEX} sha256:${HEX}0 md5:1 HELD LAYER`);
+const name = mostly(word("alpine library/alpine some/application owner/image blobs manifests/tags"), odd);
+const prefix = mostly(
+  word("/v2/ /v2/docker.io/ /v2/ghcr.io/ /v2/ghcr-io/ /ghcr.io/v2/ /v2/quay.io/"),
+  fc.oneof(
+    word("/ //v2/ /v2// /V2/ /v1/ /_/ /v2/evil.test/ /evil.test/v2/ /v2/x.gcr.io/"),
+    odd.map((text) => `/${text}/`),
+  ),
+);
+const kind = mostly(word("manifests manifests blobs blobs referrers tags"), odd);
+const reference = mostly(fc.oneof(word("latest 1.0 absent"), digest), odd);
+const path = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.tuple(prefix, name, kind, reference).map(([a, b, c, d]) => `${a}${b}/${c}/${d}`),
+  },
+  { weight: 2, arbitrary: fc.tuple(prefix, name).map(([a, b]) => `${a}${b}/tags/list`) },
+  { weight: 1, arbitrary: fc.array(odd, { maxLength: 6 }).map((parts) => `/${parts.join("/")}`) },
+  { weight: 1, arbitrary: word("/ /v2 /v2/ /_/health /favicon.ico /ghcr.io/v2/") },
+  {
+    weight: 2,
+    arbitrary: word("/v2/alpine/blobs/LAYER /v2/alpine/manifests/HELD /v2/alpine/manifests/latest"),
+  },
+);
+const parameter = fc.tuple(
+  mostly(word("ns n last artifactType"), word("page token scope q ")),
+  fc.oneof(
+    word(
+      "ghcr.io docker.io https://evil.test/ http://169.254.169.254/ u:p@ghcr.io [::1] evil.test:443 127.1",
+    ),
+    word("0 1 -1 1e9 99999999999 latest application/vnd.test"),
+    odd,
+  ),
+);
+const query = fc.array(parameter, { maxLength: 3 }).map((given) => {
+  const text = given.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join("&");
+  return text && `?${text}`;
+});
+const header = fc.oneof(
+  fc.tuple(
+    fc.constant("Range"),
+    word(
+      "bytes=0-9 bytes=5- bytes=-5 bytes=9-1 bytes=0-1,3-4 bytes bytes=90000- bytes=99999999999999999999-",
+    ),
+  ),
+  fc.tuple(
+    fc.oneof(
+      word("If-Range If-None-Match Accept User-Agent Cookie Origin Via Connection Range"),
+      word(
+        "X-Forwarded-Host X-Forwarded-Proto X-Forwarded-For Forwarded X-Original-URL X-HTTP-Method-Override",
+      ),
+    ),
+    fc.oneof(
+      word(`* "sha256:${HEX}" "HELD" "LAYER" W/"x" evil.test PUT docker/28 skopeo/1 ">< bytes=0-9`),
+      fc.string({ unit: "grapheme-ascii", maxLength: 20 }),
+    ),
+  ),
+);
+const request = fc.record({
+  method: fc.oneof(
+    { weight: 6, arbitrary: fc.constant("GET") },
+    { weight: 3, arbitrary: fc.constant("HEAD") },
+    { weight: 1, arbitrary: word("POST PUT PATCH DELETE OPTIONS PROPFIND get") },
+  ),
+  host: fc.oneof(
+    word("mirror.test mirror.example.com docker.example.com ghcr.example.com example.com [::1]"),
+    word("evil.example.com a.b.example.com 127.0.0.1:8787 registry-1.docker.io evil.test"),
+  ),
+  path,
+  query,
+  headers: fc.array(header, { maxLength: 4 }),
+  login: fc.constantFrom(null, `Basic ${SECRET}`, `Bearer ${SECRET}`, "Basic Og==", SECRET),
+});
+
+test("whatever is asked, the answer is the registry's or an error as the specification words it, and nothing leaks", async () => {
+  const image = await hub.docker.addImage("library/alpine", "latest", { layers: [patternBytes(3000)] });
+  await hub.docker.addImage("some/application", "1.0");
+  await hub.ghcr.addImage("owner/image", "latest", { platforms: ["linux/amd64", "linux/arm64"] });
+  const real = (text: string) =>
+    text.replaceAll("HELD", image.target.digest).replaceAll("LAYER", image.layers[0]?.digest ?? "");
+
+  const seen = new Map<number, number>();
+  await fc.assert(
+    fc.asyncProperty(request, async ({ method, host, path, query, headers, login }) => {
+      const target = real(path + query);
+      const given = headers.map(([key, value]): [string, string] => [key, real(value)]);
+      if (login !== null) given.push(["Authorization", login]);
+      const init = buildable(`https://${host}${target}`, method, given);
+      if (!init) return;
+      const before = [hub.docker.requests.length, hub.ghcr.requests.length] as const;
+      const answer = await hub.ask(target, { ...init, host });
+      const text = new TextDecoder().decode(answer.bytes);
+      seen.set(answer.status, (seen.get(answer.status) ?? 0) + 1);
+
+      expect(errors).toEqual([]);
+      expect(hub.network.strays.filter((stray) => !UNREACHED.test(stray))).toEqual([]);
+      if (answer.status >= 500) {
+        expect(answer.status).toBe(503);
+        expect(text || "x.gcr.io").toMatch(UNREACHED);
+      }
+      if (method === "HEAD") expect(text).toBe("");
+      else if (answer.status >= 400 && answer.status !== 416) expectOciError(answer, text, target);
+      expectCleanHeaders(answer);
+      for (const sent of [...hub.docker.requests.slice(before[0]), ...hub.ghcr.requests.slice(before[1])]) {
+        const ours = Object.keys(sent.headers);
+        expect(ours.filter((each) => !SENT_UPSTREAM.includes(each))).toEqual([]);
+        expect(sent.headers.authorization ?? "Bearer token-").toMatch(/^Bearer token-/);
+        expect(JSON.stringify(sent)).not.toContain(SECRET);
+        expect(sent.headers.via ?? "1.1 portolan").toMatch(/^1\.1 portolan[a-f0-9-]*$/);
+        expect(["GET", "HEAD"]).toContain(sent.method);
+        const asked = [...new URLSearchParams(sent.query).keys()];
+        expect(
+          asked.filter((each) => !(sent.kind === "token" ? FOR_TOKENS : FOR_LISTINGS).includes(each)),
+        ).toEqual([]);
+        expect(decodeURIComponent(sent.path)).not.toMatch(/\.\.|\/\/|[^\x21-\x7e]/);
+      }
+    }),
+    { numRuns: 2500 },
+  );
+  // Requests that all fail at the gate would prove nothing.
+  expect([...seen.keys()]).toEqual(expect.arrayContaining([200, 400, 403, 404, 405]));
+}, 60_000);
+
+const FAULTS: Record<string, Behaviour> = {
+  "429": behaviours.tooManyRequests(),
+  "429 with Retry-After": behaviours.tooManyRequests(5),
+  "500": { status: 500 },
+  "502": { status: 502 },
+  "503": { status: 503 },
+  "401": { status: 401, headers: { "www-authenticate": 'Bearer realm="https://evil.test/token"' } },
+  "405": { status: 405 },
+  "lost connection": { network: true },
+  "wrong bytes": behaviours.corrupted(),
+  "cut early": behaviours.cutAfter(10),
+  "cut late": behaviours.cutAfter(900),
+  "ended early": behaviours.endsAfter(100),
+  "length too large": behaviours.wrongContentLength(7),
+  "length too small": behaviours.wrongContentLength(-7),
+  "no length": behaviours.withoutContentLength(),
+  "no bytes": behaviours.emptyBody(),
+  "a page": behaviours.htmlPage(),
+  "a part": behaviours.partialToPlainGet(),
+  "another digest": behaviours.changedHeaders({ "docker-content-digest": `sha256:${HEX}` }),
+  "another type": behaviours.changedHeaders({ "content-type": "text/html" }),
+  "a redirect inwards": behaviours.redirectTo("http://169.254.169.254/latest/meta-data"),
+  "a redirect in circles": behaviours.redirectLoop(),
+};
+const step = fc.record({
+  act: fc.constantFrom(
+    ...([
+      "tag",
+      "tag",
+      "index",
+      "manifest",
+      "config",
+      "layer",
+      "layer",
+      "range",
+      "isolate",
+      "later",
+      "alarm",
+    ] as const),
+  ),
+  method: fc.constantFrom("GET" as const, "GET" as const, "GET" as const, "HEAD" as const),
+  fault: fc.option(fc.constantFrom(...Object.keys(FAULTS)), { freq: 3 }),
+  where: fc.constantFrom("manifest", "blob", "storage", "token", undefined),
+  times: fc.constantFrom(1, 2, 3),
+});
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
+
+let images = 0;
+
+test("whatever upstream does in the course of pulls, no wrong byte is served as right, and none is stored", async () => {
+  const repository = "some/application";
+  const checked = new Set<string>();
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 2, maxLength: 10 }), async (steps) => {
+      const layer = patternBytes(2000 + images, ++images);
+      layer[0] = 0;
+      const tag = `run-${images}`;
+      const platforms = images % 2 ? ["linux/amd64"] : ["linux/amd64", "linux/arm64"];
+      const image = await hub.docker.addImage(repository, tag, { layers: [layer], platforms });
+      for (const each of steps) {
+        const fault = each.fault === null ? undefined : FAULTS[each.fault];
+        if (fault) hub.docker.fail(each.where ? { kind: each.where } : {}, fault, each.times);
+        await take(each, repository, tag, image);
+        hub.docker.clearFaults();
+        expect(errors).toEqual([]);
+      }
+      hub.recover();
+      for (const act of ["tag", "index", "manifest", "config", "layer"] as const) {
+        const answer = await take({ act, method: "GET", fault: null }, repository, tag, image);
+        expect([act, answer?.status]).toEqual([act, 200]);
+      }
+      for (const key of await hub.stored()) {
+        if (checked.has(key)) continue;
+        const object = await hub.bindings.STORE.get(key);
+        const digest = await digestOf(new Uint8Array((await object?.arrayBuffer()) ?? new ArrayBuffer(0)));
+        expect(key.replace(/^(manifests|blobs)\/sha256\/..\//, "sha256:")).toBe(digest);
+        checked.add(key);
+      }
+      expect(hub.network.strays.filter((stray) => stray !== "mirror.gcr.io")).toEqual([]);
+    }),
+    { numRuns: 60 },
+  );
+  expect(checked.size).toBeGreaterThan(100);
+}, 60_000);
+
+/** Does a step and checks its answer, if it has one. */
+async function take(
+  { act, method, fault }: Pick<Step, "act" | "method" | "fault">,
+  repository: string,
+  tag: string,
+  image: Image,
+): Promise<Answer | null> {
+  const layer = image.layers[0]?.digest ?? "";
+  if (act === "isolate") hub.newIsolate();
+  if (act === "later") hub.clock.ahead += 400_000;
+  if (act === "alarm") await hub.runAlarm(layer);
+  if (act === "isolate" || act === "later" || act === "alarm") return null;
+  const at = {
+    tag: `manifests/${tag}`,
+    index: `manifests/${image.target.digest}`,
+    manifest: `manifests/${image.manifests[0]?.digest}`,
+    config: `blobs/${image.configs[0]?.digest}`,
+    layer: `blobs/${layer}`,
+    range: `blobs/${layer}`,
+  }[act];
+  const headers: Record<string, string> = act === "range" ? { Range: "bytes=100-199" } : {};
+  const answer = await hub.ask(`/v2/${repository}/${at}`, { method, headers });
+  const text = new TextDecoder().decode(answer.bytes);
+  expect([200, 206, 403, 404, 429, 503]).toContain(answer.status);
+  // What is there is never said not to be, unless an answer of upstream says so.
+  expect(answer.status).not.toBe(404);
+  if (answer.status >= 400) {
+    if (method === "GET") expectOciError(answer, text, at);
+    return answer;
+  }
+  const digest = answer.headers.get("Docker-Content-Digest") ?? "";
+  const expected = act === "tag" ? image.target.digest : at.replace(/^.*\//, "");
+  // A HEAD of a tag can only be believed; a body proves what it is.
+  if (method === "GET" || act !== "tag") expect(digest).toBe(expected);
+  const declared = answer.headers.get("Content-Length");
+  const isWhole = !answer.broken && (declared === null || Number(declared) === answer.bytes.byteLength);
+  if (method === "HEAD" || !isWhole || answer.status === 206) return answer;
+  // A blob on its way through is proved by its last byte only, and by then the client has it: who asked by digest checks.
+  const isPassing =
+    at.startsWith("blobs/") && answer.headers.get("Cache-Status")?.includes("detail=upstream");
+  if (!isPassing || fault === null) expect(await digestOf(new Uint8Array(answer.bytes))).toBe(digest);
+  return answer;
+}
+
+function expectOciError(answer: Answer, text: string, target: string): void {
+  expect(answer.headers.get("Content-Type")).toBe("application/json");
+  expect(answer.headers.get("Cache-Control")).toBe("no-store");
+  const { errors: told } = answer.json() as { errors: { code: string; message: string }[] };
+  expect(told).toHaveLength(1);
+  expect(CODES).toContain(told[0]?.code);
+  expect(told[0]?.message).toMatch(/^[\x20-\x7e…]+$/);
+  const asked = safelyDecoded(target);
+  expect(INSIDE.filter((word) => text.includes(word) && !asked.includes(word))).toEqual([]);
+}
+
+function expectCleanHeaders({ headers }: Answer): void {
+  for (const [key, value] of headers) {
+    expect(`${key}: ${value}`).toMatch(/^[\x20-\x7e]*$/);
+    if (key !== "docker-content-digest") expect(HOSTILE.filter((text) => value.includes(text))).toEqual([]);
+  }
+  const digest = headers.get("Docker-Content-Digest");
+  if (digest !== null) expect(isDigest(digest)).toBe(true);
+}
+
+/** Null for what no client could send. */
+function buildable(url: string, method: string, given: [string, string][]): RequestInit | null {
+  try {
+    const { headers } = new Request(url, { method, headers: Object.fromEntries(given) });
+    return { method, headers };
+  } catch {
+    return null;
+  }
+}
+
+function safelyDecoded(text: string): string {
+  try {
+    return text + decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

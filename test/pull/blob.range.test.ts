@@ -1,0 +1,136 @@
+/** Ranges of blobs: no more is moved than was asked for, and a part is never taken for the whole. */
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { digestOf } from "../support/fake-registry/bytes.ts";
+import { behaviours, patternBytes } from "../support/fake-registry.ts";
+import { useMirror } from "../support/mirror.ts";
+
+const mirror = useMirror();
+const layer = patternBytes(300_000, 1);
+let digest: string;
+let path: string;
+let key: string;
+
+beforeEach(async () => {
+  const image = await mirror.docker.addImage("library/demo", "latest", { layers: [layer] });
+  digest = image.layers[0]?.digest ?? "";
+  path = `/v2/library/demo/blobs/${digest}`;
+  const hex = digest.slice("sha256:".length);
+  key = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+});
+
+function ranged(Range: string, more: Record<string, string> = {}) {
+  return mirror.ask(path, { headers: { Range, ...more } });
+}
+
+/** The first request for bytes: the client's own, before the fill that goes on apart from it. */
+function first() {
+  return mirror.docker.requests.find(({ kind }) => kind === "storage");
+}
+
+describe("a range of a cold blob", () => {
+  test.each([
+    { range: "bytes=100-199", sent: 100 },
+    { range: "bytes=-50", sent: 50 },
+    { range: "bytes=299990-", sent: 10 },
+  ])(
+    "has only those bytes asked of upstream, and the whole filled apart: $range",
+    async ({ range, sent }) => {
+      const { status, bytes, headers } = await ranged(range);
+      expect([status, bytes.byteLength]).toEqual([206, sent]);
+      expect(headers.get("Cache-Status")).toBe("Portolan; fwd=uri-miss; fwd-status=206; detail=upstream");
+      expect(first()).toMatchObject({ bytesSent: sent, headers: { range } });
+      await mirror.runAlarm(digest);
+      await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+      const held = await mirror.bindings.STORE.get(key);
+      expect(await digestOf(new Uint8Array((await held?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(digest);
+    },
+  );
+
+  test("many at once fill it once", async () => {
+    const ranges = Array.from({ length: 10 }, (_, index) => ranged(`bytes=${index * 10}-${index * 10 + 9}`));
+    expect((await Promise.all(ranges)).map(({ status }) => status)).toEqual(Array(10).fill(206));
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    expect(mirror.operations()).toMatchObject({ storePuts: 1 });
+  });
+
+  test("beyond the end is 416 and fills nothing", async () => {
+    const { status, headers } = await ranged("bytes=300000-");
+    expect([status, headers.get("Content-Range")]).toEqual([416, "bytes */300000"]);
+    expect(headers.get("Cache-Control")).toBe("no-store");
+    expect(await mirror.runAlarm(digest)).toBe(false);
+  });
+
+  test("that isn't there is 404, by the error's own body", async () => {
+    mirror.docker.removeBlob(digest);
+    const { status, json } = await ranged("bytes=0-9");
+    expect(status).toBe(404);
+    expect(json().errors).toEqual([expect.objectContaining({ code: "BLOB_UNKNOWN" })]);
+  });
+
+  test("that upstream ignores is the whole with 200, as it came", async () => {
+    mirror.docker.settings.ranges = false;
+    const { status, bytes, headers } = await ranged("bytes=100-199");
+    expect([status, bytes.byteLength]).toEqual([200, layer.byteLength]);
+    expect(headers.get("Content-Range")).toBe(null);
+  });
+
+  test.each([
+    { range: "bytes=100-199", answered: "bytes 0-99/300000" },
+    { range: "bytes=100-199", answered: "bytes */300000" },
+    { range: "bytes=100-199", answered: null },
+    { range: "bytes=-100", answered: "bytes 0-99/300000" },
+  ])("that upstream answers with another is refused: $range by $answered", async ({ range, answered }) => {
+    mirror.docker.fail({ kind: "storage" }, behaviours.changedHeaders({ "content-range": answered }));
+    expect((await ranged(range)).status).toBe(503);
+  });
+
+  test("of an unknown whole is passed on as it is", async () => {
+    mirror.docker.fail({ kind: "storage" }, behaviours.changedHeaders({ "content-range": "bytes 0-9/*" }));
+    const { status, headers, bytes } = await ranged("bytes=0-9");
+    expect([status, headers.get("Content-Range"), bytes.byteLength]).toEqual([206, "bytes 0-9/*", 10]);
+  });
+
+  test("is ignored by HEAD, which asks for no bytes", async () => {
+    const { status, headers } = await mirror.ask(path, { method: "HEAD", headers: { Range: "bytes=0-9" } });
+    expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
+    expect(mirror.docker.bytesSent).toBe(0);
+  });
+});
+
+describe("several ranges", () => {
+  test("of a cold blob are the whole with 200, which is stored on its way", async () => {
+    const { status, bytes } = await ranged("bytes=0-9,20-29");
+    expect([status, bytes.byteLength]).toEqual([200, layer.byteLength]);
+    expect(await mirror.stored()).toEqual([key]);
+    expect(first()?.headers.range).toBe(undefined);
+  });
+});
+
+describe("a range of a warm blob", () => {
+  beforeEach(async () => {
+    await mirror.ask(path);
+    mirror.docker.reset();
+  });
+
+  test("comes from the store, and upstream isn't asked", async () => {
+    const { status, bytes, headers } = await ranged("bytes=100-199");
+    expect(status).toBe(206);
+    expect(bytes).toEqual(layer.slice(100, 200));
+    expect(headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
+    expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("beyond the end is 416 from the store, and upstream isn't asked", async () => {
+    const { status, headers } = await ranged("bytes=300000-300009");
+    expect([status, headers.get("Content-Range")]).toEqual([416, "bytes */300000"]);
+    expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("under a matching If-None-Match is 304: that is looked at first", async () => {
+    for (const range of ["bytes=0-9", "bytes=300000-"]) {
+      const { status } = await ranged(range, { "If-None-Match": `"${digest}"` });
+      expect([range, status]).toEqual([range, 304]);
+    }
+  });
+});

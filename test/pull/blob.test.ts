@@ -1,0 +1,283 @@
+/** Blobs: to the client and into the store in one fetch, and what the client and the store have when something breaks. */
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { MAXIMUM_PUT } from "../../src/cache/store.ts";
+import { BlobFill } from "../../src/index.ts";
+import { digestOf } from "../support/fake-registry/bytes.ts";
+import { type Behaviour, behaviours, patternBytes } from "../support/fake-registry.ts";
+import { type Answer, useMirror } from "../support/mirror.ts";
+
+const EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+const mirror = useMirror();
+const layer = patternBytes(300_000, 1);
+let digest: string;
+let path: string;
+let key: string;
+
+beforeEach(async () => {
+  const image = await mirror.docker.addImage("library/demo", "latest", { layers: [layer] });
+  digest = image.layers[0]?.digest ?? "";
+  path = `/v2/library/demo/blobs/${digest}`;
+  key = keyOf(digest);
+});
+
+function keyOf(digest: string): string {
+  const hex = digest.slice("sha256:".length);
+  return `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+}
+
+/** Requests for bytes, redirects apart. */
+function fetches(): number {
+  return mirror.docker.count({ kind: "storage", method: "GET" });
+}
+
+function cacheStatus({ headers }: Answer): string | null {
+  return headers.get("Cache-Status");
+}
+
+async function expectWhole({ status, bytes, broken }: Answer): Promise<void> {
+  expect([status, broken, bytes.byteLength]).toEqual([200, false, layer.byteLength]);
+  expect(await digestOf(new Uint8Array(bytes))).toBe(digest);
+}
+
+describe("a cold blob", () => {
+  test("reaches the client and the store in one fetch", async () => {
+    const answer = await mirror.ask(path);
+    await expectWhole(answer);
+    expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream");
+    expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
+    expect(answer.headers.get("Content-Length")).toBe("300000");
+    const held = await mirror.bindings.STORE.get(key);
+    expect(await digestOf(new Uint8Array((await held?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(digest);
+    expect(fetches()).toBe(1);
+  });
+
+  test("follows the redirect without the Authorization that led to it", async () => {
+    await mirror.ask(path);
+    const [redirect] = mirror.docker.requests.filter(({ kind, status }) => kind === "blob" && status === 307);
+    const [storage] = mirror.docker.requests.filter(({ kind }) => kind === "storage");
+    expect(redirect?.headers.authorization).toMatch(/^Bearer /);
+    expect(storage?.headers.authorization).toBe(undefined);
+    expect(storage?.query).toMatch(/signature=.+&expires=/);
+  });
+
+  test.each(["none", "relative"] as const)(
+    "is fetched where upstream redirects otherwise: %s",
+    async (redirect) => {
+      mirror.docker.settings.redirect = redirect;
+      await expectWhole(await mirror.ask(path));
+      expect(await mirror.stored()).toEqual([key]);
+    },
+  );
+
+  test("by HEAD moves no bytes and fills nothing", async () => {
+    const { status, headers } = await mirror.ask(path, { method: "HEAD" });
+    expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
+    expect(mirror.docker.bytesSent).toBe(0);
+    expect(mirror.operations()).toMatchObject({ leases: 0, storePuts: 0 });
+    await expectWhole(await mirror.ask(path));
+    expect(await mirror.stored()).toEqual([key]);
+  });
+
+  test("that is empty is held like any other", async () => {
+    await mirror.docker.addBlob(new Uint8Array(0));
+    const empty = `/v2/library/demo/blobs/${EMPTY}`;
+    for (const from of ["upstream", "store"]) {
+      const { status, headers, bytes, broken } = await mirror.ask(empty);
+      expect([status, bytes.byteLength, broken]).toEqual([200, 0, false]);
+      expect(headers.get("Content-Length")).toBe("0");
+      expect(headers.get("Cache-Status")).toContain(`detail=${from}`);
+    }
+    expect(await mirror.stored()).toEqual([keyOf(EMPTY)]);
+  });
+
+  test("that upstream doesn't have is 404, and its lease is given back", async () => {
+    mirror.docker.removeBlob(digest);
+    for (const method of ["GET", "HEAD"]) expect((await mirror.ask(path, { method })).status).toBe(404);
+    await mirror.docker.addBlob(layer, { repository: "library/demo" });
+    await expectWhole(await mirror.ask(path));
+    expect(await mirror.stored()).toEqual([key]);
+  });
+
+  test("is asked for with no encoding allowed on the way, whatever the client accepts", async () => {
+    await mirror.ask(path, { headers: { "Accept-Encoding": "zstd,gzip,deflate" } });
+    for (const { kind, headers } of mirror.docker.requests) {
+      if (kind !== "token") expect(headers["accept-encoding"]).toBe("identity");
+    }
+  });
+});
+
+describe("a warm blob", () => {
+  test("comes from the store, and upstream isn't asked", async () => {
+    await mirror.ask(path);
+    mirror.docker.reset();
+    const answer = await mirror.ask(path);
+    await expectWhole(answer);
+    expect(cacheStatus(answer)).toBe("Portolan; hit; detail=store");
+    expect((await mirror.ask(path, { method: "HEAD" })).headers.get("Content-Length")).toBe("300000");
+    expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("to If-None-Match with its ETag is 304", async () => {
+    await mirror.ask(path);
+    const { status, bytes } = await mirror.ask(path, { headers: { "If-None-Match": `"${digest}"` } });
+    expect([status, bytes.byteLength]).toEqual([304, 0]);
+  });
+
+  test("by HEAD to If-None-Match with its ETag is 304 too", async () => {
+    await mirror.ask(path);
+    const headers = { "If-None-Match": `"${digest}"` };
+    expect((await mirror.ask(path, { method: "HEAD", headers })).status).toBe(304);
+  });
+
+  test("is one copy for all upstreams that have it", async () => {
+    await mirror.ghcr.addImage("owner/demo", "latest", { layers: [layer] });
+    await mirror.ask(path);
+    await expectWhole(await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${digest}`));
+    expect(mirror.ghcr.requests).toEqual([]);
+    expect(await mirror.stored()).toEqual([key]);
+  });
+});
+
+describe("a body that isn't what it should be", () => {
+  interface Fault {
+    name: string;
+    behaviour: Behaviour;
+    /** Whether the client must see a broken body; otherwise it finds out by the digest, as every client does. */
+    broken: boolean;
+    /** 200 unless said. */
+    status?: number;
+  }
+  const faults: Fault[] = [
+    { name: "other bytes of the right length", behaviour: behaviours.corrupted(), broken: false },
+    { name: "a page with 200", behaviour: behaviours.htmlPage(), broken: false, status: 503 },
+    { name: "no bytes with 200", behaviour: behaviours.emptyBody(), broken: false, status: 503 },
+    { name: "a connection that breaks", behaviour: behaviours.cutAfter(100_000), broken: true },
+    { name: "an end that comes early", behaviour: behaviours.endsAfter(100_000), broken: true },
+    { name: "a length too large", behaviour: behaviours.wrongContentLength(1), broken: true },
+    { name: "a length too small", behaviour: behaviours.wrongContentLength(-1), broken: true },
+  ];
+
+  test.each(faults)("is never stored, and the next pull is right: $name", async (fault) => {
+    const { behaviour, broken, status = 200 } = fault;
+    mirror.docker.fail({ kind: "storage", method: "GET" }, behaviour);
+    const answer = await mirror.ask(path);
+    expect([answer.status, answer.broken]).toEqual([status, broken]);
+    expect(await mirror.stored()).toEqual([]);
+    mirror.recover();
+    await expectWhole(await mirror.ask(path));
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+  });
+
+  test("is refused outright if it is a part of what was asked whole", async () => {
+    mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.partialToPlainGet());
+    const { status, json } = await mirror.ask(path);
+    expect(status).toBe(503);
+    expect(json().errors).toEqual([expect.objectContaining({ code: "UNAVAILABLE" })]);
+    expect(await mirror.stored()).toEqual([]);
+  });
+
+  test("of unknown length is passed through whole, and filled by the alarm", async () => {
+    const fault = { kind: "storage", method: "GET" } as const;
+    mirror.docker.fail(fault, behaviours.withoutContentLength());
+    const answer = await mirror.ask(path);
+    await expectWhole(answer);
+    expect(answer.headers.get("Content-Length")).toBe(null);
+    expect(cacheStatus(answer)).not.toContain("stored");
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+  });
+
+  test("that was encoded on the way is passed through decoded, without the length of the encoded one", async () => {
+    // The runtime decodes, and leaves the headers as they were.
+    const encoded = { "content-encoding": "gzip", "content-length": "1234" };
+    mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.changedHeaders(encoded));
+    const answer = await mirror.ask(path);
+    await expectWhole(answer);
+    expect(answer.headers.get("Content-Length")).toBe(null);
+    expect(answer.headers.get("Content-Encoding")).toBe(null);
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+  });
+
+  test("larger than one put is passed through with its length, and its lease is given back", async () => {
+    const large = { "content-length": String(MAXIMUM_PUT + 1) };
+    mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.changedHeaders(large));
+    const answer = await mirror.ask(path);
+    expect([answer.status, answer.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
+    expect(mirror.operations()).toMatchObject({ storePuts: 0 });
+    expect(await mirror.runAlarm(digest)).toBe(false);
+    mirror.recover();
+    await expectWhole(await mirror.ask(path));
+    expect(await mirror.stored()).toEqual([key]);
+  });
+});
+
+describe("what goes wrong here", () => {
+  test("a put that fails: the client gets all, and the alarm fills later", async () => {
+    const put = mirror.outage("STORE", "put");
+    await expectWhole(await mirror.ask(path));
+    put.mockRestore();
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+  });
+
+  test("a put that fails at once doesn't hold up a client who takes a large blob", async () => {
+    const large = await mirror.docker.addBlob(patternBytes(8_000_000, 2), { repository: "library/demo" });
+    mirror.outage("STORE", "put");
+    const { bytes, broken } = await mirror.ask(`/v2/library/demo/blobs/${large.digest}`);
+    expect([broken, bytes.byteLength]).toEqual([false, 8_000_000]);
+  });
+
+  test.each(["GET", "HEAD"])("a store that can't be read is as good as an empty one: %s", async (method) => {
+    await mirror.ask(path);
+    mirror.outage("STORE", "get");
+    mirror.outage("STORE", "head");
+    const { status, bytes } = await mirror.ask(path, { method });
+    expect([status, bytes.byteLength]).toEqual([200, method === "GET" ? layer.byteLength : 0]);
+  });
+
+  test("a lease that can't be had: the blob is served and stored all the same", async () => {
+    vi.spyOn(BlobFill.prototype, "acquire").mockImplementation(() =>
+      Promise.reject(new Error("the lease is out of order")),
+    );
+    await expectWhole(await mirror.ask(path));
+    expect(await mirror.stored()).toEqual([key]);
+  });
+
+  test("a lease that somebody else holds: passed through, and stored by them alone", async () => {
+    const job = { upstream: "docker.io", repository: "library/demo", digest };
+    expect(await mirror.bindings.FILLS.getByName(digest).acquire(job)).toBe(true);
+    mirror.operations();
+    const answer = await mirror.ask(path);
+    await expectWhole(answer);
+    expect(cacheStatus(answer)).not.toContain("stored");
+    expect(mirror.operations()).toMatchObject({ storePuts: 0 });
+    expect(await mirror.stored()).toEqual([]);
+  });
+
+  test("20 at once: each gets it whole, and it is put once", async () => {
+    const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.ask(path)));
+    for (const answer of answers) await expectWhole(answer);
+    expect(mirror.operations()).toMatchObject({ storePuts: 1 });
+  });
+
+  test.each([
+    { behaviour: behaviours.tooManyRequests(9), status: 429 },
+    { behaviour: { status: 403 }, status: 403 },
+    { behaviour: { status: 500 }, status: 503 },
+    { behaviour: { network: true } as const, status: 503 },
+  ])("upstream's failure is told and remembered for nobody: $status", async ({ behaviour, status }) => {
+    mirror.docker.fail({ kind: "blob", authorized: true }, behaviour);
+    for (const method of ["GET", "HEAD"]) expect((await mirror.ask(path, { method })).status).toBe(status);
+    mirror.recover();
+    await expectWhole(await mirror.ask(path));
+  });
+
+  test("one moment's 503 is tried once more, and isn't seen", async () => {
+    mirror.docker.fail({ kind: "storage" }, { status: 503 }, 1);
+    await expectWhole(await mirror.ask(path));
+    expect(await mirror.stored()).toEqual([key]);
+  });
+});

@@ -1,0 +1,172 @@
+/** What upstream sends as a manifest: taken in only if it proves to be what it should be, and nothing else is kept. */
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Behaviour, behaviours, type Image, utf8 } from "../support/fake-registry.ts";
+import { useMirror } from "../support/mirror.ts";
+
+const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
+const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json";
+const SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+const WRONG = `sha256:${"0".repeat(64)}`;
+
+const mirror = useMirror();
+const tag = "/v2/library/demo/manifests/latest";
+let image: Image;
+let byDigest: string;
+
+beforeEach(async () => {
+  image = await mirror.docker.addImage("library/demo", "latest");
+  byDigest = `/v2/library/demo/manifests/${image.target.digest}`;
+});
+
+interface Fault {
+  name: string;
+  behaviour: Behaviour;
+}
+
+/** What no manifest is, however it was asked for. */
+const FAULTS: Fault[] = [
+  { name: "an HTML page with 200", behaviour: behaviours.htmlPage() },
+  { name: "no bytes with 200", behaviour: behaviours.emptyBody() },
+  { name: "other bytes of the right length", behaviour: behaviours.corrupted() },
+  { name: "a body that breaks off", behaviour: behaviours.cutAfter(100) },
+  { name: "a body that ends early", behaviour: behaviours.endsAfter(100) },
+];
+
+describe.each(FAULTS)("$name", ({ behaviour }) => {
+  beforeEach(() => {
+    mirror.docker.fail({ kind: "manifest", method: "GET" }, behaviour);
+  });
+
+  afterEach(async () => {
+    expect(await mirror.stored()).toEqual([]);
+    expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+    // Nothing of it was remembered either.
+    mirror.recover();
+    for (const path of [tag, byDigest]) {
+      const { status, headers } = await mirror.ask(path);
+      expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
+    }
+  });
+
+  test.each(["tag", "digest"])("is refused, by %s, and nothing is kept", async (how) => {
+    const { status, headers, json } = await mirror.ask(how === "tag" ? tag : byDigest);
+    expect(status).toBe(503);
+    expect(headers.get("Content-Type")).toBe("application/json");
+    expect(json().errors).toEqual([expect.objectContaining({ code: "UNAVAILABLE" })]);
+  });
+});
+
+describe("a manifest", () => {
+  test("by tag whose bytes aren't what the digest header says is refused, and nothing is kept", async () => {
+    const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
+    mirror.docker.fail({ kind: "manifest", method: "GET" }, lie);
+    expect((await mirror.ask(tag)).status).toBe(503);
+    expect(await mirror.stored()).toEqual([]);
+    expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+  });
+
+  test("by digest is believed by its bytes, whatever the digest header says", async () => {
+    const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
+    mirror.docker.fail({ kind: "manifest", method: "GET" }, lie);
+    const { status, headers } = await mirror.ask(byDigest);
+    expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
+  });
+
+  test("that a HEAD lied about is never served under that digest", async () => {
+    const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
+    mirror.docker.fail({ kind: "manifest", method: "HEAD" }, lie);
+    await mirror.ask(tag, { method: "HEAD" });
+    const { status, headers } = await mirror.ask(tag);
+    if (status === 200) expect(headers.get("Docker-Content-Digest")).toBe(image.target.digest);
+    expect((await mirror.ask(`/v2/library/demo/manifests/${WRONG}`)).status).toBe(404);
+  });
+
+  test.each(["{", "[]", "null", '"text"', '{"errors":[]}', '{"schemaVersion":1}'])(
+    "by tag that is no manifest at all is refused: %s",
+    async (text) => {
+      await mirror.docker.addManifest("library/demo", utf8(text), { tag: "odd", mediaType: OCI_MANIFEST });
+      expect((await mirror.ask("/v2/library/demo/manifests/odd")).status).toBe(503);
+      expect(await mirror.stored()).toEqual([]);
+    },
+  );
+
+  test("of schema 1 is 404 by tag: its bytes have no lasting digest", async () => {
+    mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": SCHEMA1 }));
+    for (const method of ["HEAD", "GET"]) expect((await mirror.ask(tag, { method })).status).toBe(404);
+    expect(await mirror.stored()).toEqual([]);
+  });
+
+  test("has the type of its own body, which the digest covers, before that of the header", async () => {
+    mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": DOCKER_MANIFEST }));
+    for (const path of [tag, byDigest]) {
+      expect((await mirror.ask(path)).headers.get("Content-Type")).toBe(OCI_MANIFEST);
+    }
+    expect((await mirror.ask(tag, { method: "HEAD" })).headers.get("Content-Type")).toBe(OCI_MANIFEST);
+  });
+
+  test.each([
+    { header: `${DOCKER_MANIFEST}; charset=utf-8`, body: { layers: [] }, type: DOCKER_MANIFEST },
+    { header: "text/plain", body: { layers: [] }, type: OCI_MANIFEST },
+    { header: "application/octet-stream", body: { manifests: [] }, type: OCI_INDEX },
+  ])(
+    "without a type has that of the header if that is a manifest's: $header",
+    async ({ header, body, type }) => {
+      await mirror.docker.addManifest(
+        "library/demo",
+        { schemaVersion: 2, ...body },
+        { tag: "bare", mediaType: header },
+      );
+      for (const method of ["GET", "HEAD"]) {
+        expect(
+          (await mirror.ask("/v2/library/demo/manifests/bare", { method })).headers.get("Content-Type"),
+        ).toBe(type);
+      }
+    },
+  );
+
+  test("by digest that is a page in truth is never served as a page", async () => {
+    const page = utf8("<!doctype html><script>alert(1)</script>");
+    const { digest } = await mirror.docker.addManifest("library/demo", page, { mediaType: "text/html" });
+    const path = `/v2/library/demo/manifests/${digest}`;
+    for (const newIsolate of [false, true]) {
+      if (newIsolate) mirror.newIsolate();
+      const { status, headers } = await mirror.ask(path);
+      if (status === 200) expect(headers.get("Content-Type")).toMatch(/^application\//);
+    }
+  });
+
+  test.each([8 * 1024 * 1024, 8 * 1024 * 1024 + 1])(
+    "may have 8 MiB and no byte more: %i",
+    async (size) => {
+      const start = `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]`;
+      const bytes = utf8(`${start.padEnd(size - 1)}}`);
+      const { digest } = await mirror.docker.addManifest("library/demo", bytes, { tag: "big" });
+      const expected = size > 8 * 1024 * 1024 ? 503 : 200;
+      for (const path of ["big", digest]) {
+        expect((await mirror.ask(`/v2/library/demo/manifests/${path}`)).status).toBe(expected);
+      }
+    },
+    20_000,
+  );
+
+  test("served for one client's Accept is what others get too: upstream is always asked for all types", async () => {
+    const other = await mirror.docker.addManifest("library/demo", {
+      schemaVersion: 2,
+      mediaType: DOCKER_MANIFEST,
+      layers: [],
+    });
+    mirror.docker.addVariant("library/demo", "latest", other.digest);
+    for (const Accept of [DOCKER_MANIFEST, OCI_MANIFEST]) {
+      mirror.clock.ahead += 301_000;
+      const { headers } = await mirror.ask(tag, { headers: { Accept } });
+      expect(headers.get("Docker-Content-Digest")).toBe(image.target.digest);
+    }
+  });
+
+  test("in the store from an older version, without its type, is still served with one", async () => {
+    const hex = image.target.digest.slice("sha256:".length);
+    await mirror.bindings.STORE.put(`manifests/sha256/${hex.slice(0, 2)}/${hex}`, image.target.bytes);
+    expect((await mirror.ask(byDigest)).headers.get("Content-Type")).toBe(OCI_MANIFEST);
+  });
+});

@@ -1,0 +1,221 @@
+/** What is served when upstream fails: a tag's last meaning if all it leads to is held, and what must never be. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { behaviours, type Image } from "../support/fake-registry.ts";
+import { type Answer, useMirror } from "../support/mirror.ts";
+
+const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
+const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+
+const mirror = useMirror();
+const tag = "/v2/library/demo/manifests/latest";
+let image: Image;
+
+beforeEach(async () => {
+  image = await mirror.docker.addImage("library/demo", "latest");
+});
+
+async function pullAll(...paths: string[]): Promise<void> {
+  for (const path of paths) expect((await mirror.ask(`/v2/library/demo/${path}`)).status).toBe(200);
+}
+
+async function pullImage({ manifests, configs, layers }: Image, platform = 0): Promise<void> {
+  await pullAll(`manifests/${manifests[platform]?.digest}`, `blobs/${configs[platform]?.digest}`);
+  for (const layer of layers) await pullAll(`blobs/${layer.digest}`);
+}
+
+/** Lets the tag become due, in an isolate that remembers nothing. */
+function later(milliseconds = HOUR): void {
+  mirror.clock.ahead += milliseconds;
+  mirror.newIsolate();
+  mirror.docker.reset();
+}
+
+function digestOf({ status, headers }: Answer): [number, string | null] {
+  return [status, headers.get("Docker-Content-Digest")];
+}
+
+describe.each([
+  { name: "429", behaviour: behaviours.tooManyRequests(60), forwarded: "; fwd-status=429" },
+  { name: "500", behaviour: { status: 500 }, forwarded: "; fwd-status=500" },
+  { name: "503", behaviour: { status: 503 }, forwarded: "; fwd-status=503" },
+  { name: "a broken connection", behaviour: { network: true } as const, forwarded: "" },
+])("upstream failing with $name", ({ behaviour, forwarded }) => {
+  test.each(["GET", "HEAD"])("has what the tag meant served by %s, and said to be stale", async (method) => {
+    await pullAll("manifests/latest");
+    await pullImage(image);
+    later();
+    mirror.docker.fail({ kind: "manifest", authorized: true }, behaviour);
+    mirror.docker.fail({ kind: "token" }, behaviour);
+    const answer = await mirror.ask(tag, { method });
+    expect(digestOf(answer)).toEqual([200, image.target.digest]);
+    expect(answer.bytes.byteLength).toBe(method === "GET" ? image.target.size : 0);
+    expect(answer.headers.get("Content-Length")).toBe(String(image.target.size));
+    expect(answer.headers.get("Cache-Status")).toBe(`Portolan; fwd=stale${forwarded}; detail=stale`);
+    expect(answer.headers.get("Warning")).toMatch(/^299 - ".*1\.0 hours ago"$/);
+  });
+
+  test("is told as it is where a layer isn't held", async () => {
+    await pullAll("manifests/latest");
+    await pullImage({ ...image, layers: image.layers.slice(1) });
+    later();
+    mirror.docker.fail({ kind: "manifest" }, behaviour);
+    const { status, headers } = await mirror.ask(tag);
+    expect(status).toBe(forwarded.includes("429") ? 429 : 503);
+    expect(headers.get("Warning")).toBe(null);
+  });
+});
+
+test("an upstream that doesn't answer within ten seconds has what the tag meant served", async () => {
+  await pullAll("manifests/latest");
+  await pullImage(image);
+  later();
+  mirror.docker.fail({ kind: "manifest" }, { delay: 60_000 });
+  expect(digestOf(await mirror.ask(tag))).toEqual([200, image.target.digest]);
+}, 20_000);
+
+test.each([401, 403])(
+  "%i is upstream's word on who may have it: nothing is served, however much is held",
+  async (status) => {
+    await pullAll("manifests/latest");
+    await pullImage(image);
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status });
+    const answer = await mirror.ask(tag);
+    expect(answer.status).toBe(403);
+    expect(answer.json().errors).toEqual([expect.objectContaining({ code: "DENIED" })]);
+  },
+);
+
+test("a repository that has become private is served stale to nobody", async () => {
+  await pullAll("manifests/latest");
+  await pullImage(image);
+  later();
+  mirror.docker.setVisibility("library/demo", "private");
+  expect((await mirror.ask(tag)).status).toBe(403);
+});
+
+test("a tag that has moved is served as it was if its new manifest can't be had", async () => {
+  await pullAll("manifests/latest");
+  await pullImage(image);
+  later();
+  await mirror.docker.addImage("library/demo", "latest", { platforms: ["linux/arm64"] });
+  mirror.docker.fail({ kind: "manifest", method: "GET" }, behaviours.tooManyRequests());
+  expect(digestOf(await mirror.ask(tag))).toEqual([200, image.target.digest]);
+});
+
+test("what is served stale is asked for again the next time", async () => {
+  await pullAll("manifests/latest");
+  await pullImage(image);
+  later();
+  const fault = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+  await mirror.ask(tag);
+  fault.remove();
+  const answer = await mirror.ask(tag);
+  expect(answer.headers.get("Warning")).toBe(null);
+  expect(answer.headers.get("Cache-Status")).not.toContain("detail=stale");
+});
+
+describe("a record's age", () => {
+  const STALE_MAX = 30 * DAY;
+
+  test.each([
+    { age: STALE_MAX - HOUR, status: 200 },
+    { age: STALE_MAX + HOUR, status: 503 },
+  ])("bounds for how long it is served: after $age ms $status", async ({ age, status }) => {
+    await pullAll("manifests/latest");
+    await pullImage(image);
+    later(age);
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask(tag)).status).toBe(status);
+  });
+
+  test("counts from the last confirmation, not from the last change", async () => {
+    await pullAll("manifests/latest");
+    await pullImage(image);
+    later(STALE_MAX - DAY);
+    await mirror.ask(tag);
+    later(2 * DAY);
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask(tag)).status).toBe(200);
+  });
+});
+
+describe("what a tag leads to", () => {
+  test("is held if one platform of its index is", async () => {
+    const platforms = ["linux/amd64", "linux/arm64"];
+    const multi = await mirror.docker.addImage("library/demo", "latest", { platforms });
+    await pullAll("manifests/latest");
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask(tag)).status).toBe(503);
+    mirror.docker.clearFaults();
+    await pullImage(multi, 1);
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect(digestOf(await mirror.ask(tag))).toEqual([200, multi.target.digest]);
+  });
+
+  const indexOf = (...children: { digest: string; size: number; mediaType: string }[]) => ({
+    schemaVersion: 2,
+    mediaType: OCI_INDEX,
+    manifests: children.map(({ digest, size, mediaType }) => ({ digest, size, mediaType })),
+  });
+
+  test("is held if it lies in an index within the index, of which some entries are nowhere", async () => {
+    const gone = { digest: `sha256:${"0".repeat(64)}`, size: 1, mediaType: OCI_MANIFEST };
+    const inner = await mirror.docker.addManifest("library/demo", indexOf(gone, image.target));
+    const outer = await mirror.docker.addManifest("library/demo", indexOf(gone, inner), { tag: "nested" });
+    await pullAll("manifests/nested", `manifests/${inner.digest}`);
+    await pullImage(image);
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect(digestOf(await mirror.ask("/v2/library/demo/manifests/nested"))).toEqual([200, outer.digest]);
+  });
+
+  test("isn't held if an index is empty", async () => {
+    await mirror.docker.addManifest("library/demo", indexOf(), { tag: "empty" });
+    await pullAll("manifests/empty");
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask("/v2/library/demo/manifests/empty")).status).toBe(503);
+  });
+
+  test("doesn't count foreign layers, and never fetches them", async () => {
+    const foreign = {
+      mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+      digest: `sha256:${"1".repeat(64)}`,
+      size: 10,
+      urls: ["https://elsewhere.test/layer"],
+    };
+    const [config] = image.configs;
+    await mirror.docker.addManifest(
+      "library/demo",
+      { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [foreign] },
+      { tag: "windows" },
+    );
+    await pullAll("manifests/windows", `blobs/${config?.digest}`);
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask("/v2/library/demo/manifests/windows")).status).toBe(200);
+    expect(mirror.network.strays).toEqual([]);
+  });
+
+  test("is an artifact too, without config or layers", async () => {
+    const mediaType = "application/vnd.oci.artifact.manifest.v1+json";
+    await mirror.docker.addManifest("library/demo", { mediaType, blobs: [] }, { tag: "artifact" });
+    await pullAll("manifests/artifact");
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask("/v2/library/demo/manifests/artifact")).status).toBe(200);
+  });
+
+  test("isn't known if the store can't be read: then upstream's failure is told", async () => {
+    await pullAll("manifests/latest");
+    await pullImage(image);
+    later();
+    mirror.outage("STORE", "head");
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask(tag)).status).toBe(503);
+  });
+});

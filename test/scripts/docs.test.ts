@@ -1,0 +1,342 @@
+/** The documentation against the code: what a reader would copy, follow or rely on is what is there. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parse as parseToml } from "smol-toml";
+import { describe, expect, test } from "vitest";
+import { ConfigError, hyphenated, readConfig } from "../../src/config.ts";
+import { REGISTRIES } from "../../src/upstream/registries.ts";
+
+interface Block {
+  language: string;
+  text: string;
+  /** For messages: `docs/serve.md:12`. */
+  where: string;
+}
+
+interface Heading {
+  level: number;
+  text: string;
+}
+
+interface Page {
+  /** From the project's root, with slashes. */
+  path: string;
+  blocks: readonly Block[];
+  headings: readonly Heading[];
+  /** What stands outside of code blocks. */
+  prose: string;
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const pages = [
+  ...readdirSync(root).filter((name) => /^README.*\.md$/.test(name)),
+  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name.replaceAll("\\", "/")}`),
+].map(readPage);
+const english = page("README.md");
+const chinese = page("README.zh-CN.md");
+const blocks = pages.flatMap((each) => each.blocks);
+
+function page(path: string): Page {
+  const found = pages.find((each) => each.path === path);
+  if (!found) throw new Error(`there is no ${path}`);
+  return found;
+}
+
+function readPage(path: string): Page {
+  const found: Block[] = [];
+  const headings: Heading[] = [];
+  const prose: string[] = [];
+  let open: { fence: string; indent: number; language: string; lines: string[]; line: number } | null = null;
+  for (const [index, line] of readFileSync(join(root, path), "utf8").split("\n").entries()) {
+    const [, indent = "", fence = "", language = ""] = /^( *)(`{3,})(\S*)/.exec(line) ?? [];
+    if (open) {
+      if (fence === open.fence && language === "") {
+        found.push({ language: open.language, text: open.lines.join("\n"), where: `${path}:${open.line}` });
+        open = null;
+      } else open.lines.push(line.slice(open.indent));
+    } else if (fence !== "") open = { fence, indent: indent.length, language, lines: [], line: index + 1 };
+    else {
+      prose.push(line);
+      const [, marks, text] = /^(#+) (.+)$/.exec(line) ?? [];
+      if (marks !== undefined && text !== undefined) headings.push({ level: marks.length, text });
+    }
+  }
+  if (open) throw new Error(`${path}:${open.line}: a code block without an end`);
+  return { path, blocks: found, headings, prose: prose.join("\n") };
+}
+
+/** The rows of the table that follows a heading, without its head; a cell is its text. */
+function tableBelow(from: Page, heading: string): string[][] {
+  const [, section = ""] = from.prose.split(new RegExp(`^#+ ${heading}$`, "m"));
+  const lines = (section.split(/^#/m, 1)[0] ?? "").split("\n").filter((line) => line.startsWith("|"));
+  if (lines.length < 3) throw new Error(`${from.path}: no table below "${heading}"`);
+  return lines.slice(2).map((line) => {
+    const cells = line.split("|").slice(1, -1);
+    return cells.map((cell) => cell.trim());
+  });
+}
+
+/** What a cell has in backquotes. */
+function codes(cell: string | undefined): string[] {
+  return [...(cell ?? "").matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
+}
+
+function ofLanguage(...languages: string[]): Block[] {
+  return blocks.filter(({ language }) => languages.includes(language));
+}
+
+/** A heading's anchor as GitHub makes it, one that stands alone on its page. */
+function anchorOf({ text }: Heading): string {
+  const plain = text.replaceAll(/`|\[([^\]]*)\]\([^)]*\)/g, "$1");
+  return plain
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{M}\p{N}_\- ]/gu, "")
+    .replaceAll(" ", "-");
+}
+
+describe("code blocks", () => {
+  test("each says its language, so that none is left out here", () => {
+    expect(blocks.filter(({ language }) => language === "")).toEqual([]);
+    const checked = ["toml", "json", "yaml"];
+    const others = ["sh", "text", "mermaid", "nginx", "ini"];
+    const unknown = blocks.filter(({ language }) => ![...checked, ...others].includes(language));
+    expect(unknown).toEqual([]);
+  });
+
+  test.each(ofLanguage("toml"))("$where is TOML, and its variables are taken", ({ text }) => {
+    const { vars } = parseToml(text);
+    if (typeof vars === "object") readConfig(vars);
+  });
+
+  test.each(ofLanguage("json"))("$where is JSON", ({ text }) => {
+    expect(JSON.parse(text)).toBeTypeOf("object");
+  });
+
+  // No YAML parser is among the dependencies. What is shown is a k3s registries.yaml, so that is what is looked for.
+  test.each(ofLanguage("yaml"))(
+    "$where gives every mirror an endpoint that ends with its name",
+    ({ text }) => {
+      const lines = text.split("\n").filter((line) => !line.startsWith("#"));
+      expect(lines[0]).toBe("mirrors:");
+      const mirrors = lines.slice(1).join("\n");
+      const entries = [
+        ...mirrors.matchAll(/^ {2}(\S+):\n {4}endpoint: \["https:\/\/[^"/]+\/v2\/(\S+)"\]$/gm),
+      ];
+      expect(entries.map(([entry]) => entry).join("\n")).toBe(mirrors);
+      for (const [, name = "", endpoint] of entries) {
+        expect(endpoint).toBe(name);
+        expect(readConfig({}).upstream(name)).not.toBeNull();
+      }
+    },
+  );
+
+  test("UPSTREAMS on a command line is JSON that is taken", () => {
+    const given = ofLanguage("sh").flatMap(({ text }) =>
+      [...text.matchAll(/UPSTREAMS=(\{.*\})'/g)].map(([, json = ""]) => json),
+    );
+    expect(given).not.toEqual([]);
+    for (const UPSTREAMS of given) readConfig({ UPSTREAMS });
+  });
+
+  test("UPSTREAMS as JSON says the same as it does as TOML", () => {
+    const upstreams = page("docs/upstreams.md").blocks;
+    const toml = upstreams.find(({ language }) => language === "toml")?.text ?? "";
+    const json = upstreams.find(({ language }) => language === "json")?.text ?? "";
+    expect({ vars: { UPSTREAMS: JSON.parse(json) } }).toEqual(parseToml(toml));
+    expect(() => readConfig({ UPSTREAMS: json })).not.toThrow();
+  });
+});
+
+describe("the two READMEs", () => {
+  test("have the same code blocks, to the letter", () => {
+    const shown = ({ blocks: all }: Page) => all.map(({ language, text }) => ({ language, text }));
+    expect(shown(chinese)).toEqual(shown(english));
+  });
+
+  test("have headings that correspond", () => {
+    const levels = ({ headings }: Page) => headings.map(({ level }) => level);
+    expect(levels(chinese)).toEqual(levels(english));
+    const untranslated = (text: string) => /^[A-Za-z0-9]+$/.test(text);
+    for (const [index, { text }] of english.headings.entries()) {
+      const translation = chinese.headings[index]?.text ?? "";
+      if (untranslated(translation)) expect(translation).toBe(text);
+    }
+  });
+
+  test("have the same lists and tables, with the same code in each cell", () => {
+    const items = ({ prose }: Page) => prose.split("\n").filter((line) => line.startsWith("- ")).length;
+    expect(items(chinese)).toBe(items(english));
+    const rows = ({ prose }: Page) =>
+      prose
+        .split("\n")
+        .filter((line) => line.startsWith("|"))
+        .map(codes);
+    expect(rows(chinese)).toEqual(rows(english));
+  });
+
+  test("lead to the same pages", () => {
+    const targets = (from: Page) => links(from).filter((target) => !target.startsWith("README"));
+    expect(targets(chinese)).toEqual(targets(english));
+  });
+});
+
+describe("the configuration table", () => {
+  const rows = tableBelow(english, "Configuration");
+  const defaults = new Map(rows.map(([name, value]) => [codes(name)[0], codes(value)[0] ?? value]));
+
+  test("has the defaults that hold without any variable", () => {
+    const { domain, defaultUpstream, upstreamNames, tagTtl, staleMax, cacheLimit, credentials } = readConfig(
+      {},
+    );
+    expect(upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
+    expect(Object.fromEntries(defaults)).toEqual({
+      DOMAIN: domain ?? "none",
+      DEFAULT_UPSTREAM: defaultUpstream.name,
+      UPSTREAMS: "{}",
+      TAG_TTL: String(tagTtl),
+      STALE_MAX: String(staleMax),
+      CACHE_LIMIT: `${cacheLimit / 1e9} GB`,
+      UPSTREAM_CREDENTIALS: JSON.stringify(credentials),
+    });
+  });
+
+  test("has every variable that is read, and no other", () => {
+    const source = readFileSync(join(root, "src/config.ts"), "utf8");
+    const [, variables = ""] = /^const variables = v\.object\(\{\n(.*?)^\}\);/ms.exec(source) ?? [];
+    const read = [...variables.matchAll(/^ {2}([A-Z_]+):/gm)].map(([, name]) => name);
+    expect([...defaults.keys()].sort()).toEqual(read.sort());
+  });
+
+  test.each([...defaults.keys()])("%s is a name by which a wrong value is refused", (name = "") => {
+    expect(() => readConfig({ [name]: "?" })).toThrow(ConfigError);
+    expect(() => readConfig({ [name]: "?" })).toThrow(name);
+  });
+
+  test("wrangler.toml shows the same defaults where it shows any", () => {
+    const toml = readFileSync(join(root, "wrangler.toml"), "utf8");
+    const shown = [...toml.matchAll(/^# ([A-Z_]+) = "?([^"\n]+)"?$/gm)].filter(
+      ([, name]) => name !== "DOMAIN",
+    );
+    for (const [, name, value] of shown) expect(value).toBe(defaults.get(name));
+  });
+});
+
+test("the table of upstreams is the built-in one, in its order", () => {
+  const rows = tableBelow(page("docs/upstreams.md"), "Built in").map(
+    ([name, labels, names, endpoint, realms]) => ({
+      name: codes(name)[0],
+      labels: codes(labels),
+      names: codes(names),
+      endpoints: codes(endpoint),
+      realms: codes(realms),
+    }),
+  );
+  const config = readConfig({});
+  const builtIn = Object.entries(REGISTRIES).map(([name, { aliases = [], realms = [] }]) => ({
+    name,
+    labels: aliases.filter((alias) => !alias.includes(".")),
+    names: aliases.filter((alias) => alias.includes(".")),
+    // A family has no endpoint of its own.
+    endpoints: config.upstream(name)?.endpoints.map(({ href }) => href.replace(/\/$/, "")) ?? [],
+    realms: [...realms],
+  }));
+  expect(rows).toEqual(builtIn);
+});
+
+test("hyphenated names in the prose are known", () => {
+  const names = Object.keys(REGISTRIES).map(hyphenated);
+  const written = pages.flatMap(({ prose }) => [
+    ...prose.matchAll(/`(?:mirror\.example\.com\/)?([a-z0-9]+-(?:k8s-)?io)\b/g),
+  ]);
+  expect(written).not.toEqual([]);
+  for (const [, name] of written) expect(names).toContain(name);
+});
+
+/** Where the page's relative links lead, as they are written. */
+function links({ prose }: Page): string[] {
+  const code = /`[^`\n]*`/g;
+  return [...prose.replaceAll(code, "").matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target = ""]) => target)
+    .filter((target) => !/^[a-z]+:/.test(target));
+}
+
+describe("links", () => {
+  const all = pages.flatMap((from) => links(from).map((target) => ({ from: from.path, target })));
+
+  test.each(all)("$from: $target", ({ from, target }) => {
+    const [file = "", anchor] = target.split("#");
+    const path = file === "" ? from : relative(root, join(root, dirname(from), file)).replaceAll("\\", "/");
+    expect(existsSync(join(root, path)), `${path} exists`).toBe(true);
+    if (anchor !== undefined) expect(page(path).headings.map(anchorOf)).toContain(anchor);
+  });
+
+  test("reach every page from the README", () => {
+    const reached = links(english).map((target) => target.split("#")[0]);
+    for (const { path } of pages) {
+      if (path !== english.path) expect(reached).toContain(path);
+    }
+  });
+});
+
+test("every npm script that is named exists", () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const texts = [...pages.map(({ prose }) => prose), ...blocks.map(({ text }) => text)];
+  const named = texts.flatMap((text) =>
+    [...text.matchAll(/\bnpm (?:run ([a-z0-9:-]+)|(start|test))\b/g)].map(
+      ([, run, short]) => run ?? short ?? "",
+    ),
+  );
+  expect(new Set(named).size).toBeGreaterThan(2);
+  expect([...new Set(named)].filter((name) => !(name in scripts))).toEqual([]);
+});
+
+test("every path of the source that is named exists", () => {
+  const named = pages.flatMap(({ prose }) => [
+    ...prose.matchAll(/`((?:src|scripts|test|docs)(?:\/[\w./-]+)?)`/g),
+  ]);
+  expect(named).not.toEqual([]);
+  for (const [, path = ""] of named) expect(existsSync(join(root, path)), path).toBe(true);
+});
+
+describe("the options of npm start", () => {
+  const help = execFileSync(process.execPath, [join(root, "scripts/serve.ts"), "--help"], {
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const printed = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z]+(?: <\S+>)?)/gm)].map(
+    ([, option = ""]) => option,
+  );
+  const rows = tableBelow(page("docs/serve.md"), "Options");
+
+  test("are those that --help prints, each with its argument", () => {
+    expect(rows.map(([option]) => codes(option)[0])).toEqual(printed);
+  });
+
+  test("have the defaults that --help prints", () => {
+    const flat = help.replaceAll(/\s+/g, " ");
+    for (const [option, value] of rows) {
+      const [name = ""] = codes(option);
+      const [, said] =
+        new RegExp(`${name.split(" ")[0]} <[^-]*?\\(default: ("?)([^")]*)\\1\\)`).exec(flat)?.slice(1) ?? [];
+      if (said !== undefined && said !== "{}") expect(codes(value)[0]).toBe(said);
+    }
+  });
+
+  test("are the only ones that a command uses", () => {
+    const names = printed.map((option) => option.split(" ")[0] ?? "");
+    const commands = blocks
+      .flatMap(({ text }) => text.split("\n"))
+      .filter((line) => /npm start --|serve\.ts/.test(line));
+    const used = commands.flatMap((line) =>
+      [...line.matchAll(/ (--[a-z]+)/g)].map(([, option = ""]) => option),
+    );
+    expect(used).not.toEqual([]);
+    expect(used.filter((option) => !names.includes(option))).toEqual([]);
+  });
+});

@@ -1,0 +1,67 @@
+/** What `npm start` refuses: it says in one sentence which option is wrong and what would be right, and exits with 1. */
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { refused } from "./support/serve.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "portolan-refusals-"));
+  await writeFile(join(folder, "a file"), "");
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** Arguments, and what the message must name. */
+const WRONG: [args: string[], named: RegExp][] = [
+  [["--port", "http"], /--port.*0 to 65535/],
+  [["--port", "65536"], /--port.*0 to 65535/],
+  [["--host", "203.0.113.1"], /--host/],
+  [["--host", "no-such-host.invalid"], /--host/],
+  [["--upstream", "local.test"], /--upstream.*NAME=URL/],
+  [["--upstream", "local.test=nonsense"], /(--upstream|UPSTREAMS)\W.*local\.test.*URL/],
+  [["--upstream", "local.test=http://registry.example"], /(--upstream|UPSTREAMS)\W.*local\.test.*https/],
+  [
+    ["--upstream", "Local.Test=https://registry.example"],
+    /(--upstream|UPSTREAMS)\W.*Local\.Test.*lower-case/,
+  ],
+  [["--var", "TAG_TTL"], /--var.*KEY=VALUE/],
+  [["--var", "TAG_TTL=soon"], /TAG_TTL.*seconds/],
+  [["--var", "DEFAULT_UPSTREAM=nowhere.test"], /DEFAULT_UPSTREAM.*nowhere\.test/],
+  [["--var", "UPSTREAMS={"], /UPSTREAMS.*JSON/],
+  [["--var", "UPSTREAMS=[1]"], /UPSTREAMS.*(table|object)/i],
+  [["--var", "UPSTREAMS={", "--upstream", "local.test=https://registry.example"], /UPSTREAMS.*JSON/],
+  [["--data", "a file"], /--data/],
+  [["--nonsense"], /--nonsense/],
+  [["nonsense"], /too many arguments|nonsense/],
+];
+
+function isStackTrace(text: string): boolean {
+  return /^\s+at \S/m.test(text);
+}
+
+it.concurrent.for(WRONG)("refuses %j", async ([args, named]) => {
+  const { code, errors, output } = await refused(["--port", "0", ...args], { folder });
+  expect(errors).toMatch(named);
+  expect(isStackTrace(errors)).toBe(false);
+  expect(output).toBe("");
+  expect(code).toBe(1);
+});
+
+it.concurrent("refuses a port that is taken, and names the way out", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  try {
+    const address = taken.address();
+    if (address === null || typeof address === "string") throw new Error("the server has no port");
+    const { code, errors, output } = await refused(["--port", String(address.port)], { folder });
+    expect(errors).toMatch(/taken.*--port/);
+    expect(isStackTrace(errors)).toBe(false);
+    expect(output).toBe("");
+    expect(code).toBe(1);
+  } finally {
+    taken.close();
+  }
+});

@@ -1,0 +1,118 @@
+/** `npm start` as a person meets it: what it prints, and that it keeps its state in the folder it names. */
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { download } from "../sockets/support/download.ts";
+import { MIB, newBlob, requestsFor, serveBlob } from "../sockets/support/stage.ts";
+import { type Listening, listen } from "../support/node/listen.ts";
+import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { Serve } from "./support/serve.ts";
+
+let folder: string;
+let upstream: RawFaults;
+let serve: Serve | null = null;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "portolan-serve-"));
+  upstream = await startRawFaults();
+});
+afterEach(async () => {
+  await serve?.kill();
+  serve = null;
+  await upstream.close();
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+function start(...args: string[]): Serve {
+  const own = ["--port", "0", "--upstream", `local.test=${upstream.url}`];
+  serve = new Serve([...own, ...args], { folder });
+  return serve;
+}
+
+it("says where it listens, what it mirrors, where it keeps it, and how Docker finds it", async () => {
+  const running = start("--data", "kept here");
+  const url = await running.ready();
+  const host = new URL(url).host;
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  await running.line(/docker pull/);
+  expect(running.output).toContain(`listens on ${url} and keeps what it pulls in kept here`);
+  expect(running.output).toMatch(/mirrors .*\bdocker\.io, .*\bghcr\.io, .*\blocal\.test\b/);
+  expect(running.output).toContain("/etc/docker/daemon.json");
+  expect(running.output).toContain(`{ "registry-mirrors": ["${url}"] }`);
+  expect(running.output).toContain(`docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`);
+  expect(running.errors).toBe("");
+  expect((await fetch(`${url}/v2/`)).status).toBe(200);
+});
+
+describe("a line a request", () => {
+  it("has its method, path, status, who served it, bytes and time", async () => {
+    const running = start();
+    const url = await running.ready();
+    const blob = serveBlob(upstream, 1500);
+    const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
+    await download(url + path);
+    const cold = await running.line(/ upstream /);
+    expect(cold).toMatch(
+      new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 upstream 1\\.5 ?kB \\d+ ms$`, "i"),
+    );
+    await download(url + path);
+    expect(await running.line(/ store /)).toMatch(
+      new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 store 1\\.5 ?kB \\d+ ms$`, "i"),
+    );
+    await fetch(`${url}/v2/local.test/some/repository/tags/list?n=1`, { method: "HEAD" });
+    expect(await running.line(/ HEAD /)).toMatch(
+      / HEAD \/v2\/local\.test\/\S+\/tags\/list\?n=1 404 - \S+ \d+ ms$/,
+    );
+  });
+
+  let vast: Listening;
+  beforeAll(async () => {
+    vast = await listen(() => new Response(null, { headers: { "Content-Length": "5000000000" } }));
+  });
+  afterAll(() => vast.close());
+
+  it("tells gigabytes as such", async () => {
+    const running = start("--upstream", `vast.test=${vast.url}`);
+    const url = await running.ready();
+    await fetch(`${url}/v2/vast.test/some/repository/blobs/${newBlob(1).digest}`, { method: "HEAD" });
+    expect(await running.line(/ HEAD /)).toMatch(/ 200 upstream 5 ?GB \d+ ms$/);
+  });
+});
+
+it("makes the data folder, and finds in it what it held before", async () => {
+  const data = join(folder, "a", "new", "folder");
+  const blob = serveBlob(upstream, MIB);
+  const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
+  for (const servedBy of ["upstream", "store"]) {
+    const running = start("--data", data);
+    const { answer } = await download((await running.ready()) + path);
+    expect(answer.servedBy).toBe(servedBy);
+    expect(answer.digest).toBe(blob.digest);
+    // The line is written once the store has the blob, or soon after.
+    await running.line(/ GET /);
+    running.signal("SIGTERM");
+    await running.end();
+    expect(existsSync(data)).toBe(true);
+  }
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+});
+
+it("keeps its data in .portolan under the working directory unless told otherwise", async () => {
+  await start().ready();
+  expect(existsSync(join(folder, ".portolan"))).toBe(true);
+});
+
+it("sets variables of the Worker with --var", async () => {
+  const other = await startRawFaults();
+  try {
+    const table = JSON.stringify({ "other.test": { endpoints: [other.url] } });
+    const running = start("--var", `UPSTREAMS=${table}`, "--var", "DEFAULT_UPSTREAM=other.test");
+    const url = await running.ready();
+    expect(running.output).toMatch(/mirrors .*local\.test, .*other\.test/);
+    const blob = serveBlob(other, 10);
+    expect((await download(url + blob.path)).answer.digest).toBe(blob.digest);
+  } finally {
+    await other.close();
+  }
+});

@@ -1,0 +1,150 @@
+/** `npm start` as a child process: what it prints, how it ends, and which processes it leaves behind. */
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { until, within } from "../../sockets/support/deadline.ts";
+
+const SERVE = fileURLToPath(new URL("../../../scripts/serve.ts", import.meta.url));
+const READY_DEADLINE = 15_000;
+const END_DEADLINE = 15_000;
+
+export interface ServeOptions {
+  /** The working directory; where a data folder lies that isn't given otherwise. */
+  folder: string;
+  /** Put before node, such as a tracer. */
+  wrapper?: readonly string[];
+}
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  /** Milliseconds since the wait for it began. */
+  took: number;
+}
+
+export class Serve {
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #ended: Promise<Omit<Ended, "took">>;
+  output = "";
+  errors = "";
+
+  /** Runs it with these arguments, in a process group of its own. */
+  constructor(args: readonly string[], { folder, wrapper = [] }: ServeOptions) {
+    const [program = "", ...rest] = [...wrapper, process.execPath, SERVE, ...args];
+    this.#child = spawn(program, rest, {
+      cwd: folder,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      // Nothing of the tests' own environment, in which Vitest has said what would change a program's output.
+      env: { PATH: process.env.PATH, HOME: folder, TMPDIR: folder },
+    });
+    this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      this.output += text;
+    });
+    this.#child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.errors += text;
+    });
+    this.#ended = new Promise((resolve, reject) => {
+      this.#child.once("error", reject);
+      this.#child.once("close", (code, signal) => resolve({ code, signal }));
+    });
+    this.#ended.catch(() => {});
+  }
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new Error("the program could not be started");
+    return pid;
+  }
+
+  /** Waits until it has said where it listens. */
+  async ready(): Promise<string> {
+    const url = () => /listens on (http:\S+)/.exec(this.output)?.[1];
+    await until(
+      `npm start to say where it listens; it said ${this.output}${this.errors}`,
+      READY_DEADLINE,
+      () => {
+        if (this.#child.exitCode !== null) throw new Error(`it ended instead: ${this.output}${this.errors}`);
+        return url() !== undefined;
+      },
+    );
+    return url() ?? "";
+  }
+
+  /** Waits until it has printed something like this, and returns the line. */
+  async line(pattern: RegExp): Promise<string> {
+    const find = () => this.output.split("\n").find((line) => pattern.test(line));
+    await until(`a line like ${pattern}`, 5_000, () => find() !== undefined);
+    return find() ?? "";
+  }
+
+  /** Sends a signal to it alone, or to all of its group as a terminal does at Ctrl-C. */
+  signal(name: NodeJS.Signals, to: "alone" | "group" = "alone"): void {
+    process.kill(to === "group" ? -this.pid : this.pid, name);
+  }
+
+  async end(deadline = END_DEADLINE): Promise<Ended> {
+    const started = Date.now();
+    const ended = await within("npm start to end", deadline, this.#ended);
+    return { ...ended, took: Date.now() - started };
+  }
+
+  /** Makes sure that nothing of it goes on. */
+  async kill(): Promise<void> {
+    try {
+      process.kill(-this.pid, "SIGKILL");
+    } catch {
+      // All of it has ended already.
+    }
+    await this.end().catch(() => {});
+  }
+}
+
+/** Runs it to its end, for arguments that it refuses. */
+export async function refused(
+  args: readonly string[],
+  options: ServeOptions,
+): Promise<{ code: number | null; errors: string; output: string }> {
+  const serve = new Serve(args, options);
+  try {
+    const { code } = await serve.end();
+    return { code, errors: serve.errors, output: serve.output };
+  } finally {
+    await serve.kill();
+  }
+}
+
+/** Every process that descends from this one, with its command's name. Linux only: it reads /proc. */
+export function descendants(pid: number): Map<number, string> {
+  const found = new Map<number, string>();
+  const parents = processes();
+  const collect = (parent: number): void => {
+    for (const child of parents.filter(({ ppid }) => ppid === parent)) {
+      found.set(child.pid, child.name);
+      collect(child.pid);
+    }
+  };
+  collect(pid);
+  return found;
+}
+
+/** Whether the process is there and no zombie that its new parent has yet to take note of. */
+export function isAlive(pid: number): boolean {
+  return processes().some((each) => each.pid === pid && each.state !== "Z");
+}
+
+function processes(): { pid: number; ppid: number; name: string; state: string }[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .flatMap((pid) => {
+      try {
+        const found = /^\d+ \((.*)\) (\S) (\d+)/s.exec(readFileSync(`/proc/${pid}/stat`, "latin1"));
+        if (!found) return [];
+        return [{ pid: Number(pid), name: found[1] ?? "", state: found[2] ?? "", ppid: Number(found[3]) }];
+      } catch {
+        // It ended between the listing and the look.
+        return [];
+      }
+    });
+}

@@ -1,0 +1,98 @@
+/** The upstreams of a soak on loopback sockets: three registries that differ in all that registries differ in. */
+import { createFakeRegistry, type FakeRegistry, profiles } from "../support/fake-registry.ts";
+import { type Listening, listen } from "../support/node/listen.ts";
+import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { type Asked, Faults } from "./faults.ts";
+import type { Random } from "./random.ts";
+
+export interface Upstreams {
+  registries: ReadonlyMap<string, FakeRegistry>;
+  faults: Faults;
+  /** As `npm start` takes them. */
+  args: string[];
+  /** Requests of any kind so far. */
+  requests(): number;
+  /** GETs that would bring content. */
+  contentRequests(): number;
+  close(): Promise<void>;
+}
+
+/** Seconds; so short that they expire within a run. */
+const TOKEN_LIFETIME = 5;
+
+/**
+ * @param rate of requests that go wrong.
+ * @param bytesOf the true content of a blob, if it is known.
+ */
+export async function startUpstreams(
+  random: Random,
+  rate: number,
+  bytesOf: (digest: string) => Uint8Array | null,
+): Promise<Upstreams> {
+  const raw: RawFaults = await startRawFaults();
+  const faults = new Faults(random, rate, raw, bytesOf);
+  const listening: Listening[] = [];
+  const registries = new Map<string, FakeRegistry>([
+    // Tokens, and blobs by redirect to storage.
+    ["docker.io", createFakeRegistry({ ...profiles["docker.io"], expiresIn: TOKEN_LIFETIME })],
+    // Nothing of either.
+    ["plain.test", createFakeRegistry({ auth: "none" })],
+    // The same once more, and a second endpoint that has all that the first one has.
+    ["alternates.test", createFakeRegistry({ auth: "none" })],
+  ]);
+  let contentRequests = 0;
+  const args: string[] = [];
+  for (const [name, registry] of registries) {
+    const fetch = async (input: Request | URL | string): Promise<Response> => {
+      const request = new Request(input);
+      const asked = classify(registry, request);
+      if (asked.hasBody) contentRequests++;
+      return faults.apply(asked, (through) => registry.fetch(through));
+    };
+    const authority = await listen({ ...registry, fetch });
+    listening.push(authority);
+    const urls = [authority.url];
+    if (name === "alternates.test") {
+      const alternate = await listen((request) => fetch(moved(request, authority.url)));
+      listening.push(alternate);
+      urls.push(alternate.url);
+    }
+    args.push("--upstream", `${name}=${urls.join(",")}`);
+  }
+  return {
+    registries,
+    faults,
+    args,
+    requests: () =>
+      [...registries.values()].reduce((sum, { requests }) => sum + requests.length, raw.requests.length) +
+      // These never reach a registry.
+      (faults.counts.outage ?? 0),
+    contentRequests: () => contentRequests,
+    close: async () => {
+      await Promise.all([raw.close(), ...listening.map(({ close }) => close())]);
+    },
+  };
+}
+
+function classify({ settings }: FakeRegistry, request: Request): Asked {
+  const { host, pathname } = new URL(request.url);
+  const [, digest = null] = /\/(sha256:[a-f0-9]{64})$/.exec(pathname) ?? [];
+  const kind = kindOf(settings, host, pathname);
+  const isRedirected = kind === "blob" && settings.redirect !== "none";
+  const isContent = kind === "manifest" || kind === "blob" || kind === "storage";
+  return { request, kind, digest, hasBody: isContent && !isRedirected && request.method === "GET" };
+}
+
+function kindOf(settings: FakeRegistry["settings"], host: string, path: string): Asked["kind"] {
+  if (host === settings.tokenHost && path === settings.tokenPath) return "token";
+  if (host === settings.storageHost) return "storage";
+  const [, kind] = /\/(manifests|blobs)\/[^/]+$/.exec(path) ?? [];
+  if (kind === "manifests") return "manifest";
+  return kind === "blobs" ? "blob" : "other";
+}
+
+/** The same request to another origin. */
+function moved(request: Request, origin: string): Request {
+  const { pathname, search } = new URL(request.url);
+  return new Request(new URL(pathname + search, origin), request);
+}

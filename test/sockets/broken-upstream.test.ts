@@ -1,0 +1,134 @@
+/** Bodies that upstream breaks or misstates: never taken for whole, never stored, and fetched again once it is well. */
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { EIGHT_MIB, type RawFault, type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { until } from "./support/deadline.ts";
+import { download } from "./support/download.ts";
+import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
+
+/** Milliseconds. The first retry comes at once. */
+const RETRY_LIMIT = 8_000;
+/** Milliseconds. The second comes after 2 s; one that was still in vain puts the third off by 10 s. */
+const HEAL_LIMIT = 16_000;
+
+const BREAKS: Record<string, RawFault> = {
+  "cut with a Content-Length": { type: "cut", after: MIB },
+  "cut before its first byte": { type: "cut", after: 0 },
+  "cut while chunked": { type: "cut", after: MIB, framing: "chunked" },
+  "reset with a Content-Length": { type: "reset", after: MIB },
+  "reset while chunked": { type: "reset", after: MIB, framing: "chunked" },
+  "cut at a multiple of 8 MiB": { type: "cut-at-8-mib" },
+  "shorter than its Content-Length": { type: "wrong-length", by: 1000 },
+};
+const LIES = ["too small", "two lengths, the second too small", "two lengths, the second too large"];
+
+/** An upstream for each test, so that what the mirror learns of one has no bearing on the others. */
+const upstreams = new Map<string, RawFaults>();
+let stage: Stage;
+beforeAll(async () => {
+  for (const fault of [...Object.keys(BREAKS), ...LIES, "none", "unsized"])
+    upstreams.set(fault, await startRawFaults());
+  stage = await startStage(
+    Object.fromEntries([...upstreams].map(([fault, { url }]) => [nameFor(fault), url])),
+  );
+});
+afterAll(async () => {
+  await stage?.stop();
+  for (const upstream of upstreams.values()) await upstream.close();
+});
+
+function nameFor(fault: string): string {
+  return `${fault.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-")}.test`;
+}
+
+function upstreamFor(fault: string): RawFaults {
+  const upstream = upstreams.get(fault);
+  if (!upstream) throw new Error(`no upstream was started for "${fault}"`);
+  return upstream;
+}
+
+/** From now on upstream gives the blob as it should. */
+function mend(upstream: RawFaults, blob: Blob): void {
+  upstream.serve(blob.path, { body: blob.bytes });
+}
+
+describe("a body that is", () => {
+  it.concurrent.for(Object.entries(BREAKS))(
+    "%s breaks the client's connection and stays out of the store",
+    async ([name, fault]) => {
+      const upstream = upstreamFor(name);
+      const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault, ranges: true });
+      const { answer, ending } = await download(stage.urlOf(nameFor(name), blob));
+      expect(answer.status).toBe(200);
+      expect(ending).toBe("broken");
+      expect(answer.received).toBeLessThanOrEqual(blob.bytes.byteLength);
+
+      await until(
+        "the mirror to try again by itself",
+        RETRY_LIMIT,
+        () => requestsFor(upstream, blob).length > 1,
+      );
+      expect(await stage.holds(blob)).toBe(false);
+      mend(upstream, blob);
+      await stage.held(blob, HEAL_LIMIT);
+
+      const healed = await download(stage.urlOf(nameFor(name), blob));
+      expect(healed.answer.servedBy).toBe("store");
+      expect(healed.answer.digest).toBe(blob.digest);
+    },
+  );
+});
+
+it.concurrent("stores nothing of a body whose Content-Length is too small", async () => {
+  const upstream = upstreamFor("too small");
+  const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1000 } });
+  const { answer } = await download(stage.urlOf(nameFor("too small"), blob));
+  // It is what upstream declared, to the byte; that it isn't the blob only its digest tells, to the client as to the store.
+  expect(answer.headers["content-length"]).toBe(String(MIB - 1000));
+  expect(answer.received).toBe(MIB - 1000);
+  expect(answer.digest).not.toBe(blob.digest);
+
+  await until("the mirror to try again by itself", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
+  expect(await stage.holds(blob)).toBe(false);
+  mend(upstream, blob);
+  await stage.held(blob, HEAL_LIMIT);
+});
+
+it.concurrent.for([
+  ["two lengths, the second too small", -1000],
+  ["two lengths, the second too large", 1000],
+] as const)("answers %s with an error, and stores nothing", async ([name, by]) => {
+  const upstream = upstreamFor(name);
+  const blob = serveBlob(upstream, MIB, { fault: { type: "two-lengths", by } });
+  const { answer, ending } = await download(stage.urlOf(nameFor(name), blob));
+  expect(answer.status).toBe(503);
+  expect(ending).toBe("whole");
+  expect(answer.headers["content-type"]).toBe("application/json");
+  expect(answer.headers["cache-control"]).toBe("no-store");
+  expect(await stage.holds(blob)).toBe(false);
+
+  mend(upstream, blob);
+  const mended = await download(stage.urlOf(nameFor(name), blob));
+  expect(mended.ending).toBe("whole");
+  expect(mended.answer.digest).toBe(blob.digest);
+});
+
+it.concurrent("tries again at once, then after two seconds", async () => {
+  const upstream = upstreamFor("none");
+  const blob = serveBlob(upstream, MIB, { fault: { type: "cut", after: MIB / 2 }, times: 2 });
+  await download(stage.urlOf(nameFor("none"), blob));
+  await stage.held(blob, HEAL_LIMIT);
+  expect(requestsFor(upstream, blob)).toHaveLength(3);
+});
+
+it.concurrent("gives a body without a length as it comes, and stores it by alarm", async () => {
+  const upstream = upstreamFor("unsized");
+  const blob = serveBlob(upstream, 4 * MIB, { fault: { type: "no-length" }, ranges: true });
+  const { answer, ending } = await download(stage.urlOf(nameFor("unsized"), blob));
+  expect(answer.headers["content-length"]).toBeUndefined();
+  expect(ending).toBe("whole");
+  expect(answer.digest).toBe(blob.digest);
+  await stage.held(blob, HEAL_LIMIT);
+  const warm = await download(stage.urlOf(nameFor("unsized"), blob));
+  expect(warm.answer.servedBy).toBe("store");
+  expect(warm.answer.headers["content-length"]).toBe(String(4 * MIB));
+});

@@ -1,0 +1,120 @@
+/** Clients that leave: what they began still ends in the store, and nobody else notices. */
+import { get } from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Listening, listen } from "../support/node/listen.ts";
+import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { until } from "./support/deadline.ts";
+import { Download, download } from "./support/download.ts";
+import { type Blob, MIB, newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
+
+const NAME = "upstream.test";
+const SLOW = "slow.test";
+
+let upstream: RawFaults;
+let slowUpstream: Listening;
+let stage: Stage;
+/** What the slow upstream gives, once the gate is open. */
+const slow = { blob: newBlob(0), asked: 0, gate: Promise.withResolvers<void>() };
+beforeAll(async () => {
+  upstream = await startRawFaults();
+  slowUpstream = await listen(async () => {
+    slow.asked++;
+    await slow.gate.promise;
+    return new Response(slow.blob.bytes.slice(), {
+      headers: { "Content-Length": String(slow.blob.bytes.byteLength) },
+    });
+  });
+  stage = await startStage({ [NAME]: upstream.url, [SLOW]: slowUpstream.url });
+});
+afterAll(async () => {
+  await stage?.stop();
+  await upstream?.close();
+  await slowUpstream?.close();
+});
+
+const open = (blob: Blob): Promise<Download> => Download.open(stage.urlOf(NAME, blob));
+
+async function expectWarm(blob: Blob): Promise<void> {
+  const before = requestsFor(upstream, blob).length;
+  const { answer, ending } = await download(stage.urlOf(NAME, blob));
+  expect(answer.servedBy).toBe("store");
+  expect(ending).toBe("whole");
+  expect(answer.digest).toBe(blob.digest);
+  expect(requestsFor(upstream, blob)).toHaveLength(before);
+}
+
+it.concurrent("fills the store from the same fetch when the client leaves in mid-download", async () => {
+  const blob = serveBlob(upstream, 16 * MIB, { fault: { type: "trickle", bytesPerSecond: 16 * MIB } });
+  const client = await open(blob);
+  await client.readTo(2 * MIB);
+  client.leave();
+  await stage.held(blob);
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+  await expectWarm(blob);
+});
+
+it.concurrent("fills the store when a client leaves that had stopped reading", async () => {
+  const blob = serveBlob(upstream, 64 * MIB);
+  const client = await open(blob);
+  await client.readTo(MIB);
+  await sleep(500);
+  expect(await stage.holds(blob)).toBe(false);
+  client.leave();
+  await stage.held(blob);
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+  await expectWarm(blob);
+});
+
+it.concurrent("fills the store when the client leaves before upstream has answered", async () => {
+  const blob = newBlob(MIB);
+  slow.blob = blob;
+  const leaver = get(stage.urlOf(SLOW, blob), { agent: false }).on("error", () => {});
+  await until("the mirror to ask upstream", 5_000, () => slow.asked > 0);
+  leaver.destroy();
+  slow.gate.resolve();
+  await stage.held(blob);
+  const { answer } = await download(stage.urlOf(SLOW, blob));
+  expect(answer.servedBy).toBe("store");
+  expect(answer.digest).toBe(blob.digest);
+  expect(slow.asked).toBe(1);
+});
+
+it.concurrent("lets the others finish when the one whose download fills the store leaves", async () => {
+  const blob = serveBlob(upstream, 8 * MIB, { fault: { type: "trickle", bytesPerSecond: 6 * MIB } });
+  const leader = await open(blob);
+  await leader.readTo(MIB);
+  const others = await Promise.all([open(blob), open(blob), open(blob)]);
+  for (const other of others) expect(other.headers["cache-status"]).not.toContain("stored");
+  leader.leave();
+  for (const other of others) {
+    expect(await other.end()).toBe("whole");
+    expect(other.digest).toBe(blob.digest);
+  }
+  await stage.held(blob);
+  await expectWarm(blob);
+});
+
+it.concurrent("lets the others finish when one of them leaves", async () => {
+  const blob = serveBlob(upstream, 8 * MIB, { fault: { type: "trickle", bytesPerSecond: 6 * MIB } });
+  const leader = await open(blob);
+  const [leaver, stayer] = await Promise.all([open(blob), open(blob)]);
+  await leaver.readTo(MIB);
+  leaver.leave();
+  expect(await leader.end()).toBe("whole");
+  expect(leader.digest).toBe(blob.digest);
+  expect(await stayer.end()).toBe("whole");
+  expect(stayer.digest).toBe(blob.digest);
+  await stage.held(blob);
+  await expectWarm(blob);
+});
+
+it.concurrent("fetches again by alarm what upstream cut after the client had left", async () => {
+  const blob = serveBlob(upstream, 40 * MIB, { fault: { type: "cut", after: 36 * MIB }, times: 1 });
+  const client = await open(blob);
+  await client.readTo(MIB);
+  client.leave();
+  await stage.held(blob);
+  expect(requestsFor(upstream, blob).map(({ bytesSent }) => bytesSent)).toEqual([36 * MIB, 40 * MIB]);
+  await expectWarm(blob);
+});

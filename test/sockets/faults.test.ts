@@ -1,0 +1,349 @@
+/** The faults of test/faults/list.ts that only show on a wire: bytes that no HTTP library sends, to a mirror as it runs. */
+
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { nameOf, numbersOf, OVER_SOCKETS, PARTLY, UNTESTED } from "../faults/list.ts";
+import { behaviours, createFakeRegistry, patternBytes } from "../support/fake-registry.ts";
+import { type ListeningRegistry, listen } from "../support/node/listen.ts";
+import {
+  EIGHT_MIB,
+  type RawFault,
+  type RawFaults,
+  type RawRequest,
+  startRawFaults,
+} from "../support/node/raw-faults.ts";
+import { until, within } from "./support/deadline.ts";
+import { Download, download } from "./support/download.ts";
+import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
+
+const KIB = 1024;
+const COLD = "Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream";
+/** Milliseconds. The mirror's first retry comes at once, its second after two seconds. */
+const RETRY_LIMIT = 8_000;
+const HEAL_LIMIT = 16_000;
+/** Milliseconds that dockerd gives a mirror for an answer. */
+const ANSWER_LIMIT = 15_000;
+
+const UNREACHABLE = {
+  "refused.test": "a port where nobody listens",
+  "unresolved.test": "a name that can't be resolved",
+  "untrusted.test": "a host that doesn't speak TLS",
+};
+
+const seen = new Set<number>();
+let upstream: RawFaults;
+let liar: RawFaults;
+let listening: ListeningRegistry;
+let stage: Stage;
+const registry = createFakeRegistry({ auth: "none" });
+
+beforeAll(async () => {
+  upstream = await startRawFaults();
+  liar = await startRawFaults();
+  listening = await listen(registry);
+  const closed = await startRawFaults();
+  await closed.close();
+  stage = await startStage({
+    "upstream.test": upstream.url,
+    "liar.test": liar.url,
+    "registry.test": listening.url,
+    "refused.test": closed.url,
+    "unresolved.test": "https://registry.invalid",
+    "untrusted.test": `https://${listening.host}`,
+  });
+});
+afterAll(async () => {
+  await stage?.stop();
+  await listening?.close();
+  await liar?.close();
+  await upstream?.close();
+});
+
+function fault(number: number, variant: string | null, run: () => Promise<void>): void {
+  seen.add(number);
+  test.concurrent(nameOf(number, variant ?? undefined), run);
+}
+
+function urlOf(blob: Blob, name = "upstream.test"): string {
+  return stage.urlOf(name, blob);
+}
+
+/** What the store has is what its key says. */
+async function expectHeld(blob: Blob, name = "upstream.test"): Promise<void> {
+  await stage.held(blob, HEAL_LIMIT);
+  const { answer, ending } = await download(urlOf(blob, name));
+  expect([answer.status, answer.servedBy, ending, answer.digest]).toEqual([
+    200,
+    "store",
+    "whole",
+    blob.digest,
+  ]);
+}
+
+function breaksOff(number: number, variant: string | null, wire: RawFault): void {
+  fault(number, variant, async () => {
+    const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault: wire, ranges: true });
+    const { answer, ending } = await download(urlOf(blob));
+    expect([answer.status, ending]).toEqual([200, "broken"]);
+    expect(answer.headers["cache-status"]).toContain("fwd=uri-miss");
+    await until("the alarm's first try", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
+    expect(await stage.holds(blob)).toBe(false);
+    upstream.serve(blob.path, { body: blob.bytes });
+    await expectHeld(blob);
+    // One for the client, and the alarm's: at once, after two seconds, and at most one more.
+    const isWhole = ({ method, headers }: RawRequest) => method === "GET" && headers.range === undefined;
+    expect(requestsFor(upstream, blob).filter(isWhole).length).toBeLessThanOrEqual(4);
+  });
+}
+
+breaksOff(1, "in the middle", { type: "cut", after: MIB });
+breaksOff(1, "before its first byte", { type: "cut", after: 0 });
+breaksOff(1, "before its last byte", { type: "cut", after: EIGHT_MIB + MIB - 1 });
+breaksOff(2, null, { type: "cut", after: MIB, framing: "chunked" });
+breaksOff(5, null, { type: "wrong-length", by: 1 });
+breaksOff(7, "with a length", { type: "reset", after: MIB });
+breaksOff(7, "while chunked", { type: "reset", after: MIB, framing: "chunked" });
+breaksOff(19, null, { type: "cut-at-8-mib" });
+
+fault(4, "what comes is what was declared, and is stored by nobody", async () => {
+  const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1 } });
+  const { answer } = await download(urlOf(blob));
+  expect([answer.status, answer.received, answer.headers["content-length"]]).toEqual([
+    200,
+    MIB - 1,
+    `${MIB - 1}`,
+  ]);
+  expect(answer.digest).not.toBe(blob.digest);
+  await until("the alarm's first try", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
+  expect(await stage.holds(blob)).toBe(false);
+  upstream.serve(blob.path, { body: blob.bytes });
+  await expectHeld(blob);
+});
+
+fault(6, "passed through whole, and stored by the alarm", async () => {
+  const blob = serveBlob(upstream, MIB, { fault: { type: "no-length" }, ranges: true });
+  const { answer, ending } = await download(urlOf(blob));
+  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
+  expect(answer.headers["content-length"]).toBe(undefined);
+  expect(answer.headers["cache-status"]).not.toContain("stored");
+  await expectHeld(blob);
+});
+
+fault(8, "nothing is stored of it, its client can leave, and the others are served", async () => {
+  const stall = { type: "stall", after: 64 * KIB } as const;
+  const blob = serveBlob(upstream, 256 * KIB, { fault: stall, times: 1 });
+  const client = await Download.open(urlOf(blob));
+  await client.readTo(64 * KIB);
+  await sleep(1_000);
+  expect(client.received).toBe(64 * KIB);
+  expect(await stage.holds(blob)).toBe(false);
+  client.leave();
+  const { answer, ending } = await download(urlOf(blob));
+  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
+  expect(requestsFor(upstream, blob)).toHaveLength(2);
+});
+
+fault(9, "each byte reaches the client as it comes, and the whole the store", async () => {
+  const trickle = { type: "trickle", bytesPerSecond: 128 * KIB } as const;
+  const blob = serveBlob(upstream, 384 * KIB, { fault: trickle, times: 1 });
+  const client = await Download.open(urlOf(blob));
+  await client.readTo(32 * KIB);
+  expect(requestsFor(upstream, blob)[0]?.bytesSent).toBeLessThan(256 * KIB);
+  expect([await client.end(), client.digest]).toEqual(["whole", blob.digest]);
+  expect(client.headers["cache-status"]).toBe(COLD);
+  await expectHeld(blob);
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+});
+
+fault(11, "decoded for the client, whole, and stored as it was pushed", async () => {
+  const bytes = patternBytes(300_000, 11);
+  const { digest } = await registry.addBlob(bytes, { repository: "some/repository" });
+  registry.fail({ kind: "blob", method: "GET" }, behaviours.gzippedOnTheWay());
+  const blob = { bytes, digest, path: `/v2/some/repository/blobs/${digest}` };
+  const { answer, ending } = await download(urlOf(blob, "registry.test"));
+  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
+  expect(answer.headers["content-encoding"]).toBe(undefined);
+  await expectHeld(blob, "registry.test");
+  for (const { headers } of registry.requests) expect(headers["accept-encoding"]).toBe("identity");
+});
+
+fault(12, "cold and warm, whatever encodings the client takes", async () => {
+  const packed = gzipSync("a layer that is packed by whoever pushed it".repeat(10_000));
+  const digest = `sha256:${createHash("sha256").update(packed).digest("hex")}`;
+  const blob = { bytes: packed, digest, path: `/v2/some/repository/blobs/${digest}` };
+  upstream.serve(blob.path, { body: packed, headers: { "Content-Type": "application/x-gzip" } });
+  for (const from of ["upstream", "store"]) {
+    const client = await Download.open(urlOf(blob), { "Accept-Encoding": "zstd,gzip,deflate,br" });
+    expect([await client.end(), client.digest, client.servedBy]).toEqual(["whole", digest, from]);
+    expect(client.headers["content-encoding"]).toBe(undefined);
+    expect(client.headers["content-length"]).toBe(String(packed.byteLength));
+    await stage.held(blob);
+  }
+});
+
+for (const [name, what] of Object.entries(UNREACHABLE)) {
+  fault(28, what, async () => {
+    for (const [agent, status] of [
+      ["curl/8.5.0", 503],
+      ["docker/20.10.24", 429],
+    ] as const) {
+      const blob = serveBlob(upstream, KIB);
+      const client = await Download.open(urlOf(blob, name), { "User-Agent": agent });
+      expect([client.status, await client.end()]).toEqual([status, "whole"]);
+      expect(client.headers["content-type"]).toBe("application/json");
+      expect(client.headers["cache-control"]).toBe("no-store");
+      expect(await stage.holds(blob)).toBe(false);
+    }
+  });
+}
+
+/** Sends bytes as they are, and returns all that comes back until the mirror, or this, ends the connection. */
+async function exchange(bytes: string | Uint8Array): Promise<string> {
+  const socket = connect(Number(new URL(stage.url).port), "127.0.0.1");
+  socket.on("error", () => {});
+  let received = "";
+  socket.on("data", (data) => {
+    received += data.toString("latin1");
+  });
+  await once(socket, "connect");
+  socket.write(bytes);
+  const closed = once(socket, "close");
+  // What keeps the connection open has said all it has to say by then.
+  const idle = sleep(1_500).then(() => socket.end());
+  await within("the mirror to answer, or to end the connection", ANSWER_LIMIT, Promise.race([closed, idle]));
+  socket.destroy();
+  return received;
+}
+
+function statusesIn(received: string): number[] {
+  return [...received.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
+}
+
+function get(target: string, ...lines: string[]): string {
+  return [`GET ${target} HTTP/1.1`, "Host: mirror.test", ...lines, "", ""].join("\r\n");
+}
+
+function alone(target: string): string {
+  return get(target, "Connection: close");
+}
+
+/** Refused, or as good as not said; nobody upstream heard of it, and the mirror goes on. */
+function refusesRaw(number: number, targets: Record<string, string | Uint8Array>): void {
+  for (const [what, bytes] of Object.entries(targets)) {
+    fault(number, what, async () => {
+      const statuses = statusesIn(await exchange(bytes));
+      expect(statuses.length).toBeLessThanOrEqual(1);
+      for (const status of statuses) expect([400, 403, 404, 405, 431]).toContain(status);
+      const told = JSON.stringify(upstream.requests);
+      for (const trace of ["..", "%2e", "%2f", "secret", "evil", "\\u0000"])
+        expect(told).not.toContain(trace);
+      expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
+    });
+  }
+}
+
+const TAIL = "some/repository/manifests/latest";
+refusesRaw(62, {
+  "../ out of the API": alone("/v2/upstream.test/../../secret"),
+  "../ out of the repository": alone("/v2/upstream.test/some/repository/../../../_/secret/manifests/x"),
+  "%2e%2e": alone("/v2/%2e%2e/%2e%2e/secret"),
+  "%2F": alone(`/v2/upstream.test%2Fsecret%2F..%2F${TAIL}`),
+  "two slashes": alone(`//v2//upstream.test//${TAIL}`),
+  "another host in the target": alone(`http://evil.test/v2/upstream.test/evil/manifests/`),
+  "no slash at all": alone("v2/secret"),
+  backslashes: alone("/v2/upstream.test\\..\\secret"),
+});
+refusesRaw(64, {
+  "a NUL in the target": alone(`/v2/upstream.test/some/\0repository/manifests/secret`),
+  "%00 in the target": alone(`/v2/upstream.test/some/%00repository/manifests/secret`),
+  "UTF-8 as it is": new TextEncoder().encode(alone("/v2/upstream.test/some/sécret/manifests/latest")),
+  "half a letter of UTF-8": Uint8Array.from(
+    Buffer.from(alone("/v2/upstream.test/some/secret\xc3/manifests/latest"), "latin1"),
+  ),
+});
+refusesRaw(69, {
+  "a line feed in the target": alone(`/v2/upstream.test/some/secret\nX-Evil: yes/manifests/latest`),
+  "%0d%0a in the target": alone(`/v2/upstream.test/some/secret%0d%0aX-Evil:%20yes/manifests/latest`),
+  "%0d%0a in ns": alone(`/v2/some/secret/manifests/latest?ns=upstream.test%0d%0aX-Evil:%20yes`),
+});
+
+fault(69, "in what the client sends along: no header upstream", async () => {
+  const blob = serveBlob(upstream, KIB);
+  const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}`;
+  await exchange(get(target, "User-Agent: x\r\n X-Evil: folded", "X-A: b\nX-Evil: bare"));
+  for (const { headers } of requestsFor(upstream, blob)) expect(headers["x-evil"]).toBe(undefined);
+  expect(await stage.holds(blob)).toBe(requestsFor(upstream, blob).length > 0);
+});
+
+for (const [what, lines] of Object.entries({
+  "of the client's, the second larger": ["Content-Length: 0", "Content-Length: 60"],
+  "of the client's, the second smaller": ["Content-Length: 60", "Content-Length: 0"],
+  "one of the client's beside Transfer-Encoding": ["Content-Length: 60", "Transfer-Encoding: chunked"],
+})) {
+  fault(70, `${what}: no second request is read out of the first`, async () => {
+    const blob = serveBlob(upstream, KIB);
+    const smuggled = get(`/v2/upstream.test/some/repository/blobs/${blob.digest}`);
+    const received = await exchange(`${get("/v2/", ...lines)}0\r\n\r\n${smuggled}`);
+    const [first, ...rest] = statusesIn(received);
+    expect([undefined, 200, 400]).toContain(first);
+    // Either the message is refused, or its length is taken one way; what follows is then a request of this client's own.
+    if (first !== 200) expect(rest).toEqual([]);
+    expect(received).not.toMatch(/HTTP\/1\.1 5/);
+    expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
+  });
+}
+
+for (const by of [-1000, 1000]) {
+  fault(70, `of upstream's, the second off by ${by}`, async () => {
+    const blob = serveBlob(liar, MIB, { fault: { type: "two-lengths", by } });
+    const { answer, ending } = await download(urlOf(blob, "liar.test"));
+    expect([answer.status, ending]).toEqual([503, "whole"]);
+    expect(answer.headers["content-type"]).toBe("application/json");
+    expect(await stage.holds(blob)).toBe(false);
+    liar.serve(blob.path, { body: blob.bytes });
+    await stage.held(await mended(blob), HEAL_LIMIT);
+  });
+}
+
+/** Pulls a blob again, now that upstream gives it as it should. */
+async function mended(blob: Blob): Promise<Blob> {
+  await until("the liar to be asked again", HEAL_LIMIT, async () => {
+    const { answer } = await download(urlOf(blob, "liar.test"));
+    return answer.digest === blob.digest;
+  });
+  return blob;
+}
+
+fault(73, "is answered or refused, and never sent on", async () => {
+  const blob = serveBlob(upstream, KIB);
+  const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}?x=${"y".repeat(200_000)}`;
+  const [status] = statusesIn(await exchange(alone(target)));
+  expect([200, 400, 414, 431, undefined]).toContain(status);
+  for (const { query } of requestsFor(upstream, blob)) expect(query).toBe("");
+  expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
+});
+
+fault(92, "the others finish, and the store gets it all the same", async () => {
+  const trickle = { type: "trickle", bytesPerSecond: 4 * MIB } as const;
+  const blob = serveBlob(upstream, 4 * MIB, { fault: trickle });
+  const leader = await Download.open(urlOf(blob));
+  await leader.readTo(512 * KIB);
+  const other = await Download.open(urlOf(blob));
+  expect(leader.headers["cache-status"]).toBe(COLD);
+  expect(other.headers["cache-status"]).not.toContain("stored");
+  leader.leave();
+  expect([await other.end(), other.digest]).toEqual(["whole", blob.digest]);
+  await expectHeld(blob);
+  expect(requestsFor(upstream, blob)).toHaveLength(2);
+});
+
+test("the table and the tests cover exactly 1–106", () => {
+  expect([...seen].sort((a, b) => a - b)).toEqual([...OVER_SOCKETS]);
+  expect(numbersOf()).toEqual(Array.from({ length: 106 }, (_, index) => index + 1));
+  const listed = [...OVER_SOCKETS, ...Object.keys({ ...UNTESTED, ...PARTLY }).map(Number)];
+  expect(listed.filter((number) => !numbersOf().includes(number))).toEqual([]);
+});

@@ -1,0 +1,80 @@
+/** Stop and start on the same data folder: what was held still is, and what was half there is as if it never had been. */
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { until } from "./support/deadline.ts";
+import { Download, download } from "./support/download.ts";
+import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
+
+const NAME = "upstream.test";
+/** Bytes for what the runtime keeps beside the content. */
+const BOOKKEEPING = 2 * MIB;
+
+let upstream: RawFaults;
+let stage: Stage;
+beforeEach(async () => {
+  upstream = await startRawFaults();
+  stage = await startStage({ [NAME]: upstream.url });
+});
+afterEach(async () => {
+  await stage?.stop();
+  await upstream?.close();
+});
+
+/** Stops the mirror while a blob is on its way into the store, and starts it again. */
+async function interruptFill(): Promise<Blob> {
+  const fault = { type: "trickle", bytesPerSecond: 16 * MIB } as const;
+  const blob = serveBlob(upstream, 16 * MIB, { fault, times: 1 });
+  const client = await Download.open(stage.urlOf(NAME, blob));
+  await client.readTo(8 * MIB);
+  await stage.halt();
+  expect(await client.end()).toBe("broken");
+  await stage.start();
+  return blob;
+}
+
+async function bytesOnDisk(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = await Promise.all(
+    files.map(async ({ parentPath, name }) => (await stat(join(parentPath, name))).size),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
+}
+
+it("serves after a restart what it held before, without asking upstream", async () => {
+  const blob = serveBlob(upstream, 4 * MIB);
+  await download(stage.urlOf(NAME, blob));
+  await stage.held(blob);
+  await stage.halt();
+  await stage.start();
+  const { answer, ending } = await download(stage.urlOf(NAME, blob));
+  expect(answer.servedBy).toBe("store");
+  expect(ending).toBe("whole");
+  expect(answer.digest).toBe(blob.digest);
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+});
+
+it("holds nothing of a blob whose fill a stop has interrupted, and still gives it whole", async () => {
+  const blob = await interruptFill();
+  expect(await stage.holds(blob)).toBe(false);
+  const { answer, ending } = await download(stage.urlOf(NAME, blob));
+  expect(answer.servedBy).toBe("upstream");
+  expect(ending).toBe("whole");
+  expect(answer.digest).toBe(blob.digest);
+});
+
+it("stores on the next pull what a stop has interrupted", async () => {
+  const blob = await interruptFill();
+  await download(stage.urlOf(NAME, blob));
+  await stage.held(blob);
+});
+
+it("leaves nothing on the disk of what was never published", async () => {
+  const cut = serveBlob(upstream, 32 * MIB, { fault: { type: "cut", after: 16 * MIB } });
+  await download(stage.urlOf(NAME, cut));
+  await until("the mirror to try again by itself", 5_000, () => requestsFor(upstream, cut).length > 1);
+  await interruptFill();
+  expect(await bytesOnDisk(stage.data)).toBeLessThan(BOOKKEEPING);
+});

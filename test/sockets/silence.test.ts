@@ -1,0 +1,123 @@
+/** Upstreams that don't answer, or not to the end: the client gets an answer or a broken connection, never silence. */
+import { once } from "node:events";
+import { createServer, type Server, type Socket } from "node:net";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { Download, download } from "./support/download.ts";
+import { newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
+
+const KIB = 1024;
+/** Milliseconds until a client must have its error: dockerd gives a mirror 15 s. */
+const ANSWER_LIMIT = 15_000;
+const FAST = 2_000;
+/** Milliseconds after which a small body that has stopped coming must have been given up. */
+const STALL_LIMIT = 40_000;
+
+let mute: Listener;
+let mumbling: Listener;
+let refusing: Listener;
+let stalling: RawFaults;
+let stage: Stage;
+beforeAll(async () => {
+  mute = await listener(() => {});
+  mumbling = await listener((socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Le"));
+  refusing = await listener(() => {});
+  await refusing.close();
+  stalling = await startRawFaults();
+  stage = await startStage({
+    "mute.test": mute.url,
+    "mumbling.test": mumbling.url,
+    "refusing.test": refusing.url,
+    "stalling.test": stalling.url,
+  });
+});
+afterAll(async () => {
+  await stage?.stop();
+  await stalling?.close();
+  await mute?.close();
+  await mumbling?.close();
+});
+
+interface Listener {
+  url: string;
+  close(): Promise<void>;
+}
+
+/** Accepts connections, and does with each what it is told once a request has come. */
+async function listener(onRequest: (socket: Socket) => void): Promise<Listener> {
+  const sockets = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.once("data", () => onRequest(socket));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the server has no port");
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    close: async () => {
+      if (!server.listening) return;
+      const closed = once(server, "close");
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+async function timed<Value>(work: Promise<Value>): Promise<{ value: Value; took: number }> {
+  const started = Date.now();
+  const value = await work;
+  return { value, took: Date.now() - started };
+}
+
+it.concurrent.for([
+  ["mute.test", "never answers"],
+  ["mumbling.test", "stops in the middle of its headers"],
+])("answers 503 in time for a blob whose upstream, %s, %s", async ([name]) => {
+  const { value, took } = await timed(download(stage.urlOf(name ?? "", newBlob(KIB))));
+  expect(value.answer.status).toBe(503);
+  expect(value.ending).toBe("whole");
+  expect(took).toBeLessThan(ANSWER_LIMIT);
+});
+
+it.concurrent.for(["manifests/latest", "tags/list"])(
+  "answers 503 in time for %s of a mute upstream",
+  async (path) => {
+    const { value, took } = await timed(download(`${stage.url}/v2/mute.test/some/repository/${path}`));
+    expect(value.answer.status).toBe(503);
+    expect(took).toBeLessThan(ANSWER_LIMIT);
+  },
+);
+
+it.concurrent("answers 503 at once when upstream refuses connections", async () => {
+  const { value, took } = await timed(download(stage.urlOf("refusing.test", newBlob(KIB))));
+  expect(value.answer.status).toBe(503);
+  expect(took).toBeLessThan(FAST);
+});
+
+it.concurrent("breaks off a body that upstream has stopped sending, and fills it afresh", {
+  timeout: 60_000,
+}, async () => {
+  const fault = { type: "stall", after: 64 * KIB } as const;
+  const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1 });
+  const client = await Download.open(stage.urlOf("stalling.test", blob));
+  await client.readTo(64 * KIB);
+  expect(await client.end(STALL_LIMIT)).toBe("broken");
+  expect(client.received).toBe(64 * KIB);
+  await stage.held(blob);
+});
+
+it.concurrent("serves the others while one download of the blob stalls", async () => {
+  const fault = { type: "stall", after: 64 * KIB } as const;
+  const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1 });
+  const stalled = await Download.open(stage.urlOf("stalling.test", blob));
+  await stalled.readTo(64 * KIB);
+  const { answer, ending } = await download(stage.urlOf("stalling.test", blob));
+  expect(ending).toBe("whole");
+  expect(answer.digest).toBe(blob.digest);
+  expect(requestsFor(stalling, blob)).toHaveLength(2);
+  stalled.leave();
+});

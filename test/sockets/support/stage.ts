@@ -1,0 +1,134 @@
+/** The mirror under test on a port and a data folder of its own, before an upstream that the test controls. */
+import { createHash } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type RunningMirror, startMirror } from "../../../scripts/mirror.ts";
+import { patternBytes } from "../../support/fake-registry.ts";
+import {
+  type RawAnswer,
+  type RawFaults,
+  type RawRequest,
+  startRawFaults,
+} from "../../support/node/raw-faults.ts";
+import { until, within } from "./deadline.ts";
+
+export const MIB = 1024 * 1024;
+const REPOSITORY = "some/repository";
+/** An upstream that has nothing: what the mirror answers for it comes from the store. */
+const NOWHERE = "nowhere.test";
+
+const START_DEADLINE = 15_000;
+const STOP_DEADLINE = 5_000;
+/** Milliseconds; more than a large blob takes on a busy machine. */
+const HELD_DEADLINE = 15_000;
+
+export interface Blob {
+  bytes: Uint8Array;
+  digest: string;
+  /** On the upstream. */
+  path: string;
+}
+
+export interface Stage {
+  /** Changes with `restart`. */
+  readonly url: string;
+  readonly data: string;
+  /** Everything the Worker and its runtime had to say, for failures. */
+  readonly messages: string[];
+  /** Where the mirror gives a blob of one of the upstreams. */
+  urlOf(upstream: string, blob: Blob): string;
+  /** Whether the store has the blob; asks no upstream about it. */
+  holds(blob: Blob): Promise<boolean>;
+  /** Returns once the store has the blob. */
+  held(blob: Blob, deadline?: number): Promise<void>;
+  start(): Promise<void>;
+  /** Stops the mirror and leaves its data folder. */
+  halt(): Promise<void>;
+  /** Stops the mirror for good. */
+  stop(): Promise<void>;
+}
+
+/** @param upstreams name → URL. */
+export async function startStage(upstreams: Record<string, string>): Promise<Stage> {
+  const data = await mkdtemp(join(tmpdir(), "portolan-sockets-"));
+  const messages: string[] = [];
+  const nowhere = await startRawFaults();
+  // The default upstream too: nothing a test forgets may reach a real registry.
+  const table = { "docker.io": nowhere.url, [NOWHERE]: nowhere.url, ...upstreams };
+  let mirror: RunningMirror | null = null;
+
+  const start = async (): Promise<void> => {
+    const starting = startMirror({
+      port: 0,
+      host: "127.0.0.1",
+      data,
+      upstreams: Object.fromEntries(Object.entries(table).map(([name, url]) => [name, [url]])),
+      onMessage: (level, message) => messages.push(`${level}: ${message}`),
+    });
+    mirror = await within("the mirror to start", START_DEADLINE, starting);
+  };
+  const halt = async (): Promise<void> => {
+    const running = mirror;
+    mirror = null;
+    if (running) await within("the mirror to stop", STOP_DEADLINE, running.stop());
+  };
+  const url = (): string => {
+    if (!mirror) throw new Error("the mirror is stopped");
+    return mirror.url;
+  };
+  const urlOf = (upstream: string, { digest }: Blob): string =>
+    `${url()}/v2/${upstream}/${REPOSITORY}/blobs/${digest}`;
+  const holds = async (blob: Blob): Promise<boolean> => {
+    const response = await fetch(urlOf(NOWHERE, blob), { method: "HEAD" });
+    if (response.status !== 200 && response.status !== 404)
+      throw new Error(`the mirror answered ${response.status} when asked whether it holds ${blob.digest}`);
+    return response.status === 200;
+  };
+  const held = (blob: Blob, deadline = HELD_DEADLINE): Promise<void> =>
+    until(`the store to hold ${blob.digest}`, deadline, () => holds(blob));
+
+  const stop = async (): Promise<void> => {
+    await halt();
+    await nowhere.close();
+    await rm(data, { recursive: true, force: true, maxRetries: 5 });
+  };
+  await start().catch(async (error: unknown) => {
+    await stop();
+    throw error;
+  });
+  return {
+    get url() {
+      return url();
+    },
+    data,
+    messages,
+    urlOf,
+    holds,
+    held,
+    start,
+    halt,
+    stop,
+  };
+}
+
+let seed = 1;
+
+/** A blob that no other test of the file has. */
+export function newBlob(size: number): Blob {
+  const bytes = patternBytes(size, seed++);
+  const digest = `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  return { bytes, digest, path: `/v2/${REPOSITORY}/blobs/${digest}` };
+}
+
+/** A blob that the upstream serves, with whatever is wrong with it. */
+export function serveBlob(upstream: RawFaults, size: number, answer: Omit<RawAnswer, "body"> = {}): Blob {
+  const blob = newBlob(size);
+  upstream.serve(blob.path, { ...answer, body: blob.bytes });
+  return blob;
+}
+
+/** What the upstream was asked about the blob, oldest first. */
+export function requestsFor(upstream: RawFaults, { path }: Blob): RawRequest[] {
+  return upstream.requests.filter((request) => request.path === path);
+}

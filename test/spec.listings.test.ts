@@ -1,0 +1,161 @@
+/** The distribution specification on listings, where mirrors usually fail: tags and referrers, in every request shape. */
+import { beforeEach, describe, expect, test } from "vitest";
+import type { Image } from "./support/fake-registry.ts";
+import { useMirror } from "./support/mirror.ts";
+
+const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
+const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
+
+const mirror = useMirror({ DOMAIN: "example.com" });
+/** The four shapes of the same repository: its prefix, host and query. */
+const SHAPES = [
+  { shape: "H", host: "ghcr.example.com", prefix: "/v2/owner/image", query: "" },
+  { shape: "A", host: "mirror.test", prefix: "/v2/ghcr.io/owner/image", query: "" },
+  { shape: "A with hyphens", host: "mirror.test", prefix: "/v2/ghcr-io/owner/image", query: "" },
+  { shape: "B", host: "mirror.test", prefix: "/ghcr.io/v2/owner/image", query: "" },
+  { shape: "N", host: "mirror.test", prefix: "/v2/owner/image", query: "ns=ghcr.io" },
+];
+let image: Image;
+let digest: string;
+
+beforeEach(async () => {
+  image = await mirror.docker.addImage("library/demo", "latest");
+  digest = image.target.digest;
+});
+
+/** Follows `Link: rel=next` from a path until there is none, as a client would. */
+async function pagesFrom(path: string, host: string): Promise<Record<string, unknown>[]> {
+  const pages: Record<string, unknown>[] = [];
+  for (let next: string | null = path; next !== null && pages.length < 20; ) {
+    const answer = await mirror.ask(next, { host });
+    expect(answer.status).toBe(200);
+    pages.push(answer.json());
+    const link: string | undefined = /^<([^>]+)>; rel="next"$/.exec(answer.headers.get("Link") ?? "")?.[1];
+    const url: URL | null = link === undefined ? null : new URL(link, `https://${host}${next}`);
+    if (url) expect(url.host).toBe(host);
+    next = url && url.pathname + url.search;
+  }
+  return pages;
+}
+
+describe("tags/list", () => {
+  beforeEach(async () => {
+    for (const registry of [mirror.docker, mirror.ghcr]) {
+      const repository = registry === mirror.docker ? "library/demo" : "owner/image";
+      await registry.addImage(repository, "latest");
+      for (const tag of ["b", "a", "10", "9", "B"]) {
+        registry.moveTag(repository, tag, digest);
+      }
+    }
+  });
+
+  test("is in lexical order, also where upstream's isn't", async () => {
+    const tags = JSON.stringify({ name: "library/demo", tags: ["b", "a", "latest", "10", "B", "9"] });
+    const headers = { "content-type": "application/json" };
+    mirror.docker.fail({ kind: "tags", authorized: true }, { status: 200, headers, body: tags });
+    const { headers: own, ...answer } = await mirror.ask("/v2/library/demo/tags/list");
+    expect(own.get("Content-Type")).toBe("application/json");
+    expect(answer.json()).toEqual({ name: "library/demo", tags: ["10", "9", "B", "a", "b", "latest"] });
+  });
+
+  test("n=0 is an empty list without a Link", async () => {
+    const { status, headers, json } = await mirror.ask("/v2/library/demo/tags/list?n=0");
+    expect(status).toBe(200);
+    expect(json()).toEqual({ name: "library/demo", tags: [] });
+    expect(headers.get("Link")).toBe(null);
+  });
+
+  test("last is exclusive, and need not be a tag that exists", async () => {
+    const after = async (last: string) =>
+      (await mirror.ask(`/v2/library/demo/tags/list?n=2&last=${last}`)).json().tags;
+    expect(await after("9")).toEqual(["B", "a"]);
+    expect(await after("aa")).toEqual(["b", "latest"]);
+    expect(await after("latest")).toEqual([]);
+  });
+
+  test.each(SHAPES)("Link leads to the next page on this host in shape $shape", async (shape) => {
+    const query = ["n=2", shape.query].filter(Boolean).join("&");
+    const pages = await pagesFrom(`${shape.prefix}/tags/list?${query}`, shape.host);
+    expect(pages.map(({ tags }) => tags)).toEqual([
+      ["10", "9"],
+      ["B", "a"],
+      ["b", "latest"],
+    ]);
+    expect(mirror.network.strays).toEqual([]);
+  });
+
+  test.each(SHAPES)("a Link of upstream's own is led over this host in shape $shape", async (shape) => {
+    Object.assign(mirror.ghcr.settings, { tagsPageSize: 4, absoluteLinks: true });
+    const path = `${shape.prefix}/tags/list${shape.query && `?${shape.query}`}`;
+    const pages = await pagesFrom(path, shape.host);
+    expect(pages.flatMap(({ tags }) => tags)).toEqual(["10", "9", "B", "a", "b", "latest"]);
+  });
+});
+
+describe("referrers", () => {
+  const subject = () => ({ mediaType: OCI_MANIFEST, digest, size: image.target.size });
+  const artifact = (artifactType: string) => ({
+    schemaVersion: 2,
+    mediaType: OCI_MANIFEST,
+    artifactType,
+    layers: [],
+    subject: subject(),
+  });
+
+  test("of a manifest without any are an empty index", async () => {
+    const { status, headers, json } = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+    expect(status).toBe(200);
+    expect(headers.get("Content-Type")).toBe(OCI_INDEX);
+    expect(json()).toEqual({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
+  });
+
+  test("of what is no digest are 400", async () => {
+    const { status, json } = await mirror.ask("/v2/library/demo/referrers/sha256:abc");
+    expect(status).toBe(400);
+    expect(json().errors).toEqual([expect.objectContaining({ code: "DIGEST_INVALID" })]);
+  });
+
+  test.each(["filter", "no-filter"] as const)(
+    "are filtered, and it is said, where upstream does: %s",
+    async (referrers) => {
+      mirror.docker.settings.referrers = referrers;
+      await mirror.docker.addManifest("library/demo", artifact("application/sbom"));
+      await mirror.docker.addManifest("library/demo", artifact("application/signature"));
+      const { headers, json } = await mirror.ask(
+        `/v2/library/demo/referrers/${digest}?artifactType=application/sbom`,
+      );
+      expect(headers.get("OCI-Filters-Applied")).toBe("artifactType");
+      expect(json().manifests).toEqual([expect.objectContaining({ artifactType: "application/sbom" })]);
+      const all = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+      expect(all.headers.get("OCI-Filters-Applied")).toBe(null);
+      expect(all.json().manifests).toHaveLength(2);
+    },
+  );
+
+  test.each(SHAPES)("stay filtered on the next page, in shape $shape", async (shape) => {
+    mirror.ghcr.settings.referrersPageSize = 1;
+    mirror.ghcr.settings.referrers = "no-filter";
+    for (const type of ["application/sbom", "application/signature", "application/sbom"]) {
+      const annotations = { nr: String(mirror.ghcr.count()) + Math.random() };
+      await mirror.ghcr.addManifest("owner/image", { ...artifact(type), annotations });
+    }
+    const query = ["artifactType=application/sbom", shape.query].filter(Boolean).join("&");
+    const pages = await pagesFrom(`${shape.prefix}/referrers/${digest}?${query}`, shape.host);
+    const found = pages.flatMap(({ manifests }) => manifests as { artifactType: string }[]);
+    expect(found.map(({ artifactType }) => artifactType)).toEqual(["application/sbom", "application/sbom"]);
+  });
+
+  test("come from the tag schema where upstream has no such API", async () => {
+    mirror.docker.settings.referrers = "off";
+    const entry = { mediaType: OCI_MANIFEST, digest, size: 1, artifactType: "application/sbom" };
+    await mirror.docker.addManifest(
+      "library/demo",
+      { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry] },
+      { tag: digest.replace(":", "-") },
+    );
+    const { status, headers, json } = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+    expect(status).toBe(200);
+    expect(headers.get("Content-Type")).toBe(OCI_INDEX);
+    expect(json().manifests).toEqual([entry]);
+  });
+});

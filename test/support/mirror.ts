@@ -1,0 +1,174 @@
+/** The mirror under test in workerd: the real app, bindings and Durable Objects, with fake registries for the Internet. */
+import {
+  createExecutionContext,
+  reset,
+  runDurableObjectAlarm,
+  waitOnExecutionContext,
+} from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, type MockInstance, vi } from "vitest";
+import { createApp } from "../../src/app.ts";
+import { BlobFill, RepositoryResolver } from "../../src/index.ts";
+import { createMirror, type Env, isolate, type Mirror } from "../../src/pull/mirror.ts";
+import {
+  createFakeNetwork,
+  createFakeRegistry,
+  type FakeNetwork,
+  type FakeRegistry,
+  profiles,
+} from "./fake-registry.ts";
+
+export interface TestMirror {
+  mirror: Mirror;
+  /** The clock of everything; moves only when told to, and by what is added here. */
+  clock: { ahead: number };
+  /** docker.io, with redirects to storage and tokens as it has them. */
+  docker: FakeRegistry;
+  /** ghcr.io, likewise. */
+  ghcr: FakeRegistry;
+  bindings: Env;
+  network: FakeNetwork;
+  /** Asks the mirror as a client would, and waits until what goes on behind the answer is done. */
+  ask(path: string, init?: RequestInit & { host?: string }): Promise<Answer>;
+  /** Forgets what the isolate remembers, as if another one took over: memory is cold, store, KV and edge are warm. */
+  newIsolate(): void;
+  /** Makes an operation of the store or of KV reject from now on, for the Worker and the Durable Objects alike. */
+  outage(binding: "STORE" | "TAGS", operation: string): MockInstance;
+  /** Ends all faults, and lets the time pass for which the mirror may leave a failing upstream alone. */
+  recover(): void;
+  /** Brings the alarm of a blob's fill forward, if one is set, and waits until it has run. */
+  runAlarm(digest: string): Promise<boolean>;
+  /** Every key in the store. */
+  stored(): Promise<string[]>;
+  /** Operations since the last call, of the Worker and the Durable Objects together. */
+  operations(): Operations;
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  bytes: Uint8Array;
+  /** The body as JSON. */
+  json(): Record<string, unknown>;
+  /** Whether the body broke off before its end. */
+  broken: boolean;
+}
+
+export interface Operations {
+  storeReads: number;
+  storePuts: number;
+  kvReads: number;
+  kvWrites: number;
+  edgeReads: number;
+  leases: number;
+  resolutions: number;
+}
+
+/** To be called at the top of a test file: a fresh mirror for every test, everything undone after it. */
+export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
+  const test = {} as TestMirror;
+  let app: ReturnType<typeof createApp>;
+
+  beforeEach(() => {
+    const clock = { ahead: 0 };
+    const realNow = Date.now;
+    vi.spyOn(Date, "now").mockImplementation(() => realNow() + clock.ahead);
+    vi.spyOn(console, "log").mockImplementation(() => {});
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    const docker = createFakeRegistry(profiles["docker.io"]);
+    const ghcr = createFakeRegistry(profiles["ghcr.io"]);
+    const network = createFakeNetwork(docker, ghcr);
+    vi.stubGlobal("fetch", network.fetch);
+    const bindings = { ...(env as unknown as Env), ...vars };
+    const operations = countOperations(bindings);
+    const newIsolate = () => {
+      test.mirror = createMirror(bindings);
+      // The Durable Objects share the Worker's isolate here as they may in production.
+      isolate.mirror = test.mirror;
+      app = createApp(test.mirror);
+    };
+    newIsolate();
+    Object.assign(test, {
+      clock,
+      docker,
+      ghcr,
+      network,
+      bindings,
+      newIsolate,
+      operations,
+      outage: (binding: "STORE" | "TAGS", operation: string) =>
+        vi
+          .spyOn(Object.getPrototypeOf(bindings[binding]), operation)
+          .mockImplementation(async (_key: unknown, body: unknown) => {
+            const error = new Error(`${binding}.${operation} is out of order`);
+            // As the runtime does: it never leaves a stream behind that nobody will read.
+            if (body instanceof ReadableStream) await body.cancel(error);
+            throw error;
+          }),
+      recover: () => {
+        docker.clearFaults();
+        clock.ahead += 11 * 60_000;
+      },
+      runAlarm: (digest: string) => runDurableObjectAlarm(bindings.FILLS.getByName(digest)),
+      stored: async () => (await bindings.STORE.list()).objects.map(({ key }) => key),
+      async ask(path: string, { host = "mirror.test", ...init }: RequestInit & { host?: string } = {}) {
+        const context = createExecutionContext();
+        const response = await app.fetch(new Request(`https://${host}${path}`, init), bindings, context);
+        const answer = await read(response);
+        await waitOnExecutionContext(context);
+        return answer;
+      },
+    });
+  });
+
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    vi.unstubAllGlobals();
+    await reset();
+  });
+  return test;
+}
+
+async function read(response: Response): Promise<Answer> {
+  const { status, headers } = response;
+  const body = await response.arrayBuffer().catch(() => null);
+  const bytes = new Uint8Array(body ?? new ArrayBuffer(0));
+  return {
+    status,
+    headers,
+    bytes,
+    broken: body === null,
+    json: () => JSON.parse(new TextDecoder().decode(bytes)),
+  };
+}
+
+/**
+ * Counts on the prototypes, which the Worker and the Durable Objects share in this isolate: so what happens behind a
+ * Durable Object counts too.
+ */
+function countOperations(bindings: Env): () => Operations {
+  const store = Object.getPrototypeOf(bindings.STORE);
+  const kv = Object.getPrototypeOf(bindings.TAGS);
+  const edge = Object.getPrototypeOf(caches.default);
+  const spies = {
+    storeReads: [vi.spyOn(store, "get"), vi.spyOn(store, "head")],
+    storePuts: [vi.spyOn(store, "put")],
+    kvReads: [vi.spyOn(kv, "get")],
+    kvWrites: [vi.spyOn(kv, "put"), vi.spyOn(kv, "delete")],
+    edgeReads: [vi.spyOn(edge, "match")],
+    leases: (["acquire", "fillApart", "lookAgain", "release"] as const).map((name) =>
+      vi.spyOn(BlobFill.prototype, name),
+    ),
+    resolutions: (["resolve", "fetchManifest"] as const).map((name) =>
+      vi.spyOn(RepositoryResolver.prototype, name),
+    ),
+  };
+  return () => {
+    const counted = Object.entries(spies).map(([name, group]) => {
+      const calls = group.reduce((sum, spy) => sum + spy.mock.calls.length, 0);
+      for (const spy of group) spy.mockClear();
+      return [name, calls];
+    });
+    return Object.fromEntries(counted);
+  };
+}

@@ -1,0 +1,118 @@
+/** What the tests of this room share: upstreams made for a test, a clock that only the test moves, and one who asks. */
+import { parseChallenges } from "../../src/oci/challenge.ts";
+import { UpstreamClient } from "../../src/upstream/client.ts";
+import { type Failure, UpstreamError } from "../../src/upstream/failure.ts";
+import type { Question } from "../../src/upstream/question.ts";
+import type { Upstream } from "../../src/upstream/registries.ts";
+import { type Errand, Tokens } from "../../src/upstream/tokens.ts";
+
+export const DIGEST = `sha256:${"a1".repeat(32)}`;
+
+export interface UpstreamSketch {
+  name?: string;
+  endpoints?: readonly string[];
+  realms?: readonly string[];
+}
+
+/** An upstream at `registry.test`, with `auth.test` for its tokens, as the fake registry is by default. */
+export function upstreamOf(sketch: UpstreamSketch = {}): Upstream {
+  const { name = "registry.test", endpoints = [`https://${name}`], realms = ["auth.test"] } = sketch;
+  return { name, aliases: [], endpoints: endpoints.map((url) => new URL(url)), realms, tagTtl: 300 };
+}
+
+/** A clock that stands still until it is told to go on. */
+export function createClock() {
+  let milliseconds = Date.UTC(2026, 0, 1);
+  return {
+    now: () => milliseconds,
+    pass: (seconds: number) => {
+      milliseconds += seconds * 1000;
+    },
+  };
+}
+
+export type Fetch = typeof fetch;
+
+/** A fetch made of a plain function; what it was asked is in `asked`. */
+export function stub(answer: (request: Request) => Response | Promise<Response>) {
+  const asked: Request[] = [];
+  const stubbed: Fetch = async (input, init) => {
+    const request = new Request(input, init);
+    asked.push(request);
+    return answer(request);
+  };
+  return { fetch: stubbed, asked };
+}
+
+/** Asks about `owner/image` of `registry.test` unless told otherwise. */
+export function createAsker(fetch: Fetch, now: () => number = Date.now) {
+  const client = new UpstreamClient({ fetch, now });
+  const background: Promise<unknown>[] = [];
+  const ask = (question: Partial<Question> = {}): Promise<Response> =>
+    client.ask(
+      {
+        upstream: upstreamOf(),
+        repository: "owner/image",
+        method: "GET",
+        path: "manifests/latest",
+        ...question,
+      },
+      (work) => background.push(work),
+    );
+  return {
+    ask,
+    /** The work that would be kept alive after the request's end. */
+    background,
+    status: async (question: Partial<Question> = {}): Promise<number> => {
+      const response = await ask(question);
+      await response.body?.cancel();
+      return response.status;
+    },
+    failure: (question: Partial<Question> = {}): Promise<Failure> => failureOf(ask(question)),
+  };
+}
+
+/** How a promise failed; fails itself if it didn't, or with anything but an UpstreamError. */
+export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof UpstreamError) return error.failure;
+    throw error;
+  }
+  throw new Error("it didn't fail");
+}
+
+export const BEARER = 'Bearer realm="https://auth.test/token",service="registry.test"';
+
+const ERRAND: Errand = {
+  upstream: upstreamOf(),
+  endpoint: new URL("https://registry.test"),
+  repository: "o/i",
+  login: null,
+};
+/** Tokens over an endpoint that answers each request with what `answer` makes of it; `asked` holds the requests. */
+export function createTokens(
+  answer: (request: Request, count: number) => Response | Promise<Response> = numberedToken,
+) {
+  const clock = createClock();
+  const background: Promise<unknown>[] = [];
+  const { fetch, asked } = stub((request) => answer(request, asked.length));
+  const tokens = new Tokens({ fetch, now: clock.now });
+  const later = (work: Promise<unknown>) => background.push(work);
+  return {
+    asked,
+    clock,
+    background,
+    /** `refused`: the Authorization that the 401 was for. */
+    obtain: (header = BEARER, errand: Partial<Errand> = {}, refused: string | null = null) =>
+      tokens.obtain({ ...ERRAND, ...errand }, parseChallenges(header), refused, later),
+    ready: (errand: Partial<Errand> = {}) => tokens.ready({ ...ERRAND, ...errand }, later),
+    forget: (refused: string) => tokens.forget(ERRAND, refused),
+  };
+}
+
+/** The `count`th token, good for five minutes. */
+export function numberedToken(_: Request, count: number): Response {
+  return Response.json({ token: `t${count}`, expires_in: 300 });
+}

@@ -1,0 +1,287 @@
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
+import { createAsker, createClock, DIGEST, stub, upstreamOf } from "./asking.ts";
+
+const LOST = () => {
+  throw new TypeError("network connection lost");
+};
+const status = (code: number, headers: Record<string, string> = {}) =>
+  new Response(null, { status: code, headers });
+const BY_DIGEST = [`manifests/${DIGEST}`, `blobs/${DIGEST}`];
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("a question", () => {
+  const sent = async (question: Parameters<ReturnType<typeof createAsker>["ask"]>[0]) => {
+    const { fetch, asked } = stub(() => new Response("x"));
+    await createAsker(fetch).ask(question);
+    const [request] = asked;
+    if (request === undefined) throw new Error("nothing was sent");
+    return request;
+  };
+
+  test("goes to its repository at the endpoint, with its method and query", async () => {
+    const search = new URLSearchParams({ n: "5", last: "a b" });
+    const request = await sent({ path: "tags/list", search, method: "HEAD" });
+    expect(request.url).toBe("https://registry.test/v2/owner/image/tags/list?n=5&last=a+b");
+    expect(request.method).toBe("HEAD");
+  });
+
+  test("has Accept and Range as given, and neither where none is", async () => {
+    const full = await sent({ accept: "a/b", range: "bytes=5-" });
+    expect([full.headers.get("Accept"), full.headers.get("Range")]).toEqual(["a/b", "bytes=5-"]);
+    const bare = await sent({});
+    expect(bare.headers.has("Range")).toBe(false);
+  });
+
+  test("asks for the bytes as they are: encoded on the way they would no longer be what the digest names", async () => {
+    expect((await sent({ path: BY_DIGEST[1] ?? "" })).headers.get("Accept-Encoding")).toBe("identity");
+  });
+
+  test("carries no Authorization that the registry didn't ask for", async () => {
+    expect((await sent({})).headers.has("Authorization")).toBe(false);
+  });
+
+  test("is asked for afresh at a registry without tokens, once", async () => {
+    const registry = createFakeRegistry({ auth: "none" });
+    await registry.addImage("owner/image", "latest");
+    expect(await createAsker(registry.fetch).status()).toBe(200);
+    expect(registry.requests).toHaveLength(1);
+  });
+});
+
+describe("an answer", () => {
+  test.each([200, 206, 416])("of %i is returned", async (code) => {
+    expect(await createAsker(stub(() => status(code)).fetch).status()).toBe(code);
+  });
+
+  test.each([
+    [204, "unavailable"],
+    [304, "unavailable"],
+    [400, "unavailable"],
+    [403, "denied"],
+    [404, "missing"],
+    [405, "unavailable"],
+    [429, "limited"],
+    [500, "unavailable"],
+  ])("of %i is the failure %s", async (code, kind) => {
+    expect(await createAsker(stub(() => status(code)).fetch).failure()).toMatchObject({ kind, status: code });
+  });
+
+  test("is returned with its body unread", async () => {
+    const response = await createAsker(stub(() => new Response("bytes")).fetch).ask();
+    expect(response.bodyUsed).toBe(false);
+    expect(await response.text()).toBe("bytes");
+  });
+
+  test("of 401 without a challenge that can be met is a denial, after one request", async () => {
+    const { fetch, asked } = stub(() => status(401, { "WWW-Authenticate": 'Basic realm="x"' }));
+    expect((await createAsker(fetch).failure()).kind).toBe("denied");
+    expect(asked).toHaveLength(1);
+  });
+
+  test("of 429 tells how long to wait, by either form of Retry-After", async () => {
+    const clock = createClock();
+    for (const text of ["90", new Date(clock.now() + 90_000).toUTCString()]) {
+      const { fetch } = stub(() => status(429, { "Retry-After": text }));
+      expect((await createAsker(fetch, clock.now).failure()).retryAfter).toBe(90);
+    }
+  });
+});
+
+describe("a second try", () => {
+  test.each([502, 503, 504])("mends a passing %i", async (code) => {
+    const { fetch, asked } = stub(() => (asked.length === 1 ? status(code) : new Response("x")));
+    expect(await createAsker(fetch).status()).toBe(200);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("mends a broken connection", async () => {
+    const { fetch, asked } = stub(() => (asked.length === 1 ? LOST() : new Response("x")));
+    expect(await createAsker(fetch).status()).toBe(200);
+    expect(asked).toHaveLength(2);
+  });
+
+  test.each([
+    [502, "unavailable"],
+    [503, "unavailable"],
+    [504, "unavailable"],
+  ])("is the last for a lasting %i", async (code, kind) => {
+    const { fetch, asked } = stub(() => status(code, { "Retry-After": "3" }));
+    expect(await createAsker(fetch).failure()).toMatchObject({ kind, status: code, retryAfter: 3 });
+    expect(asked).toHaveLength(2);
+  });
+
+  test("is the last for a host that can't be reached, and the error's own words stay here", async () => {
+    const { fetch, asked } = stub(LOST);
+    const failure = await createAsker(fetch).failure();
+    expect(failure).toMatchObject({ kind: "unavailable", status: 0 });
+    expect(failure.message).toBe("registry.test can't be reached");
+    expect(asked).toHaveLength(2);
+  });
+
+  test.each([429, 404, 403, 400, 405, 500])("isn't made after %i", async (code) => {
+    const { fetch, asked } = stub(() => status(code));
+    await createAsker(fetch).failure();
+    expect(asked).toHaveLength(1);
+  });
+
+  test("carries the same token", async () => {
+    const registry = createFakeRegistry();
+    await registry.addImage("owner/image", "latest");
+    registry.fail({ kind: "manifest", authorized: true }, { status: 503 }, 1);
+    expect(await createAsker(registry.fetch).status()).toBe(200);
+    expect(registry.count({ kind: "token" })).toBe(1);
+  });
+
+  test("isn't made after a wait that was long enough for a client", async () => {
+    const clock = createClock();
+    const { fetch, asked } = stub(() => {
+      clock.pass(3);
+      return LOST();
+    });
+    await createAsker(fetch, clock.now).failure();
+    expect(asked).toHaveLength(1);
+  });
+});
+
+describe("an upstream that never answers", () => {
+  const silent = () =>
+    stub(
+      ({ signal }) =>
+        new Promise<Response>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
+    );
+
+  test("is given up in time for the client, and not tried twice", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+    const { fetch, asked } = silent();
+    const failure = createAsker(fetch).failure();
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(await failure).toMatchObject({ kind: "unavailable", message: "registry.test doesn't answer" });
+    expect(asked).toHaveLength(1);
+  });
+
+  test("is waited for a good while first", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+    const { fetch } = silent();
+    let settled = false;
+    const failure = createAsker(fetch)
+      .failure()
+      .finally(() => {
+        settled = true;
+      });
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(settled).toBe(false);
+    await vi.advanceTimersByTimeAsync(10_000);
+    await failure;
+  });
+
+  test("is given up in time also when it stays silent only after a redirect", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+    const quiet = silent();
+    const { fetch } = stub((request) =>
+      new URL(request.url).host === "registry.test"
+        ? status(307, { Location: "https://storage.test/x" })
+        : quiet.fetch(request),
+    );
+    const failure = createAsker(fetch).failure();
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect((await failure).kind).toBe("unavailable");
+  });
+
+  test("once its headers are there the body may take its time", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+    const { fetch, asked } = stub(() => new Response("bytes"));
+    const response = await createAsker(fetch).ask();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(asked[0]?.signal.aborted).toBe(false);
+    expect(await response.text()).toBe("bytes");
+  });
+});
+
+describe("an alternate", () => {
+  const upstream = upstreamOf({
+    endpoints: ["https://registry.test", "https://one.test", "https://two.test"],
+  });
+  /** Which hosts are asked, each once in a row, when each answers as given. */
+  const hostsAsked = async (answers: Record<string, () => Response>, path: string) => {
+    const { fetch, asked } = stub(({ url }) => answers[new URL(url).host]?.() ?? new Response("x"));
+    const asker = createAsker(fetch);
+    const result = await asker.ask({ upstream, path }).then(
+      () => "served" as const,
+      () => asker.failure({ upstream, path }).then(({ kind, status: code }) => `${kind} ${code}`),
+    );
+    return { result, hosts: [...new Set(asked.map(({ url }) => new URL(url).host))] };
+  };
+
+  test.each(BY_DIGEST)("is asked for %s once the authority is limited or unavailable", async (path) => {
+    for (const answer of [() => status(429), () => status(500), () => status(503), LOST]) {
+      const { result, hosts } = await hostsAsked({ "registry.test": answer }, path);
+      expect(result).toBe("served");
+      expect(hosts).toEqual(["registry.test", "one.test"]);
+    }
+  });
+
+  test.each(BY_DIGEST)("isn't asked for %s while the authority serves it", async (path) => {
+    expect((await hostsAsked({}, path)).hosts).toEqual(["registry.test"]);
+  });
+
+  test.each(BY_DIGEST)("isn't asked for %s after the authority's no", async (path) => {
+    for (const [code, kind] of [
+      [404, "missing"],
+      [403, "denied"],
+      [401, "denied"],
+    ] as const) {
+      const { result, hosts } = await hostsAsked({ "registry.test": () => status(code) }, path);
+      expect(result).toBe(`${kind} ${code}`);
+      expect(hosts).toEqual(["registry.test"]);
+    }
+  });
+
+  test.each(["manifests/latest", "tags/list", "manifests/sha256-aaaa"])(
+    "is never asked for %s, which no digest proves",
+    async (path) => {
+      for (const answer of [() => status(429), () => status(500), LOST]) {
+        const { hosts } = await hostsAsked({ "registry.test": answer }, path);
+        expect(hosts).toEqual(["registry.test"]);
+      }
+    },
+  );
+
+  test("is never asked what refers to a digest: that digest doesn't prove the list", async () => {
+    const { hosts } = await hostsAsked({ "registry.test": () => status(500) }, `referrers/${DIGEST}`);
+    expect(hosts).toEqual(["registry.test"]);
+  });
+
+  test("that fails too is followed by the next", async () => {
+    const answers = { "registry.test": () => status(429), "one.test": () => status(503) };
+    const { result, hosts } = await hostsAsked(answers, BY_DIGEST[1] ?? "");
+    expect(result).toBe("served");
+    expect(hosts).toEqual(["registry.test", "one.test", "two.test"]);
+  });
+
+  test("that hasn't got it doesn't make it missing: the authority's failure is the one that is told", async () => {
+    const gone = () => status(404);
+    const answers = { "registry.test": () => status(429), "one.test": gone, "two.test": gone };
+    expect((await hostsAsked(answers, BY_DIGEST[1] ?? "")).result).toBe("limited 429");
+  });
+
+  test("that hasn't got it is followed by the next, which may", async () => {
+    const answers = { "registry.test": () => status(429), "one.test": () => status(404) };
+    expect((await hostsAsked(answers, BY_DIGEST[1] ?? "")).hosts).toContain("two.test");
+  });
+
+  test("gets no token of the authority's", async () => {
+    const authority = createFakeRegistry();
+    const { layers } = await authority.addImage("owner/image", "latest");
+    const { fetch, asked } = stub((request) =>
+      authority.serves(new URL(request.url).host) ? authority.fetch(request) : new Response("x"),
+    );
+    authority.fail({ kind: "blob", authorized: true }, behaviours.tooManyRequests());
+    await createAsker(fetch).ask({ upstream, path: `blobs/${layers[0]?.digest}` });
+    const atAlternate = asked.filter(({ url }) => new URL(url).host === "one.test");
+    expect(atAlternate.map(({ headers }) => headers.has("Authorization"))).toEqual([false]);
+  });
+});

@@ -1,0 +1,295 @@
+// How a client gets past a registry's challenges: which requests it makes, what they carry, and when it gives up.
+
+import { describe, expect, test } from "vitest";
+import {
+  behaviours,
+  createFakeNetwork,
+  createFakeRegistry,
+  type FakeRegistry,
+  type FakeRegistryOptions,
+  profiles,
+} from "../support/fake-registry.ts";
+import { createAsker, createClock, stub, upstreamOf } from "./asking.ts";
+
+async function createScene(options: FakeRegistryOptions = {}) {
+  const clock = createClock();
+  const registry = createFakeRegistry({ now: clock.now, ...options });
+  await registry.addImage("owner/image", "latest");
+  await registry.addImage("owner/other", "latest");
+  const { registryHost: name, tokenHost } = registry.settings;
+  const upstream = upstreamOf({ name, realms: tokenHost === name ? [] : [tokenHost] });
+  const asker = createAsker(registry.fetch, clock.now);
+  const kinds = () => {
+    const seen = registry.requests.map(({ kind, status }) => `${kind} ${status}`);
+    registry.requests.length = 0;
+    return seen;
+  };
+  return { clock, registry, upstream, kinds, ...asker };
+}
+
+/** The tokens that came to a registry, in order. */
+const tokensSeen = (registry: FakeRegistry) =>
+  registry.requests.map(({ headers }) => headers.authorization).filter((header) => header !== undefined);
+
+describe("a registry that wants a token", () => {
+  test("is asked without one, then for one, then with it; and from then on with it at once", async () => {
+    const { status, kinds } = await createScene();
+    expect(await status()).toBe(200);
+    expect(kinds()).toEqual(["manifest 401", "token 200", "manifest 200"]);
+    expect(await status()).toBe(200);
+    expect(kinds()).toEqual(["manifest 200"]);
+  });
+
+  test("teaches by its first challenge where the next repository's token is to be had", async () => {
+    const { status, kinds } = await createScene();
+    await status();
+    kinds();
+    expect(await status({ repository: "owner/other" })).toBe(200);
+    expect(kinds()).toEqual(["token 200", "manifest 200"]);
+  });
+
+  test("never sees one repository's token at another", async () => {
+    const { status, registry } = await createScene();
+    await status();
+    const [first] = tokensSeen(registry);
+    registry.requests.length = 0;
+    await status({ repository: "owner/other" });
+    expect(tokensSeen(registry)).not.toContain(first);
+    expect(tokensSeen(registry)).toHaveLength(1);
+  });
+
+  test("gets a new token shortly before the old one expires, so no request is refused for it", async () => {
+    const { status, kinds, clock } = await createScene({ expiresIn: 300 });
+    await status();
+    clock.pass(290);
+    kinds();
+    expect(await status()).toBe(200);
+    expect(kinds()).toEqual(["token 200", "manifest 200"]);
+  });
+
+  test.each([
+    ["without expires_in", { expiresIn: null, tokenLifetime: 60 }],
+    ["with a negative expires_in", { expiresIn: -1, tokenLifetime: 60 }],
+  ])("and gives tokens %s is served for as long as one likes", async (_, options) => {
+    const { status, kinds, clock } = await createScene(options);
+    for (let round = 0; round < 4; round++) {
+      expect(await status()).toBe(200);
+      clock.pass(59);
+    }
+    expect(kinds().filter((kind) => kind === "manifest 401")).toHaveLength(1);
+  });
+
+  test("may let it expire earlier than it said: in mid-pull a new one is asked for", async () => {
+    const { status, kinds, clock } = await createScene({ expiresIn: 300, tokenLifetime: 5 });
+    await status();
+    clock.pass(100);
+    kinds();
+    expect(await status()).toBe(200);
+    expect(kinds()).toEqual(["manifest 401", "manifest 401", "token 200", "manifest 200"]);
+  });
+});
+
+describe("a registry with habits of its own", () => {
+  test.each([
+    "docker.io",
+    "ghcr.io",
+    "quay.io",
+    "gcr.io",
+    "registry.k8s.io",
+    "nvcr.io",
+    "docker.elastic.co",
+  ] as const)("as %s has them: manifests and blobs come", async (name) => {
+    const { status, registry, upstream, clock } = await createScene(profiles[name]);
+    const { layers } = await registry.addImage("owner/image", "latest");
+    for (const path of ["manifests/latest", `blobs/${layers[0]?.digest}`]) {
+      for (let round = 0; round < 2; round++) {
+        expect(await status({ upstream, path, accept: "application/vnd.oci.image.manifest.v1+json" })).toBe(
+          200,
+        );
+        clock.pass(1000);
+      }
+    }
+  });
+
+  test("nvcr.io's other realm after a token has expired is never asked: the first challenge is sought again", async () => {
+    const options = { ...profiles["nvcr.io"], expiresIn: 300, tokenLifetime: 5 };
+    const { registry, upstream, clock } = await createScene(options);
+    const { fetch, strays } = createFakeNetwork(registry);
+    const { status } = createAsker(fetch, clock.now);
+    expect(await status({ upstream })).toBe(200);
+    clock.pass(100);
+    expect(await status({ upstream })).toBe(200);
+    expect(strays).toEqual([]);
+  });
+
+  test("lscr.io leads to ghcr.io, whose challenge and token are good there", async () => {
+    const ghcr = createFakeRegistry(profiles["ghcr.io"]);
+    const { layers } = await ghcr.addImage("linuxserver/image", "latest");
+    const { fetch, asked } = stub((request) => {
+      const url = new URL(request.url);
+      if (url.host !== "lscr.io") return ghcr.fetch(request);
+      return new Response(null, { status: 302, headers: { Location: `https://ghcr.io${url.pathname}` } });
+    });
+    const { status } = createAsker(fetch);
+    const upstream = upstreamOf({ name: "lscr.io", realms: ["ghcr.io"] });
+    const path = `blobs/${layers[0]?.digest}`;
+    expect(await status({ upstream, repository: "linuxserver/image", path })).toBe(200);
+    const storage = asked.filter(({ url }) => url.includes("githubusercontent"));
+    expect(storage.map(({ headers }) => headers.has("Authorization"))).toEqual([false]);
+  });
+});
+
+describe("401 without end", () => {
+  test.each([
+    ["from a registry that takes no token", () => true],
+    ["from one that just no longer takes the token it gave", (count: number) => count > 1],
+  ])("%s is a denial after a few requests", async (_, refuses) => {
+    let count = 0;
+    const registry = createFakeRegistry();
+    await registry.addImage("owner/image", "latest");
+    registry.fail(
+      { kind: "manifest" },
+      {
+        transform: (response) => {
+          if (response.ok) count += 1;
+          if (response.ok && !refuses(count)) return response;
+          const challenge = 'Bearer realm="https://auth.test/token",service="registry.test"';
+          return new Response(null, { status: 401, headers: { "WWW-Authenticate": challenge } });
+        },
+      },
+    );
+    const { status, failure } = createAsker(registry.fetch);
+    if (!refuses(1)) expect(await status()).toBe(200);
+    registry.requests.length = 0;
+    expect(await failure()).toMatchObject({ kind: "denied", status: 401 });
+    expect(registry.count({ kind: "manifest" })).toBeLessThanOrEqual(3);
+    expect(registry.count({ kind: "token" })).toBe(1);
+  });
+
+  test("doesn't keep the next ask from succeeding", async () => {
+    const { status, failure, registry } = await createScene();
+    const fault = registry.fail({ kind: "manifest" }, behaviours.challenge("https://auth.test/token"));
+    expect((await failure()).kind).toBe("denied");
+    fault.remove();
+    expect(await status()).toBe(200);
+  });
+});
+
+describe("many asks at once", () => {
+  const ten = <Answer>(ask: () => Promise<Answer>) => Promise.all(Array.from({ length: 10 }, ask));
+
+  test("on a cold start cause one request for a token", async () => {
+    const { status, registry } = await createScene();
+    expect(await ten(() => status())).toEqual(Array(10).fill(200));
+    expect(registry.count({ kind: "token" })).toBe(1);
+  });
+
+  test("on a token that has run out cause one request for a token", async () => {
+    const { status, registry, clock } = await createScene();
+    await status();
+    clock.pass(400);
+    registry.requests.length = 0;
+    expect(await ten(() => status())).toEqual(Array(10).fill(200));
+    expect(registry.count({ kind: "token" })).toBe(1);
+    expect(registry.count({ status: 401 })).toBe(0);
+  });
+
+  /** Lets each refusal come later than the one before it: those of requests with a token, or of those without. */
+  const staggered = (registry: FakeRegistry, withToken: boolean) => {
+    let wait = 0;
+    return stub(async (request) => {
+      const response = await registry.fetch(request);
+      if (response.status === 401 && request.headers.has("Authorization") === withToken) {
+        wait += 10;
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+      return response;
+    }).fetch;
+  };
+
+  test("cause one request for a token also where the refusals come in one after the other", async () => {
+    const { registry, clock } = await createScene();
+    const { status } = createAsker(staggered(registry, false), clock.now);
+    expect(await ten(() => status())).toEqual(Array(10).fill(200));
+    expect(registry.count({ kind: "token" })).toBe(1);
+  });
+
+  test("a late refusal of the old token doesn't throw away the new one", async () => {
+    const { registry, clock } = await createScene({ expiresIn: 300, tokenLifetime: 5 });
+    const { status } = createAsker(staggered(registry, true), clock.now);
+    await status();
+    clock.pass(100);
+    registry.requests.length = 0;
+    expect(await ten(() => status())).toEqual(Array(10).fill(200));
+    expect(registry.count({ kind: "token" })).toBe(1);
+  });
+});
+
+describe("trouble with tokens", () => {
+  test("a hostile realm is refused, and nothing is sent to it", async () => {
+    const { registry, clock } = await createScene({ realm: "https://nowhere.example/token" });
+    const { fetch, strays } = createFakeNetwork(registry);
+    const failure = await createAsker(fetch, clock.now).failure();
+    expect(failure.kind).toBe("unavailable");
+    expect(strays).toEqual([]);
+    expect(registry.requests).toHaveLength(1);
+  });
+
+  test("a storage host can't ask for one: its challenge names no realm of this upstream's", async () => {
+    const { failure, registry } = await createScene({ redirect: "absolute" });
+    const { layers } = await registry.addImage("owner/image", "latest");
+    registry.fail({ kind: "storage" }, behaviours.challenge("https://storage.test/token"));
+    expect((await failure({ path: `blobs/${layers[0]?.digest}` })).kind).toBe("unavailable");
+    expect(
+      registry.requests.filter(({ path, host }) => host === "storage.test" && path === "/token"),
+    ).toEqual([]);
+  });
+
+  test.each([
+    ["down", { status: 500 }, "unavailable"],
+    ["out of reach", { network: true as const }, "unavailable"],
+    ["limited", behaviours.tooManyRequests(11), "limited"],
+    ["refusing, as ghcr.io does for what is private", { status: 401 }, "denied"],
+    ["gone", { status: 404 }, "unavailable"],
+  ])("a token endpoint that is %s fails the ask as what it is", async (_, behaviour, kind) => {
+    const { failure, registry } = await createScene();
+    registry.fail({ kind: "token" }, behaviour);
+    const { kind: told, retryAfter } = await failure();
+    expect(told).toBe(kind);
+    expect(retryAfter).toBe(kind === "limited" ? 11 : null);
+  });
+
+  test("once it is over everything goes on", async () => {
+    const { failure, status, registry } = await createScene();
+    const fault = registry.fail({ kind: "token" }, { status: 500 });
+    await failure();
+    fault.remove();
+    expect(await status()).toBe(200);
+  });
+
+  test("a realm that has moved is found at the second ask at the latest", async () => {
+    const { registry, clock, ask, status } = await createScene();
+    const upstream = upstreamOf({ realms: ["auth.test", "new-auth.test"] });
+    await ask({ upstream });
+    registry.settings.tokenHost = "new-auth.test";
+    clock.pass(400);
+    await ask({ upstream }).catch(() => {});
+    expect(await status({ upstream })).toBe(200);
+  });
+
+  test("a private repository is a denial, however its registry says so", async () => {
+    for (const deniedScope of ["refuse", "grant-nothing"] as const) {
+      const { failure, registry } = await createScene({ deniedScope });
+      registry.setVisibility("owner/image", "private");
+      expect((await failure()).kind).toBe("denied");
+    }
+  });
+
+  test("no failure tells a token", async () => {
+    const { status, failure, registry } = await createScene();
+    await status();
+    const [token = ""] = tokensSeen(registry);
+    registry.fail({ kind: "manifest" }, { status: 500 });
+    expect(JSON.stringify(await failure())).not.toContain(token.replace("Bearer ", ""));
+  });
+});

@@ -1,0 +1,349 @@
+import { beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
+import { UpstreamClient } from "../../src/upstream/client.ts";
+import { basic, type Credential, Credentials } from "../../src/upstream/credentials.ts";
+import type { Question } from "../../src/upstream/question.ts";
+import { BEARER, createClock, failureOf, stub, upstreamOf } from "./asking.ts";
+
+const ANN = { username: "ann", password: "secret-of-ann" };
+const BOB = { username: "bob", password: "secret-of-bob" };
+const UPSTREAM = upstreamOf();
+const SIX_HOURS = 6 * 3600;
+
+let log: MockInstance<typeof console.error>;
+
+beforeEach(() => {
+  log = vi
+    .spyOn(console, "error")
+    .mockReset()
+    .mockImplementation(() => {});
+});
+
+describe("the pool", () => {
+  const createPool = () => {
+    const clock = createClock();
+    const pool = new Credentials({ "registry.test": [ANN, BOB] }, clock.now);
+    const [ann, bob] = pool.usable(UPSTREAM);
+    if (ann === undefined || bob === undefined) throw new Error("both logins should be usable");
+    const remaining = (text: string) => new Headers({ "ratelimit-remaining": text });
+    return {
+      clock,
+      pool,
+      ann,
+      bob,
+      remaining,
+      users: () => pool.usable(UPSTREAM).map((login) => login.username),
+    };
+  };
+
+  test("belongs to the one upstream it was given for", () => {
+    const { pool } = createPool();
+    expect(pool.has(UPSTREAM)).toBe(true);
+    const other = upstreamOf({ name: "other.test" });
+    expect([pool.has(other), pool.usable(other)]).toEqual([false, []]);
+  });
+
+  test("names each login by its place, for messages", () => {
+    const { ann, bob } = createPool();
+    expect([ann.name, bob.name]).toEqual(["registry.test #1", "registry.test #2"]);
+  });
+
+  test("gives the login with most left first, and one that isn't known yet before that", () => {
+    const { pool, ann, bob, remaining, users } = createPool();
+    expect(users()).toEqual(["ann", "bob"]);
+    pool.note(ann, remaining("76;w=21600"));
+    expect(users()).toEqual(["bob", "ann"]);
+    pool.note(bob, remaining("9;w=21600"));
+    expect(users()).toEqual(["ann", "bob"]);
+  });
+
+  test.each(["", "many", "-5"])("learns nothing from a ratelimit-remaining of %j", (text) => {
+    const { pool, ann, bob, remaining, users } = createPool();
+    pool.note(ann, remaining("50"));
+    pool.note(bob, remaining("60"));
+    pool.note(ann, remaining(text));
+    pool.note(bob, new Headers());
+    expect(users()).toEqual(["bob", "ann"]);
+  });
+
+  test("sets a login aside until its limit ends, then takes it for as good as new", () => {
+    const { clock, pool, ann, bob, remaining, users } = createPool();
+    pool.note(bob, remaining("100"));
+    pool.setAside(ann, 90);
+    clock.pass(89);
+    expect(users()).toEqual(["bob"]);
+    clock.pass(1);
+    expect(users()).toEqual(["ann", "bob"]);
+  });
+
+  test("sets one aside for a minute where upstream doesn't say how long", () => {
+    const { clock, pool, ann, users } = createPool();
+    pool.setAside(ann, null);
+    clock.pass(59);
+    expect(users()).toEqual(["bob"]);
+    clock.pass(1);
+    expect(users()).toEqual(["ann", "bob"]);
+  });
+
+  test("sets none aside for longer than Docker Hub's window, whatever upstream says", () => {
+    const { clock, pool, ann, users } = createPool();
+    pool.setAside(ann, 365 * 24 * 3600);
+    clock.pass(SIX_HOURS - 1);
+    expect(users()).toEqual(["bob"]);
+    clock.pass(1);
+    expect(users()).toEqual(["ann", "bob"]);
+  });
+
+  test("keeps one aside that an answer under way speaks of", () => {
+    const { pool, ann, remaining, users } = createPool();
+    pool.setAside(ann, 90);
+    pool.note(ann, remaining("100"));
+    expect(users()).toEqual(["bob"]);
+  });
+
+  test("drops a refused login for good, and says so once, by its place and nothing else", () => {
+    const { clock, pool, bob, users } = createPool();
+    pool.refuse(bob);
+    pool.refuse(bob);
+    clock.pass(10 * SIX_HOURS);
+    expect(users()).toEqual(["ann"]);
+    expect(log.mock.calls).toEqual([
+      ["upstream refuses the credential registry.test #2 of UPSTREAM_CREDENTIALS; it is no longer used"],
+    ]);
+  });
+
+  test("writes a login in UTF-8, as RFC 7617 asks", () => {
+    expect(basic(ANN)).toBe(`Basic ${btoa("ann:secret-of-ann")}`);
+    expect(basic({ username: "ü", password: "p:€" })).toBe("Basic w7w6cDrigqw=");
+  });
+});
+
+/** Answers for a login, or for "nobody"; `null` is content. */
+type Answer = (who: string, request: Request) => Response | null;
+
+/** A client with Ann's and Bob's logins at a registry whose tokens say whose they are. */
+function createScene(answer: Answer = () => null, credentials: readonly Credential[] = [ANN, BOB]) {
+  const clock = createClock();
+  const users = new Map(credentials.map((credential) => [basic(credential), credential.username]));
+  const who = ({ headers }: Request) => users.get(headers.get("Authorization") ?? "") ?? "nobody";
+  const refused = new Map<string, number>();
+  const { fetch, asked } = stub((request) => {
+    if (new URL(request.url).host === "auth.test") {
+      const user = who(request);
+      const status = refused.get(user);
+      return status === undefined
+        ? Response.json({ token: user, expires_in: 300 })
+        : new Response(null, { status });
+    }
+    const token = /^Bearer (.+)$/.exec(request.headers.get("Authorization") ?? "")?.[1];
+    if (token === undefined)
+      return new Response(null, { status: 401, headers: { "WWW-Authenticate": BEARER } });
+    return answer(token, request) ?? new Response("content");
+  });
+  const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": credentials } });
+  const ask = (question: Partial<Question> = {}) =>
+    client.ask(
+      { upstream: UPSTREAM, repository: "owner/image", method: "GET", path: "manifests/latest", ...question },
+      () => {},
+    );
+  return {
+    clock,
+    asked,
+    ask,
+    /** Asks, and tells who asked the registry for it, one after the other: "GET ann". */
+    async tries(question: Partial<Question> = {}) {
+      asked.length = 0;
+      await (await ask(question)).body?.cancel();
+      return asked.flatMap(({ method, url, headers }) => {
+        const token = /^Bearer (.+)$/.exec(headers.get("Authorization") ?? "")?.[1];
+        return new URL(url).host === "registry.test" && token !== undefined ? [`${method} ${token}`] : [];
+      });
+    },
+    /** Has the token endpoint refuse a user with a status. */
+    refuse: (user: string, status: number) => refused.set(user, status),
+    accept: (user: string) => refused.delete(user),
+    tokensFor: (user: string) =>
+      asked.filter((request) => new URL(request.url).host === "auth.test" && who(request) === user).length,
+  };
+}
+
+const limited = (seconds?: number) =>
+  new Response(null, {
+    status: 429,
+    headers: seconds === undefined ? {} : { "Retry-After": String(seconds) },
+  });
+const left = (count: number) =>
+  new Response("content", { headers: { "ratelimit-remaining": `${count};w=21600` } });
+
+describe("public content is asked for", () => {
+  test("as the login with most left", async () => {
+    const remaining: Record<string, number> = { ann: 40, bob: 90 };
+    const { tries } = createScene((who) => left(remaining[who] ?? 0));
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries()).toEqual(["GET bob"]);
+    expect(await tries()).toEqual(["GET bob"]);
+    remaining.bob = 39;
+    expect(await tries()).toEqual(["GET bob"]);
+    expect(await tries()).toEqual(["GET ann"]);
+  });
+
+  test("as another login in the same breath when one has nothing left, and as that one again afterwards", async () => {
+    let isOver = false;
+    const { tries, clock } = createScene((who) => (who === "ann" && !isOver ? limited(120) : null));
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann", "GET bob"]);
+    isOver = true;
+    clock.pass(119);
+    expect(await tries()).toEqual(["GET bob"]);
+    clock.pass(1);
+    expect(await tries()).toEqual(["GET ann"]);
+  });
+
+  test("as nobody when no login has anything left", async () => {
+    const { tries } = createScene((who) => (who === "nobody" ? null : limited(120)));
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann", "GET bob", "GET nobody"]);
+    expect(await tries()).toEqual(["GET nobody"]);
+  });
+
+  test("in vain when nobody at all has anything left: nobody's limit is what the client hears", async () => {
+    const { ask } = createScene((who, { method }) =>
+      method === "HEAD" ? null : limited(who === "nobody" ? 33 : 120),
+    );
+    expect(await failureOf(ask())).toMatchObject({ kind: "limited", retryAfter: 33 });
+  });
+
+  test("as a login also where only nobody's limit is known to be reached", async () => {
+    let hasLogins = false;
+    const { tries, ask, clock } = createScene((who, { method }) => {
+      if (method === "HEAD") return null;
+      if (who === "nobody") return limited(3600);
+      return hasLogins ? null : limited(10);
+    });
+    await failureOf(ask());
+    hasLogins = true;
+    clock.pass(10);
+    expect(await tries()).toEqual(["GET ann"]);
+  });
+
+  test("with each login's own token, kept for the next time", async () => {
+    const { tries, tokensFor } = createScene((who) => left(who === "ann" ? 90 : 1));
+    await tries();
+    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([1, 0, 1]);
+    await tries();
+    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([0, 1, 0]);
+    expect(await tries()).toEqual(["GET ann"]);
+    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([0, 0, 0]);
+  });
+});
+
+describe("a login that the token endpoint refuses", () => {
+  test.each([401, 403])(
+    "with %i is dropped, named in one line of the log, and followed by the next",
+    async (status) => {
+      const { tries, tokensFor, refuse, clock } = createScene();
+      refuse("ann", status);
+      expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
+      expect(tokensFor("ann")).toBe(1);
+      clock.pass(SIX_HOURS);
+      expect(await tries()).not.toContain("GET ann");
+      expect(await tries({ repository: "owner/other" })).toEqual(["HEAD nobody", "GET bob"]);
+      expect(tokensFor("ann")).toBe(0);
+      expect(log).toHaveBeenCalledTimes(1);
+      const [line] = log.mock.calls[0] ?? [];
+      expect(line).toContain("registry.test #1");
+      expect(line).not.toMatch(/ann|secret/);
+    },
+  );
+
+  test("as the last one is followed by nobody: the content is public", async () => {
+    const { tries, refuse } = createScene();
+    refuse("ann", 401);
+    refuse("bob", 401);
+    expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
+  });
+
+  test("when its old token has run out is dropped then", async () => {
+    const { tries, refuse, clock } = createScene(undefined, [ANN]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    refuse("ann", 401);
+    clock.pass(400);
+    expect(await tries()).toEqual(["GET nobody"]);
+    expect(log).toHaveBeenCalledTimes(1);
+  });
+
+  test("with 429 is set aside, not dropped", async () => {
+    const { tries, refuse, accept, clock } = createScene(undefined, [ANN]);
+    refuse("ann", 429);
+    expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
+    expect(log).not.toHaveBeenCalled();
+    accept("ann");
+    clock.pass(59);
+    expect(await tries()).toEqual(["GET nobody"]);
+    clock.pass(1);
+    expect(await tries()).toEqual(["GET ann"]);
+  });
+
+  test("with 500 isn't blamed: the endpoint is out of order", async () => {
+    const { ask, refuse } = createScene(undefined, [ANN]);
+    refuse("ann", 500);
+    expect(await failureOf(ask())).toMatchObject({ kind: "unavailable", status: 500 });
+    expect(log).not.toHaveBeenCalled();
+  });
+});
+
+describe("a login that the registry itself denies what it gives to anybody", () => {
+  test.each([401, 403])("with %i doesn't keep public content from the client", async (status) => {
+    const { tries } = createScene((who) => (who === "nobody" ? null : new Response(null, { status })), [ANN]);
+    expect((await tries()).at(-1)).toBe("GET nobody");
+  });
+
+  test.each([401, 403])(
+    "with %i is still good for other repositories: its password wasn't refused",
+    async (status) => {
+      const { tries } = createScene(
+        (who, { url }) =>
+          who === "ann" && url.includes("owner/image") ? new Response(null, { status }) : null,
+        [ANN],
+      );
+      await tries();
+      expect(await tries({ repository: "owner/other" })).toEqual(["HEAD nobody", "GET ann"]);
+      expect(log).not.toHaveBeenCalled();
+    },
+  );
+});
+
+describe("a registry that wants Basic", () => {
+  /** Anybody may HEAD; a GET takes a login, or whatever `mayGet` says. */
+  const createBasicScene = (mayGet: (authorization: string | null) => boolean) => {
+    const clock = createClock();
+    const { fetch, asked } = stub(({ method, headers }) =>
+      method === "HEAD" || mayGet(headers.get("Authorization"))
+        ? new Response("content")
+        : new Response(null, { status: 401, headers: { "WWW-Authenticate": 'Basic realm="registry.test"' } }),
+    );
+    const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": [ANN] } });
+    const ask = () =>
+      client.ask(
+        { upstream: UPSTREAM, repository: "owner/image", method: "GET", path: "manifests/latest" },
+        () => {},
+      );
+    return { ask, asked, shown: () => asked.map(({ headers }) => headers.get("Authorization")) };
+  };
+
+  test("gets the login once it asks for one, and not before", async () => {
+    const { ask, shown } = createBasicScene((authorization) => authorization === basic(ANN));
+    expect((await ask()).status).toBe(200);
+    expect(shown()).toEqual([null, null, basic(ANN)]);
+  });
+
+  test("and gives to anybody never sees a login", async () => {
+    const { ask, shown } = createBasicScene(() => true);
+    for (const _ of [1, 2]) await ask();
+    expect(shown()).toEqual([null, null, null]);
+  });
+
+  test("isn't shown again a login that it has refused: that gets accounts locked", async () => {
+    const { ask, shown } = createBasicScene(() => false);
+    for (let round = 0; round < 3; round++) await failureOf(ask());
+    expect(shown().filter((authorization) => authorization === basic(ANN))).toHaveLength(1);
+    expect(log).toHaveBeenCalledTimes(1);
+  });
+});

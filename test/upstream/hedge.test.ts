@@ -1,0 +1,303 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { hedge } from "../../src/upstream/hedge.ts";
+import { createAsker, DIGEST, stub, upstreamOf } from "./asking.ts";
+
+const PATIENCE = 2_000;
+const FINAL = new Error("final");
+const unhandled: unknown[] = [];
+const onUnhandled = (event: PromiseRejectionEvent) => {
+  unhandled.push(event.reason);
+};
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  unhandled.length = 0;
+  addEventListener("unhandledrejection", onUnhandled);
+});
+
+afterEach(() => {
+  removeEventListener("unhandledrejection", onUnhandled);
+  vi.useRealTimers();
+});
+
+/** A race of so many attempts, each of which ends when the test says so. */
+function createRace(count: number) {
+  const attempts = Array.from({ length: count }, () => {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    return { promise, answer: resolve, fail: reject, start: vi.fn(() => promise) };
+  });
+  const discarded: string[] = [];
+  const outcome = hedge(
+    attempts.map(({ start }) => start),
+    {
+      decisive: 0,
+      patience: PATIENCE,
+      isFinal: (error) => error === FINAL,
+      discard: (answer) => discarded.push(answer),
+    },
+  );
+  let settled: string | null = null;
+  outcome.then(
+    (answer) => {
+      settled = `answer ${answer}`;
+    },
+    (error: unknown) => {
+      settled = error instanceof Error ? `error ${error.message}` : "error";
+    },
+  );
+  const at = (index: number) => {
+    const attempt = attempts[index];
+    if (attempt === undefined) throw new RangeError(`there is no attempt ${index}`);
+    return attempt;
+  };
+  return {
+    discarded,
+    /** Ends an attempt, and lets everything that follows from it happen. */
+    answer: async (index: number) => {
+      at(index).answer(`#${index}`);
+      await vi.advanceTimersByTimeAsync(0);
+    },
+    fail: async (index: number, error: Error = new Error(`#${index}`)) => {
+      at(index).fail(error);
+      await vi.advanceTimersByTimeAsync(0);
+    },
+    pass: (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds),
+    started: () => attempts.filter(({ start }) => start.mock.calls.length > 0).length,
+    startedOnce: () => attempts.every(({ start }) => start.mock.calls.length <= 1),
+    settled: () => settled,
+  };
+}
+
+describe("the first attempt", () => {
+  test("has the field to itself until patience is over, and not a moment longer", async () => {
+    const race = createRace(3);
+    await race.pass(PATIENCE - 1);
+    expect(race.started()).toBe(1);
+    await race.pass(1);
+    expect(race.started()).toBe(2);
+  });
+
+  test("that answers in time is the only one, also when time goes on", async () => {
+    const race = createRace(3);
+    await race.answer(0);
+    await race.pass(10 * PATIENCE);
+    expect(race.settled()).toBe("answer #0");
+    expect(race.started()).toBe(1);
+  });
+
+  test("that fails is followed at once", async () => {
+    const race = createRace(2);
+    await race.fail(0);
+    expect(race.started()).toBe(2);
+  });
+
+  test("that ends the matter is followed by nobody", async () => {
+    const race = createRace(3);
+    await race.fail(0, FINAL);
+    await race.pass(10 * PATIENCE);
+    expect(race.settled()).toBe("error final");
+    expect(race.started()).toBe(1);
+  });
+
+  test("that ends the matter late does so all the same, and what still comes is discarded", async () => {
+    const race = createRace(3);
+    await race.pass(PATIENCE);
+    await race.fail(0, FINAL);
+    expect(race.settled()).toBe("error final");
+    await race.answer(1);
+    expect(race.discarded).toEqual(["#1"]);
+    expect(race.started()).toBe(2);
+  });
+
+  test("that is alone is waited for, however long it takes", async () => {
+    const race = createRace(1);
+    await race.pass(100 * PATIENCE);
+    expect(race.settled()).toBe(null);
+    await race.answer(0);
+    expect(race.settled()).toBe("answer #0");
+  });
+});
+
+describe("at most two run at a time", () => {
+  test("when both are slow", async () => {
+    const race = createRace(5);
+    await race.pass(100 * PATIENCE);
+    expect(race.started()).toBe(2);
+  });
+
+  test("when one of the two fails: only then comes the third", async () => {
+    const race = createRace(5);
+    await race.pass(PATIENCE);
+    await race.fail(1);
+    expect(race.started()).toBe(3);
+    await race.pass(100 * PATIENCE);
+    expect(race.started()).toBe(3);
+    await race.fail(0);
+    expect(race.started()).toBe(4);
+  });
+
+  test("when the first fails before patience is over: the slow second gets one beside it, no more", async () => {
+    const race = createRace(5);
+    await race.pass(PATIENCE / 2);
+    await race.fail(0);
+    await race.pass(100 * PATIENCE);
+    expect(race.started()).toBe(3);
+  });
+
+  test("and none of them twice", async () => {
+    const race = createRace(3);
+    await race.pass(PATIENCE);
+    for (const index of [0, 1, 2]) await race.fail(index);
+    expect(race.startedOnce()).toBe(true);
+  });
+});
+
+describe("the answer", () => {
+  test("is the one that comes first, whoever gives it", async () => {
+    const race = createRace(2);
+    await race.pass(PATIENCE);
+    await race.answer(1);
+    expect(race.settled()).toBe("answer #1");
+  });
+
+  test("that comes late is discarded, once, and the winner never is", async () => {
+    const race = createRace(2);
+    await race.pass(PATIENCE);
+    await race.answer(0);
+    expect(race.discarded).toEqual([]);
+    await race.answer(1);
+    expect(race.discarded).toEqual(["#1"]);
+    expect(race.settled()).toBe("answer #0");
+  });
+
+  test("of the last is as good as any", async () => {
+    const race = createRace(3);
+    await race.fail(0);
+    await race.fail(1);
+    await race.answer(2);
+    expect(race.settled()).toBe("answer #2");
+  });
+
+  test("starts nobody any more, also when a loser fails after it", async () => {
+    const race = createRace(4);
+    await race.pass(PATIENCE);
+    await race.answer(1);
+    await race.fail(0);
+    await race.pass(10 * PATIENCE);
+    expect(race.started()).toBe(2);
+  });
+});
+
+describe("the error", () => {
+  test.each([
+    ["the order they began in", [0, 1, 2]],
+    ["another order", [1, 2, 0]],
+  ])("is the first attempt's if none succeeds, when they fail in %s", async (_, order) => {
+    const race = createRace(3);
+    await race.pass(PATIENCE);
+    for (const index of order) await race.fail(index);
+    expect(race.settled()).toBe("error #0");
+  });
+
+  test("of any but the first doesn't end the matter, whatever it is", async () => {
+    const race = createRace(3);
+    await race.fail(0);
+    await race.fail(1, FINAL);
+    expect(race.settled()).toBe(null);
+    await race.answer(2);
+    expect(race.settled()).toBe("answer #2");
+  });
+
+  test("isn't told while somebody may still answer", async () => {
+    const race = createRace(2);
+    await race.pass(PATIENCE);
+    await race.fail(0);
+    expect(race.settled()).toBe(null);
+    await race.fail(1);
+    expect(race.settled()).toBe("error #0");
+  });
+
+  test("of a loser disturbs nobody", async () => {
+    const race = createRace(2);
+    await race.pass(PATIENCE);
+    await race.answer(1);
+    await race.fail(0);
+    const ended = createRace(2);
+    await ended.pass(PATIENCE);
+    await ended.fail(0, FINAL);
+    await ended.fail(1);
+    vi.useRealTimers();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(unhandled).toEqual([]);
+  });
+});
+
+describe("an upstream with an alternate", () => {
+  const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
+  const path = `blobs/${DIGEST}`;
+  /** The authority takes so long, the alternate no time. */
+  const createScene = (milliseconds: number) => {
+    const cancelled = vi.fn();
+    const { fetch, asked } = stub(async ({ url, signal }) => {
+      if (new URL(url).host === "one.test") return new Response("from the alternate");
+      await new Promise((resolve, reject) => {
+        setTimeout(resolve, milliseconds);
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+      return new Response(new ReadableStream({ cancel: cancelled }));
+    });
+    const hosts = () => asked.map(({ url }) => new URL(url).host);
+    return { ...createAsker(fetch), asked, hosts, cancelled };
+  };
+
+  test("has it asked beside a slow authority after two seconds, and nothing of the authority's is left open", async () => {
+    const { ask, asked, hosts, cancelled, background } = createScene(5_000);
+    const answer = ask({ upstream, path });
+    await vi.advanceTimersByTimeAsync(PATIENCE - 1);
+    expect(hosts()).toEqual(["registry.test"]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await (await answer).text()).toBe("from the alternate");
+    await vi.advanceTimersByTimeAsync(3_000);
+    await Promise.all(background);
+    // Either it was given up when it was overtaken, or what it sent late was.
+    expect(asked[0]?.signal.aborted || cancelled.mock.calls.length === 1).toBe(true);
+    expect(asked[1]?.signal.aborted).toBe(false);
+  });
+
+  test("has it left alone for a tag, however slow the authority is", async () => {
+    const { ask, hosts } = createScene(9_000);
+    const answer = ask({ upstream, path: "manifests/latest" });
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect((await answer).status).toBe(200);
+    expect(hosts()).toEqual(["registry.test"]);
+  });
+
+  test("whose authority is merely slow still gets from there what the alternate hasn't got", async () => {
+    const { fetch } = stub(async ({ url, signal }) => {
+      const isAlternate = new URL(url).host === "one.test";
+      if (isAlternate) return new Response(null, { status: url.endsWith(path) ? 200 : 404 });
+      await new Promise((resolve, reject) => {
+        setTimeout(resolve, 3_000);
+        signal.addEventListener("abort", () => reject(signal.reason));
+      });
+      return new Response("from the authority");
+    });
+    const { status } = createAsker(fetch);
+    const after = async (milliseconds: number, at: string) => {
+      const code = status({ upstream, path: at }).catch(String);
+      await vi.advanceTimersByTimeAsync(milliseconds);
+      return code;
+    };
+    for (let round = 0; round < 5; round++) expect(await after(PATIENCE, path)).toBe(200);
+    expect(await after(3_000, `blobs/${DIGEST.replaceAll("a1", "b2")}`)).toBe(200);
+  });
+
+  test("doesn't leave the authority's request open for ever when the alternate has answered", async () => {
+    const { ask, asked } = createScene(3_600_000);
+    const answer = ask({ upstream, path });
+    await vi.advanceTimersByTimeAsync(PATIENCE);
+    await answer;
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(asked[0]?.signal.aborted).toBe(true);
+  });
+});

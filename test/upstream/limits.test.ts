@@ -1,0 +1,173 @@
+import { describe, expect, test } from "vitest";
+import { Limits, LONGEST_LIMIT } from "../../src/upstream/limits.ts";
+import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
+import { useMirror } from "../support/mirror.ts";
+import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./asking.ts";
+
+const MANIFEST = { upstream: upstreamOf(), method: "GET", path: "manifests/latest" };
+const ENDPOINT = new URL("https://registry.test");
+
+describe("a limit", () => {
+  const createLimits = () => {
+    const clock = createClock();
+    const limits = new Limits(clock.now);
+    const holds = (asked: Partial<typeof MANIFEST> = {}, endpoint = ENDPOINT) =>
+      failureOf((async () => limits.check({ ...MANIFEST, ...asked }, endpoint))()).then(
+        ({ retryAfter }) => retryAfter,
+        () => null,
+      );
+    return { limits, clock, holds };
+  };
+
+  test("that nobody has told of isn't there", async () => {
+    expect(await createLimits().holds()).toBe(null);
+  });
+
+  test("is heeded until it ends, and tells what is left of it", async () => {
+    const { limits, clock, holds } = createLimits();
+    limits.note(MANIFEST, ENDPOINT, 90);
+    expect(await holds()).toBe(90);
+    clock.pass(89.5);
+    expect(await holds()).toBe(1);
+    clock.pass(0.5);
+    expect(await holds()).toBe(null);
+  });
+
+  test.each<[string, Partial<typeof MANIFEST>, number | null]>([
+    ["another tag", { path: "manifests/v1" }, 90],
+    ["a manifest by digest", { path: `manifests/${DIGEST}` }, 90],
+    ["a HEAD of the manifest", { method: "HEAD" }, null],
+    ["a blob", { path: `blobs/${DIGEST}` }, null],
+    ["the tags", { path: "tags/list" }, null],
+  ])("on GETs of manifests, asked for %s", async (_, asked, left) => {
+    const { limits, holds } = createLimits();
+    limits.note(MANIFEST, ENDPOINT, 90);
+    expect(await holds(asked)).toBe(left);
+  });
+
+  test("at one endpoint is none at another, not even at the same host's other path", async () => {
+    const { limits, holds } = createLimits();
+    limits.note(MANIFEST, ENDPOINT, 90);
+    expect(await holds({}, new URL("https://one.test"))).toBe(null);
+    expect(await holds({}, new URL("https://registry.test/docker.io"))).toBe(null);
+  });
+
+  test("is never believed to last longer than Docker Hub's window", async () => {
+    const { limits, clock, holds } = createLimits();
+    limits.note(MANIFEST, ENDPOINT, 10 * 365 * 24 * 3600);
+    expect(await holds()).toBe(LONGEST_LIMIT);
+    clock.pass(LONGEST_LIMIT);
+    expect(await holds()).toBe(null);
+    expect(LONGEST_LIMIT).toBe(6 * 3600);
+  });
+
+  test.each([
+    ["no end", null],
+    ["an end that is now", 0],
+  ])("with %s is none: there is nothing to go by", async (_, retryAfter) => {
+    const { limits, holds } = createLimits();
+    limits.note(MANIFEST, ENDPOINT, retryAfter);
+    expect(await holds()).toBe(null);
+  });
+});
+
+describe("an upstream that has answered 429", () => {
+  const createScene = (retryAfter: number | undefined) => {
+    const clock = createClock();
+    let isOver = false;
+    const { fetch, asked } = stub(({ method }) => {
+      if (isOver || method === "HEAD") return new Response(null);
+      const headers = retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) };
+      return new Response(null, { status: 429, headers });
+    });
+    const end = () => {
+      isOver = true;
+    };
+    return { clock, asked, end, ...createAsker(fetch, clock.now) };
+  };
+
+  test("isn't asked again before its Retry-After ends, and the client hears how long that is", async () => {
+    const { failure, status, asked, clock, end } = createScene(120);
+    expect(await failure()).toMatchObject({ kind: "limited", status: 429, retryAfter: 120 });
+    clock.pass(50);
+    expect(await failure()).toMatchObject({ kind: "limited", status: 429, retryAfter: 70 });
+    expect(asked).toHaveLength(1);
+    end();
+    clock.pass(70);
+    expect(await status()).toBe(200);
+  });
+
+  test("is asked again at once where it didn't say how long: Docker Hub's abuse limit may be over", async () => {
+    const { failure, status, asked, end } = createScene(undefined);
+    expect(await failure()).toMatchObject({ kind: "limited", retryAfter: null });
+    end();
+    expect(await status()).toBe(200);
+    expect(asked).toHaveLength(2);
+  });
+
+  test("still confirms tags by HEAD, which isn't counted", async () => {
+    const { failure, status } = createScene(120);
+    await failure();
+    expect(await status({ method: "HEAD" })).toBe(200);
+  });
+
+  test("has its alternates asked at once for what a digest proves", async () => {
+    const clock = createClock();
+    const { fetch, asked } = stub(({ url }) =>
+      new URL(url).host === "registry.test"
+        ? new Response(null, { status: 429, headers: { "Retry-After": "60" } })
+        : new Response("x"),
+    );
+    const { status } = createAsker(fetch, clock.now);
+    const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
+    for (let round = 0; round < 3; round++) {
+      expect(await status({ upstream, path: `blobs/${DIGEST}` })).toBe(200);
+    }
+    expect(asked.filter(({ url }) => new URL(url).host === "registry.test")).toHaveLength(1);
+  });
+
+  test("at its token endpoint isn't plied with more requests for tokens", async () => {
+    const clock = createClock();
+    const registry = createFakeRegistry({ now: clock.now });
+    await registry.addImage("owner/image", "latest");
+    registry.fail({ kind: "token" }, behaviours.tooManyRequests(30));
+    const { failure } = createAsker(registry.fetch, clock.now);
+    for (let round = 0; round < 5; round++) expect((await failure()).kind).toBe("limited");
+    expect(registry.count({ kind: "token" })).toBe(1);
+  });
+});
+
+describe("docker.io, out of pulls", () => {
+  const mirror = useMirror();
+
+  test("still gives blobs, and tells of manifests how long to wait without asking again", async () => {
+    const { layers } = await mirror.docker.addImage("library/demo", "latest");
+    await mirror.docker.addImage("library/other", "latest");
+    mirror.docker.fail(
+      { kind: "manifest", method: "GET", authorized: true },
+      behaviours.tooManyRequests(600),
+    );
+    for (const name of ["demo", "other", "demo"]) {
+      const { status, headers } = await mirror.ask(`/v2/library/${name}/manifests/latest`);
+      expect(status).toBe(429);
+      expect(Number(headers.get("Retry-After"))).toBeGreaterThan(590);
+    }
+    expect(mirror.docker.count({ kind: "manifest", method: "GET", status: 429 })).toBe(1);
+    for (const { digest, size } of layers) {
+      const { status, bytes } = await mirror.ask(`/v2/library/demo/blobs/${digest}`);
+      expect([status, bytes.byteLength]).toEqual([200, size]);
+    }
+  });
+
+  test("gives manifests again once the time is over", async () => {
+    await mirror.docker.addImage("library/demo", "latest");
+    const fault = mirror.docker.fail(
+      { kind: "manifest", method: "GET", authorized: true },
+      behaviours.tooManyRequests(600),
+    );
+    expect((await mirror.ask("/v2/library/demo/manifests/latest")).status).toBe(429);
+    fault.remove();
+    mirror.clock.ahead += 601_000;
+    expect((await mirror.ask("/v2/library/demo/manifests/latest")).status).toBe(200);
+  });
+});

@@ -1,0 +1,257 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
+import { BEARER, createAsker, DIGEST, stub, upstreamOf } from "./asking.ts";
+
+const BLOB = `blobs/${DIGEST}`;
+/** Milliseconds that a whole question may take. */
+const QUESTION = 10_000;
+
+/** An answer that takes so many milliseconds, unless the request is given up before. */
+function after(milliseconds: number, { signal }: Request, answer: Response): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    const timer = setTimeout(() => resolve(answer), milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
+}
+const NEVER = 3_600_000;
+const status = (code: number, headers: Record<string, string> = {}) =>
+  new Response(null, { status: code, headers });
+const challenged = () => status(401, { "WWW-Authenticate": BEARER });
+const redirected = (location: string) => status(307, { Location: location });
+const isToken = ({ url }: Request) => new URL(url).host === "auth.test";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("a whole question takes ten seconds at most", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  });
+
+  test.each<[string, (request: Request, count: number) => Response | Promise<Response>]>([
+    ["the registry's first silence", (request) => after(NEVER, request, status(200))],
+    [
+      "challenge, token and answer, each of which takes a while",
+      (request) => {
+        if (isToken(request)) return after(4_000, request, Response.json({ token: "t" }));
+        const isKnown = request.headers.has("Authorization");
+        return after(isKnown ? NEVER : 4_000, request, isKnown ? status(200) : challenged());
+      },
+    ],
+    [
+      "a slow challenge and a token endpoint that never answers",
+      (request) =>
+        isToken(request) ? after(NEVER, request, status(200)) : after(9_000, request, challenged()),
+    ],
+    [
+      "redirects, each of which takes a while",
+      (request, count) => after(3_000, request, redirected(`https://storage.test/${count}`)),
+    ],
+    [
+      "a broken connection and the silence of the second try",
+      (request, count) => {
+        if (count === 1) throw new TypeError("network connection lost");
+        return after(NEVER, request, status(200));
+      },
+    ],
+  ])("made up of %s", async (_, answer) => {
+    const { fetch, asked } = stub((request) => answer(request, asked.length));
+    let settled = false;
+    const failure = createAsker(fetch)
+      .failure()
+      .finally(() => {
+        settled = true;
+      });
+    await vi.advanceTimersByTimeAsync(QUESTION - 1);
+    expect(settled).toBe(false);
+    // A second try that has just been decided on pauses first.
+    await vi.advanceTimersByTimeAsync(250);
+    expect(settled).toBe(true);
+    expect(await failure).toMatchObject({ kind: "unavailable", status: 0 });
+  });
+
+  test("and an answer that comes just in time is served", async () => {
+    const { fetch } = stub((request) => after(QUESTION - 1, request, new Response("x")));
+    const answer = createAsker(fetch).ask();
+    await vi.advanceTimersByTimeAsync(QUESTION);
+    expect(await (await answer).text()).toBe("x");
+  });
+});
+
+describe("one more try", () => {
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  });
+
+  test("comes after a short pause, so that what broke has a moment to mend", async () => {
+    const { fetch, asked } = stub(() => (asked.length === 1 ? status(503) : new Response("x")));
+    const answer = createAsker(fetch).status();
+    await vi.advanceTimersByTimeAsync(49);
+    expect(asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(151);
+    expect(await answer).toBe(200);
+  });
+
+  test.each([
+    ["a connection that breaks", 2_400, 2],
+    ["a connection that breaks", 2_600, 1],
+    ["a gateway's 504 that comes", 2_400, 2],
+    ["a gateway's 504 that comes", 2_600, 1],
+  ])(
+    "after %s in %i ms makes %i in all: whoever waited long shan't wait twice",
+    async (what, wait, tries) => {
+      const { fetch, asked } = stub(async (request) => {
+        const answer = await after(wait, request, status(504));
+        if (what.startsWith("a gateway")) return answer;
+        throw new TypeError("network connection lost");
+      });
+      const failure = createAsker(fetch).failure();
+      await vi.advanceTimersByTimeAsync(QUESTION);
+      expect((await failure).kind).toBe("unavailable");
+      expect(asked).toHaveLength(tries);
+    },
+  );
+
+  test("leaves nothing of the first answer open", async () => {
+    const cancelled = vi.fn();
+    const { fetch, asked } = stub(() =>
+      asked.length === 1
+        ? new Response(new ReadableStream({ cancel: cancelled }), { status: 502 })
+        : new Response("x"),
+    );
+    const answer = createAsker(fetch).status();
+    await vi.advanceTimersByTimeAsync(200);
+    await answer;
+    expect(cancelled).toHaveBeenCalledTimes(1);
+  });
+
+  test("is made for each round of its own: a gateway may fail before the challenge and after it", async () => {
+    const counts = { without: 0, with: 0 };
+    const { fetch } = stub((request) => {
+      if (isToken(request)) return Response.json({ token: "t", expires_in: 300 });
+      const which = request.headers.has("Authorization") ? "with" : "without";
+      counts[which] += 1;
+      if (counts[which] === 1) return status(502);
+      return which === "with" ? new Response("x") : challenged();
+    });
+    const answer = createAsker(fetch).status();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await answer).toBe(200);
+    expect(counts).toEqual({ without: 2, with: 2 });
+  });
+});
+
+describe("a signed URL that storage refuses", () => {
+  /** Storage refuses, with a status, so many of the URLs that the registry gives, each of which is another. */
+  const createScene = (code: number, times: number) => {
+    let given = 0;
+    const { fetch, asked } = stub(({ url }) => {
+      if (new URL(url).host === "registry.test")
+        return redirected(`https://storage.test/x?signature=${++given}`);
+      return given <= times ? new Response("<Error/>", { status: code }) : new Response("bytes");
+    });
+    return { ...createAsker(fetch), fetch, given: () => given, urls: () => asked.map(({ url }) => url) };
+  };
+
+  test.each([400, 401, 403, 410])(
+    "with %i is followed by a new one from the registry, once",
+    async (code) => {
+      const { ask, urls } = createScene(code, 1);
+      expect(await (await ask({ path: BLOB })).text()).toBe("bytes");
+      expect(urls().slice(1)).toEqual([
+        "https://storage.test/x?signature=1",
+        `https://registry.test/v2/owner/image/${BLOB}`,
+        "https://storage.test/x?signature=2",
+      ]);
+    },
+  );
+
+  test.each([400, 401, 403, 410])(
+    "with %i twice is no denial: it says nothing of who may pull",
+    async (code) => {
+      const { failure, given } = createScene(code, 2);
+      const { kind, message } = await failure({ path: BLOB });
+      expect(kind).toBe("unavailable");
+      expect(message).not.toContain("signature");
+      expect(given()).toBe(2);
+    },
+  );
+
+  test("as often as can be doesn't get the registry left alone, which has answered", async () => {
+    const { failure, status: statusOf } = createScene(403, 10);
+    for (let round = 0; round < 5; round++) await failure({ path: BLOB });
+    expect(await statusOf({ path: BLOB })).toBe(200);
+  });
+
+  test("with 404 is missing, at once: where manifests are redirected it is the only way to hear it", async () => {
+    const { failure, given } = createScene(404, 10);
+    expect((await failure()).kind).toBe("missing");
+    expect(given()).toBe(1);
+  });
+
+  test("is told by nobody's words but ours", async () => {
+    const { fetch } = stub(({ url }) =>
+      new URL(url).host === "registry.test"
+        ? redirected("https://storage.test/x?signature=s3cret")
+        : status(403, { "x-amz-error": "s3cret" }),
+    );
+    expect(JSON.stringify(await createAsker(fetch).failure())).not.toContain("s3cret");
+  });
+});
+
+describe("the rounds of a question", () => {
+  test.each([1, 2, 3])("end when tokens are refused for ever, at ask %i too", async (round) => {
+    let tokens = 0;
+    const { fetch, asked } = stub((request) =>
+      isToken(request) ? Response.json({ token: `t${++tokens}`, expires_in: 300 }) : challenged(),
+    );
+    const { failure } = createAsker(fetch);
+    for (let before = 1; before < round; before++) await failure();
+    asked.length = 0;
+    expect(await failure()).toMatchObject({ kind: "denied", status: 401 });
+    expect(asked.filter((request) => !isToken(request)).length).toBeLessThanOrEqual(3);
+    expect(asked.filter(isToken).length).toBeLessThanOrEqual(1);
+  });
+
+  test("get along with a registry that refuses a token while others ask with it", async () => {
+    const registry = createFakeRegistry({ expiresIn: 300 });
+    await registry.addImage("owner/image", "latest");
+    const { status: statusOf } = createAsker(registry.fetch);
+    expect(await statusOf()).toBe(200);
+    registry.fail({ kind: "manifest", authorized: true }, behaviours.challenge("https://auth.test/token"), 2);
+    registry.requests.length = 0;
+    const asks = await Promise.allSettled([statusOf(), statusOf(), statusOf()]);
+    expect(asks.map((ask) => ask.status === "fulfilled" && ask.value)).toEqual([200, 200, 200]);
+    expect(registry.requests.length).toBeLessThanOrEqual(3 * 4);
+  });
+
+  test("carry the question whole each time: its method, query, Accept and Range", async () => {
+    const { fetch, asked } = stub((request) => {
+      if (isToken(request)) return Response.json({ token: "t", expires_in: 300 });
+      return request.headers.has("Authorization") ? status(206) : challenged();
+    });
+    const search = new URLSearchParams({ n: "5" });
+    await createAsker(fetch).ask({ path: BLOB, method: "HEAD", search, accept: "a/b", range: "bytes=1-2" });
+    const sent = asked
+      .filter((request) => !isToken(request))
+      .map(({ method, url, headers }) => [
+        method,
+        new URL(url).search,
+        headers.get("Accept"),
+        headers.get("Range"),
+      ]);
+    expect(sent).toEqual(Array(2).fill(["HEAD", "?n=5", "a/b", "bytes=1-2"]));
+  });
+
+  test("say nothing to the registry of who asked for it", async () => {
+    const { fetch, asked } = stub(() => new Response("x"));
+    await createAsker(fetch).ask({ upstream: upstreamOf() });
+    const known = ["accept-encoding", "user-agent", "via"];
+    expect([...(asked[0]?.headers.keys() ?? [])].filter((name) => !known.includes(name))).toEqual([]);
+  });
+});

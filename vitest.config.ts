@@ -1,0 +1,28 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+const nodeTests = [
+  "test/sockets/**/*.test.ts",
+  "test/scripts/**/*.test.ts",
+  "test/support/node/**/*.test.ts",
+];
+
+/**
+ * Two projects: `workerd` runs what needs only the Worker's own runtime, `node` starts the mirror as
+ * `npm start` does and talks to it over real sockets. test/e2e and test/bench have runs of their own.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        test: {
+          name: "workerd",
+          include: ["test/**/*.test.ts"],
+          exclude: [...nodeTests, "test/e2e/**", "test/bench/**"],
+        },
+      },
+      { test: { name: "node", include: nodeTests, testTimeout: 30_000 } },
+    ],
+  },
+});
