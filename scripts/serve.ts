@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { RequestRecord } from "../src/requestlog.ts";
 import { type RunningMirror, startMirror } from "./mirror.ts";
+import { formatSize } from "./terminal/units.ts";
 
 interface Settings {
   port: number;
@@ -15,7 +16,6 @@ interface Settings {
   var: Record<string, string>;
 }
 
-const UNITS = ["B", "kB", "MB", "GB", "TB"];
 /** What looking up or listening on an address that isn't this machine's ends in. */
 const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
 
@@ -81,14 +81,15 @@ or pull through it by name
 /** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms */
 function requestLine({ method, path, status, servedBy, bytes, ms }: RequestRecord): string {
   const time = new Date().toTimeString().slice(0, 8);
-  return [time, method, path, status, servedBy ?? "-", bytes === null ? "-" : size(bytes), `${ms} ms`].join(
-    " ",
-  );
-}
-
-function size(bytes: number): string {
-  const step = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), UNITS.length - 1);
-  return `${Number((bytes / 1000 ** step).toFixed(1))} ${UNITS[step]}`;
+  return [
+    time,
+    method,
+    path,
+    status,
+    servedBy ?? "-",
+    bytes === null ? "-" : formatSize(bytes),
+    `${ms} ms`,
+  ].join(" ");
 }
 
 function stopOnSignal(mirror: RunningMirror): void {

@@ -17,9 +17,10 @@ const HOST = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?
 /**
  * Reads `[registry/]repository[:tag][@digest]`. The first part is a registry if it has a dot, a port or an upper-case
  * letter, or is `localhost`; else the image is Docker Hub's.
+ * @param defaultTag where neither a tag nor a digest is written.
  * @throws Error that says what is wrong with it.
  */
-export function parseReference(text: string): ImageReference {
+export function parseReference(text: string, defaultTag: string | null = "latest"): ImageReference {
   const wrong = (why: string) => new Error(`"${text}" is no image reference: ${why}`);
   const scheme = /^[a-z]+:\/\//.exec(text)?.[0];
   if (scheme) throw wrong(`leave out ${scheme}`);
@@ -42,7 +43,7 @@ export function parseReference(text: string): ImageReference {
     const hint = name === "" ? "the repository is missing" : `${name} can't be a repository`;
     throw wrong(`${hint}; its parts have lower-case letters and digits, parted by . _ - or /`);
   }
-  return { registry, repository, tag: tag ?? (digest === null ? "latest" : null), digest };
+  return { registry, repository, tag: tag ?? (digest === null ? defaultTag : null), digest };
 }
 
 /** The reference in full: `docker.io/library/alpine:3.20@sha256:…`. */
