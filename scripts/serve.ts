@@ -6,7 +6,7 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { RequestRecord } from "../src/requestlog.ts";
 import { type RunningMirror, startMirror } from "./mirror.ts";
-import { formatSize } from "./terminal/units.ts";
+import { size } from "./terminal/words.ts";
 
 interface Settings {
   port: number;
@@ -81,15 +81,9 @@ or pull through it by name
 /** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms */
 function requestLine({ method, path, status, servedBy, bytes, ms }: RequestRecord): string {
   const time = new Date().toTimeString().slice(0, 8);
-  return [
-    time,
-    method,
-    path,
-    status,
-    servedBy ?? "-",
-    bytes === null ? "-" : formatSize(bytes),
-    `${ms} ms`,
-  ].join(" ");
+  return [time, method, path, status, servedBy ?? "-", bytes === null ? "-" : size(bytes), `${ms} ms`].join(
+    " ",
+  );
 }
 
 function stopOnSignal(mirror: RunningMirror): void {

@@ -53,12 +53,14 @@ export class RegistryClient {
     const expected = asked ?? parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
     const digest = digestOfBytes(bytes, expected ? digestParts(expected).algorithm : "sha256");
     if (expected !== null && digest !== expected) {
-      throw unusable(place, `${place.repository} ${what} is ${digest}, though it should be ${expected}`);
+      const why = `${place.repository} ${what} is ${digest}, though it should be ${expected}`;
+      throw unusable(place, why, "DIGEST_INVALID");
     }
     const manifest = readManifest(bytes);
     if (!manifest) {
       const type = essence(response.headers.get("Content-Type"));
-      throw unusable(place, `${place.repository} ${what} is no manifest that is known here (${type})`);
+      const why = `${place.repository} ${what} is no manifest that is known here (${type})`;
+      throw unusable(place, why, "MANIFEST_INVALID");
     }
     const mediaType = manifestType(manifest, response.headers.get("Content-Type"));
     return { digest, mediaType, bytes, headers: response.headers };
@@ -108,12 +110,18 @@ export class RegistryClient {
 
   /** @returns the blob's size in bytes, or null where it isn't there. */
   async hasBlob(place: Place, digest: Digest): Promise<number | null> {
+    const heading = await this.headBlob(place, digest);
+    return heading && (heading.size ?? 0);
+  }
+
+  /** @returns null for a blob that the registry doesn't have. */
+  async headBlob(place: Place, digest: Digest): Promise<Omit<Heading, "digest" | "mediaType"> | null> {
     const at = `blobs/${digest}`;
     const response = await this.exchange.send(place, { method: "HEAD", at });
     await response.body?.cancel();
     if (response.status === 404) return null;
     if (response.status !== 200) throw await this.exchange.failure(place, response, at);
-    return lengthOf(response.headers) ?? 0;
+    return { size: lengthOf(response.headers), headers: response.headers };
   }
 
   /** Lists a repository's tags, page by page as they are read. */
@@ -254,6 +262,6 @@ function parseObject(bytes: Uint8Array, place: Place, what: string): Record<stri
 }
 
 /** An answer that came, and is worth nothing. */
-function unusable({ endpoint }: Place, why: string): RegistryFailure {
-  return new RegistryFailure(0, "UNAVAILABLE", `${endpoint.host} sent something wrong: ${why}`);
+function unusable({ endpoint }: Place, why: string, code = "UNAVAILABLE"): RegistryFailure {
+  return new RegistryFailure(0, code, `${endpoint.host} sent something wrong: ${why}`);
 }

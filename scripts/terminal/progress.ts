@@ -1,6 +1,6 @@
 /** How far work has come: bars on a terminal, a line for each thing that is done elsewhere, nothing beside JSON. */
 import { MultiBar, type SingleBar } from "cli-progress";
-import { formatSize } from "./units.ts";
+import { size } from "./words.ts";
 
 export interface Task {
   /** @param amount bytes, or whatever the task is counted in. */
@@ -39,7 +39,7 @@ function lines(output: NodeJS.WriteStream): Progress {
     start: (name, total, unit = "bytes") => ({
       advance: () => {},
       done: (outcome) => {
-        const amount = unit === "bytes" && total > 0 ? ` ${formatSize(total)}` : "";
+        const amount = unit === "bytes" && total > 0 ? ` ${size(total)}` : "";
         if (outcome !== undefined) say(`${name}${amount} ${outcome}`);
       },
     }),
@@ -69,7 +69,7 @@ function bars(output: NodeJS.WriteStream): Progress {
   };
   return {
     start: (name, total, unit = "bytes") => {
-      const write = unit === "bytes" ? formatSize : String;
+      const write = unit === "bytes" ? size : String;
       let value = 0;
       const amount = () => (total > 0 ? `${write(value)} / ${write(total)}` : write(value));
       const bar: SingleBar = multi.create(total, 0, { name, amount: amount() });
