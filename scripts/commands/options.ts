@@ -62,6 +62,11 @@ export function platformsOption(what: string): Option {
     .argParser((text, given: string[]) => [...given, platform(text)]);
 }
 
+/** `--platform`, which may be given once. */
+export function platformOption(what: string): Option {
+  return new Option("--platform <os/arch[/variant]>", what).argParser(platform);
+}
+
 function mirrorUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "") {
