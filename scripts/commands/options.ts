@@ -91,8 +91,9 @@ export async function run(
   work: (session: Session) => Promise<number>,
 ): Promise<void> {
   const insecure = settings.insecure ?? false;
-  const network = openNetwork({ insecure });
+  let network: Network | null = null;
   try {
+    network = openNetwork({ insecure });
     const client = new RegistryClient({ network, logins: await readLogins(), insecure });
     process.exitCode = await work({ network, client });
   } catch (error) {
@@ -100,7 +101,7 @@ export async function run(
     if (settings.json) printJson({ error: messageOf(error) });
     else console.error(`${bad("✗")} ${messageOf(error)}`);
   } finally {
-    await network.close();
+    await network?.close();
   }
 }
 
