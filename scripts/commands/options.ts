@@ -62,6 +62,15 @@ export function platformsOption(what: string): Option {
     .argParser((text, given: string[]) => [...given, platform(text)]);
 }
 
+/** What Docker calls the kinds of machine that Node runs on. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" };
+
+/** `--platform` for a command that looks at one: this machine's, unless said otherwise. */
+export function onePlatformOption(): Option {
+  const own = `linux/${ARCHITECTURES[process.arch] ?? process.arch}`;
+  return new Option("--platform <os/arch[/variant]>", "the platform").default(own).argParser(platform);
+}
+
 function mirrorUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "") {

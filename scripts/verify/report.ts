@@ -62,16 +62,18 @@ export function summary(results: readonly ImageResult[], deep: boolean): string 
   const states = mirrors.map((mirror) => ({ mirror, state: worst(findingsOf(mirror, results)) }));
   const right = states.filter(({ state }) => state === "same");
   const images = results.length === 1 ? "the image" : `all ${results.length} images`;
+  const them = results.length === 1 ? "it" : "them";
   const depth = deep ? "every layer hashed" : "layers by digest and size; --deep downloads and hashes them";
   if (right.length === mirrors.length) {
     const who = mirrors.length === 1 ? shortMirror(mirrors[0] ?? "") : `All ${mirrors.length} mirrors`;
     const verb = mirrors.length === 1 ? "gives" : "give";
-    return `${good("✓")} ${who} ${verb} ${images} as the publisher pushed ${results.length === 1 ? "it" : "them"} ${quiet(`(${depth})`)}`;
+    return `${good("✓")} ${who} ${verb} ${images} as the publisher pushed ${them} ${quiet(`(${depth})`)}`;
   }
   const wrong = states
     .filter(({ state }) => state !== "same")
-    .map(({ mirror, state }) => `${shortMirror(mirror)} ${PAINT[state](said(state))}`);
-  return `${bad("✗")} ${right.length} of ${count(mirrors.length, "mirror")} as the publisher pushed it: ${wrong.join(", ")}`;
+    .map(({ mirror, state }) => `${shortMirror(mirror)}: ${PAINT[state](said(state))}`);
+  const some = `${right.length} of ${count(mirrors.length, "mirror")} give ${images} as the publisher pushed ${them}`;
+  return `${bad("✗")} ${mirrors.length === 1 ? "" : `${some}; `}${wrong.join(", ")}`;
 }
 
 /** A mirror's URL without what goes without saying. */
@@ -144,9 +146,10 @@ function notesOf({ mirror, findings }: MirrorResult): string[][] {
   const told = new Set<string>();
   return findings.flatMap((finding) => {
     const words = explanation(finding);
-    // A mirror that doesn't answer says the same for every object.
-    if (words === null || told.has(words)) return [];
-    told.add(words);
+    // A stale tag, and a mirror that doesn't answer, are the one reason for all that follows.
+    const cause = ["stale", "failed"].includes(finding.state) ? finding.state : (words ?? "");
+    if (words === null || told.has(cause)) return [];
+    told.add(cause);
     const object = [finding.platform, finding.kind === "manifest" ? null : nameOf(finding)];
     return [[shortMirror(mirror), object.filter((part) => part !== null).join(", "), words]];
   });
