@@ -27,8 +27,10 @@ export interface Request {
   headers?: Record<string, string>;
   /** A stream can be sent only once. */
   body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
-  /** What a token is to allow; to pull from the repository where it is left out. */
+  /** What a token is to allow; what the place says where it is left out. */
   scopes?: readonly string[];
+  /** Whether it may be tried again when it fails in passing, as what is only read is. */
+  repeatable?: boolean;
   signal?: AbortSignal;
 }
 
@@ -65,9 +67,9 @@ export class Exchange {
    * @throws RegistryFailure where there is none, or no token for it.
    */
   async send(place: Place, request: Request): Promise<Response> {
-    const isRead = request.method === "GET" || request.method === "HEAD";
+    const { repeatable = isRead(request) } = request;
     for (let attempt = 0; ; attempt++) {
-      const pause = isRead ? PAUSES[attempt] : undefined;
+      const pause = repeatable ? PAUSES[attempt] : undefined;
       try {
         const response = await this.#sendOnce(place, request);
         const { isPassing, retryAfter } = statusOf(response);
@@ -173,8 +175,7 @@ export class Exchange {
     if (authorization !== null && this.#trust.maySee(errand.upstream, errand.endpoint, url)) {
       headers.set("Authorization", authorization);
     }
-    const isRead = method === "GET" || method === "HEAD";
-    if (!isRead) {
+    if (!isRead(request)) {
       const sent = { method, headers, body, duplex: "half", redirect: "manual", ...(signal && { signal }) };
       return this.#network.fetch(url.href, sent as RequestInit);
     }
@@ -190,7 +191,7 @@ export class Exchange {
     }
   }
 
-  async #errand(place: Place, { scopes }: Request): Promise<Errand> {
+  async #errand(place: Place, { scopes = place.scopes }: Request): Promise<Errand> {
     const stored = await this.#logins.loginFor(`${place.loginName}/${place.repository}`);
     const login: Login | null = stored && { ...stored, name: `${stored.username} from ${stored.source}` };
     const endpoint = new URL(place.endpoint);
@@ -211,6 +212,10 @@ export class Exchange {
       ? `check the name, and what the login of ${login.source} may do there`
       : `check the name, or log in with: docker login ${place.loginName}`;
   }
+}
+
+function isRead({ method }: Request): boolean {
+  return method === "GET" || method === "HEAD";
 }
 
 function statusOf(response: Response): { isPassing: boolean; retryAfter: number } {

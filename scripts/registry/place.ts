@@ -12,6 +12,8 @@ export interface Place {
   loginName: string;
   /** Sent along as `ns`, by which some mirrors know what is meant. */
   namespace?: string;
+  /** What tokens are to allow; to pull from the repository where it is left out. */
+  scopes?: readonly string[];
 }
 
 /** Where a reference's own registry has it. On this machine it is asked without TLS first. */
@@ -49,4 +51,9 @@ export function scopedRepository(place: Place): string {
   return urlAt(place, "x")
     .pathname.replace(/^.*?\/v2\//, "")
     .replace(/\/x$/, "");
+}
+
+/** The same place, to be written to: one token is for reading and writing. */
+export function writable(place: Place): Place {
+  return { ...place, scopes: [`repository:${scopedRepository(place)}:pull,push`] };
 }

@@ -16,10 +16,16 @@ const HOST = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]*[a-zA-Z0-9])?|\[[0-9a-fA-F:]+\])(?
 
 /**
  * Reads `[registry/]repository[:tag][@digest]`. The first part is a registry if it has a dot, a port or an upper-case
- * letter, or is `localhost`; else the image is Docker Hub's.
+ * letter, or is `localhost`; else the image is Docker Hub's. Where neither a tag nor a digest is written, `latest` is meant.
  * @throws Error that says what is wrong with it.
  */
 export function parseReference(text: string): ImageReference {
+  const written = parseAsWritten(text);
+  return { ...written, tag: written.tag ?? (written.digest === null ? "latest" : null) };
+}
+
+/** As `parseReference`, but the tag is null where none is written. */
+export function parseAsWritten(text: string): ImageReference {
   const wrong = (why: string) => new Error(`"${text}" is no image reference: ${why}`);
   const scheme = /^[a-z]+:\/\//.exec(text)?.[0];
   if (scheme) throw wrong(`leave out ${scheme}`);
@@ -42,7 +48,7 @@ export function parseReference(text: string): ImageReference {
     const hint = name === "" ? "the repository is missing" : `${name} can't be a repository`;
     throw wrong(`${hint}; its parts have lower-case letters and digits, parted by . _ - or /`);
   }
-  return { registry, repository, tag: tag ?? (digest === null ? "latest" : null), digest };
+  return { registry, repository, tag, digest };
 }
 
 /** The reference in full: `docker.io/library/alpine:3.20@sha256:…`. */

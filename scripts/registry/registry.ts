@@ -4,13 +4,13 @@ import { type Digest, digestParts, parseDigest, referrersTag } from "../../src/o
 import { parseLinks } from "../../src/oci/link.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
 import { essence, MANIFEST_ACCEPT, OCI_INDEX } from "../../src/oci/mediatypes.ts";
-import { isTag } from "../../src/oci/names.ts";
+import { isRepository, isTag } from "../../src/oci/names.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { causeOf, RegistryFailure } from "./failure.ts";
-import type { Place } from "./place.ts";
+import { type Place, urlAt } from "./place.ts";
 
 export { RegistryFailure } from "./failure.ts";
-export { mirrorPlace, type Place, placeOf } from "./place.ts";
+export { mirrorPlace, type Place, placeOf, writable } from "./place.ts";
 
 export interface FetchedManifest {
   digest: Digest;
@@ -109,19 +109,15 @@ export class RegistryClient {
   }
 
   /** @returns the blob's size in bytes, or null where it isn't there. */
-  async hasBlob(place: Place, digest: Digest, scopes?: readonly string[]): Promise<number | null> {
-    const heading = await this.headBlob(place, digest, scopes);
+  async hasBlob(place: Place, digest: Digest): Promise<number | null> {
+    const heading = await this.headBlob(place, digest);
     return heading && (heading.size ?? 0);
   }
 
   /** @returns null for a blob that the registry doesn't have. */
-  async headBlob(
-    place: Place,
-    digest: Digest,
-    scopes?: readonly string[],
-  ): Promise<Omit<Heading, "digest" | "mediaType"> | null> {
+  async headBlob(place: Place, digest: Digest): Promise<Omit<Heading, "digest" | "mediaType"> | null> {
     const at = `blobs/${digest}`;
-    const response = await this.exchange.send(place, { method: "HEAD", at, ...(scopes && { scopes }) });
+    const response = await this.exchange.send(place, { method: "HEAD", at });
     await response.body?.cancel();
     if (response.status === 404) return null;
     if (response.status !== 200) throw await this.exchange.failure(place, response, at);
@@ -133,6 +129,17 @@ export class RegistryClient {
     for await (const page of this.#pages(place, "tags/list", { n: PAGE })) {
       const { tags } = page;
       if (Array.isArray(tags)) yield* tags.filter((tag) => typeof tag === "string" && isTag(tag));
+    }
+  }
+
+  /** Lists the repositories of the registry that a place is at, which few registries allow (Docker's "Catalog"). */
+  async *repositories(place: Place): AsyncIterable<string> {
+    const catalog = { ...place, repository: "_catalog", scopes: ["registry:catalog:*"] };
+    const at = new URL("_catalog", urlAt(place, ""));
+    for await (const { repositories } of this.#pages(catalog, at, { n: PAGE })) {
+      if (Array.isArray(repositories)) {
+        yield* repositories.filter((name) => typeof name === "string" && isRepository(name));
+      }
     }
   }
 
@@ -187,23 +194,25 @@ export class RegistryClient {
   /** The pages of a listing, by the Link in each that leads to the next. */
   async *#pages(
     place: Place,
-    at: string,
+    at: string | URL,
     search: Record<string, string>,
   ): AsyncIterable<Record<string, unknown>> {
-    const accept = at.startsWith("tags/") ? "application/json" : OCI_INDEX;
+    const first = typeof at === "string" ? urlAt(place, at) : at;
+    const what = first.pathname;
+    const accept = /\/(manifests|referrers)\/[^/]+$/.test(what) ? OCI_INDEX : "application/json";
     const seen = new Set<string>();
     let response = await this.#get(place, at, accept, search);
     for (;;) {
-      yield parseObject(await readDocument(response, place, at), place, at);
+      yield parseObject(await readDocument(response, place, what), place, what);
       const link = parseLinks(response.headers.get("Link")).find(({ relations }) =>
         relations.includes("next"),
       );
-      const next = link && URL.parse(link.target, new URL(`/v2/${place.repository}/${at}`, place.endpoint));
+      const next = link && URL.parse(link.target, first);
       if (!next) return;
       // A name of its own that a registry behind a proxy takes for its host is none to connect to.
       next.protocol = place.endpoint.protocol;
       next.host = place.endpoint.host;
-      if (seen.has(next.href)) throw unusable(place, `${place.repository} ${at} leads in circles`);
+      if (seen.has(next.href)) throw unusable(place, `${what} leads in circles`);
       seen.add(next.href);
       response = await this.#get(place, next, accept);
     }
