@@ -3,9 +3,10 @@
 import { Command } from "commander";
 import { inspect } from "./commands/inspect.ts";
 import { verify } from "./commands/verify.ts";
+import { warm } from "./commands/warm.ts";
 
 /** Each command is a file of `commands/`, which reads its options and says what it found; the work is done elsewhere. */
-const COMMANDS: readonly Command[] = [verify, inspect];
+const COMMANDS: readonly Command[] = [verify, inspect, warm];
 
 const program = new Command("portolan").description(
   "Checks, copies and sets up what a mirror of container images gives.",

@@ -2,6 +2,7 @@
 import { doubtful, good, quiet, strong } from "../terminal/colours.ts";
 import { table } from "../terminal/table.ts";
 import { count, shortDigest, size } from "../terminal/words.ts";
+import { sizeOf } from "../verify/image.ts";
 import { shortMirror } from "../verify/report.ts";
 import { sizesOf } from "./sizes.ts";
 import type { Step, Walk } from "./walk.ts";
@@ -64,7 +65,7 @@ function platformTable({ platforms }: Walk): string {
 function total({ platform, manifest, config, layers, referrers }: Walk): string {
   const steps = [manifest, ...(config ? [config] : []), ...layers];
   const unique = [...new Map(steps.map((step) => [step.digest, step])).values()];
-  const sum = (of: readonly Step[]) => size(of.reduce((bytes, step) => bytes + step.size, 0));
+  const sum = (of: readonly Step[]) => size(sizeOf(of));
   const missing = unique.filter(({ held }) => held === false);
   const unknown = unique.some(({ held }) => held === null);
   const beside = referrers.length === 0 ? "no signatures or SBOMs" : count(referrers.length, "referrer");

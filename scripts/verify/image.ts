@@ -1,6 +1,6 @@
 /** An image as its manifests describe it: the objects that a pull meets, in the order in which it meets them. */
 import type { Digest } from "../../src/oci/digest.ts";
-import type { Descriptor, Manifest, Platform } from "../../src/oci/manifest.ts";
+import { type Descriptor, isForeign, type Manifest, type Platform } from "../../src/oci/manifest.ts";
 
 export interface Content {
   digest: Digest;
@@ -73,4 +73,15 @@ function bareName(name: string): string {
 /** One platform's part of an image. `manifest` is null where it couldn't be read: then nothing below it is known. */
 export function platformImage(name: string, content: Content, manifest: Manifest | null): PlatformImage {
   return { name, manifest: content, config: manifest?.config ?? null, layers: manifest?.layers ?? [] };
+}
+
+/** The configs and layers that an image leads to, each once; without those that a mirror mustn't give. */
+export function blobsOf({ platforms }: Image): Descriptor[] {
+  const all = platforms.flatMap(({ config, layers }) => [...(config === null ? [] : [config]), ...layers]);
+  return [...new Map(all.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values()];
+}
+
+/** Bytes of all of them together. */
+export function sizeOf(contents: readonly Pick<Content, "size">[]): number {
+  return contents.reduce((sum, { size }) => sum + size, 0);
 }
