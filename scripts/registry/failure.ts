@@ -20,7 +20,8 @@ export class RegistryFailure extends Error {
 
   /** Whether the same may succeed a moment later. */
   get isPassing(): boolean {
-    return this.code !== UNSAFE && [0, 408, 429, 500, 502, 503, 504].includes(this.status);
+    if (this.status === 0) return this.code === "UNAVAILABLE";
+    return [408, 429, 500, 502, 503, 504].includes(this.status);
   }
 }
 
