@@ -1,7 +1,7 @@
 /** What the commands that look at mirrors have in common: their options, and what they need to ask registries. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { causeOf, RegistryFailure } from "../registry/failure.ts";
-import { readLogins } from "../registry/logins.ts";
+import { type Logins, readLogins } from "../registry/logins.ts";
 import { type Network, openNetwork } from "../registry/network.ts";
 import { RegistryClient } from "../registry/registry.ts";
 import { bad } from "../terminal/colours.ts";
@@ -20,6 +20,7 @@ export interface CommonSettings {
 export interface Session {
   network: Network;
   client: RegistryClient;
+  logins: Logins;
 }
 
 /** A command with the options that all have. Wrong usage ends with 2, so that 1 always means what was found. */
@@ -97,8 +98,9 @@ export async function run(
   const insecure = settings.insecure ?? false;
   const network = openNetwork({ insecure });
   try {
-    const client = new RegistryClient({ network, logins: await readLogins(), insecure });
-    process.exitCode = await work({ network, client });
+    const logins = await readLogins();
+    const client = new RegistryClient({ network, logins, insecure });
+    process.exitCode = await work({ network, client, logins });
   } catch (error) {
     process.exitCode = EXIT.unknown;
     if (settings.json) printJson({ error: messageOf(error) });

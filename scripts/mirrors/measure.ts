@@ -1,12 +1,13 @@
 /** Measures a mirror: whether it answers, how fast, whether what it gives is right, and whether its tags are fresh. */
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
-import { causeOf, RegistryFailure } from "../registry/failure.ts";
+import { RegistryFailure } from "../registry/failure.ts";
 import type { Network } from "../registry/network.ts";
 import { type Place, urlAt } from "../registry/place.ts";
 import { type ImageReference, manifestReference } from "../registry/reference.ts";
 import type { RegistryClient } from "../registry/registry.ts";
 import type { Progress, Task } from "../terminal/progress.ts";
+import { troubleIn } from "../terminal/trouble.ts";
 import { hashed, readSmallBlob } from "../verify/blobs.ts";
 import { type State, worst } from "../verify/compare.ts";
 import { blobsOf, type Image } from "../verify/image.ts";
@@ -224,6 +225,5 @@ function maximum(one: number | null, other: number | null): number | null {
 
 function troubleOf(error: unknown): string {
   if (error instanceof RegistryFailure) return refusal(error);
-  if (error instanceof DOMException && error.name === "TimeoutError") return "doesn't answer";
-  return `can't be reached: ${causeOf(error)}`;
+  return `can't be reached: ${troubleIn(error)}`;
 }
