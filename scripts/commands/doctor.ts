@@ -10,15 +10,15 @@ import {
   commandNamed,
   EXIT,
   mirrorOption,
-  mirrorsOrOwn,
   OWN_MIRROR,
   onePlatformOption,
+  ownMirror,
   printJson,
   run,
 } from "./options.ts";
 
 interface Settings extends CommonSettings {
-  mirror: string;
+  mirror?: string;
   image: string;
   platform: string;
 }
@@ -41,11 +41,11 @@ export const doctor = commandNamed("doctor", "Looks for what is wrong with a mir
   .addHelpText("after", "\nEnds with 0 if nothing is wrong, with 1 if something is.")
   .action((settings: Settings) =>
     run(settings, async (session) => {
-      const { mirror, image, platform, json } = settings;
+      const { mirror = ownMirror(), image, platform, json } = settings;
       const checks = await examine({
         ...session,
         ...{ mirror, platform, reference: parseReference(image) },
-        known: [OWN_MIRROR, ...mirrorsOrOwn(undefined)],
+        known: [ownMirror(), OWN_MIRROR],
       });
       if (json) printJson({ mirror, checks });
       else console.log(report(mirror, checks));

@@ -11,12 +11,13 @@ import {
   EXIT,
   mirrorOption,
   onePlatformOption,
+  ownMirror,
   printJson,
   run,
 } from "./options.ts";
 
 interface Settings extends CommonSettings {
-  mirror: string;
+  mirror?: string;
   platform: string;
   all?: boolean;
 }
@@ -36,7 +37,7 @@ export const inspect = commandNamed(
   .option("--all", "read all platforms, to say what they share; on Docker Hub each may count as a pull")
   .action((image: string, settings: Settings) =>
     run(settings, async ({ client }) => {
-      const { mirror, platform, all = false, json } = settings;
+      const { mirror = ownMirror(), platform, all = false, json } = settings;
       const reference = parseReference(image);
       const { place } = mirrorSource(mirror, reference);
       const way = await walk({ client, place, reference, platform, all });

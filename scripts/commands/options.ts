@@ -36,14 +36,14 @@ export function commandNamed(name: string, description: string, examples: readon
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.good : EXIT.unknown));
 }
 
-/** `--mirror` for a command that looks at one. */
+/** `--mirror` for a command that looks at one; `ownMirror` stands in for it. */
 export function mirrorOption(): Option {
-  return new Option("--mirror <url>", "the mirror")
-    .default(process.env.PORTOLAN_MIRROR || OWN_MIRROR, `PORTOLAN_MIRROR, or ${OWN_MIRROR}`)
-    .argParser(mirrorUrl);
+  return new Option("--mirror <url>", `the mirror (default: PORTOLAN_MIRROR, or ${OWN_MIRROR})`).argParser(
+    mirrorUrl,
+  );
 }
 
-/** `--mirror`, which may be given several times; without it, it stands for `fallback`. */
+/** `--mirror`, which may be given several times. */
 export function mirrorsOption(what: string): Option {
   return new Option("--mirror <url>", `${what}; repeatable`).argParser((text, given: string[] = []) => [
     ...given,
@@ -51,9 +51,16 @@ export function mirrorsOption(what: string): Option {
   ]);
 }
 
-/** The mirrors that were given, or the one that commands look at without any. */
-export function mirrorsOrOwn(given: readonly string[] | undefined): readonly string[] {
-  return given ?? [mirrorUrl(process.env.PORTOLAN_MIRROR || OWN_MIRROR)];
+/** The mirror that commands look at where none is given. @throws Error if the environment names what can't be one. */
+export function ownMirror(): string {
+  const named = process.env.PORTOLAN_MIRROR || OWN_MIRROR;
+  try {
+    return mirrorUrl(named);
+  } catch {
+    throw new Error(
+      `PORTOLAN_MIRROR must be a URL such as https://mirror.example.com, which "${named}" isn't`,
+    );
+  }
 }
 
 /** `--platform`, which may be given several times. */

@@ -13,13 +13,14 @@ import {
   EXIT,
   messageOf,
   mirrorOption,
+  ownMirror,
   platformsOption,
   printJson,
   run,
 } from "./options.ts";
 
 interface Settings extends CommonSettings {
-  mirror: string;
+  mirror?: string;
   platform: string[];
 }
 
@@ -41,7 +42,7 @@ export const warm = commandNamed(
   )
   .action((images: string[], settings: Settings) =>
     run(settings, async ({ client }) => {
-      const { mirror, platform, json = false } = settings;
+      const { mirror = ownMirror(), platform, json = false } = settings;
       const references = images.map(parseReference);
       const progress = openProgress({ quiet: json });
       const told: (Warmed | { image: string; error: string })[] = [];

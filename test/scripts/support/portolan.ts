@@ -18,14 +18,20 @@ export interface RunOptions {
   environment?: Record<string, string>;
   /** Milliseconds. */
   deadline?: number;
+  /** Whether it is run as a user does, by npm, which takes longer and prints two lines of its own. */
+  byNpm?: boolean;
 }
 
-const PORTOLAN = fileURLToPath(new URL("../../../scripts/portolan.ts", import.meta.url));
+const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Runs a command to its end, with nothing of the tests' own environment: no proxies, no logins, no colours. */
 export async function portolan(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const { environment = {}, deadline = 20_000 } = options;
-  const child = spawn(process.execPath, [PORTOLAN, ...args], {
+  const { environment = {}, deadline = 20_000, byNpm = false } = options;
+  const [program, ...start] = byNpm
+    ? ["npm", "run", "portolan", "--"]
+    : [process.execPath, `${PROJECT}scripts/portolan.ts`];
+  const child = spawn(program ?? "", [...start, ...args], {
+    cwd: PROJECT,
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...environment },
   });
