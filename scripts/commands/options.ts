@@ -73,10 +73,14 @@ export function platformsOption(what: string): Option {
 /** What Docker calls the kinds of machine that Node runs on. */
 const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" };
 
-/** `--platform` for a command that looks at one: this machine's, unless said otherwise. */
+/** `--platform`, which may be given once. */
+export function platformOption(what: string): Option {
+  return new Option("--platform <os/arch[/variant]>", what).argParser(platform);
+}
+
+/** The same for a command that looks at one platform: this machine's, unless said otherwise. */
 export function onePlatformOption(): Option {
-  const own = `linux/${ARCHITECTURES[process.arch] ?? process.arch}`;
-  return new Option("--platform <os/arch[/variant]>", "the platform").default(own).argParser(platform);
+  return platformOption("the platform").default(`linux/${ARCHITECTURES[process.arch] ?? process.arch}`);
 }
 
 function mirrorUrl(text: string): string {

@@ -17,9 +17,8 @@ export interface Blob {
 const PAUSES = [500, 1_000, 2_000, 4_000, 8_000];
 
 /**
- * The bytes of a blob, none of them kept.
- * @throws RegistryFailure if it can't be had, or with DIGEST_INVALID once it proves to be something else: what has come
- *   until then isn't to be used.
+ * The bytes of a blob. The last of them come only once all have proved to be right, so that nothing wrong is ever had whole.
+ * @throws RegistryFailure if it can't be had, or with DIGEST_INVALID if it is something else.
  */
 export async function* blobBytes(
   client: RegistryClient,
@@ -36,6 +35,7 @@ export async function* blobBytes(
       `${place.endpoint.host} sent something wrong for ${digest}: ${why}`,
     );
   let offset = 0;
+  let last: Uint8Array | null = null;
   for (let vain = 0; ; ) {
     const before = offset;
     try {
@@ -43,7 +43,8 @@ export async function* blobBytes(
         if (offset + piece.byteLength > size) throw wrong(`it has more than ${size} bytes`);
         hash.update(piece);
         offset += piece.byteLength;
-        yield piece;
+        if (last !== null) yield last;
+        last = piece;
       }
       if (offset === size) break;
       throw new Error(`it ended after ${offset} of ${size} bytes`);
@@ -61,6 +62,7 @@ export async function* blobBytes(
   }
   const actual = hash.digest("hex");
   if (actual !== digestParts(digest).hex) throw wrong(`its bytes are ${algorithm}:${actual}`);
+  if (last !== null) yield last;
 }
 
 /** The bytes from an offset on, also where a registry gives none but the whole. */

@@ -282,7 +282,9 @@ export class Uploader {
     const url = new URL(upload.location);
     // Not by searchParams, which would write anew what the registry has put there, and may have signed.
     url.search = `${url.search}${url.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
-    const body = rest === null ? null : "bytes" in rest ? rest.bytes : rest.stream;
+    // What reading throws would come back as the registry's failure.
+    const source = rest !== null && "stream" in rest ? watched(rest.stream) : null;
+    const body = source?.bytes ?? (rest !== null && "bytes" in rest ? rest.bytes : null);
     const length = rest === null ? 0 : size;
     let failure: RegistryFailure;
     try {
@@ -299,6 +301,7 @@ export class Uploader {
       }
       failure = await this.#client.exchange.failure(place, response, `the upload of ${digest}`);
     } catch (error) {
+      source?.rethrow();
       if (!(error instanceof RegistryFailure)) throw error;
       failure = error;
     }
@@ -317,6 +320,25 @@ export class Uploader {
       if (!(error instanceof RegistryFailure)) throw error;
     }
   }
+}
+
+/** Passes bytes on, and keeps what reading them throws. */
+function watched(stream: AsyncIterable<Uint8Array>): { bytes: AsyncIterable<Uint8Array>; rethrow(): void } {
+  const thrown: unknown[] = [];
+  async function* bytes() {
+    try {
+      yield* stream;
+    } catch (error) {
+      thrown.push(error);
+      throw error;
+    }
+  }
+  return {
+    bytes: bytes(),
+    rethrow: () => {
+      for (const error of thrown) throw error;
+    },
+  };
 }
 
 /** Where an answer says an upload goes on: absolute or relative; null where it doesn't. */
