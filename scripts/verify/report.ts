@@ -3,7 +3,7 @@ import { bad, doubtful, good, quiet, strong } from "../terminal/colours.ts";
 import { table } from "../terminal/table.ts";
 import { count, shortDigest, size, span } from "../terminal/words.ts";
 import { type Finding, type State, worst } from "./compare.ts";
-import type { Image } from "./image.ts";
+import { attestedName, type Image } from "./image.ts";
 
 export interface MirrorResult {
   /** Its URL as it was given. */
@@ -41,9 +41,8 @@ export function hasDifference({ mirrors }: ImageResult): boolean {
 /** The table of one image and, below it, what its states alone don't say. */
 export function imageReport(result: ImageResult): string {
   const { image, publisher, expected, mirrors } = result;
-  const what = expected.isIndex
-    ? `an index of ${count(expected.platforms.length, "manifest")}`
-    : "one manifest";
+  const platforms = expected.platforms.filter(({ name }) => attestedName(name) === null);
+  const what = expected.isIndex ? `an index of ${count(platforms.length, "platform")}` : "one manifest";
   const head = ["", "size", ...mirrors.map(({ mirror }) => shortMirror(mirror))];
   const lines = [
     strong(image),
@@ -90,8 +89,19 @@ function findingsOf(mirror: string, results: readonly ImageResult[]): Finding[] 
 function rows({ expected, mirrors }: ImageResult): string[][] {
   const index = mirrors.map(({ findings }) => findings.find(({ kind }) => kind === "index"));
   const indexRow = ["index", size(expected.root.size), ...index.map(cell)];
-  const platforms = expected.platforms.flatMap(({ name }) => platformRows(name, mirrors));
+  const told = expected.platforms.filter(({ name }) => !isPlain(name, mirrors));
+  const platforms = told.flatMap(({ name }) => platformRows(name, mirrors));
   return expected.isIndex ? [indexRow, ...platforms] : platforms;
+}
+
+/** An attestation is worth a line only where it fares otherwise than what it attests. */
+function isPlain(name: string, mirrors: readonly MirrorResult[]): boolean {
+  const subject = attestedName(name);
+  const state = (findings: readonly Finding[], of: string) =>
+    worst(findings.filter(({ platform }) => platform === of));
+  return (
+    subject !== null && mirrors.every(({ findings }) => state(findings, name) === state(findings, subject))
+  );
 }
 
 /** One line for a platform; below it the objects that aren't the same although, or because, the manifest above them says so. */
