@@ -7,11 +7,12 @@ import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } f
 /**
  * @param mirror base URL, as in daemon.json's "registry-mirrors"
  * @param environment for dockerd itself
+ * @returns besides the client, its socket as in DOCKER_HOST
  */
 export async function startDockerd(
   mirror: string,
   environment: Record<string, string> = {},
-): Promise<Client> {
+): Promise<Client & { socket: string }> {
   const { folder, hosts, remove } = await workspace("dockerd");
   const root = join(folder, "root");
   const socket = `unix://${join(folder, "docker.sock")}`;
@@ -38,6 +39,7 @@ export async function startDockerd(
 
   let daemon = await start();
   return {
+    socket,
     pull: async (reference) => {
       await docker("pull", "--quiet", reference);
       const image: unknown = JSON.parse(

@@ -1,6 +1,7 @@
 /** `portolan COMMAND` as a child process: what it prints and what it ends with. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { within } from "../../sockets/support/deadline.ts";
@@ -17,14 +18,20 @@ export interface RunOptions {
   environment?: Record<string, string>;
   /** Milliseconds. */
   deadline?: number;
+  /** Whether it is run as a user does, by npm, which takes longer and prints two lines of its own. */
+  byNpm?: boolean;
 }
 
-const PORTOLAN = fileURLToPath(new URL("../../../scripts/portolan.ts", import.meta.url));
+const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Runs a command to its end, with nothing of the tests' own environment: no proxies, no logins, no colours. */
 export async function portolan(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const { environment = {}, deadline = 20_000 } = options;
-  const child = spawn(process.execPath, [PORTOLAN, ...args], {
+  const { environment = {}, deadline = 20_000, byNpm = false } = options;
+  const [program, ...start] = byNpm
+    ? ["npm", "run", "portolan", "--"]
+    : [process.execPath, `${PROJECT}scripts/portolan.ts`];
+  const child = spawn(program ?? "", [...start, ...args], {
+    cwd: PROJECT,
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...environment },
   });
@@ -42,4 +49,15 @@ export async function portolan(args: readonly string[], options: RunOptions = {}
     child.kill("SIGKILL");
   }
   return { code: child.exitCode, output, errors, json: () => JSON.parse(output) };
+}
+
+/** A URL of this machine where nobody listens. */
+export async function closedPort(): Promise<string> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  server.close();
+  await once(server, "close");
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return `http://127.0.0.1:${address.port}`;
 }
