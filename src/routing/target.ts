@@ -59,7 +59,8 @@ function unhosted(tail: string, namespace: string | null, config: Config): Targe
   return target(config.defaultUpstream, tail, "/v2", null);
 }
 
-function upstreamOfHost(host: string, config: Config): Upstream | null {
+/** The upstream whose own host this is: `docker.<domain>`; null for any other. */
+export function upstreamOfHost(host: string, config: Config): Upstream | null {
   if (config.domain === null || !host.endsWith(`.${config.domain}`)) return null;
   const label = host.slice(0, -config.domain.length - 1);
   return label.includes(".") ? null : config.upstreamByLabel(label);

@@ -78,6 +78,20 @@ export class Sender {
     }
   }
 
+  /**
+   * Sends a question with a user's own Authorization, which is theirs to renew.
+   * @throws UpstreamError as `send` does.
+   */
+  async relay(question: TimedQuestion, endpoint: URL, authorization: string): Promise<Response> {
+    const { upstream, path } = question;
+    const repository = repositoryAt(endpoint, question.repository);
+    const errand: Errand = { upstream, endpoint, repository, login: null };
+    const response = await this.#sendTwice(question, errand, authorization);
+    if ([200, 206, 416].includes(response.status)) return response;
+    await response.body?.cancel();
+    throw failureOfResponse(response, `${question.repository}/${path}`, this.#now());
+  }
+
   /** One more try for what a moment can mend: a broken connection, a gateway between two restarts, an expired URL. */
   async #sendTwice(question: TimedQuestion, errand: Errand, authorization: string | null): Promise<Response> {
     const started = this.#now();

@@ -17,7 +17,14 @@ export interface UpstreamSketch {
 /** An upstream at `registry.test`, with `auth.test` for its tokens, as the fake registry is by default. */
 export function upstreamOf(sketch: UpstreamSketch = {}): Upstream {
   const { name = "registry.test", endpoints = [`https://${name}`], realms = ["auth.test"] } = sketch;
-  return { name, aliases: [], endpoints: endpoints.map((url) => new URL(url)), realms, tagTtl: 300 };
+  return {
+    name,
+    aliases: [],
+    endpoints: endpoints.map((url) => new URL(url)),
+    realms,
+    tagTtl: 300,
+    login: false,
+  };
 }
 
 /** A clock that stands still until it is told to go on. */
