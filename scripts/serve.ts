@@ -6,6 +6,7 @@ import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { RequestRecord } from "../src/requestlog.ts";
 import { type RunningMirror, startMirror } from "./mirror.ts";
+import { size } from "./terminal/words.ts";
 
 interface Settings {
   port: number;
@@ -15,7 +16,6 @@ interface Settings {
   var: Record<string, string>;
 }
 
-const UNITS = ["B", "kB", "MB", "GB", "TB"];
 /** What looking up or listening on an address that isn't this machine's ends in. */
 const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
 
@@ -84,11 +84,6 @@ function requestLine({ method, path, status, servedBy, bytes, ms }: RequestRecor
   return [time, method, path, status, servedBy ?? "-", bytes === null ? "-" : size(bytes), `${ms} ms`].join(
     " ",
   );
-}
-
-function size(bytes: number): string {
-  const step = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), UNITS.length - 1);
-  return `${Number((bytes / 1000 ** step).toFixed(1))} ${UNITS[step]}`;
 }
 
 function stopOnSignal(mirror: RunningMirror): void {

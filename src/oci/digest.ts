@@ -29,7 +29,9 @@ export function digestParts(digest: Digest): { algorithm: DigestAlgorithm; hex: 
 
 /** The digest of `bytes`, which are held in memory: for manifests, never for layers. */
 export async function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = "sha256"): Promise<Digest> {
-  const hash = new Uint8Array(await crypto.subtle.digest(WEB_CRYPTO_NAMES[algorithm], bytes));
+  // The DOM's types, unlike the Worker's, ask for memory that isn't shared; none here is.
+  const unshared = bytes as Uint8Array<ArrayBuffer>;
+  const hash = new Uint8Array(await crypto.subtle.digest(WEB_CRYPTO_NAMES[algorithm], unshared));
   return `${algorithm}:${Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 

@@ -3,6 +3,31 @@ import { isInternal, isLoopback } from "./addresses.ts";
 import { UpstreamError } from "./failure.ts";
 import type { Upstream } from "./registries.ts";
 
+/** What the hosts that an upstream's answers name may be told, and where they may send us. */
+export interface Trust {
+  /** Whether a host may see the Authorization that was made for an endpoint. */
+  maySee(upstream: Upstream, endpoint: URL, url: URL): boolean;
+  /** Whether a host that an endpoint's challenge names may be sent the login, and give a token for it. */
+  mayIssue(upstream: Upstream, endpoint: URL, realm: URL): boolean;
+  /** Whether an answer from `here` may send us on to `next`. */
+  mayLead(upstream: Upstream, here: URL, next: URL): boolean;
+  /** What to do about a realm that may not. */
+  realmAdvice: string;
+}
+
+/** The mirror's: it acts on the word of anybody who calls, so where credentials go is fixed by the table of upstreams. */
+export const PINNED: Trust = {
+  maySee: isTrusted,
+  mayIssue: (upstream, endpoint, realm) =>
+    isTrusted(upstream, endpoint, realm) || (isLocal(upstream) && isLoopback(realm)),
+  mayLead: (upstream, here, next) => {
+    const withinMachine = isLocal(upstream) && isLoopback(next);
+    const sameOrigin = next.origin === here.origin;
+    return withinMachine || sameOrigin || (next.protocol === "https:" && !isInternal(next));
+  },
+  realmAdvice: "if that is right, list it under realms of this upstream",
+};
+
 /** Hops after which an upstream is taken to be redirecting in circles. */
 const MAXIMUM_HOPS = 5;
 
@@ -20,11 +45,12 @@ export async function followRedirects(
   url: URL,
   init: { method: string; headers: Headers; signal: AbortSignal },
   fetcher: typeof fetch,
+  trust: Trust = PINNED,
 ): Promise<Response> {
   const headers = new Headers(init.headers);
   let here = url;
   for (let hop = 0; hop <= MAXIMUM_HOPS; hop++) {
-    const isOwn = isTrusted(upstream, url, here);
+    const isOwn = trust.maySee(upstream, url, here);
     if (!isOwn) headers.delete("Authorization");
     const response = await fetcher(here.href, { ...init, headers, redirect: "manual" });
     const location = response.headers.get("Location");
@@ -36,7 +62,7 @@ export async function followRedirects(
       return response;
     }
     await response.body?.cancel();
-    here = nextHop(upstream, here, location);
+    here = nextHop(upstream, here, location, trust);
   }
   throw new UpstreamError("unavailable", `${upstream.name} redirects more than ${MAXIMUM_HOPS} times`);
 }
@@ -54,6 +80,13 @@ export class StorageRefused extends UpstreamError {
   }
 }
 
+/** An answer names a host that isn't to be involved: asking again won't change that. */
+export class Untrusted extends UpstreamError {
+  constructor(message: string) {
+    super("unavailable", message);
+  }
+}
+
 /**
  * Whether a host may see the credentials with which an endpoint is asked: that endpoint itself, or a listed realm. An
  * upstream's other endpoints may not: an alternate is anybody's, and answers for its digests only.
@@ -68,16 +101,11 @@ export function isLocal(upstream: Upstream): boolean {
   return upstream.endpoints.every((endpoint) => isLoopback(endpoint));
 }
 
-function nextHop(upstream: Upstream, here: URL, location: string): URL {
+function nextHop(upstream: Upstream, here: URL, location: string, trust: Trust): URL {
   const next = URL.parse(location, here.href);
   if (!next) throw new UpstreamError("unavailable", `${upstream.name} redirects to something that is no URL`);
-  const withinMachine = isLocal(upstream) && isLoopback(next);
-  const sameOrigin = next.origin === here.origin;
-  if (!withinMachine && !sameOrigin && (next.protocol !== "https:" || isInternal(next))) {
-    throw new UpstreamError(
-      "unavailable",
-      `${upstream.name} redirects to ${next.origin}, which is not allowed`,
-    );
+  if (!trust.mayLead(upstream, here, next)) {
+    throw new Untrusted(`${upstream.name} redirects to ${next.origin}, which is not allowed`);
   }
   return next;
 }

@@ -1,9 +1,8 @@
-/** Bearer tokens for pulling: asked for as the challenge says, kept until shortly before they expire. */
+/** Bearer tokens: asked for as the challenge says, kept until shortly before they expire. */
 import type { Challenge } from "../oci/challenge.ts";
-import { isLoopback } from "./addresses.ts";
 import { basic, type Login } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
-import { isLocal, isTrusted } from "./redirects.ts";
+import { PINNED, type Trust, Untrusted } from "./redirects.ts";
 import type { Upstream } from "./registries.ts";
 
 /** Lets work that others may be waiting for go on after the request that began it has been answered. */
@@ -13,6 +12,10 @@ export interface TokensOptions {
   fetch: typeof fetch;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** Which realms may be asked, and sent a login; PINNED where it is left out. */
+  trust?: Trust;
+  /** Milliseconds that a token may take; half of what a whole question of the mirror's may, where it is left out. */
+  timeOut?: number;
 }
 
 /** What a token is for. It is kept, and used, for this and for nothing else. */
@@ -23,6 +26,8 @@ export interface Errand {
   repository: string;
   /** Null: as nobody. */
   login: Login | null;
+  /** What it is to allow, as `repository:<name>:<actions>`; to pull from the repository where it is left out. */
+  scopes?: readonly string[];
 }
 
 interface Token {
@@ -40,10 +45,11 @@ export class LoginRefused extends UpstreamError {
 
 /** The distribution spec's default where a token answer says nothing usable ("Token Authentication", `expires_in`). */
 const DEFAULT_LIFETIME = 60;
+/** The username that docker and its credential helpers write beside an identity token. */
+export const IDENTITY_TOKEN = "<token>";
 /** Longer than any registry's token lives, so that a wrong `expires_in` can't pin one in memory for days. */
 const MAXIMUM_LIFETIME = 3600;
 const MAXIMUM_TOKENS = 1000;
-/** Milliseconds: half of what a whole question may take. */
 const TIME_OUT = 5_000;
 
 /** One isolate's tokens. */
@@ -67,7 +73,7 @@ export class Tokens {
     if (held !== null) return held;
     const { origin } = errand.endpoint;
     const challenge = this.#challenges.get(origin);
-    if (!challenge) return null;
+    if (!challenge || (challenge.scheme === "basic" && !errand.login)) return null;
     try {
       return await this.obtain(errand, [challenge], null, background);
     } catch (error) {
@@ -102,7 +108,11 @@ export class Tokens {
     if (held !== null && held !== refused) return held;
     const challenge = challenges.find(({ scheme, parameters }) => scheme === "bearer" && parameters.realm);
     if (!challenge) {
-      if (login && challenges.some(({ scheme }) => scheme === "basic")) return basic(login);
+      const basicChallenge = challenges.find(({ scheme }) => scheme === "basic");
+      if (login && basicChallenge) {
+        this.#challenges.set(endpoint.origin, basicChallenge);
+        return basic(login);
+      }
       throw new UpstreamError("denied", `${upstream.name} wants a login for ${repository}`, 401);
     }
     const name = key(errand);
@@ -137,21 +147,19 @@ export class Tokens {
       timer = setTimeout(() => {
         this.#pending.delete(name);
         reject(new UpstreamError("unavailable", `no token for ${upstream.name} came in time`));
-      }, TIME_OUT + 1000);
+      }, this.#timeOut() + 1000);
     });
     return Promise.race([underWay, overdue]).finally(() => clearTimeout(timer));
   }
 
   async #request(errand: Errand, challenge: Challenge): Promise<Token> {
     const { upstream, repository, login } = errand;
-    const url = tokenUrl(errand, challenge);
+    const url = tokenUrl(errand, challenge, this.#options.trust ?? PINNED);
     const started = this.#options.now();
-    const headers = new Headers({ Accept: "application/json" });
-    if (login) headers.set("Authorization", basic(login));
     let response: Response;
     try {
-      const signal = AbortSignal.timeout(TIME_OUT);
-      response = await this.#options.fetch(url.href, { headers, redirect: "manual", signal });
+      const signal = AbortSignal.timeout(this.#timeOut());
+      response = await this.#options.fetch(...tokenRequest(url, login, signal));
     } catch {
       throw new UpstreamError("unavailable", `the token endpoint ${url.host} can't be reached`);
     }
@@ -183,6 +191,10 @@ export class Tokens {
     return { authorization: `Bearer ${value}`, usableUntil };
   }
 
+  #timeOut(): number {
+    return this.#options.timeOut ?? TIME_OUT;
+  }
+
   #keep(name: string, token: Token): void {
     this.#tokens.delete(name);
     this.#tokens.set(name, token);
@@ -191,26 +203,49 @@ export class Tokens {
   }
 }
 
-function key({ upstream, endpoint, repository, login }: Errand): string {
-  return [upstream.name, endpoint.origin, repository, login?.name ?? ""].join(" ");
+function key({ upstream, endpoint, repository, login, scopes = [] }: Errand): string {
+  return [upstream.name, endpoint.origin, repository, login?.name ?? "", ...scopes].join(" ");
+}
+
+/**
+ * A login's password is shown to the realm by Basic; an identity token, which stands for one where the username says so,
+ * is exchanged (Docker's "OAuth2 Token Authentication", `refresh_token`).
+ */
+function tokenRequest(url: URL, login: Login | null, signal: AbortSignal): [string, RequestInit] {
+  const headers = new Headers({ Accept: "application/json" });
+  const init = { headers, redirect: "manual", signal } as const;
+  if (login?.username !== IDENTITY_TOKEN) {
+    if (login) headers.set("Authorization", basic(login));
+    return [url.href, init];
+  }
+  const form = new URLSearchParams(url.searchParams);
+  // The form takes one `scope`, its values parted by spaces, where a query repeats it.
+  form.set("scope", url.searchParams.getAll("scope").join(" "));
+  form.set("grant_type", "refresh_token");
+  form.set("client_id", "portolan");
+  form.set("refresh_token", login.password);
+  return [url.origin + url.pathname, { ...init, method: "POST", body: form }];
 }
 
 /**
  * The token request for a challenge. The scope is always our own: registries give placeholders (ghcr.io's
  * `user/image`), and a challenge must not be able to widen what is asked for.
  */
-function tokenUrl({ upstream, endpoint, repository }: Errand, challenge: Challenge): URL {
+function tokenUrl(
+  { upstream, endpoint, repository, scopes = [`repository:${repository}:pull`] }: Errand,
+  challenge: Challenge,
+  trust: Trust,
+): URL {
   const realm = URL.parse(challenge.parameters.realm ?? "", endpoint.href);
-  const isOwn = realm && (isTrusted(upstream, endpoint, realm) || (isLocal(upstream) && isLoopback(realm)));
-  if (!isOwn) {
-    throw new UpstreamError(
-      "unavailable",
-      `${upstream.name} names ${realm?.host ?? "no host"} as its token realm; if that is right, list it under realms of this upstream`,
+  if (!realm || !trust.mayIssue(upstream, endpoint, realm)) {
+    throw new Untrusted(
+      `${upstream.name} names ${realm?.host ?? "no host"} as its token realm; ${trust.realmAdvice}`,
     );
   }
   if (challenge.parameters.service !== undefined) {
     realm.searchParams.set("service", challenge.parameters.service);
   }
-  realm.searchParams.set("scope", `repository:${repository}:pull`);
+  realm.searchParams.delete("scope");
+  for (const scope of scopes) realm.searchParams.append("scope", scope);
   return realm;
 }

@@ -1,0 +1,111 @@
+/** What the commands that look at mirrors have in common: their options, and what they need to ask registries. */
+import { Command, InvalidArgumentError, Option } from "commander";
+import { causeOf, RegistryFailure } from "../registry/failure.ts";
+import { readLogins } from "../registry/logins.ts";
+import { type Network, openNetwork } from "../registry/network.ts";
+import { RegistryClient } from "../registry/registry.ts";
+import { bad } from "../terminal/colours.ts";
+
+/** Where `npm start` listens. */
+export const OWN_MIRROR = "http://127.0.0.1:8787";
+
+/** What every command ends with: all is well; something is not as it should be; it couldn't be found out. */
+export const EXIT = { good: 0, bad: 1, unknown: 2 } as const;
+
+export interface CommonSettings {
+  json?: boolean;
+  insecure?: boolean;
+}
+
+export interface Session {
+  network: Network;
+  client: RegistryClient;
+}
+
+/** A command with the options that all have. Wrong usage ends with 2, so that 1 always means what was found. */
+export function commandNamed(name: string, description: string, examples: readonly string[]): Command {
+  return new Command(name)
+    .description(description)
+    .option("--json", "print what was found as JSON")
+    .option("--insecure", "let registries and mirrors on other machines be asked without TLS")
+    .addHelpText(
+      "after",
+      `\nExamples:\n${examples.map((each) => `  npm run portolan -- ${each}`).join("\n")}`,
+    )
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.good : EXIT.unknown));
+}
+
+/** `--mirror` for a command that looks at one. */
+export function mirrorOption(): Option {
+  return new Option("--mirror <url>", "the mirror")
+    .default(process.env.PORTOLAN_MIRROR || OWN_MIRROR, `PORTOLAN_MIRROR, or ${OWN_MIRROR}`)
+    .argParser(mirrorUrl);
+}
+
+/** `--mirror`, which may be given several times; without it, it stands for `fallback`. */
+export function mirrorsOption(what: string): Option {
+  return new Option("--mirror <url>", `${what}; repeatable`).argParser((text, given: string[] = []) => [
+    ...given,
+    mirrorUrl(text),
+  ]);
+}
+
+/** The mirrors that were given, or the one that commands look at without any. */
+export function mirrorsOrOwn(given: readonly string[] | undefined): readonly string[] {
+  return given ?? [mirrorUrl(process.env.PORTOLAN_MIRROR || OWN_MIRROR)];
+}
+
+/** `--platform`, which may be given several times. */
+export function platformsOption(what: string): Option {
+  return new Option("--platform <os/arch[/variant]>", `${what}; repeatable`)
+    .default([], "all")
+    .argParser((text, given: string[]) => [...given, platform(text)]);
+}
+
+function mirrorUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "") {
+    throw new InvalidArgumentError(
+      "It must be a URL such as https://mirror.example.com, without a login in it.",
+    );
+  }
+  return text.replace(/\/+$/, "");
+}
+
+function platform(text: string): string {
+  if (/^[a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9.]+)?$/.test(text)) return text;
+  throw new InvalidArgumentError("It must be such as linux/amd64 or linux/arm64/v8.");
+}
+
+/**
+ * Runs what a command does and ends the process with the code that it returns; a refusal or a user's mistake is told in one line, and
+ * ends it with 2.
+ */
+export async function run(
+  settings: CommonSettings,
+  work: (session: Session) => Promise<number>,
+): Promise<void> {
+  const insecure = settings.insecure ?? false;
+  const network = openNetwork({ insecure });
+  try {
+    const client = new RegistryClient({ network, logins: await readLogins(), insecure });
+    process.exitCode = await work({ network, client });
+  } catch (error) {
+    process.exitCode = EXIT.unknown;
+    if (settings.json) printJson({ error: messageOf(error) });
+    else console.error(`${bad("✗")} ${messageOf(error)}`);
+  } finally {
+    await network.close();
+  }
+}
+
+/** What went wrong, in words that a user can do something with; a mistake in Portolan itself shows where it is. */
+export function messageOf(error: unknown): string {
+  if (error instanceof RegistryFailure) return error.message;
+  if (error instanceof TypeError || error instanceof RangeError) return error.stack ?? error.message;
+  return causeOf(error);
+}
+
+export function printJson(value: unknown): void {
+  console.log(JSON.stringify(value, null, 2));
+}

@@ -1,0 +1,116 @@
+/** `portolan verify`: is what a mirror gives what the publisher pushed? */
+import { parseReference } from "../registry/reference.ts";
+import { bad } from "../terminal/colours.ts";
+import { worst } from "../verify/compare.ts";
+import { hasDifference, type ImageResult, imageReport, isAllSame, summary } from "../verify/report.ts";
+import { mirrorSource, publisherOf } from "../verify/sources.ts";
+import { verifyImage } from "../verify/verify.ts";
+import {
+  type CommonSettings,
+  commandNamed,
+  EXIT,
+  messageOf,
+  mirrorsOption,
+  mirrorsOrOwn,
+  platformsOption,
+  printJson,
+  run,
+  type Session,
+} from "./options.ts";
+
+interface Settings extends CommonSettings {
+  mirror?: string[];
+  against?: string;
+  deep?: boolean;
+  platform: string[];
+}
+
+interface Failed {
+  image: string;
+  error: string;
+}
+
+export const verify = commandNamed(
+  "verify",
+  "Tells whether what mirrors give is what the publisher pushed.",
+  [
+    "verify alpine",
+    "verify ghcr.io/owner/image:1.0 --mirror https://mirror.example.com --deep",
+    "verify alpine --mirror https://docker.m.daocloud.io --mirror https://mirror.gcr.io --platform linux/amd64",
+  ],
+)
+  .argument("<image...>", "images as in docker pull")
+  .addOption(
+    mirrorsOption("a mirror, as in a client's configuration (PORTOLAN_MIRROR, or http://127.0.0.1:8787)"),
+  )
+  .option("--against <registry>", "whom to believe instead of the image's own registry: a host or a URL")
+  .option("--deep", "download every layer from the mirror and hash it")
+  .addOption(platformsOption("only this platform"))
+  .addHelpText(
+    "after",
+    `
+Ends with 0 if all is the same, with 1 if anything differs, with 2 if it couldn't be found out.`,
+  )
+  .action((images: string[], settings: Settings) =>
+    run(settings, async (session) => {
+      const references = images.map(parseReference);
+      const results: ImageResult[] = [];
+      const failed: Failed[] = [];
+      for (const reference of references) {
+        try {
+          results.push(await verifyOne(session, reference, settings));
+        } catch (error) {
+          failed.push({ image: images[references.indexOf(reference)] ?? "", error: messageOf(error) });
+        }
+      }
+      if (settings.json) printJson(asJson(results, failed));
+      else print(results, failed, settings.deep ?? false);
+      if (results.some(hasDifference)) return EXIT.bad;
+      return failed.length === 0 && results.every(isAllSame) ? EXIT.good : EXIT.unknown;
+    }),
+  );
+
+function verifyOne(
+  { client }: Session,
+  reference: ReturnType<typeof parseReference>,
+  { mirror, against, deep = false, platform }: Settings,
+): Promise<ImageResult> {
+  return verifyImage({
+    client,
+    reference,
+    publisher: publisherOf(reference, against ?? null),
+    mirrors: mirrorsOrOwn(mirror).map((each) => mirrorSource(each, reference)),
+    platforms: platform,
+    deep,
+    progress: { expect: () => {}, advance: () => {} },
+  });
+}
+
+function print(results: readonly ImageResult[], failed: readonly Failed[], deep: boolean): void {
+  for (const result of results) console.log(`${imageReport(result)}\n`);
+  for (const { image, error } of failed) console.error(`${bad("✗")} ${image}: ${error}`);
+  if (results.length > 0) console.log(summary(results, deep));
+}
+
+function asJson(results: readonly ImageResult[], failed: readonly Failed[]): unknown {
+  return {
+    same: failed.length === 0 && results.every(isAllSame),
+    images: [
+      ...results.map(({ image, publisher, expected, mirrors }) => ({
+        image,
+        publisher,
+        digest: expected.root.digest,
+        mirrors: mirrors.map(({ mirror, findings }) => ({
+          mirror,
+          state: worst(findings),
+          objects: findings.map(({ expected: { digest, size }, ...finding }) => ({
+            ...finding,
+            digest,
+            size,
+          })),
+        })),
+      })),
+      ...failed,
+    ],
+  };
+}

@@ -1,0 +1,87 @@
+/** Whether the Docker of this machine uses the mirror, by what `docker info` says of its configuration. */
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import * as v from "valibot";
+import { bad, type Check, doubtful, good, skipped } from "./check.ts";
+
+const infoShape = v.object({
+  ServerVersion: v.optional(v.string(), ""),
+  ServerErrors: v.optional(v.nullable(v.array(v.string())), null),
+  RegistryConfig: v.optional(
+    v.nullable(v.object({ Mirrors: v.optional(v.nullable(v.array(v.string())), null) })),
+    null,
+  ),
+});
+
+export type DockerInfo = v.InferOutput<typeof infoShape>;
+
+/** What asking Docker came to: its answer, that there is no Docker, or why it doesn't say. */
+export type DockerAnswer = { info: DockerInfo } | { absent: true } | { failed: string };
+
+/** Milliseconds. */
+const DEADLINE = 10_000;
+
+/** Asks the Docker that the user's own `docker` speaks to (DOCKER_HOST, contexts). */
+export async function askDocker(): Promise<DockerAnswer> {
+  try {
+    const { stdout } = await promisify(execFile)("docker", ["info", "--format", "{{json .}}"], {
+      timeout: DEADLINE,
+      // A large machine's answer has some tens of kilobytes.
+      maxBuffer: 16 * 1024 * 1024,
+    });
+    return readInfo(stdout);
+  } catch (error) {
+    const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
+    if (code === "ENOENT") return { absent: true };
+    // With no daemon, docker prints what it knows of itself, tells why in it, and ends with 1.
+    const answer = readInfo(stdout ?? "");
+    if ("info" in answer && answer.info.ServerErrors !== null) return answer;
+    return { failed: stderr?.trim().split("\n")[0] || `docker info ends with ${code}` };
+  }
+}
+
+function readInfo(text: string): DockerAnswer {
+  try {
+    return { info: v.parse(infoShape, JSON.parse(text)) };
+  } catch {
+    return { failed: "docker info gives no JSON that can be read" };
+  }
+}
+
+/** @param mirror its URL, as it should stand among the mirrors */
+export function judgeDocker(answer: DockerAnswer, mirror: string): Check {
+  if ("absent" in answer) return skipped("docker", "isn't installed here");
+  const failure = "failed" in answer ? answer.failed : answer.info.ServerErrors?.[0];
+  if (failure !== undefined) {
+    const advice =
+      "Start it (`systemctl start docker`), or add yourself to the group docker, and look again.";
+    return doubtful("docker", failure, advice);
+  }
+  if ("failed" in answer) return skipped("docker", answer.failed);
+  const mirrors = answer.info.RegistryConfig?.Mirrors ?? [];
+  const version = answer.info.ServerVersion;
+  const place = mirrors.findIndex((each) => isSame(each, mirror));
+  if (place === 0) return good("docker", `${version} asks this mirror first for images of docker.io`);
+  if (place > 0) {
+    return doubtful(
+      "docker",
+      `${version} asks ${mirrors.slice(0, place).join(", ")} before this mirror`,
+      `Docker takes the first mirror that answers. To prefer this one, put ${mirror} first under "registry-mirrors".`,
+    );
+  }
+  const others = mirrors.length === 0 ? "no mirror" : `other mirrors: ${mirrors.join(", ")}`;
+  return bad("docker", `${version} uses ${others}`, advice(mirror));
+}
+
+function advice(mirror: string): string {
+  if (new URL(mirror).pathname !== "/") {
+    return `Docker's mirrors take no path in older versions: pull by name, ${mirror.replace(/^https?:\/\//, "")}/….`;
+  }
+  const listed = JSON.stringify({ "registry-mirrors": [mirror.replace(/\/$/, "")] });
+  return `Put ${listed} into /etc/docker/daemon.json and run \`systemctl restart docker\`. If you only pull by the mirror's name, nothing is to be done.`;
+}
+
+function isSame(one: string, other: string): boolean {
+  const [first, second] = [one, other].map((text) => URL.parse(text)?.href.replace(/\/$/, ""));
+  return first !== undefined && first === second;
+}

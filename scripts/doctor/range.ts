@@ -1,0 +1,41 @@
+/** Whether an answer to a range request is the part that was asked for: what clients rest on when they resume a layer. */
+import { parseContentRange } from "../../src/oci/range.ts";
+import { bad, type Check, good } from "./check.ts";
+
+export interface PartAnswer {
+  status: number;
+  headers: Headers;
+  bytes: Uint8Array;
+}
+
+const ADVICE =
+  "A pull that was interrupted would end in a damaged layer, or begin anew each time. If a proxy stands before the mirror, " +
+  "let it pass Range and 206 on as they are; else use another mirror.";
+
+/**
+ * @param whole the blob, known to be right
+ * @param first position of the first byte that was asked for; the last one asked for is the blob's own
+ */
+export function judgeRange(answer: PartAnswer, whole: Uint8Array, first: number): Check {
+  const wrong = mistake(answer, whole, first);
+  if (wrong === null)
+    return good("range", `a part of a layer comes as it was asked for, ${whole.length - first} bytes`);
+  return bad("range", wrong, ADVICE);
+}
+
+function mistake({ status, headers, bytes }: PartAnswer, whole: Uint8Array, first: number): string | null {
+  if (status === 200) return "ignores Range: it answers 200 with the whole layer";
+  if (status !== 206) return `answers a range with ${status} where 206 is due`;
+  const said = parseContentRange(headers.get("content-range"));
+  if (said === null) return "answers 206 without a Content-Range that can be read";
+  if (
+    said.first !== first ||
+    said.last !== whole.length - 1 ||
+    (said.size ?? whole.length) !== whole.length
+  ) {
+    return `was asked for bytes ${first}-${whole.length - 1}/${whole.length} and answers "${headers.get("content-range")}"`;
+  }
+  if (!Buffer.from(whole.subarray(first)).equals(bytes))
+    return "answers a range with other bytes than the layer has there";
+  return null;
+}

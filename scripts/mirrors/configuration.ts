@@ -1,0 +1,32 @@
+/** What follows from a ranking: which mirrors a Docker and a Portolan may be given. */
+import { isFresh, isUsable, type Measured } from "./rank.ts";
+
+/** Docker asks mirrors one after the other, and waits for each that hangs. */
+const MOST = 3;
+
+/**
+ * `daemon.json` for the best mirrors of docker.io; null if there are none. Only fresh ones: Docker asks mirrors for tags.
+ * And only those without a path, which older versions of Docker refuse.
+ */
+export function daemonJson(ranked: readonly Measured[]): string | null {
+  const mirrors = ranked
+    .filter((each) => isUsable(each) && isFresh(each) && each.mirror.registry === "docker.io")
+    .map(({ mirror }) => new URL(mirror.url))
+    .filter(({ pathname }) => pathname === "/")
+    .map(({ origin }) => origin);
+  return mirrors.length === 0
+    ? null
+    : JSON.stringify({ "registry-mirrors": mirrors.slice(0, MOST) }, null, 2);
+}
+
+/**
+ * The endpoints of a registry in Portolan's own configuration: the authority, then the best mirrors as alternates. Stale ones are
+ * as good as others here: alternates are asked for digests only. Null if there are none.
+ */
+export function endpoints(ranked: readonly Measured[], registry: string, authority: string): string | null {
+  const alternates = ranked
+    .filter((each) => isUsable(each) && each.mirror.registry === registry)
+    .map(({ mirror }) => mirror.url);
+  if (alternates.length === 0) return null;
+  return `npm start -- --upstream ${registry}=${[authority, ...alternates.slice(0, MOST)].join(",")}`;
+}

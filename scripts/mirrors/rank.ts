@@ -1,0 +1,41 @@
+/** Which of the mirrors that were measured to use, and in which order. */
+import type { State } from "../verify/compare.ts";
+import type { PublicMirror } from "./list.ts";
+
+export interface Measured {
+  mirror: PublicMirror;
+  /** Why it can't be used at all: no way to it, a refusal. Null when it answers. */
+  trouble: string | null;
+  /** Milliseconds from the question for a manifest to the first byte of its answer; null where there was none. */
+  firstByte: number | null;
+  /** Bytes a second of the sample layer; null where it wasn't given. */
+  speed: number | null;
+  /** Whether what it gave has the digests that were asked for. */
+  isCorrect: boolean | null;
+  /** How its tags stand to the authority's; null where the authority didn't say. */
+  freshness: State | null;
+  /** Seconds by which the stalest image was made before the authority's, where that is known. */
+  behind: number | null;
+  limits: string | null;
+}
+
+/** Best first: usable ones before others, then fresh ones, then by speed, then by how soon they answer. */
+export function rank(measured: readonly Measured[]): Measured[] {
+  return measured.toSorted(
+    (one, other) =>
+      Number(isUsable(other)) - Number(isUsable(one)) ||
+      Number(isFresh(other)) - Number(isFresh(one)) ||
+      (other.speed ?? 0) - (one.speed ?? 0) ||
+      (one.firstByte ?? Number.POSITIVE_INFINITY) - (other.firstByte ?? Number.POSITIVE_INFINITY),
+  );
+}
+
+/** Whether it gives what it is asked for by digest: then it may be an alternate, however old its tags are. */
+export function isUsable({ trouble, isCorrect, freshness, speed }: Measured): boolean {
+  return trouble === null && isCorrect === true && freshness !== "different" && speed !== null;
+}
+
+/** Whether its tags may be relied on too: a client that is given the mirror asks it for tags. */
+export function isFresh({ freshness }: Measured): boolean {
+  return freshness === "same";
+}

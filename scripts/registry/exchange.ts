@@ -1,0 +1,227 @@
+/** Sends one request to a registry and gets its answer: with the token it asks for, over redirects, and tried again. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseChallenges } from "../../src/oci/challenge.ts";
+import { isLoopback } from "../../src/upstream/addresses.ts";
+import type { Login } from "../../src/upstream/credentials.ts";
+import { followRedirects, type Trust } from "../../src/upstream/redirects.ts";
+import { REGISTRIES, type Upstream } from "../../src/upstream/registries.ts";
+import { type Errand, LoginRefused, Tokens } from "../../src/upstream/tokens.ts";
+import { failureOfAnswer, failureOfError, RegistryFailure, UNSAFE } from "./failure.ts";
+import type { Logins } from "./logins.ts";
+import type { Network } from "./network.ts";
+import { type Place, scopedRepository, urlAt } from "./place.ts";
+import { personalTrust } from "./trust.ts";
+
+export interface ExchangeOptions {
+  network: Network;
+  logins: Logins;
+  /** Whether a registry on another machine is spoken to without TLS where it has none. */
+  insecure: boolean;
+}
+
+export interface Request {
+  method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
+  /** Below the repository, as `manifests/latest`; "" for the API itself; or a URL that an answer has named. */
+  at: string | URL;
+  search?: Record<string, string>;
+  headers?: Record<string, string>;
+  /** A stream can be sent only once. */
+  body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
+  /** What a token is to allow; what the place says where it is left out. */
+  scopes?: readonly string[];
+  /** Whether it may be tried again when it fails in passing, as what is only read is. */
+  repeatable?: boolean;
+  signal?: AbortSignal;
+}
+
+/** Milliseconds until the headers of what is only read must be there. */
+const TIME_OUT = 30_000;
+/** Milliseconds that a token may take: a person is patient, and may sit behind a slow line. */
+const TOKEN_TIME_OUT = 15_000;
+/** Milliseconds before each further try of what failed in passing. */
+const PAUSES = [300, 1_000, 3_000];
+/** Seconds beyond which a registry's wish to wait is told to the user and not kept to. */
+const LONGEST_WAIT = 20;
+
+export class Exchange {
+  readonly #network: Network;
+  readonly #logins: Logins;
+  readonly #insecure: boolean;
+  readonly #trust: Trust;
+  readonly #tokens: Tokens;
+  /** By origin, how it is really spoken to: with TLS or without. */
+  readonly #schemes = new Map<string, string>();
+
+  constructor({ network, logins, insecure }: ExchangeOptions) {
+    this.#network = network;
+    this.#logins = logins;
+    this.#insecure = insecure;
+    this.#trust = personalTrust(insecure);
+    const { fetch } = network;
+    this.#tokens = new Tokens({ fetch, now: Date.now, trust: this.#trust, timeOut: TOKEN_TIME_OUT });
+  }
+
+  /**
+   * What is only read is tried again when it fails in passing.
+   * @returns the answer, whatever its status, its body unread.
+   * @throws RegistryFailure where there is none, or no token for it.
+   */
+  async send(place: Place, request: Request): Promise<Response> {
+    const { repeatable = isRead(request) } = request;
+    for (let attempt = 0; ; attempt++) {
+      const pause = repeatable ? PAUSES[attempt] : undefined;
+      try {
+        const response = await this.#sendOnce(place, request);
+        const { isPassing, retryAfter } = statusOf(response);
+        if (pause === undefined || !isPassing || retryAfter > LONGEST_WAIT) return response;
+        await response.body?.cancel();
+        await sleep(Math.max(pause, retryAfter * 1000), undefined, { signal: request.signal });
+      } catch (error) {
+        request.signal?.throwIfAborted();
+        const failure = failureOfError(error, place.endpoint.host, await this.#hint(place));
+        if (pause === undefined || !failure.isPassing || (failure.retryAfter ?? 0) > LONGEST_WAIT) {
+          throw failure;
+        }
+        await sleep(Math.max(pause, (failure.retryAfter ?? 0) * 1000), undefined, { signal: request.signal });
+      }
+    }
+  }
+
+  /** The failure that an answer is, in the words of this place. Reads its body. */
+  async failure(place: Place, response: Response, what: string): Promise<RegistryFailure> {
+    return failureOfAnswer(
+      response,
+      place.endpoint.host,
+      `${place.repository} ${what}`,
+      await this.#hint(place),
+    );
+  }
+
+  async #sendOnce(place: Place, request: Request): Promise<Response> {
+    const errand = await this.#errand(place, request);
+    let authorization = await this.#tokens.ready(errand, () => {});
+    // Three rounds at most: with a token that turns out stale, without any to be challenged afresh, with the new one.
+    for (let isFresh = false; ; ) {
+      const response = await this.#ask(place, request, errand, authorization);
+      if (response.status !== 401 || isFresh || request.body instanceof ReadableStream) return response;
+      if (errand.login && authorization?.startsWith("Basic ")) {
+        throw new LoginRefused(errand.upstream, errand.login, 401);
+      }
+      const challenges = parseChallenges(response.headers.get("WWW-Authenticate") ?? "");
+      const canMeet = challenges.some(
+        ({ scheme }) => scheme === "bearer" || (errand.login && scheme === "basic"),
+      );
+      if (authorization === null && !canMeet) return response;
+      await response.body?.cancel();
+      if (authorization === null) {
+        authorization = await this.#tokens.obtain(errand, challenges, null, () => {});
+        isFresh = true;
+      } else {
+        this.#tokens.forget(errand, authorization);
+        authorization = await this.#tokens.ready(errand, () => {});
+        isFresh = authorization !== null;
+      }
+    }
+  }
+
+  /** Sends it with TLS or without, whichever the host turns out to speak of what it may be spoken to with. */
+  async #ask(
+    place: Place,
+    request: Request,
+    errand: Errand,
+    authorization: string | null,
+  ): Promise<Response> {
+    const url = typeof request.at === "string" ? urlAt(place, request.at) : new URL(request.at);
+    for (const [name, value] of Object.entries(request.search ?? {})) url.searchParams.set(name, value);
+    const { origin } = place.endpoint;
+    if (url.host !== place.endpoint.host) return this.#fetch(url, request, errand, authorization);
+
+    const known = this.#schemes.get(origin);
+    const schemes = known ? [known] : this.#schemesOf(place.endpoint);
+    if (schemes.length === 0) {
+      const why = `${place.endpoint.host} would be spoken to without encryption; --insecure allows that`;
+      throw new RegistryFailure(0, UNSAFE, why);
+    }
+    for (const [index, scheme] of schemes.entries()) {
+      url.protocol = scheme;
+      try {
+        const response = await this.#fetch(url, request, errand, authorization);
+        // What a server with TLS says to a request without.
+        if (scheme === "http:" && response.status === 400 && index < schemes.length - 1) continue;
+        this.#schemes.set(origin, scheme);
+        return response;
+      } catch (error) {
+        if (index === schemes.length - 1 || error instanceof RegistryFailure) throw error;
+      }
+    }
+    throw new RegistryFailure(0, "UNAVAILABLE", `${place.endpoint.host} can't be reached`);
+  }
+
+  #schemesOf(endpoint: URL): string[] {
+    if (isLoopback(endpoint))
+      return endpoint.protocol === "http:" ? ["http:", "https:"] : ["https:", "http:"];
+    if (this.#insecure) return endpoint.protocol === "https:" ? ["https:", "http:"] : ["http:"];
+    return endpoint.protocol === "https:" ? ["https:"] : [];
+  }
+
+  async #fetch(url: URL, request: Request, errand: Errand, authorization: string | null): Promise<Response> {
+    const { method, body = null, signal } = request;
+    // `identity`: a body encoded on the way would no longer have the length and bytes its digest was made of.
+    const headers = new Headers({
+      "Accept-Encoding": "identity",
+      "User-Agent": "portolan",
+      ...request.headers,
+    });
+    if (authorization !== null && this.#trust.maySee(errand.upstream, errand.endpoint, url)) {
+      headers.set("Authorization", authorization);
+    }
+    if (!isRead(request)) {
+      const sent = { method, headers, body, duplex: "half", redirect: "manual", ...(signal && { signal }) };
+      return this.#network.fetch(url.href, sent as RequestInit);
+    }
+    const inTime = new AbortController();
+    const late = new RegistryFailure(0, "UNAVAILABLE", `${url.host} doesn't answer`);
+    const timer = setTimeout(() => inTime.abort(late), TIME_OUT);
+    try {
+      const either = AbortSignal.any([inTime.signal, ...(signal ? [signal] : [])]);
+      const init = { method, headers, signal: either };
+      return await followRedirects(errand.upstream, url, init, this.#network.fetch, this.#trust);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #errand(place: Place, { scopes = place.scopes }: Request): Promise<Errand> {
+    const stored = await this.#logins.loginFor(`${place.loginName}/${place.repository}`);
+    const login: Login | null = stored && { ...stored, name: `${stored.username} from ${stored.source}` };
+    const endpoint = new URL(place.endpoint);
+    endpoint.protocol = this.#schemes.get(endpoint.origin) ?? endpoint.protocol;
+    const upstream: Upstream = {
+      name: place.endpoint.host,
+      aliases: [],
+      endpoints: [endpoint],
+      realms: REGISTRIES[place.loginName]?.realms ?? [],
+      tagTtl: 0,
+    };
+    return { upstream, endpoint, repository: scopedRepository(place), login, ...(scopes && { scopes }) };
+  }
+
+  async #hint(place: Place): Promise<string> {
+    const login = await this.#logins.loginFor(`${place.loginName}/${place.repository}`).catch(() => null);
+    return login
+      ? `check the name, and what the login of ${login.source} may do there`
+      : `check the name, or log in with: docker login ${place.loginName}`;
+  }
+}
+
+function isRead({ method }: Request): boolean {
+  return method === "GET" || method === "HEAD";
+}
+
+function statusOf(response: Response): { isPassing: boolean; retryAfter: number } {
+  const wait = response.headers.get("Retry-After") ?? "";
+  return {
+    isPassing: new RegistryFailure(response.status, null, "").isPassing,
+    retryAfter: /^\d{1,9}$/.test(wait) ? Number(wait) : 0,
+  };
+}

@@ -1,0 +1,107 @@
+/** What a registry's refusal, or its silence, means to the person who asked. */
+import { type FailureKind, UpstreamError } from "../../src/upstream/failure.ts";
+import { Untrusted } from "../../src/upstream/redirects.ts";
+
+export class RegistryFailure extends Error {
+  override readonly name = "RegistryFailure";
+  /** The answer's; 0 where there was none, or none that could be used. */
+  readonly status: number;
+  /** One of the distribution spec's, or what the registry says in its place; null where it says nothing. */
+  readonly code: string | null;
+  /** Seconds that it asks to wait, or null. */
+  readonly retryAfter: number | null;
+
+  constructor(status: number, code: string | null, message: string, retryAfter: number | null = null) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+
+  /** Whether the same may succeed a moment later. */
+  get isPassing(): boolean {
+    return this.code !== UNSAFE && [0, 408, 429, 500, 502, 503, 504].includes(this.status);
+  }
+}
+
+/** Our own code for what isn't done because it would give something away. */
+export const UNSAFE = "UNSAFE";
+
+/** Bytes of an answer that are looked into for what a registry has to say. */
+const MAXIMUM_BODY = 16 * 1024;
+
+const CODES: Readonly<Record<FailureKind, string>> = {
+  missing: "NAME_UNKNOWN",
+  denied: "DENIED",
+  limited: "TOOMANYREQUESTS",
+  unavailable: "UNAVAILABLE",
+};
+
+/**
+ * The failure that an answer is; reads its body.
+ * @param what was asked for, as `library/alpine manifests/latest`.
+ * @param hint what to do about it if it is a refusal.
+ */
+export async function failureOfAnswer(
+  response: Response,
+  host: string,
+  what: string,
+  hint: string,
+): Promise<RegistryFailure> {
+  const { code, message } = await reasonIn(response);
+  const { status } = response;
+  const said = [code, message].filter(Boolean).join(": ");
+  const advice = status === 401 || status === 403 ? `; ${hint}` : "";
+  const wait = response.headers.get("Retry-After") ?? "";
+  return new RegistryFailure(
+    status,
+    code,
+    `${host} answered ${status} for ${what}${said && ` (${said})`}${advice}`,
+    /^\d{1,9}$/.test(wait) ? Number(wait) : null,
+  );
+}
+
+/** The failure behind whatever was thrown on the way to an answer; one's own mistakes are thrown on. */
+export function failureOfError(error: unknown, host: string, hint: string): RegistryFailure {
+  if (error instanceof RegistryFailure) return error;
+  if (error instanceof UpstreamError) {
+    const { kind, message, status, retryAfter } = error.failure;
+    const advice = kind === "denied" ? `; ${hint}` : "";
+    const code = error instanceof Untrusted ? UNSAFE : CODES[kind];
+    return new RegistryFailure(status, code, message + advice, retryAfter);
+  }
+  return new RegistryFailure(0, "UNAVAILABLE", `${host} can't be reached: ${causeOf(error)}`);
+}
+
+/** The reason that a library has wrapped, perhaps more than once: "fetch failed" helps nobody. */
+export function causeOf(error: unknown): string {
+  let innermost = error;
+  while (innermost instanceof Error && innermost.cause !== undefined) innermost = innermost.cause;
+  // Of several addresses that were tried each has its own error, and the whole has none.
+  if (innermost instanceof AggregateError && innermost.message === "") return causeOf(innermost.errors[0]);
+  if (!(innermost instanceof Error)) return String(innermost);
+  return innermost.message || ("code" in innermost ? String(innermost.code) : innermost.name);
+}
+
+async function reasonIn(response: Response): Promise<{ code: string | null; message: string }> {
+  let text = "";
+  try {
+    const decoder = new TextDecoder();
+    for await (const chunk of response.body ?? []) {
+      text += decoder.decode(chunk, { stream: true });
+      if (text.length > MAXIMUM_BODY) break;
+    }
+    const { errors } = JSON.parse(text);
+    const { code, message } = errors[0];
+    const isCode = typeof code === "string" && /^[A-Z_]{1,40}$/.test(code);
+    return { code: isCode ? code : null, message: typeof message === "string" ? printable(message) : "" };
+  } catch {
+    return { code: null, message: "" };
+  }
+}
+
+/** What a registry sent, made fit for a terminal: short, and nothing in it that one would obey. */
+function printable(text: string): string {
+  const shown = text.replaceAll(/\p{C}+/gu, " ").trim();
+  return shown.length > 200 ? `${shown.slice(0, 200)}…` : shown;
+}

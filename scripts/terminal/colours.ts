@@ -1,0 +1,9 @@
+/** The few colours there are, each with one meaning. NO_COLOR, FORCE_COLOR and output that isn't a terminal are honoured. */
+import { styleText } from "node:util";
+
+export const good = (text: string): string => styleText("green", text);
+export const doubtful = (text: string): string => styleText("yellow", text);
+export const bad = (text: string): string => styleText("red", text);
+/** What is there to be looked up, not read. */
+export const quiet = (text: string): string => styleText("dim", text);
+export const strong = (text: string): string => styleText("bold", text);

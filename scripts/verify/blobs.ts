@@ -1,0 +1,93 @@
+/** Looks at blobs in one place: whether they are there, or, downloaded, whether they are what their digests say. */
+import { createHash } from "node:crypto";
+import { type Digest, digestParts } from "../../src/oci/digest.ts";
+import type { Descriptor } from "../../src/oci/manifest.ts";
+import { causeOf, RegistryFailure } from "../registry/failure.ts";
+import type { Place } from "../registry/place.ts";
+import type { RegistryClient } from "../registry/registry.ts";
+import { shortDigest } from "../terminal/words.ts";
+import type { Answer } from "./compare.ts";
+import { answerOf } from "./read.ts";
+
+/** Asks for a blob's size alone. Never rejects: what went wrong is in the answer. */
+export async function askForBlob(client: RegistryClient, place: Place, blob: Descriptor): Promise<Answer> {
+  try {
+    const heading = await client.headBlob(place, blob.digest);
+    if (heading === null) return { kind: "missing" };
+    if (heading.size === null || heading.size === blob.size) return { kind: "given" };
+    return { kind: "wrong", reason: `it has ${heading.size} bytes, not ${blob.size}` };
+  } catch (error) {
+    return answerOf(error);
+  }
+}
+
+/**
+ * Downloads a blob and hashes it on the way; nothing is kept. Never rejects: what went wrong is in the answer.
+ * @param onBytes told of every piece, in bytes.
+ */
+export async function downloadBlob(
+  client: RegistryClient,
+  place: Place,
+  blob: Descriptor,
+  onBytes: (bytes: number) => void,
+): Promise<Answer> {
+  try {
+    const { body } = await client.blob(place, blob.digest);
+    return await hashed(body, blob, onBytes);
+  } catch (error) {
+    return answerOf(error);
+  }
+}
+
+/** Reads a body to its end and holds it against the descriptor; one that is longer is given up. */
+export async function hashed(
+  body: ReadableStream<Uint8Array> | null,
+  { digest, size }: Pick<Descriptor, "digest" | "size">,
+  onBytes: (bytes: number) => void,
+): Promise<Answer> {
+  const { algorithm } = digestParts(digest);
+  const hash = createHash(algorithm);
+  let length = 0;
+  try {
+    for await (const chunk of body ?? []) {
+      hash.update(chunk);
+      length += chunk.byteLength;
+      onBytes(chunk.byteLength);
+      if (length > size) return { kind: "wrong", reason: `it has more than ${size} bytes` };
+    }
+  } catch (error) {
+    return { kind: "failed", reason: `it broke off after ${length} of ${size} bytes: ${causeOf(error)}` };
+  }
+  const actual: Digest = `${algorithm}:${hash.digest("hex")}`;
+  if (actual === digest) return { kind: "given" };
+  return { kind: "wrong", reason: `its bytes are ${shortDigest(actual)}, not ${shortDigest(digest)}` };
+}
+
+/** Most bytes of a config that are read. */
+const MOST = 8 * 1024 * 1024;
+
+/** A config's bytes, if they are what its digest says; null otherwise, or if it can't be had. */
+export async function readSmallBlob(
+  client: RegistryClient,
+  place: Place,
+  blob: Descriptor,
+): Promise<Uint8Array | null> {
+  if (blob.size > MOST) return null;
+  try {
+    const { body } = await client.blob(place, blob.digest);
+    const chunks: Uint8Array[] = [];
+    const kept = body?.pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform: (chunk, controller) => {
+          chunks.push(chunk);
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+    const answer = await hashed(kept ?? null, blob, () => {});
+    return answer.kind === "given" ? Buffer.concat(chunks) : null;
+  } catch (error) {
+    if (error instanceof RegistryFailure) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,171 @@
+/** What a mirror gives, held against what the publisher pushed, object by object. Pure: what was asked comes in, findings go out. */
+import type { Digest } from "../../src/oci/digest.ts";
+import { isForeign } from "../../src/oci/manifest.ts";
+import type { Content, Image, PlatformImage } from "./image.ts";
+
+/** How an object of the mirror's stands to the publisher's; `failed` when the mirror couldn't be made to say. */
+export type State = "same" | "stale" | "different" | "missing" | "failed";
+
+/** What asking a mirror for one object came to. */
+export type Answer =
+  | { kind: "given" }
+  | { kind: "missing" }
+  /** It answered with something else than it was asked for; `reason` says with what. */
+  | { kind: "wrong"; reason: string }
+  | { kind: "failed"; reason: string };
+
+export interface MirrorView {
+  /** What came when the tag (or the digest in the reference) was asked for. */
+  root: Answer;
+  /** The image that it led to; null unless `root` is given. */
+  image: Image | null;
+  /** What came for the manifests and blobs of that image. */
+  answers: ReadonlyMap<Digest, Answer>;
+  /** Manifests of that image that the publisher has as well, though the tag no longer leads to them there. */
+  published: ReadonlySet<Digest>;
+  /** When the images with these configs were made, in milliseconds since 1970, where they say so. */
+  made: ReadonlyMap<Digest, number>;
+}
+
+export interface Finding {
+  kind: "index" | "manifest" | "config" | "layer";
+  /** As in `PlatformImage`; null for an index. */
+  platform: string | null;
+  /** A layer's place, from 1; null for anything else. */
+  position: number | null;
+  /** The publisher's. */
+  expected: Content;
+  /** What the mirror has in its place; null where it has nothing. */
+  found: Digest | null;
+  state: State;
+  /** What more there is to say of the state; null where it says all. */
+  reason: string | null;
+  /** Seconds by which a stale image was made before the publisher's; negative if after it, null where it isn't known. */
+  behind: number | null;
+}
+
+type Place = Pick<Finding, "kind" | "platform" | "position">;
+
+/** Every object of the publisher's image with how it stands on the mirror, in the order of a pull. */
+export function compare(publisher: Image, view: MirrorView): Finding[] {
+  const platforms = publisher.platforms.flatMap((platform) => comparePlatform(platform, view));
+  return publisher.isIndex ? [compareRoot(publisher, view), ...platforms] : platforms;
+}
+
+/** The state that sums findings up: the worst that there is. */
+export function worst(findings: readonly Finding[]): State {
+  const order: readonly State[] = ["different", "missing", "stale", "failed"];
+  return order.find((state) => findings.some((finding) => finding.state === state)) ?? "same";
+}
+
+function compareRoot(publisher: Image, view: MirrorView): Finding {
+  const place: Place = { kind: "index", platform: null, position: null };
+  const behind = publisher.platforms.map((platform) => {
+    const other = counterpart(platform, view);
+    return other === null ? null : behindBy(platform, other, view);
+  });
+  const known = behind.filter((each) => each !== null);
+  return {
+    ...manifestFinding(place, publisher.root, view.image?.root ?? null, view.root, view),
+    behind:
+      isStale(publisher.root, view.image?.root ?? null, view) && known.length > 0 ? Math.max(...known) : null,
+  };
+}
+
+function comparePlatform(expected: PlatformImage, view: MirrorView): Finding[] {
+  const other = counterpart(expected, view);
+  const place: Place = { kind: "manifest", platform: expected.name, position: null };
+  const answer = other === null ? absence(view) : answerFor(other.manifest.digest, view);
+  const manifest = manifestFinding(place, expected.manifest, other?.manifest ?? null, answer, view);
+  if (manifest.state === "stale" && other !== null) manifest.behind = behindBy(expected, other, view);
+  const below = (content: Content, found: Content | null, where: Place): Finding =>
+    blobFinding(where, content, found, manifest.state, view);
+
+  const findings = [manifest];
+  if (expected.config !== null) {
+    findings.push(below(expected.config, other?.config ?? null, { ...place, kind: "config" }));
+  }
+  for (const [index, layer] of expected.layers.entries()) {
+    // Clients get these from elsewhere, so that a mirror can't give them wrong.
+    if (isForeign(layer)) continue;
+    const same = other?.layers.find(({ digest }) => digest === layer.digest);
+    const where: Place = { ...place, kind: "layer", position: index + 1 };
+    findings.push(below(layer, same ?? other?.layers[index] ?? null, where));
+  }
+  return findings;
+}
+
+/** The mirror's image for the same platform; that with the same manifest if the index has several of one name. */
+function counterpart(expected: PlatformImage, { image }: MirrorView): PlatformImage | null {
+  const same = image?.platforms.find(({ manifest }) => manifest.digest === expected.manifest.digest);
+  return same ?? image?.platforms.find(({ name }) => name === expected.name) ?? null;
+}
+
+/** Why a platform has no counterpart: the mirror's image lacks it, or there is no such image. */
+function absence({ root, image }: MirrorView): Answer {
+  if (image !== null) return { kind: "missing" };
+  return root.kind === "given" ? { kind: "missing" } : root;
+}
+
+function answerFor(digest: Digest, { answers, image, root }: MirrorView): Answer {
+  if (image !== null && image.root.digest === digest) return root;
+  return answers.get(digest) ?? { kind: "failed", reason: "it was not asked for" };
+}
+
+function isStale(expected: Content, found: Content | null, view: MirrorView): boolean {
+  return found !== null && found.digest !== expected.digest && view.published.has(found.digest);
+}
+
+function manifestFinding(
+  place: Place,
+  expected: Content,
+  found: Content | null,
+  answer: Answer,
+  view: MirrorView,
+): Finding {
+  const finding = { ...place, expected, found: found?.digest ?? null, behind: null };
+  if (answer.kind !== "given" || found === null) return { ...finding, ...refusal(answer) };
+  if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
+  if (isStale(expected, found, view)) {
+    return { ...finding, state: "stale", reason: "the publisher has it too, but its tag has moved on" };
+  }
+  return { ...finding, state: "different", reason: "the publisher doesn't have this one" };
+}
+
+/** A config or a layer. Where the manifest above it is another one, what differs below it does so for the same reason. */
+function blobFinding(
+  place: Place,
+  expected: Content,
+  found: Content | null,
+  above: State,
+  view: MirrorView,
+): Finding {
+  const finding = { ...place, expected, found: found?.digest ?? null, behind: null };
+  if (found === null) {
+    // Above it is what hides it; beside others in another manifest it is simply not there.
+    const hidden = above === "stale" || above === "different" || above === "same" ? "missing" : above;
+    return { ...finding, state: hidden, reason: null };
+  }
+  const answer = answerFor(found.digest, view);
+  if (answer.kind !== "given") return { ...finding, ...refusal(answer) };
+  if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
+  return { ...finding, state: above === "stale" ? "stale" : "different", reason: null };
+}
+
+function refusal(answer: Answer): { state: State; reason: string | null } {
+  switch (answer.kind) {
+    case "wrong":
+      return { state: "different", reason: answer.reason };
+    case "failed":
+      return { state: "failed", reason: answer.reason };
+    default:
+      return { state: "missing", reason: null };
+  }
+}
+
+function behindBy(expected: PlatformImage, other: PlatformImage, { made }: MirrorView): number | null {
+  if (expected.config === null || other.config === null) return null;
+  const theirs = made.get(expected.config.digest);
+  const ours = made.get(other.config.digest);
+  return theirs === undefined || ours === undefined ? null : Math.round((theirs - ours) / 1000);
+}
