@@ -3,6 +3,7 @@ import type { Config } from "../config.ts";
 import { RegistryError } from "../errors.ts";
 import { formatChallenge } from "../oci/challenge.ts";
 import type { Target } from "../routing/target.ts";
+import type { Upstream } from "../upstream/registries.ts";
 import { readAuthorization } from "./credentials.ts";
 import { type AccessKey, findKey } from "./keys.ts";
 import { matchesAny } from "./patterns.ts";
@@ -23,8 +24,8 @@ export interface Visit {
   headers: Headers;
   /** The key that the URL carries. */
   key: string | null;
-  /** Whether the host is an upstream's own, whose logins are passed through. */
-  passesLogins: boolean;
+  /** The upstream to which this host passes logins through; null on any other host. */
+  loginUpstream: Upstream | null;
 }
 
 export class Gate {
@@ -85,9 +86,9 @@ function permits({ allow, deny }: Pick<AccessKey, "allow" | "deny">, name: strin
   return (allow.length === 0 || matchesAny(allow, name)) && !matchesAny(deny, name);
 }
 
-function loginOf({ headers, passesLogins }: Visit): string | null {
+function loginOf({ headers, loginUpstream }: Visit): string | null {
   const header = headers.get("Authorization");
-  return passesLogins && readAuthorization(header) ? header : null;
+  return loginUpstream && readAuthorization(header) ? header : null;
 }
 
 /** Where this mirror gives out tokens. */
@@ -104,7 +105,7 @@ export function challengeOf({ url, headers }: Pick<Visit, "url" | "headers">): s
   return formatChallenge("Bearer", { realm: new URL(TOKEN_PATH, origin).href, service: url.host });
 }
 
-export function unauthorized(visit: Pick<Visit, "url" | "headers">): RegistryError {
+function unauthorized(visit: Pick<Visit, "url" | "headers">): RegistryError {
   const message = "this mirror needs an access key: log in with any user name and the key as the password";
   return new RegistryError(401, "UNAUTHORIZED", message, { "WWW-Authenticate": challengeOf(visit) });
 }

@@ -17,7 +17,7 @@ export interface TokenRequest {
   refreshToken: string | null;
   /** Whether a refresh token is wanted too. */
   isOffline: boolean;
-  /** The repositories that are asked for, `*` where a scope names no pull of a repository. */
+  /** The repositories that are asked for. */
   repositories: readonly string[];
 }
 
@@ -88,8 +88,8 @@ function lifetimeOf({ expires }: AccessKey): number {
 function repositoriesIn(scopes: readonly string[]): string[] {
   return scopes
     .flatMap((scope) => scope.split(" "))
-    .filter(Boolean)
-    .map((scope) => /^repository(?:\([^)]*\))?:(.+):[a-z*,]*$/.exec(scope)?.[1] ?? "*");
+    .map((scope) => /^repository(?:\([^)]*\))?:(.+):[a-z*,]*$/.exec(scope)?.[1])
+    .filter((name) => name !== undefined);
 }
 
 async function readForm(request: Request): Promise<URLSearchParams> {

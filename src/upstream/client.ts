@@ -6,9 +6,11 @@ import { hedge } from "./hedge.ts";
 import { Limits } from "./limits.ts";
 import { isForAnyone, PUBLIC, type Question, type TimedQuestion } from "./question.ts";
 import type { Upstream } from "./registries.ts";
+import { LoginRelay } from "./relay.ts";
 import { Remembered } from "./remembered.ts";
 import { OVERTAKEN, Sender } from "./sender.ts";
-import { type Background, LoginRefused } from "./tokens.ts";
+import { LoginRefused } from "./token-request.ts";
+import type { Background } from "./tokens.ts";
 import { Visibility } from "./visibility.ts";
 
 export interface ClientOptions {
@@ -30,6 +32,8 @@ const LET_IN = 5 * 60_000;
 
 /** One isolate's way to the upstreams. */
 export class UpstreamClient {
+  /** The way of users' own logins. */
+  readonly logins: LoginRelay;
   readonly #sender: Sender;
   readonly #credentials: Credentials;
   readonly #health: Health;
@@ -48,6 +52,7 @@ export class UpstreamClient {
     this.#credentials = new Credentials(credentials, now);
     this.#limits = new Limits(now);
     this.#visibility = new Visibility(now);
+    this.logins = new LoginRelay({ fetch, now, via });
     this.#letIn = new Remembered(LET_IN, now);
   }
 

@@ -5,7 +5,8 @@ import { failureOfResponse, UpstreamError } from "./failure.ts";
 import type { Health } from "./health.ts";
 import type { TimedQuestion } from "./question.ts";
 import { followRedirects, StorageRefused } from "./redirects.ts";
-import { type Background, type Errand, LoginRefused, Tokens } from "./tokens.ts";
+import { type Errand, LoginRefused } from "./token-request.ts";
+import { type Background, Tokens } from "./tokens.ts";
 
 /** Why a request is given up that nobody waits for any more. */
 export const OVERTAKEN = new Error("another endpoint answered first");

@@ -4,7 +4,8 @@ import { UpstreamClient } from "../../src/upstream/client.ts";
 import { type Failure, UpstreamError } from "../../src/upstream/failure.ts";
 import type { Question } from "../../src/upstream/question.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
-import { type Errand, Tokens } from "../../src/upstream/tokens.ts";
+import type { Errand } from "../../src/upstream/token-request.ts";
+import { Tokens } from "../../src/upstream/tokens.ts";
 
 export const DIGEST = `sha256:${"a1".repeat(32)}`;
 
