@@ -40,7 +40,7 @@ export async function plannedChanges(client: ClientName, guide: Guide, root: str
 /** The difference as `diff -u` shows it, coloured where the terminal has colours. */
 export function differenceText({ path, before, after, losesComments }: Change): string {
   const patch = createTwoFilesPatch(before === null ? "/dev/null" : path, path, before ?? "", after);
-  const lines = patch.split("\n").filter((line) => !line.startsWith("====="));
+  const lines = patch.split("\n").filter((line) => !/^(={5}|Index: )/.test(line));
   const warning = losesComments ? `Comments in ${path} are lost; the copy that is kept has them.\n` : "";
   return `${lines.map(coloured).join("\n")}${warning}`;
 }

@@ -2,7 +2,12 @@
 import { chooseShape, endpoint, isPlainHttp, referencePrefix, upstreamsOf } from "./addresses.ts";
 import { type GuideFile, type GuideRequest, toml } from "./guide.ts";
 
-export function registriesConf(request: GuideRequest): { file: GuideFile; notes: string[] } {
+/** @returns with the hosts that a login for the mirror is for */
+export function registriesConf(request: GuideRequest): {
+  file: GuideFile;
+  hosts: readonly string[];
+  notes: string[];
+} {
   const { shape, notes } = chooseShape(request, ["path", "host"]);
   const insecure = isPlainHttp(request) ? { insecure: true } : {};
   const registry = upstreamsOf(request).map((upstream) => {
@@ -13,6 +18,7 @@ export function registriesConf(request: GuideRequest): { file: GuideFile; notes:
     return { prefix: upstream, location: upstream, mirror: [{ location, ...insecure }] };
   });
   return {
+    hosts: [...new Set(registry.flatMap(({ mirror }) => mirror.map(({ location }) => hostOf(location))))],
     file: toml("/etc/containers/registries.conf.d/portolan.conf", { registry }),
     notes: [
       ...notes,
@@ -20,4 +26,9 @@ export function registriesConf(request: GuideRequest): { file: GuideFile; notes:
       "When the mirror refuses a manifest, the registry itself is asked. A layer that breaks off half-way isn't asked for elsewhere.",
     ],
   };
+}
+
+/** The host and port that an image's name or a part of it begins with. */
+function hostOf(location: string): string {
+  return location.split("/", 1)[0] ?? location;
 }

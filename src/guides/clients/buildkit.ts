@@ -12,7 +12,7 @@ import { type Guide, type GuideFile, type GuideRequest, toml } from "../guide.ts
 import { loginSteps } from "../login.ts";
 
 export function buildkit(request: GuideRequest): Guide {
-  const { file, notes } = buildkitdToml(request);
+  const { file, hosts, notes } = buildkitdToml(request);
   // The builder is a container, in which the machine's loopback is out of reach on any other network.
   const network = isOnThisMachine(request) ? " --driver-opt network=host" : "";
   return {
@@ -23,7 +23,7 @@ export function buildkit(request: GuideRequest): Guide {
         text: "Make a builder with it. A `buildkitd` of your own reads the file at that path by itself.",
         command: `docker buildx create --name portolan --use${network} --buildkitd-config ${file.path}`,
       },
-      ...loginSteps(request, "docker"),
+      ...loginSteps(request, "docker", hosts),
       { text: "Build.", command: "docker buildx build ." },
     ],
     notes: [
@@ -33,7 +33,12 @@ export function buildkit(request: GuideRequest): Guide {
   };
 }
 
-export function buildkitdToml(request: GuideRequest): { file: GuideFile; notes: string[] } {
+/** @returns with the hosts that a login for the mirror is for */
+export function buildkitdToml(request: GuideRequest): {
+  file: GuideFile;
+  hosts: readonly string[];
+  notes: string[];
+} {
   const { shape, notes } = chooseShape(request, ["path", "host", "ns"]);
   const mirrorOf = (upstream: string): string =>
     shape === "path" ? referencePrefix(request, upstream) : new URL(endpoint(request, upstream, shape)).host;
@@ -43,5 +48,9 @@ export function buildkitdToml(request: GuideRequest): { file: GuideFile; notes: 
   );
   const hosts = shape === "host" ? upstreams.map(mirrorOf) : [authority(request)];
   const plain = isPlainHttp(request) ? Object.fromEntries(hosts.map((host) => [host, { http: true }])) : {};
-  return { file: toml("/etc/buildkit/buildkitd.toml", { registry: { ...registry, ...plain } }), notes };
+  return {
+    file: toml("/etc/buildkit/buildkitd.toml", { registry: { ...registry, ...plain } }),
+    hosts,
+    notes,
+  };
 }

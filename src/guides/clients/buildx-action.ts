@@ -1,5 +1,5 @@
 /** GitHub Actions: the builder that docker/setup-buildx-action makes. */
-import { authority, isOnThisMachine } from "../addresses.ts";
+import { isOnThisMachine } from "../addresses.ts";
 import { type Guide, type GuideRequest, USER, yaml } from "../guide.ts";
 import { buildkitdToml } from "./buildkit.ts";
 
@@ -7,14 +7,14 @@ import { buildkitdToml } from "./buildkit.ts";
 const SECRET = "${{ secrets.PORTOLAN_KEY }}";
 
 export function buildxAction(request: GuideRequest): Guide {
-  const { file, notes } = buildkitdToml(request);
-  const login = {
+  const { file, hosts, notes } = buildkitdToml(request);
+  const logins = hosts.map((registry) => ({
     uses: "docker/login-action@v3",
-    with: { registry: authority(request), username: USER, password: SECRET },
-  };
+    with: { registry, username: USER, password: SECRET },
+  }));
   const setup = { uses: "docker/setup-buildx-action@v3", with: { "buildkitd-config-inline": file.content } };
   const build = { uses: "docker/build-push-action@v6", with: { context: "." } };
-  const steps = [{ uses: "actions/checkout@v4" }, ...(request.key === null ? [] : [login]), setup, build];
+  const steps = [{ uses: "actions/checkout@v4" }, ...(request.key === null ? [] : logins), setup, build];
   return {
     title: "GitHub Actions with buildx",
     steps: [

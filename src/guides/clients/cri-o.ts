@@ -6,12 +6,12 @@ import { registriesConf } from "../registries-conf.ts";
 const AUTH_FILE = "/etc/crio/portolan-auth.json";
 
 export function crio(request: GuideRequest): Guide {
-  const { file, notes } = registriesConf(request);
+  const { file, hosts, notes } = registriesConf(request);
   return {
     title: "CRI-O",
     steps: [
       { text: "Give each registry its mirror, on every node.", file },
-      ...(request.key === null ? [] : login(request, request.key)),
+      ...(request.key === null ? [] : login(hosts, request.key)),
       {
         text: "Reload CRI-O and pull as Kubernetes would.",
         command: `systemctl ${request.key === null ? "reload" : "restart"} crio\ncrictl pull docker.io/library/alpine:latest`,
@@ -21,9 +21,9 @@ export function crio(request: GuideRequest): Guide {
   };
 }
 
-function login(request: GuideRequest, key: string): Step[] {
+function login(hosts: readonly string[], key: string): Step[] {
   return [
-    { text: "Write the mirror's key into a file of logins.", file: authFile(request, key, AUTH_FILE) },
+    { text: "Write the mirror's key into a file of logins.", file: authFile(hosts, key, AUTH_FILE) },
     {
       text: "Tell CRI-O of it. If `global_auth_file` is set already, add the login to that file instead.",
       file: toml("/etc/crio/crio.conf.d/10-portolan.conf", {

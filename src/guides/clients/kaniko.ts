@@ -18,9 +18,8 @@ export function kaniko(request: GuideRequest): Guide {
         : `${authority(request)}/${hyphenated(upstream)}`;
     return { map: `--registry-map=${name}=${place}`, host: place.split("/")[0] ?? place };
   });
-  const insecure = isPlainHttp(request)
-    ? [...new Set(options.map(({ host }) => host))].map((host) => `--insecure-registry=${host}`)
-    : [];
+  const hosts = [...new Set(options.map(({ host }) => host))];
+  const insecure = isPlainHttp(request) ? hosts.map((host) => `--insecure-registry=${host}`) : [];
   const lines = [
     "/kaniko/executor",
     ...options.map(({ map }) => map),
@@ -29,7 +28,10 @@ export function kaniko(request: GuideRequest): Guide {
   ];
   return {
     title: "kaniko",
-    steps: [...login(request), { text: "Map each registry to its mirror.", command: lines.join(" \\\n  ") }],
+    steps: [
+      ...login(hosts, request.key),
+      { text: "Map each registry to its mirror.", command: lines.join(" \\\n  ") },
+    ],
     notes: [
       ...notes,
       ...(shape === "path"
@@ -40,12 +42,12 @@ export function kaniko(request: GuideRequest): Guide {
   };
 }
 
-function login(request: GuideRequest): Step[] {
-  if (request.key === null) return [];
+function login(hosts: readonly string[], key: string | null): Step[] {
+  if (key === null) return [];
   return [
     {
       text: "Mount the mirror's key as kaniko's login, in Kubernetes by a secret of type `kubernetes.io/dockerconfigjson`.",
-      file: authFile(request, request.key, "/kaniko/.docker/config.json"),
+      file: authFile(hosts, key, "/kaniko/.docker/config.json"),
     },
   ];
 }

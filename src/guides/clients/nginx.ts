@@ -13,6 +13,8 @@ export function nginx(request: GuideRequest): Guide {
     name: `${hostLabel(upstream)}.${domain}`,
   }));
   const mirrorName = `mirror.${domain}`;
+  // Under the mirror's own name nginx would pass each request to itself.
+  const taken = request.mirror.hostname.endsWith(`.${domain}`);
   const names = [mirrorName, ...servers.map(({ name }) => name)];
   const content = [
     preamble(request),
@@ -43,6 +45,11 @@ export function nginx(request: GuideRequest): Guide {
       },
     ],
     notes: [
+      ...(taken
+        ? [
+            `The mirror is itself below ${domain}, so these names are its own or lead nginx to itself: give nginx another domain (\`--domain\`).`,
+          ]
+        : []),
       ...(request.domain === null ? [`${PLACEHOLDER} stands for your own domain (\`--domain\`).`] : []),
       `With a private CA clients must be told of \`ca.pem\`: Docker as \`/etc/docker/certs.d/${names[1] ?? mirrorName}/ca.crt\`, containerd by \`ca = "/path/ca.pem"\` in hosts.toml, podman and CRI-O as \`/etc/containers/certs.d/${names[1] ?? mirrorName}/ca.crt\`, everything on a machine by \`update-ca-certificates\`.`,
       "Guides for other clients then count with the names here: give them `https://` and the server's name as the mirror's, and the same domain.",

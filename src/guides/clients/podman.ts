@@ -4,7 +4,7 @@ import { authFile } from "../login.ts";
 import { registriesConf } from "../registries-conf.ts";
 
 export function podman(request: GuideRequest): Guide {
-  const { file, notes } = registriesConf(request);
+  const { file, hosts, notes } = registriesConf(request);
   const { key } = request;
   return {
     title: "podman, buildah and skopeo",
@@ -15,7 +15,7 @@ export function podman(request: GuideRequest): Guide {
         : [
             {
               text: "Give them the mirror's key; `podman login` would write the same.",
-              file: authFile(request, key, "~/.config/containers/auth.json"),
+              file: authFile(hosts, key, "~/.config/containers/auth.json"),
             },
           ]),
       {
