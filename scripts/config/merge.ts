@@ -30,33 +30,33 @@ export function mergedInto(existing: string | null, { path, language, content }:
 
 function mergeJson(existing: string, content: string): string {
   const before: unknown = JSON.parse(existing);
-  const merged = merge(before, JSON.parse(content), "theirs first");
-  if (isDeepStrictEqual(before, merged)) return existing;
+  const merged = merge(before, JSON.parse(content));
+  if (JSON.stringify(merged) === JSON.stringify(before)) return existing;
   const [, indent = "  "] = /\n([ \t]+)\S/.exec(existing) ?? [];
   return `${JSON.stringify(merged, null, indent)}\n`;
 }
 
 /** Comments are lost; whole numbers and others are kept apart, because programs that read TOML do so too. */
 function mergeToml(existing: string, content: string): string {
-  const before: unknown = parseToml(existing, { integersAsBigInt: true });
-  // Of two hosts in hosts.toml the first one is asked first.
-  const merged = merge(before, parseToml(content, { integersAsBigInt: true }), "ours first");
-  if (isDeepStrictEqual(before, merged)) return existing;
-  return stringifyToml(merged, { numbersAsFloat: true });
+  const read = (text: string): unknown => parseToml(text, { integersAsBigInt: true });
+  const written = (value: unknown): string => stringifyToml(value, { numbersAsFloat: true });
+  const merged = written(merge(read(existing), read(content)));
+  return merged === written(read(existing)) ? existing : merged;
 }
 
-type Order = "ours first" | "theirs first";
-
-/** Tables are merged, lists joined with ours in front, and of two other values ours counts. */
-function merge(theirs: unknown, ours: unknown, order: Order): unknown {
+/**
+ * Tables are merged, lists joined with ours in front, and of two other values ours counts.
+ * @param key of the table that both are; the hosts of a hosts.toml are asked in their order, so there ours come first
+ */
+function merge(theirs: unknown, ours: unknown, key = ""): unknown {
   if (Array.isArray(theirs) && Array.isArray(ours)) return joined(theirs, ours);
   if (!isTable(theirs) || !isTable(ours)) return ours;
-  const [first, second] = order === "ours first" ? [ours, theirs] : [theirs, ours];
+  const [first, second] = key === "host" ? [ours, theirs] : [theirs, ours];
   const keys = new Set([...Object.keys(first), ...Object.keys(second)]);
   return Object.fromEntries(
-    [...keys].map((key) => {
-      if (!Object.hasOwn(ours, key)) return [key, theirs[key]];
-      return [key, Object.hasOwn(theirs, key) ? merge(theirs[key], ours[key], order) : ours[key]];
+    [...keys].map((each) => {
+      if (!Object.hasOwn(ours, each)) return [each, theirs[each]];
+      return [each, Object.hasOwn(theirs, each) ? merge(theirs[each], ours[each], each) : ours[each]];
     }),
   );
 }
