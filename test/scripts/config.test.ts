@@ -225,7 +225,8 @@ describe("written", () => {
 describe("asked on a terminal", () => {
   /** script(1) gives the command a terminal; what is typed is sent once the question is on it. */
   async function answer(keys: string): Promise<{ status: number | null; shown: string }> {
-    const command = `${process.execPath} ${program} config docker --write --root ${folder}`;
+    // Without a width each letter would stand on a line of its own.
+    const command = `stty cols 100 rows 40; ${process.execPath} ${program} config docker --write --root ${folder}`;
     const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
       stdio: ["pipe", "pipe", "inherit"],
       env: { ...process.env, TERM: "xterm" },
