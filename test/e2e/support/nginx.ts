@@ -14,23 +14,13 @@ export interface Nginx {
 
 /** Where the guide's certificates are. */
 const FOLDER = "/etc/nginx/portolan";
+/** Of the package ca-certificates, which a machine that runs tests need not have. */
+const SYSTEM_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
 
 export async function startNginx(request: GuideRequest): Promise<Nginx> {
   const { folder, hosts, remove } = await workspace("nginx");
   const port = await freePort();
-  const { steps } = CLIENTS.nginx(request);
-  const [certificates] = steps.flatMap(({ command }) => (command?.includes("openssl") ? [command] : []));
-  const [servers] = steps.flatMap(({ file }) => (file ? [file.content] : []));
-  if (certificates === undefined || servers === undefined) throw new Error("the guide has changed");
-  await run(["sh", "-euc", certificates.replaceAll(FOLDER, folder)]);
-  await mkdir(join(folder, "temporary"));
-  await writeFile(
-    join(folder, "servers.conf"),
-    servers.replaceAll(FOLDER, folder).replaceAll("listen 443 ssl", `listen 127.0.0.1:${port} ssl`),
-  );
-  const config = join(folder, "nginx.conf");
-  await writeFile(config, mainConfiguration(folder));
-  const nginx = ["nginx", "-e", join(folder, "error.log"), "-c", config];
+  const nginx = await setUp(request, folder, port);
   await run(isolated(hosts, [...nginx, "-t"]));
   const daemon = await startDaemon({
     name: "nginx",
@@ -46,6 +36,36 @@ export async function startNginx(request: GuideRequest): Promise<Nginx> {
       await remove();
     },
   };
+}
+
+/** Rejects with what nginx says of the guide's file if it doesn't take it. */
+export async function checkNginx(request: GuideRequest): Promise<void> {
+  const { folder, hosts, remove } = await workspace("nginx");
+  try {
+    await run(isolated(hosts, [...(await setUp(request, folder, await freePort())), "-t"]));
+  } finally {
+    await remove();
+  }
+}
+
+/** @returns the command that runs nginx with what the guide says, in a folder and on a port of the test's own */
+async function setUp(request: GuideRequest, folder: string, port: number): Promise<string[]> {
+  const { steps } = CLIENTS.nginx(request);
+  const [certificates] = steps.flatMap(({ command }) => (command?.includes("openssl") ? [command] : []));
+  const [servers] = steps.flatMap(({ file }) => (file ? [file.content] : []));
+  if (certificates === undefined || servers === undefined) throw new Error("the guide has changed");
+  await run(["sh", "-euc", certificates.replaceAll(FOLDER, folder)]);
+  await mkdir(join(folder, "temporary"));
+  await writeFile(
+    join(folder, "servers.conf"),
+    servers
+      .replaceAll(FOLDER, folder)
+      .replaceAll("listen 443 ssl", `listen 127.0.0.1:${port} ssl`)
+      .replaceAll(SYSTEM_AUTHORITIES, join(folder, "ca.pem")),
+  );
+  const config = join(folder, "nginx.conf");
+  await writeFile(config, mainConfiguration(folder));
+  return ["nginx", "-e", join(folder, "error.log"), "-c", config];
 }
 
 /** What nginx.conf has around the file: Debian's has much the same. */
