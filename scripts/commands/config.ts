@@ -9,10 +9,10 @@ import { isWritable } from "../config/writable.ts";
 import { type Change, differenceText, plannedChanges, write } from "../config/write.ts";
 
 interface Options extends ConfigOptions {
-  write: boolean;
-  yes: boolean;
+  write?: boolean;
+  yes?: boolean;
   root: string;
-  json: boolean;
+  json?: boolean;
 }
 
 /** What was to be written wasn't, though nothing is wrong. */
@@ -31,10 +31,10 @@ export const config = new Command("config")
       "how a request names its registry, where the client leaves a choice",
     ).choices(SHAPES),
   )
-  .option("--write", "put it into the client's files, after showing the difference and asking", false)
-  .option("--yes", "with --write: don't ask", false)
+  .option("--write", "put it into the client's files, after showing the difference and asking")
+  .option("--yes", "with --write: don't ask")
   .option("--root <folder>", "with --write: the folder in which the client's machine is mounted", "/")
-  .option("--json", "print JSON", false)
+  .option("--json", "print JSON")
   .addHelpText("after", () => HELP)
   .action(async (name: string | undefined, options: Options) => {
     try {
@@ -68,7 +68,7 @@ Exit codes:
 async function run(name: string | undefined, options: Options): Promise<void> {
   const request = await readRequest({ ...options });
   if (name === undefined) {
-    listClients(request, options.json);
+    listClients(request, options.json === true);
     return;
   }
   const client = clientNamed(name);
@@ -104,8 +104,8 @@ async function put(client: ClientName, guide: Guide, request: GuideRequest, opti
   const outcomes: Outcome[] = [];
   for (const change of changes) {
     if (!options.json) process.stdout.write(`${differenceText(change)}\n`);
-    const written = options.yes || (await agreed(change, options.json));
-    const backup = written ? await write(change, request.key !== null) : null;
+    const written = options.yes || (await agreed(change, options.json === true));
+    const backup = written ? await write(change, request.key) : null;
     outcomes.push({ path: change.path, written, backup });
     if (written && !options.json) {
       console.log(`Wrote ${change.path}${backup === null ? "" : `; what was there is in ${backup}`}\n`);

@@ -5,7 +5,7 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { styleText } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import type { ClientName } from "../../src/guides/clients.ts";
-import type { Guide, GuideFile } from "../../src/guides/guide.ts";
+import { basicCredentials, type Guide, type GuideFile } from "../../src/guides/guide.ts";
 import { mergedInto } from "./merge.ts";
 import { treatmentOf } from "./writable.ts";
 
@@ -46,12 +46,13 @@ export function differenceText({ path, before, after, losesComments }: Change): 
 }
 
 /**
- * Writes one file whole or not at all, and keeps what was there beside it.
+ * Writes one file whole or not at all, and keeps what was there beside it. A file that is there keeps its rights; a new one
+ * is for its owner alone if the key is in it.
  * @returns where the old content is kept; null if there was none
  */
-export async function write({ path, before, after }: Change, holdsKey: boolean): Promise<string | null> {
+export async function write({ path, before, after }: Change, key: string | null): Promise<string | null> {
   await mkdir(dirname(path), { recursive: true });
-  const mode = before === null ? (holdsKey ? 0o600 : 0o644) : (await stat(path)).mode & 0o7777;
+  const mode = before === null ? (holds(after, key) ? 0o600 : 0o644) : (await stat(path)).mode & 0o7777;
   const backup = before === null ? null : `${path}.${stamp()}.bak`;
   if (backup !== null && before !== null) await writeFile(backup, before, { mode, flag: "wx" });
   const fresh = `${path}.${process.pid}.new`;
@@ -60,6 +61,11 @@ export async function write({ path, before, after }: Change, holdsKey: boolean):
   await chmod(fresh, mode);
   await rename(fresh, path);
   return backup;
+}
+
+/** As it is, or with the user's name as a header and login files have it. */
+function holds(content: string, key: string | null): boolean {
+  return key !== null && (content.includes(key) || content.includes(basicCredentials(key)));
 }
 
 function located(path: string, root: string): string {

@@ -14,6 +14,11 @@ export function wantsAll({ upstreams }: GuideRequest): boolean {
   return upstreams === null;
 }
 
+/** What a client names its mirrors by that takes `*` for every registry it has no mirror for, which needs the `ns` form. */
+export function namesOrAll(request: GuideRequest, shape: Shape): readonly string[] {
+  return shape === "ns" && wantsAll(request) ? ["*"] : upstreamsOf(request);
+}
+
 /** Host and port, as in an image's name. */
 export function authority({ mirror }: GuideRequest): string {
   return mirror.host;

@@ -24,3 +24,18 @@ export function fromContainers(request: GuideRequest): { request: GuideRequest; 
     ],
   };
 }
+
+/** What shows that a new cluster pulls through the mirror. */
+export const RUN_A_POD: Step = {
+  text: "Run something, and see in the mirror's log that its image was asked for there.",
+  command:
+    "kubectl run hello --image=docker.io/library/nginx:alpine\nkubectl wait --for=condition=Ready pod/hello --timeout=120s",
+};
+
+/** For programs that may run in a container, without a guide being able to tell where. */
+export function loopbackNotes(request: GuideRequest): string[] {
+  if (!isOnThisMachine(request)) return [];
+  return [
+    "In a container 127.0.0.1 is the container itself: give the mirror an address that it reaches from there.",
+  ];
+}

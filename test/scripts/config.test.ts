@@ -202,10 +202,15 @@ describe("written", () => {
     );
   });
 
-  test("can be read by no one else when it holds a key", () => {
+  test("can be read by no one else when the key is in it, and by all when it isn't", () => {
     const key = put("portolan.key", KEY);
-    config("containerd-2", "--write", "--yes", "--root", folder, "--key-file", key);
-    expect(statSync(join(folder, "etc/containerd/certs.d/_default/hosts.toml")).mode & 0o777).toBe(0o600);
+    const keyed = ["--write", "--yes", "--root", folder, "--key-file", key];
+    config("containerd-2", ...keyed);
+    config("docker", ...keyed);
+    const rights = (path: string): number => statSync(join(folder, path)).mode & 0o777;
+    expect(rights("etc/containerd/certs.d/_default/hosts.toml")).toBe(0o600);
+    expect(rights(DAEMON)).toBe(0o600);
+    expect(rights("etc/containerd/config.toml")).toBe(0o644);
   });
 
   test("replaces Portolan's own file, so that a registry that is no longer wanted goes", () => {

@@ -1,10 +1,10 @@
 /** Bottlerocket: settings in a node's user data. */
-import { chooseShape, endpoint, upstreamsOf, wantsAll } from "../addresses.ts";
+import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
 import { type Guide, type GuideRequest, toml, USER } from "../guide.ts";
 
 export function bottlerocket(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["ns", "path", "host"]);
-  const names = shape === "ns" && wantsAll(request) ? ["*"] : upstreamsOf(request);
+  const names = namesOrAll(request, shape);
   const mirrors = names.map((registry) => ({ registry, endpoint: [endpoint(request, registry, shape)] }));
   const hosts = [...new Set(mirrors.flatMap((each) => each.endpoint.map((url) => new URL(url).host)))];
   const { key } = request;

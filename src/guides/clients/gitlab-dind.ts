@@ -1,5 +1,6 @@
 /** GitLab CI: the Docker in Docker that a job starts as its service. */
-import { isOnThisMachine } from "../addresses.ts";
+
+import { loopbackNotes } from "../containers.ts";
 import { dockerMirror } from "../docker-mirror.ts";
 import { type Guide, type GuideRequest, toml, yaml } from "../guide.ts";
 
@@ -29,11 +30,7 @@ export function gitlabDind(request: GuideRequest): Guide {
     notes: [
       ...notes,
       "The job's own image is pulled by the runner, not by the service: configure the Docker or containerd that the runner uses too.",
-      ...(isOnThisMachine(request)
-        ? [
-            "In the service's container 127.0.0.1 is the container itself: give the mirror an address that jobs reach.",
-          ]
-        : []),
+      ...loopbackNotes(request),
       ...(request.key === null
         ? []
         : ["Put the address into a masked CI/CD variable, and write the variable in its place."]),

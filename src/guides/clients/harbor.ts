@@ -1,5 +1,6 @@
 /** Harbor with a proxy cache project for each upstream, fed by this mirror. */
-import { chooseShape, endpoint, hostLabel, isOnThisMachine, upstreamsOf } from "../addresses.ts";
+import { chooseShape, endpoint, hostLabel, upstreamsOf } from "../addresses.ts";
+import { loopbackNotes } from "../containers.ts";
 import { type Guide, type GuideRequest, json, type Step, USER } from "../guide.ts";
 
 export function harbor(request: GuideRequest): Guide {
@@ -19,11 +20,7 @@ export function harbor(request: GuideRequest): Guide {
       ...notes,
       "The same by hand: Administration, Registries, New Endpoint, provider Docker Registry; then Projects, New Project, Proxy Cache, with that endpoint.",
       "The provider is Docker Registry for docker.io too, so images of one part are pulled with `library/`.",
-      ...(isOnThisMachine(request)
-        ? [
-            "Harbor runs in containers, in which 127.0.0.1 is the container itself: give the mirror an address that they reach.",
-          ]
-        : []),
+      ...loopbackNotes(request),
     ],
   };
 }

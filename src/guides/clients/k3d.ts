@@ -1,5 +1,5 @@
 /** k3d: k3s in Docker, given registries.yaml when a cluster is made. */
-import { fromContainers } from "../containers.ts";
+import { fromContainers, RUN_A_POD } from "../containers.ts";
 import type { Guide, GuideRequest } from "../guide.ts";
 import { registriesYaml } from "./k3s.ts";
 
@@ -15,11 +15,7 @@ export function k3d(given: GuideRequest): Guide {
         text: "Make the cluster with it. A cluster that exists doesn't take it over.",
         command: `k3d cluster create portolan --registry-config ${file.path}`,
       },
-      {
-        text: "Run something, and see in the mirror's log that its image was asked for there.",
-        command:
-          "kubectl run hello --image=docker.io/library/nginx:alpine\nkubectl wait --for=condition=Ready pod/hello --timeout=120s",
-      },
+      RUN_A_POD,
     ],
     notes: [
       ...notes,

@@ -1,5 +1,5 @@
 /** k3s and RKE2: registries.yaml, from which they write containerd's configuration when they start. */
-import { chooseShape, endpoint, upstreamsOf, wantsAll } from "../addresses.ts";
+import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
 import { type Guide, type GuideFile, type GuideRequest, USER, yaml } from "../guide.ts";
 
 export function k3s(request: GuideRequest): Guide {
@@ -35,7 +35,7 @@ function server(request: GuideRequest, name: string, program: string): Guide {
 /** The file as k3s, RKE2 and k3d read it. */
 export function registriesYaml(request: GuideRequest, path: string): { file: GuideFile; notes: string[] } {
   const { shape, notes } = chooseShape(request, ["ns", "path", "host"]);
-  const names = shape === "ns" && wantsAll(request) ? ["*"] : upstreamsOf(request);
+  const names = namesOrAll(request, shape);
   const endpoints = names.map((name) => [name, endpoint(request, name, shape)] as const);
   const mirrors = Object.fromEntries(endpoints.map(([name, url]) => [name, { endpoint: [url] }]));
   const file = yaml(path, {

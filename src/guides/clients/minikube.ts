@@ -1,6 +1,6 @@
 /** minikube: `--registry-mirror` for the docker runtime, hosts.toml copied into the node for containerd. */
 import { isPlainHttp, referencePrefix, upstreamsOf } from "../addresses.ts";
-import { fromContainers } from "../containers.ts";
+import { fromContainers, RUN_A_POD } from "../containers.ts";
 import { dockerMirror } from "../docker-mirror.ts";
 import { fileSteps, type Guide, type GuideRequest, type Step } from "../guide.ts";
 import { hostsFiles } from "../hosts-toml.ts";
@@ -21,11 +21,7 @@ export function minikube(given: GuideRequest): Guide {
         command: "minikube delete\nminikube start --container-runtime=containerd",
       },
       ...dockerRuntime(request),
-      {
-        text: "Run something, and see in the mirror's log that its image was asked for there.",
-        command:
-          "kubectl run hello --image=docker.io/library/nginx:alpine\nkubectl wait --for=condition=Ready pod/hello --timeout=120s",
-      },
+      RUN_A_POD,
     ],
     notes: [
       ...notes,

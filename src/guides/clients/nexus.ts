@@ -1,5 +1,6 @@
 /** Sonatype Nexus with a docker (proxy) repository for each upstream, fed by this mirror. */
-import { chooseShape, endpoint, hostLabel, isOnThisMachine, upstreamsOf } from "../addresses.ts";
+import { chooseShape, endpoint, hostLabel, upstreamsOf } from "../addresses.ts";
+import { loopbackNotes } from "../containers.ts";
 import { type Guide, type GuideRequest, json, type Step, USER } from "../guide.ts";
 
 export function nexus(request: GuideRequest): Guide {
@@ -13,11 +14,7 @@ export function nexus(request: GuideRequest): Guide {
       ...notes,
       "The same by hand: Repositories, Create repository, docker (proxy), with the URL as Remote storage and Use proxy registry as Docker index.",
       "A docker (group) repository puts several of them under one address. Clients need a connector: a port, a subdomain or path based routing.",
-      ...(isOnThisMachine(request)
-        ? [
-            "If Nexus runs in a container, 127.0.0.1 is the container itself: give the mirror an address that it reaches.",
-          ]
-        : []),
+      ...loopbackNotes(request),
     ],
   };
 }

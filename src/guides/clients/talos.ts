@@ -1,10 +1,10 @@
 /** Talos Linux: documents of the machine configuration. */
-import { chooseShape, endpoint, upstreamsOf, wantsAll } from "../addresses.ts";
+import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
 import { type Guide, type GuideRequest, USER, yaml } from "../guide.ts";
 
 export function talos(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["ns", "path", "prefix", "host"]);
-  const names = shape === "ns" && wantsAll(request) ? ["*"] : upstreamsOf(request);
+  const names = namesOrAll(request, shape);
   const overridePath = shape === "path" ? { overridePath: true } : {};
   const mirrors = names.map((name) => ({ name, url: endpoint(request, name, shape) }));
   const hosts = [...new Set(mirrors.map(({ url }) => new URL(url).host))];
