@@ -197,7 +197,7 @@ export function readConfig(env: object): Config {
     domain: DOMAIN || null,
     defaultUpstream,
     upstream: find,
-    upstreamByLabel: (label) => byName.get(label) ?? byLabel.get(label) ?? null,
+    upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? null,
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
