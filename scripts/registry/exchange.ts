@@ -1,12 +1,12 @@
 /** Sends one request to a registry and gets its answer: with the token it asks for, over redirects, and tried again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseChallenges } from "../../src/oci/challenge.ts";
 import { isLoopback } from "../../src/upstream/addresses.ts";
+import { askAuthorized } from "../../src/upstream/authorized.ts";
 import type { Login } from "../../src/upstream/credentials.ts";
 import { UpstreamError } from "../../src/upstream/failure.ts";
 import { followRedirects, type Trust } from "../../src/upstream/redirects.ts";
 import { REGISTRIES, type Upstream } from "../../src/upstream/registries.ts";
-import { type Errand, LoginRefused } from "../../src/upstream/token-request.ts";
+import type { Errand } from "../../src/upstream/token-request.ts";
 import { Tokens } from "../../src/upstream/tokens.ts";
 import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
@@ -101,29 +101,13 @@ export class Exchange {
 
   async #sendOnce(place: Place, request: Request): Promise<Response> {
     const errand = await this.#errand(place, request);
-    let authorization = await this.#tokens.ready(errand, () => {});
-    // Three rounds at most: with a token that turns out stale, without any to be challenged afresh, with the new one.
-    for (let isFresh = false; ; ) {
-      const response = await this.#ask(place, request, errand, authorization);
-      if (response.status !== 401 || isFresh || !isReplayable(request)) return response;
-      if (errand.login && authorization?.startsWith("Basic ")) {
-        throw new LoginRefused(errand.upstream, errand.login, 401);
-      }
-      const challenges = parseChallenges(response.headers.get("WWW-Authenticate") ?? "");
-      const canMeet = challenges.some(
-        ({ scheme }) => scheme === "bearer" || (errand.login && scheme === "basic"),
-      );
-      if (authorization === null && !canMeet) return response;
-      await response.body?.cancel();
-      if (authorization === null) {
-        authorization = await this.#tokens.obtain(errand, challenges, null, () => {});
-        isFresh = true;
-      } else {
-        this.#tokens.forget(errand, authorization);
-        authorization = await this.#tokens.ready(errand, () => {});
-        isFresh = authorization !== null;
-      }
-    }
+    return askAuthorized({
+      tokens: this.#tokens,
+      errand,
+      ask: (authorization) => this.#ask(place, request, errand, authorization),
+      background: () => {},
+      isRepeatable: isReplayable(request),
+    });
   }
 
   /** Sends it with TLS or without: of what a host may be spoken to with, whichever it first answers to. */

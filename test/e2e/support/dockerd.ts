@@ -9,7 +9,10 @@ import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } f
  * @param environment for dockerd itself
  * @returns besides the client, its socket as in DOCKER_HOST
  */
-export function startDockerd(mirror: string, environment: Record<string, string> = {}): Promise<Client> {
+export function startDockerd(
+  mirror: string,
+  environment: Record<string, string> = {},
+): ReturnType<typeof startDockerdWith> {
   return startDockerdWith(["--registry-mirror", mirror], environment);
 }
 
