@@ -168,7 +168,17 @@ export class Exchange {
       headers.set("Authorization", authorization);
     }
     if (!isRead(request)) {
-      const sent = { method, headers, body, duplex: "half", redirect: "manual", ...(signal && { signal }) };
+      // Given as it is, fetch would copy it.
+      const given = body instanceof Uint8Array ? streamed(body) : body;
+      if (body instanceof Uint8Array) headers.set("Content-Length", String(body.byteLength));
+      const sent = {
+        method,
+        headers,
+        body: given,
+        duplex: "half",
+        redirect: "manual",
+        ...(signal && { signal }),
+      };
       return this.#network.fetch(url.href, sent as RequestInit);
     }
     const inTime = new AbortController();
@@ -210,6 +220,10 @@ export class Exchange {
 
 function isRead({ method }: Request): boolean {
   return method === "GET" || method === "HEAD";
+}
+
+async function* streamed(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
 }
 
 /** Whether the body, if there is one, can be sent once more. */
