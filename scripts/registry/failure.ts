@@ -52,13 +52,16 @@ export async function failureOfAnswer(
   const { code, message } = await reasonIn(response);
   const { status } = response;
   const said = [code, message].filter(Boolean).join(": ");
-  const advice = status === 401 || status === 403 ? `; ${hint}` : "";
-  const wait = response.headers.get("Retry-After") ?? "";
+  const wait = /^\d{1,9}$/.exec(response.headers.get("Retry-After") ?? "")?.[0];
+  const advice = [
+    (status === 401 || status === 403) && `; ${hint}`,
+    wait !== undefined && `; it asks to wait ${wait} s`,
+  ].filter((each) => each !== false);
   return new RegistryFailure(
     status,
     code,
-    `${host} answered ${status} for ${what}${said && ` (${said})`}${advice}`,
-    /^\d{1,9}$/.test(wait) ? Number(wait) : null,
+    `${host} answered ${status} for ${what}${said && ` (${said})`}${advice.join("")}`,
+    wait === undefined ? null : Number(wait),
   );
 }
 

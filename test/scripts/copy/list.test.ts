@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { type Defaults, parseList } from "../../../scripts/copy/list.ts";
 
@@ -87,6 +88,18 @@ images:
 test("what neither says comes from the command line", () => {
   const [entry] = yaml("images: [{ from: alpine, to: x/ }]", { platform: "linux/arm64", referrers: true });
   expect(entry).toMatchObject({ platform: "linux/arm64", referrers: true });
+});
+
+test("the lists in the documentation can be read", async () => {
+  const page = await readFile(new URL("../../../docs/copy.md", import.meta.url), "utf8");
+  const [, list = ""] = /```yaml\n(.*?)```/s.exec(page) ?? [];
+  expect(yaml(list).map(({ repository, tags, to }) => [repository, tags, to])).toEqual([
+    ["library/alpine", ["3.20"], "registry.example.com/mirror/"],
+    ["owner/image", ["1.*", "latest"], "registry.example.com/owner/image"],
+    ["project/*", ["/^v\\d+$/"], "registry.example.com/mirror/"],
+  ]);
+  const [, text = ""] = /```text\n(.*?)```/s.exec(page) ?? [];
+  expect(parseList(text, "images.txt", DEFAULTS)).toHaveLength(2);
 });
 
 describe("what is wrong with a list is said, and where", () => {
