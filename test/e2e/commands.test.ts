@@ -138,7 +138,9 @@ describe("doctor", () => {
     try {
       const { code, output } = await doctor([], { DOCKER_HOST: docker.socket });
       expect(output).toMatch(new RegExp(`✗ +docker +\\S+ uses other mirrors: ${other}`));
-      expect(output).toContain(`Put {"registry-mirrors":["${stage.url}"]} into /etc/docker/daemon.json`);
+      expect(output).toContain(
+        `Put {"registry-mirrors":["${stage.url}","${other}"]} into /etc/docker/daemon.json`,
+      );
       expect(code).toBe(1);
     } finally {
       await docker.stop();
