@@ -1,6 +1,6 @@
 /** `portolan copy`: an image from one registry to another. */
 import { type Copied, Copier } from "../copy/copier.ts";
-import { copiedLine, parallelOption, thisPlatform } from "../copy/report.ts";
+import { copiedLine, parallelOption } from "../copy/report.ts";
 import { jobOf } from "../copy/sync.ts";
 import { formatReference, parseAsWritten, parseReference } from "../registry/reference.ts";
 import { bad } from "../terminal/colours.ts";
@@ -10,6 +10,7 @@ import {
   commandNamed,
   EXIT,
   messageOf,
+  OWN_PLATFORM,
   platformOption,
   printJson,
   run,
@@ -33,7 +34,7 @@ export const copy = commandNamed(
 )
   .argument("<source>", "the image, as in docker pull")
   .argument("<target>", "where to; without a tag it gets the source's")
-  .addOption(platformOption(`the platform, where there are several (default: ${thisPlatform()})`))
+  .addOption(platformOption(`the platform, where there are several (default: ${OWN_PLATFORM})`))
   .option("--all-platforms", "all platforms, with the index over them")
   .option("--referrers", "signatures, SBOMs and whatever else refers to the image, too")
   .addOption(parallelOption())
@@ -57,7 +58,7 @@ Ends with 0 if the target has the image, with 1 if it couldn't be copied, with 2
       let copied: Copied;
       try {
         progress.say(`${names.source} → ${names.target}`);
-        const platform = settings.allPlatforms ? null : (settings.platform ?? thisPlatform());
+        const platform = settings.allPlatforms ? null : (settings.platform ?? OWN_PLATFORM);
         const copier = new Copier({ client, progress, parallel: settings.parallel });
         copied = await copier.copy(
           jobOf(source, target, { platform, referrers: settings.referrers ?? false }),

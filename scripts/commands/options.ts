@@ -71,7 +71,10 @@ export function platformsOption(what: string): Option {
 }
 
 /** What Docker calls the kinds of machine that Node runs on. */
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386" };
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386", ppc64: "ppc64le" };
+
+/** The platform of containers on this machine: Linux even where they run in a virtual one. */
+export const OWN_PLATFORM = `linux/${ARCHITECTURES[process.arch] ?? process.arch}`;
 
 /** `--platform`, which may be given once. */
 export function platformOption(what: string): Option {
@@ -80,7 +83,7 @@ export function platformOption(what: string): Option {
 
 /** The same for a command that looks at one platform: this machine's, unless said otherwise. */
 export function onePlatformOption(): Option {
-  return platformOption("the platform").default(`linux/${ARCHITECTURES[process.arch] ?? process.arch}`);
+  return platformOption("the platform").default(OWN_PLATFORM);
 }
 
 function mirrorUrl(text: string): string {
@@ -107,8 +110,9 @@ export async function run(
   work: (session: Session) => Promise<number>,
 ): Promise<void> {
   const insecure = settings.insecure ?? false;
-  const network = openNetwork({ insecure });
+  let network: Network | null = null;
   try {
+    network = openNetwork({ insecure });
     const logins = await readLogins();
     const client = new RegistryClient({ network, logins, insecure });
     process.exitCode = await work({ network, client, logins });
@@ -117,7 +121,7 @@ export async function run(
     if (settings.json) printJson({ error: messageOf(error) });
     else console.error(`${bad("✗")} ${messageOf(error)}`);
   } finally {
-    await network.close();
+    await network?.close();
   }
 }
 

@@ -34,15 +34,24 @@ export const sync = commandNamed(
   .addHelpText(
     "after",
     `
-A list as text:                            As YAML:
-  # source and target                        to: registry.example.com/mirror/
-  alpine:3.20 registry.example.com/alpine:3.20     images:
-  ghcr.io/owner/image:1.* 127.0.0.1:5000/mirror/     - alpine:3.20
-                                               - from: ghcr.io/owner/image
-                                                 tags: ["1.*", latest]
-                                                 exclude: ["*-rc*"]
-                                                 newest: 5
-Where a target ends with /, the source's repository follows.
+A list in YAML, where all but images may be left out, and an image may be its name alone:
+  to: registry.example.com/mirror/
+  platform: linux/amd64
+  images:
+    - alpine:3.20
+    - from: ghcr.io/owner/image
+      to: registry.example.com/owner/image
+      tags: ["1.*", latest]
+      exclude: ["*-rc*"]
+      newest: 5
+      platform: all
+      referrers: true
+
+A list as text, with a source and a target on each line:
+  alpine:3.20              registry.example.com/alpine:3.20
+  ghcr.io/owner/image:1.*  registry.example.com/mirror/
+
+Where a target ends with a slash, the source's repository follows.
 
 Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are heeded.
 Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if the command or the list is wrong.`,
@@ -56,7 +65,11 @@ Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if th
         progress,
         parallel: settings.parallel,
         dryRun: settings.dryRun ?? false,
-        onOutcome: (outcome) => progress.say(outcomeLine(outcome)),
+        onOutcome: (outcome) => {
+          // A plan is the very thing that was asked for.
+          if (outcome.state !== "planned") progress.say(outcomeLine(outcome));
+          else if (!settings.json) console.log(outcomeLine(outcome));
+        },
         describe: messageOf,
       });
       progress.stop();
@@ -64,7 +77,7 @@ Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if th
       else {
         const failed = outcomes.filter(({ state }) => state === "failed");
         if (failed.length > 0) console.error(`\nNot copied:\n${failed.map(outcomeLine).join("\n")}\n`);
-        console.log(summaryOf(outcomes));
+        if (!settings.dryRun) console.log(summaryOf(outcomes));
       }
       return outcomes.some(({ state }) => state === "failed") ? EXIT.bad : EXIT.good;
     }),
@@ -75,6 +88,9 @@ async function readList(file: string, settings: Settings): Promise<Entry[]> {
   try {
     return parseList(await readFile(file, "utf8"), file, { platform, referrers });
   } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+      throw new Error(`there is no file ${file}`);
+    }
     throw new Error(`${file}: ${messageOf(error)}`);
   }
 }

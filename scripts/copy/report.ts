@@ -36,14 +36,6 @@ export function summaryOf(outcomes: readonly Outcome[]): string {
   return `${count(outcomes.length, "image")}: ${parts.join(", ")}`;
 }
 
-/** Go's names of the processors that Node runs on; of the others it has the same. */
-const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386", ppc64: "ppc64le" };
-
-/** The platform that containers on this machine have: Linux even where they run in a virtual one. */
-export function thisPlatform(): string {
-  return `linux/${ARCHITECTURES[process.arch] ?? process.arch}`;
-}
-
 export function parallelOption(): Option {
   return new Option("--parallel <number>", "blobs at a time").default(4).argParser((text) => {
     if (/^[1-9]\d?$/.test(text)) return Number(text);
