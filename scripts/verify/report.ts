@@ -91,7 +91,7 @@ function rows({ expected, mirrors }: ImageResult): string[][] {
   const indexRow = ["index", size(expected.root.size), ...index.map(cell)];
   const told = expected.platforms.filter(({ name }) => !isPlain(name, mirrors));
   const platforms = told.flatMap(({ name }) => platformRows(name, mirrors));
-  return expected.isIndex ? [indexRow, ...platforms] : platforms;
+  return index.some((finding) => finding !== undefined) ? [indexRow, ...platforms] : platforms;
 }
 
 /** An attestation is worth a line only where it is wrong in another way than what it attests. */

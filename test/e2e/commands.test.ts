@@ -1,7 +1,7 @@
 // The commands that look at mirrors, as a user runs them, against the real mirror and docker-registry as publisher and mirrors.
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { closedPort, type Finished, portolan } from "../scripts/support/portolan.ts";
+import { type Finished, NOBODY, portolan } from "../scripts/support/portolan.ts";
 import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES, TAG } from "./support/global.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
@@ -133,13 +133,12 @@ describe("doctor", () => {
   });
 
   test("finds a Docker that uses another mirror, and says what to put where", async () => {
-    const other = await closedPort();
-    const docker = await startDockerd(other);
+    const docker = await startDockerd(NOBODY);
     try {
       const { code, output } = await doctor([], { DOCKER_HOST: docker.socket });
-      expect(output).toMatch(new RegExp(`✗ +docker +\\S+ uses other mirrors: ${other}`));
+      expect(output).toMatch(new RegExp(`✗ +docker +\\S+ uses other mirrors: ${NOBODY}`));
       expect(output).toContain(
-        `Put {"registry-mirrors":["${stage.url}","${other}"]} into /etc/docker/daemon.json`,
+        `Put {"registry-mirrors":["${stage.url}","${NOBODY}"]} into /etc/docker/daemon.json`,
       );
       expect(code).toBe(1);
     } finally {
@@ -148,7 +147,7 @@ describe("doctor", () => {
   });
 
   test("finds that nothing listens, and where the mirror is instead", async () => {
-    const { code, output } = await doctor(["--mirror", await closedPort()]);
+    const { code, output } = await doctor(["--mirror", NOBODY]);
     expect(output).toMatch(/✗ +port +nothing listens on/);
     expect(output).toContain(`A mirror answers at ${stage.url}`);
     expect(code).toBe(1);

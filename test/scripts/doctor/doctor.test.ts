@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
 import { listen } from "../../support/node/listen.ts";
-import { closedPort, portolan } from "../support/portolan.ts";
+import { NOBODY, portolan } from "../support/portolan.ts";
 import { type Harbour, harbours, IMAGE, launch } from "../verify/support/fleet.ts";
 
 let mirror: Harbour;
@@ -54,14 +54,14 @@ test("a person reads a mark, what was found, and what to do", async () => {
 
 describe("where nothing listens", () => {
   test("that is said, and how to start a mirror", async () => {
-    const { code, bad } = await doctor(await closedPort());
+    const { code, bad } = await doctor(NOBODY);
     expect(bad).toMatchObject([{ name: "port", says: expect.stringContaining("nothing listens") }]);
     expect(bad[0]?.advice).toMatch(/npm start|A mirror answers at/);
     expect(code).toBe(1);
   });
 
   test("and a mirror is at another port, that one is named", async () => {
-    const { bad } = await doctor(await closedPort(), { PORTOLAN_MIRROR: mirror.url });
+    const { bad } = await doctor(NOBODY, { PORTOLAN_MIRROR: mirror.url });
     expect(bad[0]?.advice).toContain(`A mirror answers at ${mirror.url}`);
   });
 });
