@@ -1,4 +1,7 @@
 /** `portolan doctor` over sockets: what it finds where one thing is wrong, and that it finds nothing where all is right. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
 import { listen } from "../../support/node/listen.ts";
@@ -124,6 +127,24 @@ test("a mirror that wants a key which isn't known here says where to put it", as
   });
   const { bad } = await doctor(mirror.url);
   expect(bad).toMatchObject([{ name: "key", advice: expect.stringContaining("docker login") }]);
+});
+
+test("a key that docker knows is taken from its configuration file", async () => {
+  const credentials = [{ username: "key", password: "s3cret" }];
+  Object.assign(mirror.registry.settings, { auth: "basic", credentials });
+  const folder = await mkdtemp(join(tmpdir(), "portolan-doctor-"));
+  const auth = Buffer.from("key:s3cret").toString("base64");
+  const auths = { [new URL(mirror.url).host]: { auth } };
+  await writeFile(join(folder, "config.json"), JSON.stringify({ auths }));
+  try {
+    const { bad, checks } = await doctor(mirror.url, { DOCKER_CONFIG: folder });
+    expect(bad).toEqual([]);
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: "key", says: expect.stringContaining(folder) }),
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("a manifest that the mirror can't give is told with the mirror's own words", async () => {
