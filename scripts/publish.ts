@@ -6,6 +6,9 @@ import { dirname, join } from "node:path";
 
 /** Where files lie while they are written; what is found there at start belongs to nobody. */
 const INCOMING = "incoming";
+const CONTENT = /^(restricted\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
+/** No component begins with a dot, so that none leads out of the folder. */
+const LINK = /^links(\/[a-z0-9][a-z0-9._-]*)+\/_\/sha(256|512)\/[0-9a-f]+$/;
 /** Bytes that are hashed and written at a time: they come in far smaller chunks, each of which would cost a write. */
 const PIECE = 1024 * 1024;
 
@@ -25,7 +28,7 @@ export async function prepare(store: string): Promise<void> {
 export function publisher(store: string) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const key = new URL(request.url ?? "/", "http://store").pathname.slice(1);
-    if (!/^(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/.test(key)) {
+    if (!CONTENT.test(key) && !LINK.test(key)) {
       response.writeHead(400).end("no key of the store");
       return;
     }

@@ -1,11 +1,13 @@
 /** Bindings and variables, checked once into a strict Config, so that nothing behind this file meets a wrong one. */
 import * as v from "valibot";
+import type { GateSettings } from "./access/gate.ts";
+import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
 import { isRepository } from "./oci/names.ts";
 import { isLoopback } from "./upstream/addresses.ts";
 import type { Credential } from "./upstream/credentials.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 
-export interface Config {
+export interface Config extends GateSettings {
   /** Base of host routing: `docker.<domain>`; null turns it off. */
   domain: string | null;
   /** For names without an upstream. */
@@ -24,6 +26,8 @@ export interface Config {
   cacheLimit: number;
   /** The operator's logins by upstream's name. */
   credentials: Readonly<Record<string, readonly Credential[]>>;
+  /** Patterns of repositories that `credentials` open to the holders of keys, although not everybody may pull them. */
+  private: readonly string[];
 }
 
 /** Says in one message everything that is wrong with the configuration. */
@@ -92,8 +96,9 @@ const upstreamSettings = v.strictObject(
       ),
     ),
     tagTtl: v.optional(seconds),
+    login: v.optional(v.boolean("must be true or false")),
   },
-  "can only have aliases, endpoints, realms and tagTtl",
+  "can only have aliases, endpoints, realms, tagTtl and login",
 );
 const upstreamTable = v.pipe(table("must be a table or a JSON object"), v.record(hostName, upstreamSettings));
 /** None of its messages may hold what it is about: they go to the log, and to whoever asks a mirror that can't start. */
@@ -111,6 +116,22 @@ const credentials = v.pipe(
     SHAPE_OF_CREDENTIALS,
   ),
 );
+/** A list in TOML, or text with commas. */
+const patterns = v.pipe(
+  v.union([v.array(v.string()), v.string()], "must be a list of patterns"),
+  v.transform((given) =>
+    (typeof given === "string" ? given.split(",") : given).map((text) => text.trim()).filter(Boolean),
+  ),
+  v.array(pattern),
+);
+/** None of its messages may hold what it is about. */
+const accessKeys = v.pipe(
+  v.unknown(),
+  v.transform((given) => (typeof given === "string" ? parseJson(given) : given)),
+  writtenKeys,
+  v.transform((keys) => keys.map(readKey)),
+);
+const SHAPE_OF_SECRET = "must be text of 32 characters at least that nobody can guess";
 const variables = v.object({
   DOMAIN: v.optional(v.union([v.literal(""), domainName], "must be a lower-case host name"), ""),
   DEFAULT_UPSTREAM: v.optional(v.string(), "docker.io"),
@@ -119,6 +140,12 @@ const variables = v.object({
   STALE_MAX: v.optional(seconds, 30 * 24 * 3600),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   UPSTREAM_CREDENTIALS: v.optional(credentials, {}),
+  ACCESS: v.optional(v.picklist(["open", "keys"], "must be open or keys"), "open"),
+  ACCESS_KEYS: v.optional(accessKeys, []),
+  ALLOW: v.optional(patterns, []),
+  DENY: v.optional(patterns, []),
+  PRIVATE: v.optional(patterns, []),
+  SIGNING_SECRET: v.optional(v.pipe(v.string(SHAPE_OF_SECRET), v.minLength(32, SHAPE_OF_SECRET))),
 });
 
 /**
@@ -137,8 +164,7 @@ export function readConfig(env: object): Config {
       }),
     );
   }
-  const { DOMAIN, DEFAULT_UPSTREAM, UPSTREAMS, TAG_TTL, STALE_MAX, CACHE_LIMIT, UPSTREAM_CREDENTIALS } =
-    parsed.output;
+  const { DOMAIN, DEFAULT_UPSTREAM, UPSTREAMS, TAG_TTL, UPSTREAM_CREDENTIALS, ACCESS } = parsed.output;
   const upstreams = [
     ...Object.keys(REGISTRIES).filter((name) => !UPSTREAMS[name]),
     ...Object.keys(UPSTREAMS),
@@ -165,17 +191,43 @@ export function readConfig(env: object): Config {
   if (Object.keys(UPSTREAM_CREDENTIALS).some((name) => find(name)?.name !== name)) {
     throw new ConfigError(["UPSTREAM_CREDENTIALS: names an upstream that isn't known by that name"]);
   }
+  const faults = accessFaults(parsed.output);
+  if (faults.length > 0) throw new ConfigError(faults);
   return {
     domain: DOMAIN || null,
     defaultUpstream,
     upstream: find,
-    upstreamByLabel: (label) => byName.get(label) ?? byLabel.get(label) ?? null,
+    upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? null,
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
-    staleMax: STALE_MAX,
-    cacheLimit: CACHE_LIMIT,
+    staleMax: parsed.output.STALE_MAX,
+    cacheLimit: parsed.output.CACHE_LIMIT,
     credentials: UPSTREAM_CREDENTIALS,
+    access: ACCESS,
+    keys: parsed.output.ACCESS_KEYS,
+    allow: parsed.output.ALLOW,
+    deny: parsed.output.DENY,
+    private: parsed.output.PRIVATE,
+    signingSecret: parsed.output.SIGNING_SECRET ?? null,
   };
+}
+
+/** What doesn't go together. */
+function accessFaults(given: v.InferOutput<typeof variables>): string[] {
+  const { ACCESS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS } = given;
+  const faults: string[] = [];
+  if (ACCESS === "keys" && SIGNING_SECRET === undefined) {
+    faults.push("SIGNING_SECRET: is needed where ACCESS is keys; `npm run deploy` makes one");
+  }
+  if (ACCESS === "open" && PRIVATE.length > 0) {
+    faults.push("PRIVATE: would open private images to everybody; set ACCESS to keys");
+  }
+  if (DOMAIN === "" && Object.values(UPSTREAMS).some(({ login }) => login)) {
+    faults.push(
+      "UPSTREAMS: login needs DOMAIN, because logins are passed through on an upstream's own host only",
+    );
+  }
+  return faults;
 }
 
 /** The upstream of a family that a name, or its spelling with hyphens, stands for: `us-docker.pkg.dev` of `*.pkg.dev`. */
@@ -207,6 +259,7 @@ function settle(
     endpoints: given.endpoints ?? (builtIn.endpoints ?? [`https://${name}`]).map((text) => new URL(text)),
     realms: given.realms ?? builtIn.realms ?? [],
     tagTtl: given.tagTtl ?? builtIn.tagTtl ?? tagTtl,
+    login: given.login ?? false,
   };
 }
 

@@ -1,10 +1,11 @@
 /** A record of every request, as JSON, so that it can be searched in Workers Logs and be made readable elsewhere. */
 import type { MiddlewareHandler } from "hono";
+import { withoutKey } from "./access/url.ts";
 
 /** What is said of a request; `scripts/serve` prints it for a person. */
 export interface RequestRecord {
   method: string;
-  /** With its query, which holds no secrets on this way. */
+  /** With its query, and without an access key. */
   path: string;
   status: number;
   /** The `detail` of Cache-Status; null where nothing of a registry was answered. */
@@ -30,7 +31,7 @@ export const logged: MiddlewareHandler = async (c, next) => {
   const length = headers.get("Content-Length");
   gathered.push({
     method,
-    path: url.slice(url.indexOf("/", "https://".length)),
+    path: withoutKey(url.slice(url.indexOf("/", "https://".length))),
     status,
     servedBy: /detail=([a-z]+)/.exec(headers.get("Cache-Status") ?? "")?.[1] ?? null,
     bytes: length === null ? null : Number(length),

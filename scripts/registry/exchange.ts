@@ -6,7 +6,8 @@ import type { Login } from "../../src/upstream/credentials.ts";
 import { UpstreamError } from "../../src/upstream/failure.ts";
 import { followRedirects, type Trust } from "../../src/upstream/redirects.ts";
 import { REGISTRIES, type Upstream } from "../../src/upstream/registries.ts";
-import { type Errand, LoginRefused, Tokens } from "../../src/upstream/tokens.ts";
+import { type Errand, LoginRefused } from "../../src/upstream/token-request.ts";
+import { Tokens } from "../../src/upstream/tokens.ts";
 import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
 import type { Network } from "./network.ts";
@@ -210,6 +211,7 @@ export class Exchange {
       endpoints: [endpoint],
       realms: REGISTRIES[place.loginName]?.realms ?? [],
       tagTtl: 0,
+      login: false,
     };
     return { upstream, endpoint, repository: scopedRepository(place), login, ...(scopes && { scopes }) };
   }

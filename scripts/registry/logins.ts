@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { IDENTITY_TOKEN } from "../../src/upstream/tokens.ts";
+import { IDENTITY_TOKEN } from "../../src/upstream/token-request.ts";
 
 export interface StoredLogin {
   /** `<token>` where the password is an identity token. */

@@ -19,8 +19,12 @@ const BATCH = 1000;
  * A blob that is being read is read to its end; one that is asked for again is fetched again.
  */
 export async function evict(store: Store, limit: number): Promise<Eviction> {
-  const blobs = await listAll(store, "blobs/");
-  const total = sizeOf(blobs) + sizeOf(await listAll(store, "manifests/"));
+  const blobs = [...(await listAll(store, "blobs/")), ...(await listAll(store, "restricted/blobs/"))];
+  const manifests = [
+    ...(await listAll(store, "manifests/")),
+    ...(await listAll(store, "restricted/manifests/")),
+  ];
+  const total = sizeOf(blobs) + sizeOf(manifests);
   let freed = 0;
   const doomed: string[] = [];
   blobs.sort((one, other) => one.stored - other.stored);

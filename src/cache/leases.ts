@@ -1,10 +1,13 @@
 /** Who fills an object, and what happens when they don't: one lease per digest, kept in its Durable Object. */
 
-/** Where an object is to be had. */
+import type { Sphere } from "./store.ts";
+
+/** Where an object is to be had, and for whom. */
 export interface FillJob {
   upstream: string;
   repository: string;
   digest: string;
+  sphere: Sphere;
 }
 
 /** How an attempt to fill ended: it lies in the store, it can't ever, or it may another time. */

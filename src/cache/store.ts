@@ -66,15 +66,31 @@ export interface Store {
   list(prefix: string, cursor?: string): Promise<{ entries: StoredEntry[]; cursor: string | null }>;
 }
 
-export function blobKey(digest: Digest): string {
-  return contentKey("blobs", digest);
+/**
+ * Whom content is for: `public` is what anybody could have had from upstream, `restricted` what they could not. The two
+ * lie under different keys, so that nothing which looks for public content can come upon the other.
+ */
+export type Sphere = "public" | "restricted";
+
+export function blobKey(digest: Digest, sphere: Sphere = "public"): string {
+  return contentKey("blobs", digest, sphere);
 }
 
-export function manifestKey(digest: Digest): string {
-  return contentKey("manifests", digest);
+export function manifestKey(digest: Digest, sphere: Sphere = "public"): string {
+  return contentKey("manifests", digest, sphere);
 }
 
-function contentKey(kind: "blobs" | "manifests", digest: Digest): string {
+function contentKey(kind: "blobs" | "manifests", digest: Digest, sphere: Sphere): string {
   const { algorithm, hex } = digestParts(digest);
-  return `${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;
+  const prefix = sphere === "restricted" ? "restricted/" : "";
+  return `${prefix}${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;
+}
+
+/**
+ * The link record of a repository and a digest: an empty object that says that upstream gave this content out of this
+ * repository. `_` can't be part of a repository's name, so no name can be taken for the end of another.
+ */
+export function linkKey(upstream: string, repository: string, digest: Digest): string {
+  const { algorithm, hex } = digestParts(digest);
+  return `links/${upstream}/${repository}/_/${algorithm}/${hex}`;
 }

@@ -4,6 +4,7 @@
  */
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { Memory } from "./memory.ts";
+import type { Sphere } from "./store.ts";
 
 export interface TagRecord {
   digest: Digest;
@@ -18,6 +19,8 @@ export interface TagName {
   upstream: string;
   repository: string;
   tag: string;
+  /** Records of what is restricted lie apart from those that anybody may be told. */
+  sphere: Sphere;
 }
 
 export interface TagRecordsOptions {
@@ -134,8 +137,9 @@ function isRecent(milliseconds: number): boolean {
   return milliseconds >= 0 && milliseconds < REWRITE_AFTER;
 }
 
-function keyOf({ upstream, repository, tag }: TagName): string {
-  return `tags/${upstream}/${repository}/${tag}`;
+function keyOf({ upstream, repository, tag, sphere }: TagName): string {
+  const prefix = sphere === "restricted" ? "restricted/" : "";
+  return `${prefix}tags/${upstream}/${repository}/${tag}`;
 }
 
 /** A name that no request can have, so that nothing outside can read or fill these entries. */

@@ -6,6 +6,9 @@ export type Digest = `${DigestAlgorithm}:${string}`;
 const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 const WEB_CRYPTO_NAMES = { sha256: "SHA-256", sha512: "SHA-512" } as const;
 
+/** The digest of no bytes at all. */
+export const EMPTY_DIGEST: Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 /** The most of a digest's hex that the referrers tag schema carries. */
 const REFERRERS_TAG_HEX = 64;
 

@@ -2,6 +2,7 @@
 import { type CacheStatus, formatCacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Target } from "../routing/target.ts";
+import type { Authority } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import type { Asker } from "./refusal.ts";
 
@@ -13,6 +14,10 @@ export interface Pull {
   signal: AbortSignal;
   search: URLSearchParams;
   asker: Asker;
+  /** As whom upstream is asked. */
+  authority: Authority;
+  /** What stands before this client's paths here, for links that it is to follow. */
+  prefix: string;
   background: Background;
 }
 

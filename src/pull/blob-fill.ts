@@ -1,13 +1,14 @@
 /** The Durable Object of one blob's digest: holds the lease of who fills it, and fills it by alarm if they don't. */
 import { DurableObject } from "cloudflare:workers";
 import { type FillJob, type FillOutcome, Lease } from "../cache/leases.ts";
-import { blobKey, DigestMismatch } from "../cache/store.ts";
+import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
 import { parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../upstream/failure.ts";
 import { declaredLength, isStorable, patience } from "./body.ts";
+import { keep, readHeld } from "./holdings.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
-import { upstreamOf } from "./resolve.ts";
+import { placeIn, upstreamOf } from "./place.ts";
 
 export class BlobFill extends DurableObject<Env> {
   readonly #mirror: Mirror;
@@ -43,9 +44,11 @@ export class BlobFill extends DurableObject<Env> {
   async #fill(job: FillJob): Promise<FillOutcome> {
     const digest = parseDigest(job.digest);
     if (!digest) return "hopeless";
-    const key = blobKey(digest);
+    const { store } = this.#mirror;
+    const place = placeIn(job.sphere, job);
+    const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
     try {
-      if (await this.#mirror.store.head(key)) return "held";
+      if (await readHeld(this.#mirror, place, { digest }, keyOf, (key) => store.head(key))) return "held";
       const response = await this.#ask(job, "GET");
       const length = declaredLength(response) ?? (await this.#measure(job, response));
       if (length === null || !isStorable(length) || !response.body) {
@@ -55,7 +58,7 @@ export class BlobFill extends DurableObject<Env> {
       const { readable, writable } = new FixedLengthStream(length);
       const [pumped, stored] = await Promise.allSettled([
         response.body.pipeTo(writable, { signal: patience(length) }),
-        this.#mirror.store.put(key, readable, { digest }),
+        keep(this.#mirror, place, keyOf, readable, { digest }),
       ]);
       if (stored.status === "fulfilled") return "held";
       if (stored.reason instanceof DigestMismatch) {
@@ -95,9 +98,11 @@ export class BlobFill extends DurableObject<Env> {
   }
 
   #ask(job: FillJob, method: "GET" | "HEAD", range?: string): Promise<Response> {
+    const { repository, authority } = placeIn(job.sphere, job);
     const question = {
       upstream: upstreamOf(this.#mirror, job),
-      repository: job.repository,
+      repository,
+      authority,
       method,
       path: `blobs/${job.digest}`,
       ...(range === undefined ? {} : { range }),

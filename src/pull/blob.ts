@@ -1,11 +1,13 @@
 /** Blobs that are held, and the way to `cold-blob.ts` for those that aren't. No JavaScript touches a blob's bytes. */
-import { blobKey, RangeNotSatisfiable } from "../cache/store.ts";
+import { blobKey, RangeNotSatisfiable, type Sphere } from "../cache/store.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type ByteRange, contentRange, parseRange, unsatisfiedRange } from "../oci/range.ts";
 import type { Target } from "../routing/target.ts";
 import { blobHeadings, isUnchanged, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { pullColdBlob } from "./cold-blob.ts";
+import { readHeld } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
+import { placeOf } from "./place.ts";
 
 /**
  * Answers a blob, or the range of it that was asked for.
@@ -37,18 +39,20 @@ async function fromStore(
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response | null> {
-  const key = blobKey(digest);
+  const place = placeOf(target, pull.authority);
+  const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
   const headings = blobHeadings(target, digest, { servedBy: "store" });
   try {
     const isKnown = isUnchanged(pull.headers, digest);
     if (pull.method === "HEAD" || isKnown) {
-      const held = await mirror.store.head(key);
+      const held = await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.head(key));
       if (!held) return null;
       return isKnown
         ? new Response(null, { status: 304, headers: headings })
         : whole(null, headings, held.size);
     }
-    const held = await mirror.store.get(key, range ?? undefined);
+    const read = (key: string) => mirror.store.get(key, range ?? undefined);
+    const held = await readHeld(mirror, place, { digest }, keyOf, read);
     if (!held) return null;
     if (!held.range) return whole(held.body, headings, held.size);
     const { offset, length } = held.range;

@@ -1,6 +1,5 @@
 /** Blobs that aren't held: from upstream to the client and the store in one fetch. */
-import type { FillJob } from "../cache/leases.ts";
-import { blobKey, DigestMismatch } from "../cache/store.ts";
+import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { essence } from "../oci/mediatypes.ts";
@@ -11,7 +10,10 @@ import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { declaredLength, isStorable, patience } from "./body.ts";
+import { keep } from "./holdings.ts";
+import { type FillLease, leaseOf } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
+import { placeOf } from "./place.ts";
 import { refusal } from "./refusal.ts";
 
 /**
@@ -32,14 +34,13 @@ export async function pullColdBlob(
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response> {
-  const job: FillJob = { upstream: target.upstream.name, repository: target.repository, digest };
-  const fill = mirror.fills.getByName(digest);
-  const leading = pull.method === "GET" && !range ? acquire(() => fill.acquire(job)) : null;
+  const lease = leaseOf(mirror, placeOf(target, pull.authority), digest);
+  const leading = pull.method === "GET" && !range ? acquire(lease) : null;
   let response: Response;
   try {
     response = await ask(mirror, pull, target, digest, range);
   } catch (error) {
-    if (await leading) pull.background(fill.release());
+    if (await leading) pull.background(lease.release());
     throw refusal(failureOf(error), "blob", pull.asker);
   }
 
@@ -55,7 +56,7 @@ export async function pullColdBlob(
   }
   if (response.status === 206) {
     const sent = rangeSent(pull, response, range);
-    if (sent.size === null || isStorable(sent.size)) pull.background(fill.fillApart(job));
+    if (sent.size === null || isStorable(sent.size)) pull.background(lease.fillApart());
     const text = response.headers.get("Content-Range") ?? "";
     return partial(response.body, headings, text, sent.last - sent.first + 1);
   }
@@ -65,14 +66,14 @@ export async function pullColdBlob(
   if (!(await leading)) return whole(response.body, headings, length);
   if (length === null) {
     // What has no length can't be put as it comes: the alarm finds the length out and fetches it again.
-    pull.background(fill.lookAgain(0));
+    pull.background(lease.lookAgain(0));
     return whole(response.body, headings, null);
   }
   if (!isStorable(length) || !response.body) {
-    pull.background(fill.release());
+    pull.background(lease.release());
     return whole(response.body, headings, length);
   }
-  const body = leadIntoStore(mirror, pull, target, digest, response, response.body, length);
+  const body = leadIntoStore(mirror, pull, target, digest, lease, response, response.body, length);
   return whole(body, blobHeadings(target, digest, { ...status, stored: true }), length);
 }
 
@@ -84,8 +85,8 @@ async function ask(
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response> {
-  const { method, background } = pull;
-  const question = { upstream, repository, method, path: `blobs/${digest}` };
+  const { method, background, authority } = pull;
+  const question = { upstream, repository, authority, method, path: `blobs/${digest}` };
   const response =
     method === "HEAD"
       ? await head(mirror, question, background)
@@ -122,9 +123,9 @@ async function canBe(response: Response, digest: Digest): Promise<boolean> {
 }
 
 /** Whether this request fills. A lease that can't be had is as good as one held: content addressing forgives doubles. */
-async function acquire(lease: () => Promise<boolean>): Promise<boolean> {
+async function acquire(lease: FillLease): Promise<boolean> {
   try {
-    return await lease();
+    return await lease.acquire();
   } catch (error) {
     console.warn(`a lease can't be had: ${error}`);
     return true;
@@ -141,24 +142,25 @@ function leadIntoStore(
   pull: Pull,
   target: Target,
   digest: Digest,
+  lease: FillLease,
   response: Response,
   body: ReadableStream<Uint8Array>,
   length: number,
 ): ReadableStream<Uint8Array> {
-  const lookAgain = (delay: number) => mirror.fills.getByName(digest).lookAgain(delay);
   const { readable, writable } = new FixedLengthStream(length);
   const pumped = body.pipeTo(writable, { signal: patience(length) });
   const [toClient, toStore] = readable.tee();
-  const stored = mirror.store.put(blobKey(digest), toStore, { digest });
+  const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
+  const stored = keep(mirror, placeOf(target, pull.authority), keyOf, toStore, { digest });
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);
     if (put.reason instanceof DigestMismatch) mirror.upstream.distrust(response, target.upstream);
-    await lookAgain(0);
+    await lease.lookAgain(0);
   });
   pull.background(settled);
   // The runtime may end this request's work before the store has all, and then nothing above runs.
-  pull.signal.addEventListener("abort", () => pull.background(lookAgain(GRACE)));
+  pull.signal.addEventListener("abort", () => pull.background(lease.lookAgain(GRACE)));
   return toClient;
 }
 

@@ -1,11 +1,13 @@
 /** Manifests as content: found in what is held, or taken in from upstream once they prove to be what they should be. */
-import { manifestKey } from "../cache/store.ts";
+import { manifestKey, type Sphere } from "../cache/store.ts";
 import { type Digest, digestOf, digestParts, parseDigest } from "../oci/digest.ts";
 import { manifestType, readManifest } from "../oci/manifest.ts";
 import { essence, isSchema1Type } from "../oci/mediatypes.ts";
 import { UpstreamError } from "../upstream/failure.ts";
 import { readBounded } from "./body.ts";
+import { keep, readHeld } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
+import { type Place, sphereOf } from "./place.ts";
 
 export interface HeldManifest {
   digest: Digest;
@@ -19,20 +21,22 @@ export const MAXIMUM_MANIFEST = 8 * 1024 * 1024;
 /** Looks a manifest up in memory, then in the store. */
 export async function findManifest(
   mirror: Mirror,
+  place: Place,
   digest: Digest,
 ): Promise<{ manifest: HeldManifest; from: "memory" | "store" } | null> {
   const remembered = mirror.manifests.get(digest);
   if (remembered) return { manifest: remembered, from: "memory" };
-  const manifest = await readStored(mirror, digest);
+  const manifest = await readStored(mirror, place, digest);
   if (!manifest) return null;
-  remember(mirror, manifest);
+  remember(mirror, place, manifest);
   return { manifest, from: "store" };
 }
 
 /** A store that can't be read is as good as an empty one while upstream answers. */
-async function readStored(mirror: Mirror, digest: Digest): Promise<HeldManifest | null> {
+async function readStored(mirror: Mirror, place: Place, digest: Digest): Promise<HeldManifest | null> {
   try {
-    const object = await mirror.store.get(manifestKey(digest));
+    const keyOf = (sphere: Sphere) => manifestKey(digest, sphere);
+    const object = await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.get(key));
     if (!object) return null;
     const bytes = new Uint8Array(await new Response(object.body).arrayBuffer());
     return { digest, mediaType: object.contentType ?? typeOf(bytes, null), bytes };
@@ -48,27 +52,30 @@ function typeOf(bytes: Uint8Array, contentType: string | null): string {
   return manifest ? manifestType(manifest, contentType) : "application/octet-stream";
 }
 
-/** Keeps a verified manifest in memory. */
-export function remember(mirror: Mirror, manifest: HeldManifest): void {
-  mirror.manifests.set(manifest.digest, manifest, manifest.bytes.byteLength);
+/** Keeps a verified manifest in memory, if it is for everybody: what is there is asked for nobody's right to it. */
+export function remember(mirror: Mirror, place: Place, manifest: HeldManifest): void {
+  if (sphereOf(place) === "public")
+    mirror.manifests.set(manifest.digest, manifest, manifest.bytes.byteLength);
 }
 
 /** Stores a verified manifest. A store that fails costs a fetch next time and nothing now. */
 export async function storeManifest(
   mirror: Mirror,
+  place: Place,
   { digest, mediaType, bytes }: HeldManifest,
 ): Promise<void> {
   try {
-    await mirror.store.put(manifestKey(digest), bytes, { digest, contentType: mediaType });
+    const keyOf = (sphere: Sphere) => manifestKey(digest, sphere);
+    await keep(mirror, place, keyOf, bytes, { digest, contentType: mediaType });
   } catch (error) {
     console.warn(`a manifest can't be stored: ${error}`);
   }
 }
 
-/** Stores a manifest that the store has lost. */
-export async function storeAgain(mirror: Mirror, manifest: HeldManifest): Promise<void> {
+/** Stores a manifest for everybody that the store has lost. */
+export async function storeAgain(mirror: Mirror, place: Place, manifest: HeldManifest): Promise<void> {
   const isHeld = await mirror.store.head(manifestKey(manifest.digest)).catch(() => null);
-  if (!isHeld) await storeManifest(mirror, manifest);
+  if (!isHeld) await storeManifest(mirror, place, manifest);
 }
 
 /** Says that a manifest isn't what its digest says. */

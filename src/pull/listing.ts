@@ -37,9 +37,9 @@ export async function pullTags(mirror: Mirror, pull: Pull, target: Target): Prom
   const cursor = nextPage(response);
   const end = page.at(-1);
   if (size !== 0 && page.length < listed.length && end !== undefined) {
-    headings.Link = nextLink(target, "tags/list", new URLSearchParams({ n: String(size), last: end }));
+    headings.Link = nextLink(pull, target, "tags/list", new URLSearchParams({ n: String(size), last: end }));
   } else if (size !== 0 && cursor) {
-    headings.Link = nextLink(target, "tags/list", cursor);
+    headings.Link = nextLink(pull, target, "tags/list", cursor);
   }
   return answer(pull, target, { name: nameOf(target), tags: page }, headings);
 }
@@ -69,7 +69,7 @@ export async function pullReferrers(
   if (artifactType !== null) headings["OCI-Filters-Applied"] = "artifactType";
   const cursor = response && nextPage(response);
   if (cursor && artifactType !== null) cursor.set("artifactType", artifactType);
-  if (cursor) headings.Link = nextLink(target, `referrers/${digest}`, cursor);
+  if (cursor) headings.Link = nextLink(pull, target, `referrers/${digest}`, cursor);
   return answer(pull, target, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: referrers }, headings);
 }
 
@@ -97,9 +97,9 @@ function nextPage(response: Response): URLSearchParams | null {
 }
 
 /** A Link to the next page on this mirror, in the shape in which the client asked. */
-function nextLink(target: Target, path: string, search: URLSearchParams): string {
+function nextLink(pull: Pull, target: Target, path: string, search: URLSearchParams): string {
   if (target.namespace !== null) search.set("ns", target.namespace);
-  return formatLink(`${target.path}/${path}?${search}`, "next");
+  return formatLink(`${pull.prefix}${target.path}/${path}?${search}`, "next");
 }
 
 async function ask(
@@ -112,7 +112,7 @@ async function ask(
   const accept = path.startsWith("tags/") ? "application/json" : OCI_INDEX;
   try {
     return await mirror.upstream.ask(
-      { upstream, repository, method: "GET", path, search, accept },
+      { upstream, repository, authority: pull.authority, method: "GET", path, search, accept },
       pull.background,
     );
   } catch (error) {

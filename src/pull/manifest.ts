@@ -8,12 +8,12 @@ import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
 import { commonHeadings, contentHeadings, IMMUTABLE, isUnchanged, type Pull, REVALIDATE } from "./answer.ts";
 import { findManifest, type HeldManifest, remember } from "./content.ts";
 import type { Mirror } from "./mirror.ts";
+import { type Place, placeOf, sphereOf } from "./place.ts";
 import { refusal } from "./refusal.ts";
 import {
   type Fetched,
   fetchManifest,
   headManifest,
-  type Place,
   type Resolution,
   resolveTag,
   type TagWish,
@@ -55,7 +55,8 @@ export async function pullManifestByTag(
   target: Target,
   tag: string,
 ): Promise<Response> {
-  const name = { ...placeOf(target), tag };
+  const place = placeOf(target, pull.authority);
+  const name = { upstream: place.upstream, repository: place.repository, tag, sphere: sphereOf(place) };
   const ttl = target.upstream.tagTtl;
   const fresh = await mirror.tags.fresh(name, ttl);
   const known = fresh && (await meaningOf(mirror, pull, target, fresh.record, { servedBy: fresh.from }));
@@ -67,7 +68,7 @@ export async function pullManifestByTag(
     if (!resolution.ok) return answerStale(mirror, pull, target, name, resolution);
     const { record, manifest, said } = resolution;
     const outcome = manifest
-      ? fetched(mirror, manifest)
+      ? fetched(mirror, place, manifest)
       : await meaningOf(mirror, pull, target, record, STATUS_OF[said]);
     if (!outcome) continue;
     pull.background(mirror.tags.remember(name, record, ttl));
@@ -92,7 +93,7 @@ async function answerStale(
   { failure, record }: { failure: Failure; record: TagRecord | null },
 ): Promise<Response> {
   if (!isPassing(failure.kind)) await mirror.tags.forget(name);
-  const stale = await findStale(mirror, record, failure);
+  const stale = await findStale(mirror, placeOf(target, pull.authority), record, failure);
   if (!stale || !record) throw refusal(failure, "manifest", pull.asker);
   const status: CacheStatus = { servedBy: "stale", forward: "stale" };
   if (failure.status !== 0) status.forwardStatus = failure.status;
@@ -127,25 +128,26 @@ async function contentOf(
   target: Target,
   digest: Digest,
 ): Promise<Outcome | { failure: Failure }> {
-  const held = await findManifest(mirror, digest);
+  const place = placeOf(target, pull.authority);
+  const held = await findManifest(mirror, place, digest);
   if (held) return outcomeOf(held.manifest, { servedBy: held.from });
   if (pull.method === "HEAD") {
-    const head = await headByDigest(mirror, pull, target, digest);
+    const head = await headByDigest(mirror, pull, place, digest);
     if (head) return head;
   }
-  const answered = await fetchByDigest(mirror, pull, target, digest);
-  return answered.ok ? fetched(mirror, answered.manifest) : answered;
+  const answered = await fetchByDigest(mirror, pull, place, digest);
+  return answered.ok ? fetched(mirror, place, answered.manifest) : answered;
 }
 
 /** What upstream says of a manifest to a HEAD, which Docker Hub doesn't count; null where it has to be fetched to know. */
 async function headByDigest(
   mirror: Mirror,
   pull: Pull,
-  target: Target,
+  place: Place,
   digest: Digest,
 ): Promise<Outcome | { failure: Failure } | null> {
   try {
-    const head = await headManifest(mirror, placeOf(target), digest, pull.background);
+    const head = await headManifest(mirror, place, digest, pull.background);
     const status: CacheStatus = { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200 };
     return head && { ...head, bytes: null, status };
   } catch (error) {
@@ -153,8 +155,8 @@ async function headByDigest(
   }
 }
 
-function fetched(mirror: Mirror, manifest: HeldManifest): Outcome {
-  remember(mirror, manifest);
+function fetched(mirror: Mirror, place: Place, manifest: HeldManifest): Outcome {
+  remember(mirror, place, manifest);
   return outcomeOf(manifest, { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200, stored: true });
 }
 
@@ -169,26 +171,32 @@ async function resolve(
   tag: string,
   wish: TagWish,
 ): Promise<Resolution> {
-  const place = placeOf(target);
+  const place = placeOf(target, pull.authority);
   return throughResolver(
+    place,
     () => resolverOf(mirror, place).resolve(place, tag, wish),
     () => resolveTag(mirror, place, tag, wish, pull.background),
   );
 }
 
-async function fetchByDigest(mirror: Mirror, pull: Pull, target: Target, digest: Digest): Promise<Fetched> {
-  const place = placeOf(target);
+async function fetchByDigest(mirror: Mirror, pull: Pull, place: Place, digest: Digest): Promise<Fetched> {
   return throughResolver(
+    place,
     () => resolverOf(mirror, place).fetchManifest(place, digest),
     () => fetchManifest(mirror, place, digest, pull.background),
   );
 }
 
-/** Asks the repository's resolver, or alone if that can't be reached: coalescing saves requests and decides nothing. */
+/**
+ * Asks the repository's resolver, or alone if that can't be reached: coalescing saves requests and decides nothing. A user
+ * with a login of their own asks alone too: nobody else may have their answer.
+ */
 async function throughResolver<Answer>(
+  { authority }: Place,
   together: () => Promise<Answer>,
   alone: () => Promise<Answer>,
 ): Promise<Answer> {
+  if (authority.kind === "caller") return alone();
   try {
     return await together();
   } catch (error) {
@@ -199,10 +207,6 @@ async function throughResolver<Answer>(
 
 function resolverOf({ repositories }: Mirror, { upstream, repository }: Place) {
   return repositories.getByName(`${upstream}/${repository}`);
-}
-
-function placeOf({ upstream, repository }: Target): Place {
-  return { upstream: upstream.name, repository };
 }
 
 function answer(pull: Pull, target: Target, outcome: Outcome, headings: Record<string, string>): Response {

@@ -1,4 +1,6 @@
 /** Everything a pull needs, put together from the Worker's environment. */
+import { Gate } from "../access/gate.ts";
+import { Limits, type RateLimiter } from "../access/limits.ts";
 import { Memory } from "../cache/memory.ts";
 import { R2Store } from "../cache/r2.ts";
 import type { Store } from "../cache/store.ts";
@@ -15,10 +17,14 @@ export interface Env {
   TAGS: KVNamespace;
   FILLS: DurableObjectNamespace<BlobFill>;
   REPOSITORIES: DurableObjectNamespace<RepositoryResolver>;
+  /** Absent where the platform has no such counters. */
+  ADDRESSES?: RateLimiter;
 }
 
 export interface Mirror {
   config: Config;
+  gate: Gate;
+  limits: Limits;
   store: Store;
   tags: TagRecords;
   /** Manifests by digest. */
@@ -44,6 +50,8 @@ export function createMirror(env: Env): Mirror {
   const via = `1.1 portolan-${crypto.randomUUID()}`;
   return {
     config,
+    gate: new Gate(config, now),
+    limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),
     manifests: new Memory(REMEMBERED_MANIFESTS),

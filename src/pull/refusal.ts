@@ -9,6 +9,8 @@ export interface Asker {
   userAgent: string;
   /** Whether the client sent `ns`, as containerd and BuildKit do when they use a mirror. */
   hasNamespace: boolean;
+  /** The challenge that a login could answer, where the mirror passes logins through. */
+  challenge?: string;
 }
 
 const UNKNOWN: Record<Wanted, ErrorCode> = {
@@ -30,7 +32,11 @@ const DEFAULT_WAIT = 60;
 export function refusal(failure: Failure, wanted: Wanted, asker: Asker): RegistryError {
   const { kind, message } = failure;
   if (kind === "missing") return new RegistryError(404, UNKNOWN[wanted], message);
-  if (kind === "denied") return new RegistryError(403, "DENIED", message);
+  if (kind === "denied") {
+    return asker.challenge === undefined
+      ? new RegistryError(403, "DENIED", message)
+      : new RegistryError(401, "UNAUTHORIZED", message, { "WWW-Authenticate": asker.challenge });
+  }
   const status = statusFor(kind, wanted, asker);
   const wait = failure.retryAfter ?? (status === 429 ? DEFAULT_WAIT : null);
   const headers = wait === null ? {} : { "Retry-After": String(wait) };

@@ -6,14 +6,8 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Digest } from "../oci/digest.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
-import {
-  type Fetched,
-  fetchManifest,
-  type Place,
-  type Resolution,
-  resolveTag,
-  type TagWish,
-} from "./resolve.ts";
+import type { Place } from "./place.ts";
+import { type Fetched, fetchManifest, type Resolution, resolveTag, type TagWish } from "./resolve.ts";
 
 export class RepositoryResolver extends DurableObject<Env> {
   readonly #mirror: Mirror;
@@ -25,13 +19,13 @@ export class RepositoryResolver extends DurableObject<Env> {
   }
 
   resolve(place: Place, tag: string, wish: TagWish): Promise<Resolution> {
-    return this.#once(`${wish} ${tag}`, () =>
+    return this.#once(`${place.authority.kind} ${wish} ${tag}`, () =>
       resolveTag(this.#mirror, place, tag, wish, (work) => this.ctx.waitUntil(work)),
     );
   }
 
   fetchManifest(place: Place, digest: Digest): Promise<Fetched> {
-    return this.#once(digest, () =>
+    return this.#once(`${place.authority.kind} ${digest}`, () =>
       fetchManifest(this.#mirror, place, digest, (work) => this.ctx.waitUntil(work)),
     );
   }

@@ -2,8 +2,7 @@
 import type { TagRecord } from "../cache/tags.ts";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
-import { type Failure, failureOf, isHeadUnsupported, isPassing, UpstreamError } from "../upstream/failure.ts";
-import type { Upstream } from "../upstream/registries.ts";
+import { type Failure, failureOf, isHeadUnsupported, isPassing } from "../upstream/failure.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { declaredLength } from "./body.ts";
 import {
@@ -16,12 +15,7 @@ import {
   WrongContent,
 } from "./content.ts";
 import type { Mirror } from "./mirror.ts";
-
-/** A repository of an upstream known by name, as it is told to a Durable Object. */
-export interface Place {
-  upstream: string;
-  repository: string;
-}
+import { type Place, sphereOf, upstreamOf } from "./place.ts";
 
 export type Resolution =
   | {
@@ -52,7 +46,8 @@ export async function resolveTag(
   background: Background,
 ): Promise<Resolution> {
   const upstream = upstreamOf(mirror, place);
-  const name = { ...place, tag };
+  const { repository } = place;
+  const name = { upstream: place.upstream, repository, tag, sphere: sphereOf(place) };
   const before = await mirror.tags.read(name);
   if (wish !== "anew" && before && mirror.tags.age(before) < upstream.tagTtl * 1000) {
     return { ok: true, record: before, manifest: null, said: "nothing" };
@@ -65,7 +60,7 @@ export async function resolveTag(
       await mirror.tags.write(name, head, before);
       return { ok: true, record: head, manifest: null, said: compare(head.digest) };
     }
-    const manifest = await getManifest(mirror, upstream, place.repository, tag, null, background);
+    const manifest = await getManifest(mirror, place, tag, null, background);
     const record = recordOf(manifest, mirror.now());
     await mirror.tags.write(name, record, before);
     return { ok: true, record, manifest, said: compare(record.digest) };
@@ -85,17 +80,13 @@ export async function fetchManifest(
   background: Background,
 ): Promise<Fetched> {
   try {
-    const held = await findManifest(mirror, digest);
+    const held = await findManifest(mirror, place, digest);
     if (held) {
       // Whoever asks found nothing in the store: what only memory holds has been lost there.
-      if (held.from === "memory") await storeAgain(mirror, held.manifest);
+      if (held.from === "memory") await storeAgain(mirror, place, held.manifest);
       return { ok: true, manifest: held.manifest };
     }
-    const upstream = upstreamOf(mirror, place);
-    return {
-      ok: true,
-      manifest: await getManifest(mirror, upstream, place.repository, digest, digest, background),
-    };
+    return { ok: true, manifest: await getManifest(mirror, place, digest, digest, background) };
   } catch (error) {
     return { ok: false, failure: failureOf(error) };
   }
@@ -103,14 +94,15 @@ export async function fetchManifest(
 
 async function getManifest(
   mirror: Mirror,
-  upstream: Upstream,
-  repository: string,
+  place: Place,
   reference: string,
   expected: Digest | null,
   background: Background,
 ): Promise<HeldManifest> {
+  const { repository, authority } = place;
+  const upstream = upstreamOf(mirror, place);
   const path = `manifests/${reference}`;
-  const question = { upstream, repository, method: "GET" as const, path, accept: MANIFEST_ACCEPT };
+  const question = { upstream, repository, authority, method: "GET" as const, path, accept: MANIFEST_ACCEPT };
   const response = await mirror.upstream.ask(question, background);
   let manifest: HeldManifest;
   try {
@@ -119,8 +111,8 @@ async function getManifest(
     if (error instanceof WrongContent) mirror.upstream.distrust(response, upstream);
     throw error;
   }
-  remember(mirror, manifest);
-  await storeManifest(mirror, manifest);
+  remember(mirror, place, manifest);
+  await storeManifest(mirror, place, manifest);
   return manifest;
 }
 
@@ -134,12 +126,19 @@ export async function headManifest(
   reference: string,
   background: Background,
 ): Promise<TagRecord | null> {
-  const { repository } = place;
+  const { repository, authority } = place;
   const upstream = upstreamOf(mirror, place);
   const path = `manifests/${reference}`;
   let response: Response;
   try {
-    const question = { upstream, repository, method: "HEAD" as const, path, accept: MANIFEST_ACCEPT };
+    const question = {
+      upstream,
+      repository,
+      authority,
+      method: "HEAD" as const,
+      path,
+      accept: MANIFEST_ACCEPT,
+    };
     response = await mirror.upstream.ask(question, background);
   } catch (error) {
     if (isHeadUnsupported(error)) return null;
@@ -155,11 +154,4 @@ export async function headManifest(
 
 function recordOf({ digest, mediaType, bytes }: HeldManifest, confirmed: number): TagRecord {
   return { digest, mediaType, size: bytes.byteLength, confirmed };
-}
-
-/** The upstream a place names. It comes from a routed target, so it is configured, unless a deployment just took it out. */
-export function upstreamOf(mirror: Mirror, place: Place): Upstream {
-  const upstream = mirror.config.upstream(place.upstream);
-  if (!upstream) throw new UpstreamError("missing", `${place.upstream} is not mirrored here`, 404);
-  return upstream;
 }

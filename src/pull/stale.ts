@@ -1,11 +1,13 @@
 /** A tag's last known meaning, for when upstream can't be asked: better than nothing, if all it leads to is held. */
-import { blobKey } from "../cache/store.ts";
+import { blobKey, type Sphere } from "../cache/store.ts";
 import type { TagRecord } from "../cache/tags.ts";
 import type { Digest } from "../oci/digest.ts";
 import { isForeign, readManifest } from "../oci/manifest.ts";
 import { type Failure, isPassing } from "../upstream/failure.ts";
 import { findManifest, type HeldManifest } from "./content.ts";
+import { readHeld } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
+import type { Place } from "./place.ts";
 
 /** Levels of indexes within indexes that are looked into; deeper ones are taken to be incomplete. */
 const MAXIMUM_DEPTH = 3;
@@ -19,20 +21,22 @@ const MAXIMUM_LOOKS = 40;
  */
 export async function findStale(
   mirror: Mirror,
+  place: Place,
   record: TagRecord | null,
   failure: Failure,
 ): Promise<HeldManifest | null> {
   if (!isPassing(failure.kind) || !record || mirror.tags.age(record) > mirror.config.staleMax * 1000) {
     return null;
   }
-  const search = { mirror, looks: MAXIMUM_LOOKS };
+  const search = { mirror, place, looks: MAXIMUM_LOOKS };
   return (await isWhole(search, record.digest, 0))
-    ? ((await findManifest(mirror, record.digest))?.manifest ?? null)
+    ? ((await findManifest(mirror, place, record.digest))?.manifest ?? null)
     : null;
 }
 
 interface Search {
   mirror: Mirror;
+  place: Place;
   /** Looks into the store that are left. */
   looks: number;
 }
@@ -40,7 +44,7 @@ interface Search {
 /** Whether an image, or one platform of an index at least, is held with its config and every layer that is pulled. */
 async function isWhole(search: Search, digest: Digest, depth: number): Promise<boolean> {
   if (depth > MAXIMUM_DEPTH || search.looks-- <= 0) return false;
-  const held = await findManifest(search.mirror, digest);
+  const held = await findManifest(search.mirror, search.place, digest);
   const manifest = held && readManifest(held.manifest.bytes);
   if (!manifest) return false;
   if (manifest.kind === "index") {
@@ -57,8 +61,10 @@ async function isWhole(search: Search, digest: Digest, depth: number): Promise<b
 
 async function isHeld(search: Search, digest: Digest): Promise<boolean> {
   if (search.looks-- <= 0) return false;
+  const { mirror, place } = search;
+  const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
   try {
-    return (await search.mirror.store.head(blobKey(digest))) !== null;
+    return (await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.head(key))) !== null;
   } catch (error) {
     console.warn(`the store can't be read: ${error}`);
     return false;

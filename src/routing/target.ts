@@ -59,7 +59,8 @@ function unhosted(tail: string, namespace: string | null, config: Config): Targe
   return target(config.defaultUpstream, tail, "/v2", null);
 }
 
-function upstreamOfHost(host: string, config: Config): Upstream | null {
+/** The upstream whose own host this is: `docker.<domain>`; null for any other. */
+export function upstreamOfHost(host: string, config: Config): Upstream | null {
   if (config.domain === null || !host.endsWith(`.${config.domain}`)) return null;
   const label = host.slice(0, -config.domain.length - 1);
   return label.includes(".") ? null : config.upstreamByLabel(label);
@@ -94,12 +95,16 @@ function target(upstream: Upstream, tail: string, prefix: string, namespace: str
   if (name === undefined || kind === undefined || last === undefined) {
     throw new RegistryError(404, "UNSUPPORTED", "this is no pull request of the distribution specification");
   }
-  const official = upstream.name === "docker.io" && !name.includes("/");
-  const repository = official ? `library/${name}` : name;
+  const repository = repositoryOn(upstream, name);
   if (!isRepository(repository) || upstream.name.length + 1 + repository.length > MAXIMUM_NAME) {
     throw new RegistryError(400, "NAME_INVALID", `${printable(name)} is not a valid repository name`);
   }
   return { upstream, repository, ask: askFor(kind, last), path: `${prefix}/${name}`, namespace };
+}
+
+/** A repository as its upstream knows it: Docker Hub's official images lie in `library/`. */
+export function repositoryOn({ name: upstream }: Upstream, name: string): string {
+  return upstream === "docker.io" && !name.includes("/") ? `library/${name}` : name;
 }
 
 /** "The total length of the repository name, including the hostname" that clients accept (distribution spec, "Pull"). */

@@ -1,13 +1,16 @@
 /** Asks an upstream for one thing: of which endpoint, as whom, and whether to try again elsewhere. */
 import { type Credential, Credentials, type Login } from "./credentials.ts";
-import { isPassing, UpstreamError } from "./failure.ts";
+import { isHeadUnsupported, isPassing, UpstreamError } from "./failure.ts";
 import { Health } from "./health.ts";
 import { hedge } from "./hedge.ts";
 import { Limits } from "./limits.ts";
-import { isByDigest, type Question, type TimedQuestion } from "./question.ts";
+import { isForAnyone, PUBLIC, type Question, type TimedQuestion } from "./question.ts";
 import type { Upstream } from "./registries.ts";
+import { LoginRelay } from "./relay.ts";
+import { Remembered } from "./remembered.ts";
 import { OVERTAKEN, Sender } from "./sender.ts";
-import { type Background, LoginRefused } from "./tokens.ts";
+import { LoginRefused } from "./token-request.ts";
+import type { Background } from "./tokens.ts";
 import { Visibility } from "./visibility.ts";
 
 export interface ClientOptions {
@@ -24,9 +27,13 @@ export interface ClientOptions {
 const TIME_OUT = 10_000;
 /** Milliseconds after which an alternate is asked beside a slow authority. */
 const PATIENCE = 2_000;
+/** Milliseconds for which an authority that was let into a repository is taken to be let in still. */
+const LET_IN = 5 * 60_000;
 
 /** One isolate's way to the upstreams. */
 export class UpstreamClient {
+  /** The way of users' own logins. */
+  readonly logins: LoginRelay;
   readonly #sender: Sender;
   readonly #credentials: Credentials;
   readonly #health: Health;
@@ -34,6 +41,7 @@ export class UpstreamClient {
   readonly #pace: Health;
   readonly #limits: Limits;
   readonly #visibility: Visibility;
+  readonly #letIn: Remembered;
   /** Which endpoint gave an answer. */
   readonly #givers = new WeakMap<Response, URL>();
 
@@ -44,6 +52,8 @@ export class UpstreamClient {
     this.#credentials = new Credentials(credentials, now);
     this.#limits = new Limits(now);
     this.#visibility = new Visibility(now);
+    this.logins = new LoginRelay({ fetch, now, via });
+    this.#letIn = new Remembered(LET_IN, now);
   }
 
   /**
@@ -91,6 +101,46 @@ export class UpstreamClient {
   }
 
   /**
+   * Whether anyone may pull from a repository, found out by an anonymous HEAD of what is asked for. What can't be found
+   * out, because upstream fails or has no such thing for nobody, is taken not to be public.
+   */
+  async isPublic(question: Omit<Question, "method">, background: Background): Promise<boolean> {
+    const { upstream, repository } = question;
+    const known = this.#visibility.isPublic(upstream.name, repository);
+    const [authority] = upstream.endpoints;
+    if (known !== null || !isProbe(question) || !authority) return known ?? false;
+    const signal = AbortSignal.timeout(TIME_OUT);
+    try {
+      await this.#askAsNobody({ ...question, method: "HEAD", signal }, authority, background);
+      return true;
+    } catch (error) {
+      if (!(error instanceof UpstreamError)) throw error;
+      if (error.failure.kind === "missing") this.#visibility.noteClosed(upstream.name, repository);
+      return false;
+    }
+  }
+
+  /**
+   * Makes sure that a question's authority may pull from its repository: by a HEAD of what is asked for, remembered for a
+   * few minutes.
+   * @throws UpstreamError if it may not, or if that can't be found out.
+   */
+  async letIn(question: Omit<Question, "method">, background: Background): Promise<void> {
+    const { upstream, repository, authority = PUBLIC } = question;
+    const who = authority.kind === "caller" ? authority.authorization : authority.kind;
+    const name = [who, upstream.name, repository].join(" ");
+    if (this.#letIn.has(name)) return;
+    try {
+      await this.ask({ ...question, method: "HEAD" }, background);
+    } catch (error) {
+      if (!isHeadUnsupported(error)) throw error;
+      const response = await this.ask({ ...question, method: "GET" }, background);
+      await response.body?.cancel();
+    }
+    this.#letIn.add(name);
+  }
+
+  /**
    * What was in an answer isn't what its digest says: the alternate that gave it is left alone for a while. The authority
    * isn't: without it nothing new could be had at all, and each of its answers is checked anyway.
    */
@@ -106,7 +156,14 @@ export class UpstreamClient {
       const message = `${endpoint.host} has failed several times in a row and is left alone for ${wait} s`;
       throw new UpstreamError("unavailable", message, 0, wait);
     }
-    for (const login of await this.#loginsFor(question, endpoint, background)) {
+    const { authority = PUBLIC } = question;
+    if (authority.kind === "caller") return this.#sender.relay(question, endpoint, authority.authorization);
+    const logins =
+      authority.kind === "owner"
+        ? this.#credentials.usable(question.upstream)
+        : await this.#loginsFor(question, endpoint, background);
+    let refusal: unknown = null;
+    for (const login of logins) {
       try {
         const response = await this.#sender.send(question, endpoint, login, background);
         this.#credentials.note(login, response.headers);
@@ -115,9 +172,14 @@ export class UpstreamClient {
         const failure = error instanceof UpstreamError ? error.failure : null;
         if (error instanceof LoginRefused) this.#credentials.refuse(login);
         else if (failure?.kind === "limited") this.#credentials.setAside(login, failure.retryAfter);
-        // The repository is public: what is denied to a login, nobody may still have.
+        // What is denied to one login, another or nobody may still have.
         else if (failure?.kind !== "denied") throw error;
+        refusal = error;
       }
+    }
+    if (authority.kind === "owner") {
+      const message = `no login for ${question.upstream.name} can be used now`;
+      throw refusal ?? new UpstreamError("limited", message, 429);
     }
     return this.#askAsNobody(question, endpoint, background);
   }
@@ -126,7 +188,7 @@ export class UpstreamClient {
   #inOrder(question: Question): readonly URL[] {
     const [authority, ...alternates] = question.upstream.endpoints;
     if (!authority) return [];
-    if (!isByDigest(question)) return [authority];
+    if (!isForAnyone(question)) return [authority];
     const isFast = alternates.length === 0 || this.#pace.mayAsk(authority);
     return isFast ? [authority, ...alternates] : [...alternates, authority];
   }
@@ -141,7 +203,7 @@ export class UpstreamClient {
     } catch (error) {
       const failure = error instanceof UpstreamError ? error.failure : null;
       if (failure?.kind === "limited") this.#limits.note(question, endpoint, failure.retryAfter);
-      if (failure?.kind === "denied") this.#visibility.noteDenied(upstream.name, repository);
+      if (failure?.kind === "denied") this.#visibility.noteClosed(upstream.name, repository);
       throw error;
     }
   }
@@ -155,7 +217,7 @@ export class UpstreamClient {
     if (endpoint !== upstream.endpoints[0] || !this.#credentials.has(upstream)) return [];
     if (!this.#visibility.isPublic(upstream.name, repository)) {
       // A listing has no HEAD to be probed with, and isn't limited.
-      if (question.method === "HEAD" || !/^(manifests|blobs)\//.test(question.path)) return [];
+      if (question.method === "HEAD" || !isProbe(question)) return [];
       try {
         const probe = { ...question, method: "HEAD" as const };
         const response = await this.#askAsNobody(probe, endpoint, background);
@@ -169,4 +231,9 @@ export class UpstreamClient {
     }
     return this.#credentials.usable(upstream);
   }
+}
+
+/** Whether a HEAD of what is asked for would tell who may have it. */
+function isProbe({ path }: Pick<Question, "path">): boolean {
+  return /^(manifests|blobs)\//.test(path);
 }

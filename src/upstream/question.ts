@@ -1,6 +1,16 @@
 /** What can be asked of an upstream. */
 import type { Upstream } from "./registries.ts";
 
+/**
+ * As whom upstream is asked.
+ * - `public`: as nobody, or as a login of the operator's where nobody would get the same.
+ * - `owner`: as the operator, also for what only they may have.
+ * - `caller`: as the user whose Authorization this is.
+ */
+export type Authority = { kind: "public" } | { kind: "owner" } | { kind: "caller"; authorization: string };
+
+export const PUBLIC: Authority = { kind: "public" };
+
 export interface Question {
   upstream: Upstream;
   repository: string;
@@ -10,6 +20,8 @@ export interface Question {
   search?: URLSearchParams;
   accept?: string;
   range?: string;
+  /** `public` where it isn't given. */
+  authority?: Authority;
 }
 
 /** A question that is to be answered before the signal fires. */
@@ -17,7 +29,7 @@ export interface TimedQuestion extends Question {
   signal: AbortSignal;
 }
 
-/** Whether the answer is proved by a digest, so that it doesn't matter who gives it. */
-export function isByDigest({ path }: Question): boolean {
-  return /^(manifests|blobs)\/[a-z0-9]+:/.test(path);
+/** Whether it doesn't matter who gives the answer: its digest proves it, and it is nobody's secret. */
+export function isForAnyone({ path, authority = PUBLIC }: Question): boolean {
+  return authority.kind === "public" && /^(manifests|blobs)\/[a-z0-9]+:/.test(path);
 }

@@ -28,6 +28,8 @@ export interface Upstream {
   realms: readonly string[];
   /** Seconds. */
   tagTtl: number;
+  /** Whether users' own logins are passed through on its own host. */
+  login: boolean;
 }
 
 /**

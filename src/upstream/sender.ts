@@ -5,7 +5,8 @@ import { failureOfResponse, UpstreamError } from "./failure.ts";
 import type { Health } from "./health.ts";
 import type { TimedQuestion } from "./question.ts";
 import { followRedirects, StorageRefused } from "./redirects.ts";
-import { type Background, type Errand, LoginRefused, Tokens } from "./tokens.ts";
+import { type Errand, LoginRefused } from "./token-request.ts";
+import { type Background, Tokens } from "./tokens.ts";
 
 /** Why a request is given up that nobody waits for any more. */
 export const OVERTAKEN = new Error("another endpoint answered first");
@@ -76,6 +77,20 @@ export class Sender {
       authorization = await before(signal, obtained, endpoint);
       isFresh = true;
     }
+  }
+
+  /**
+   * Sends a question with a user's own Authorization, which is theirs to renew.
+   * @throws UpstreamError as `send` does.
+   */
+  async relay(question: TimedQuestion, endpoint: URL, authorization: string): Promise<Response> {
+    const { upstream, path } = question;
+    const repository = repositoryAt(endpoint, question.repository);
+    const errand: Errand = { upstream, endpoint, repository, login: null };
+    const response = await this.#sendTwice(question, errand, authorization);
+    if ([200, 206, 416].includes(response.status)) return response;
+    await response.body?.cancel();
+    throw failureOfResponse(response, `${question.repository}/${path}`, this.#now());
   }
 
   /** One more try for what a moment can mend: a broken connection, a gateway between two restarts, an expired URL. */

@@ -1,35 +1,39 @@
 /** Which repositories anyone may pull from: for these, and only these, the operator's logins may stand in for everyone's. */
+import { Remembered } from "./remembered.ts";
 
 /** Milliseconds for which a repository that was found public is taken to be so. */
-const REMEMBERED = 24 * 3600 * 1000;
-const MAXIMUM_REPOSITORIES = 10_000;
+const PUBLIC = 24 * 3600 * 1000;
+/** Milliseconds for which one that wasn't is not probed again: it may be made public at any time. */
+const CLOSED = 5 * 60 * 1000;
 
 /** One isolate's knowledge. */
 export class Visibility {
-  readonly #publicUntil = new Map<string, number>();
-  readonly #now: () => number;
+  readonly #public: Remembered;
+  readonly #closed: Remembered;
 
   constructor(now: () => number) {
-    this.#now = now;
+    this.#public = new Remembered(PUBLIC, now);
+    this.#closed = new Remembered(CLOSED, now);
   }
 
-  /** False also where nothing is known yet. */
-  isPublic(upstream: string, repository: string): boolean {
-    return (this.#publicUntil.get(`${upstream}/${repository}`) ?? 0) > this.#now();
+  /** Null where nothing is known. */
+  isPublic(upstream: string, repository: string): boolean | null {
+    const name = `${upstream}/${repository}`;
+    if (this.#public.has(name)) return true;
+    return this.#closed.has(name) ? false : null;
   }
 
   /** Something of the repository was given to an anonymous caller. */
   notePublic(upstream: string, repository: string): void {
     const name = `${upstream}/${repository}`;
-    this.#publicUntil.delete(name);
-    this.#publicUntil.set(name, this.#now() + REMEMBERED);
-    const oldest = this.#publicUntil.keys().next().value;
-    if (this.#publicUntil.size > MAXIMUM_REPOSITORIES && oldest !== undefined)
-      this.#publicUntil.delete(oldest);
+    this.#closed.delete(name);
+    this.#public.add(name);
   }
 
   /** An anonymous caller was denied: whatever was known is over. */
-  noteDenied(upstream: string, repository: string): void {
-    this.#publicUntil.delete(`${upstream}/${repository}`);
+  noteClosed(upstream: string, repository: string): void {
+    const name = `${upstream}/${repository}`;
+    this.#public.delete(name);
+    this.#closed.add(name);
   }
 }

@@ -11,6 +11,7 @@ const job: FillJob = {
   upstream: "docker.io",
   repository: "library/demo",
   digest: `sha256:${"a".repeat(64)}`,
+  sphere: "public",
 };
 
 /** Milliseconds ahead of the real clock: days, so that no alarm ever goes off by itself. */

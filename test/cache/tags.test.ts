@@ -2,10 +2,10 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { type TagRecord, TagRecords } from "../../src/cache/tags.ts";
+import { type TagName, type TagRecord, TagRecords } from "../../src/cache/tags.ts";
 
 const kv = (env as unknown as { TAGS: KVNamespace }).TAGS;
-const name = { upstream: "docker.io", repository: "library/demo", tag: "latest" };
+const name: TagName = { upstream: "docker.io", repository: "library/demo", tag: "latest", sphere: "public" };
 const KEY = "tags/docker.io/library/demo/latest";
 const DAY = 24 * 3600 * 1000;
 const TTL = 300;
@@ -69,9 +69,14 @@ describe("fresh", () => {
     expect(await records.fresh(name, TTL)).toEqual({ record: later, from: "edge" });
   });
 
-  test("is each tag's, repository's and upstream's own", async () => {
+  test("is each tag's, repository's, upstream's and sphere's own", async () => {
     await records.remember(name, recordAt(now()), TTL);
-    for (const change of [{ tag: "other" }, { repository: "library/other" }, { upstream: "ghcr.io" }]) {
+    for (const change of [
+      { tag: "other" },
+      { repository: "library/other" },
+      { upstream: "ghcr.io" },
+      { sphere: "restricted" as const },
+    ]) {
       expect(await records.fresh({ ...name, ...change }, TTL)).toBe(null);
       expect(await another().fresh({ ...name, ...change }, TTL)).toBe(null);
     }
@@ -187,7 +192,7 @@ describe("the durable record", () => {
   });
 
   test("isn't taken for one of a longer name: no two names share a key", async () => {
-    await records.write({ upstream: "docker.io", repository: "a/b", tag: "c" }, recordAt(now()), null);
-    expect(await records.read({ upstream: "docker.io", repository: "a", tag: "b" })).toBe(null);
+    await records.write({ ...name, repository: "a/b", tag: "c" }, recordAt(now()), null);
+    expect(await records.read({ ...name, repository: "a", tag: "b" })).toBe(null);
   });
 });

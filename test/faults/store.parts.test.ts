@@ -151,7 +151,12 @@ fault(102, "of CACHE_LIMIT: what is on its way is served and stored whole", asyn
 });
 
 fault(102, "of upstream's, before the alarm: it comes back later", async () => {
-  const job = { upstream: "docker.io", repository: "library/demo", digest: demo.digest };
+  const job = {
+    upstream: "docker.io",
+    repository: "library/demo",
+    digest: demo.digest,
+    sphere: "public" as const,
+  };
   await mirror.bindings.FILLS.getByName(demo.digest).acquire(job);
   mirror.docker.fail({ kind: "blob" }, behaviours.tooManyRequests(1));
   await mirror.runAlarm(demo.digest);
@@ -223,7 +228,12 @@ fault(104, async () => {
 
 fault(105, "others are served meanwhile, and the alarm fills", async () => {
   const fill = mirror.bindings.FILLS.getByName(demo.digest);
-  const job = { upstream: "docker.io", repository: "library/demo", digest: demo.digest };
+  const job = {
+    upstream: "docker.io",
+    repository: "library/demo",
+    digest: demo.digest,
+    sphere: "public" as const,
+  };
   expect(await fill.acquire(job)).toBe(true);
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);
@@ -235,7 +245,12 @@ fault(105, "others are served meanwhile, and the alarm fills", async () => {
 
 fault(105, "also the alarm: once the lease is over, the next client leads", async () => {
   const fill = mirror.bindings.FILLS.getByName(demo.digest);
-  await fill.acquire({ upstream: "docker.io", repository: "library/demo", digest: demo.digest });
+  await fill.acquire({
+    upstream: "docker.io",
+    repository: "library/demo",
+    digest: demo.digest,
+    sphere: "public",
+  });
   mirror.clock.ahead += 16 * 60_000;
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);

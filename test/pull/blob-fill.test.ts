@@ -23,7 +23,7 @@ function fill() {
 
 /** Holds a lease as a leader does, so that its alarm is due only in a while and runs when the test wants it. */
 async function lease(repository = "library/demo", upstream = "docker.io"): Promise<void> {
-  expect(await fill().acquire({ upstream, repository, digest })).toBe(true);
+  expect(await fill().acquire({ upstream, repository, digest, sphere: "public" })).toBe(true);
 }
 
 /** Milliseconds until the next alarm; null where none is set. */

@@ -247,7 +247,7 @@ describe("what goes wrong here", () => {
   });
 
   test("a lease that somebody else holds: passed through, and stored by them alone", async () => {
-    const job = { upstream: "docker.io", repository: "library/demo", digest };
+    const job = { upstream: "docker.io", repository: "library/demo", digest, sphere: "public" as const };
     expect(await mirror.bindings.FILLS.getByName(digest).acquire(job)).toBe(true);
     mirror.operations();
     const answer = await mirror.ask(path);

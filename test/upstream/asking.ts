@@ -4,7 +4,8 @@ import { UpstreamClient } from "../../src/upstream/client.ts";
 import { type Failure, UpstreamError } from "../../src/upstream/failure.ts";
 import type { Question } from "../../src/upstream/question.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
-import { type Errand, Tokens } from "../../src/upstream/tokens.ts";
+import type { Errand } from "../../src/upstream/token-request.ts";
+import { Tokens } from "../../src/upstream/tokens.ts";
 
 export const DIGEST = `sha256:${"a1".repeat(32)}`;
 
@@ -17,7 +18,14 @@ export interface UpstreamSketch {
 /** An upstream at `registry.test`, with `auth.test` for its tokens, as the fake registry is by default. */
 export function upstreamOf(sketch: UpstreamSketch = {}): Upstream {
   const { name = "registry.test", endpoints = [`https://${name}`], realms = ["auth.test"] } = sketch;
-  return { name, aliases: [], endpoints: endpoints.map((url) => new URL(url)), realms, tagTtl: 300 };
+  return {
+    name,
+    aliases: [],
+    endpoints: endpoints.map((url) => new URL(url)),
+    realms,
+    tagTtl: 300,
+    login: false,
+  };
 }
 
 /** A clock that stands still until it is told to go on. */

@@ -21,8 +21,8 @@ describe("what is known of a repository", () => {
     return { clock, known: new Visibility(clock.now) };
   };
 
-  test("is nothing before anybody has asked, and that counts as not public", () => {
-    expect(createKnowledge().known.isPublic("registry.test", "owner/image")).toBe(false);
+  test("is nothing before anybody has asked", () => {
+    expect(createKnowledge().known.isPublic("registry.test", "owner/image")).toBeNull();
   });
 
   test("lasts for a day since it last was given to anybody", () => {
@@ -34,23 +34,25 @@ describe("what is known of a repository", () => {
     clock.pass(DAY - 1);
     expect(known.isPublic("registry.test", "owner/image")).toBe(true);
     clock.pass(1);
-    expect(known.isPublic("registry.test", "owner/image")).toBe(false);
+    expect(known.isPublic("registry.test", "owner/image")).toBeNull();
   });
 
-  test("ends with a denial", () => {
-    const { known } = createKnowledge();
+  test("ends with a denial, which lasts for minutes", () => {
+    const { known, clock } = createKnowledge();
     known.notePublic("registry.test", "owner/image");
-    known.noteDenied("registry.test", "owner/image");
+    known.noteClosed("registry.test", "owner/image");
     expect(known.isPublic("registry.test", "owner/image")).toBe(false);
+    clock.pass(300);
+    expect(known.isPublic("registry.test", "owner/image")).toBeNull();
   });
 
   test("says nothing of another repository, nor of the same name elsewhere", () => {
     const { known } = createKnowledge();
     known.notePublic("registry.test", "owner/image");
     known.notePublic("other.test", "owner/other");
-    known.noteDenied("registry.test", "owner/other");
+    known.noteClosed("registry.test", "owner/other");
     expect(known.isPublic("registry.test", "owner/other")).toBe(false);
-    expect(known.isPublic("other.test", "owner/image")).toBe(false);
+    expect(known.isPublic("other.test", "owner/image")).toBeNull();
     expect(known.isPublic("other.test", "owner/other")).toBe(true);
   });
 
@@ -61,7 +63,7 @@ describe("what is known of a repository", () => {
     for (let index = 0; index < 9_998; index++) known.notePublic("registry.test", `other/${index}`);
     known.notePublic("registry.test", "first");
     known.notePublic("registry.test", "one-more");
-    expect(known.isPublic("registry.test", "second")).toBe(false);
+    expect(known.isPublic("registry.test", "second")).toBeNull();
     expect(known.isPublic("registry.test", "first")).toBe(true);
   });
 });

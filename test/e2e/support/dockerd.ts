@@ -9,8 +9,16 @@ import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } f
  * @param environment for dockerd itself
  * @returns besides the client, its socket as in DOCKER_HOST
  */
-export async function startDockerd(
+export function startDockerd(
   mirror: string,
+  environment: Record<string, string> = {},
+): Promise<Client & { socket: string }> {
+  return startDockerdWith(["--registry-mirror", mirror], environment);
+}
+
+/** @param options by which dockerd is told of its mirror */
+export async function startDockerdWith(
+  options: readonly string[],
   environment: Record<string, string> = {},
 ): Promise<Client & { socket: string }> {
   const { folder, hosts, remove } = await workspace("dockerd");
@@ -28,7 +36,7 @@ export async function startDockerd(
       folder,
       command: isolated(hosts, [
         "dockerd",
-        ...["--host", socket, "--registry-mirror", mirror],
+        ...["--host", socket, ...options],
         ...["--data-root", root, "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
         // What needs kernel modules or the machine's network is left out; vfs works on every file system.
         ...["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"],

@@ -19,13 +19,15 @@ export interface RunOptions {
   deadline?: number;
   /** Whether it is run as a user does, by npm, which takes longer and prints two lines of its own. */
   byNpm?: boolean;
+  /** Kills it at once, as a power cut would. */
+  kill?: AbortSignal;
 }
 
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** Runs a command to its end, with nothing of the tests' own environment: no proxies, no logins, no colours. */
 export async function portolan(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const { environment = {}, deadline = 20_000, byNpm = false } = options;
+  const { environment = {}, deadline = 20_000, byNpm = false, kill } = options;
   const [program, ...start] = byNpm
     ? ["npm", "run", "portolan", "--"]
     : [process.execPath, `${PROJECT}scripts/portolan.ts`];
@@ -34,6 +36,7 @@ export async function portolan(args: readonly string[], options: RunOptions = {}
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...environment },
   });
+  kill?.addEventListener("abort", () => child.kill("SIGKILL"));
   let output = "";
   let errors = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -1,0 +1,25 @@
+/** Bounds on what a request may weigh, checked before any of it is looked into. */
+import { RegistryError } from "../errors.ts";
+
+/** Characters of the longest path and query: a name of 255, a sha512 digest, and a registry's own paging cursor. */
+const MAXIMUM_URL = 4096;
+/** Bytes of all header names and values together. */
+const MAXIMUM_HEADERS = 16 * 1024;
+/** Bytes of the largest body that is read: a token request's form. */
+export const MAXIMUM_FORM = 8 * 1024;
+
+/** @throws RegistryError 414 or 431 */
+export function checkBounds({ url, headers }: Request): void {
+  if (url.length - url.indexOf("/", "https://".length) > MAXIMUM_URL) {
+    throw new RegistryError(414, "UNSUPPORTED", `the request's URL has more than ${MAXIMUM_URL} characters`);
+  }
+  let size = 0;
+  for (const [name, value] of headers) size += name.length + value.length;
+  if (size > MAXIMUM_HEADERS) {
+    throw new RegistryError(
+      431,
+      "UNSUPPORTED",
+      `the request's headers have more than ${MAXIMUM_HEADERS} bytes`,
+    );
+  }
+}

@@ -1,0 +1,123 @@
+/** Who asks, and what they may pull. */
+import { RegistryError } from "../errors.ts";
+import { formatChallenge } from "../oci/challenge.ts";
+import type { Target } from "../routing/target.ts";
+import type { Upstream } from "../upstream/registries.ts";
+import { readAuthorization } from "./credentials.ts";
+import { type AccessKey, findKey } from "./keys.ts";
+import { matchesAny } from "./patterns.ts";
+import { AccessTokens } from "./tokens.ts";
+
+/** Nobody in particular, unless one of its parts says more. */
+export interface Caller {
+  /** Null where ACCESS is open. */
+  key: AccessKey | null;
+  /** The Authorization to ask upstream with: only on a host that is set up for login pass-through. */
+  login: string | null;
+}
+
+/** What of a request tells who sent it. */
+export interface Visit {
+  /** As the client sent it, with the key if it carries one. */
+  url: URL;
+  headers: Headers;
+  /** The key that the URL carries. */
+  key: string | null;
+  /** The upstream to which this host passes logins through; null on any other host. */
+  loginUpstream: Upstream | null;
+}
+
+/** What of the configuration says who may pull what. */
+export interface GateSettings {
+  /** `open` to everybody, or to the holders of `keys`. */
+  access: "open" | "keys";
+  keys: readonly AccessKey[];
+  /** Patterns on `upstream/repository` that are served; empty: all. */
+  allow: readonly string[];
+  /** Patterns that are not served, whatever `allow` says. */
+  deny: readonly string[];
+  /** What access tokens are signed with; null only where `access` is open. */
+  signingSecret: string | null;
+}
+
+export class Gate {
+  readonly tokens: AccessTokens;
+  readonly #settings: GateSettings;
+  readonly #now: () => number;
+
+  constructor(settings: GateSettings, now: () => number) {
+    this.#settings = settings;
+    this.#now = now;
+    this.tokens = new AccessTokens({ secret: settings.signingSecret ?? "", keys: settings.keys, now });
+  }
+
+  /**
+   * Finds out who sends a request. On an open mirror nobody is asked, and what a client sends by itself is ignored,
+   * unless the host passes logins through.
+   * @throws RegistryError 401 with a challenge where a key is needed and none that is valid was shown.
+   */
+  async identify(visit: Visit): Promise<Caller> {
+    const { access } = this.#settings;
+    if (access === "open") return { key: null, login: loginOf(visit) };
+    const key =
+      visit.key === null
+        ? await this.#keyIn(visit)
+        : await findKey(this.#settings.keys, visit.key, this.#now());
+    if (!key) throw unauthorized(visit);
+    // What a client shows beside a key in the URL is meant for the upstream.
+    return { key, login: visit.key === null ? null : loginOf(visit) };
+  }
+
+  /** The key of a client's Authorization: as password, as bearer token, or by a token of ours. */
+  async #keyIn({ url, headers }: Visit): Promise<AccessKey | null> {
+    const shown = readAuthorization(headers.get("Authorization"));
+    if (!shown) return null;
+    const text = shown.scheme === "basic" ? shown.password : shown.token;
+    const key = await this.find(text);
+    return key ?? (shown.scheme === "bearer" ? this.tokens.keyOf(shown.token, url.host, "pull") : null);
+  }
+
+  /** The key itself, if it is valid. */
+  find(text: string): Promise<AccessKey | null> {
+    return findKey(this.#settings.keys, text, this.#now());
+  }
+
+  /** @throws RegistryError 403 for what this mirror, or the caller's key, doesn't open. */
+  admit({ key }: Caller, { upstream, repository }: Target): void {
+    const name = `${upstream.name}/${repository}`;
+    if (!permits(this.#settings, name)) {
+      throw new RegistryError(403, "DENIED", `${name} is not served by this mirror`);
+    }
+    if (key && !permits(key, name)) {
+      throw new RegistryError(403, "DENIED", `this access key doesn't open ${name}`);
+    }
+  }
+}
+
+function permits({ allow, deny }: Pick<AccessKey, "allow" | "deny">, name: string): boolean {
+  return (allow.length === 0 || matchesAny(allow, name)) && !matchesAny(deny, name);
+}
+
+function loginOf({ headers, loginUpstream }: Visit): string | null {
+  const header = headers.get("Authorization");
+  return loginUpstream && readAuthorization(header) ? header : null;
+}
+
+/** Where this mirror gives out tokens. */
+export const TOKEN_PATH = "/_/token";
+
+/**
+ * The challenge, the same for whatever was asked: it names no scope, since a token stands for its key.
+ * Source: distribution-spec, "Token Authentication"; RFC 6750 §3.
+ */
+export function challengeOf({ url, headers }: Pick<Visit, "url" | "headers">): string {
+  const origin = new URL(url.origin);
+  // A TLS proxy in front is only believed to make things safer, never to lead elsewhere or to plain http.
+  if (headers.get("X-Forwarded-Proto") === "https") origin.protocol = "https:";
+  return formatChallenge("Bearer", { realm: new URL(TOKEN_PATH, origin).href, service: url.host });
+}
+
+function unauthorized(visit: Pick<Visit, "url" | "headers">): RegistryError {
+  const message = "this mirror needs an access key: log in with any user name and the key as the password";
+  return new RegistryError(401, "UNAUTHORIZED", message, { "WWW-Authenticate": challengeOf(visit) });
+}

@@ -1,0 +1,62 @@
+/** Access keys: what is known of each, and how the one that a client shows is found among them. */
+
+export interface AccessKey {
+  /** Says in listings and logs which one it is. */
+  name: string;
+  /** SHA-256 of the key, in lower-case hexadecimal. The key itself is nowhere kept. */
+  hash: string;
+  /** Patterns on `upstream/repository`; empty allows all. */
+  allow: readonly string[];
+  deny: readonly string[];
+  /** Milliseconds since the epoch; null: never. */
+  expires: number | null;
+  /** Requests a minute; null: no limit of its own. */
+  rate: number | null;
+}
+
+/**
+ * 160 bits in base32, in lower case: as much as a host label, which knows no case and has 63 characters at most, can
+ * carry beside an upstream's name.
+ */
+export const KEY = /^[a-z2-7]{32}$/;
+
+const KEY_LENGTH = 32;
+const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
+
+/** Makes a key that nobody can guess. */
+export function generateKey(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(KEY_LENGTH));
+  // 256 is a multiple of 32, so that every character is as likely as any other.
+  return Array.from(bytes, (byte) => ALPHABET[byte % ALPHABET.length]).join("");
+}
+
+/** What is kept of a key: no salt, no slow hash, since nobody can try 2^160 keys. */
+export async function hashKey(key: string): Promise<string> {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * The key that was shown, or null if it is none that is valid now. Only hashes are compared, and each with all of them,
+ * so that how long it takes says nothing of what would have been right.
+ */
+export async function findKey(
+  keys: readonly AccessKey[],
+  shown: string,
+  now: number,
+): Promise<AccessKey | null> {
+  return KEY.test(shown) ? findHash(keys, await hashKey(shown), now) : null;
+}
+
+/** As `findKey`, by the key's hash. */
+export function findHash(keys: readonly AccessKey[], hash: string, now: number): AccessKey | null {
+  let found: AccessKey | null = null;
+  for (const key of keys) if (isSame(key.hash, hash)) found = key;
+  return found && (found.expires === null || found.expires > now) ? found : null;
+}
+
+function isSame(one: string, other: string): boolean {
+  let difference = one.length ^ other.length;
+  for (let at = 0; at < one.length; at++) difference |= one.charCodeAt(at) ^ other.charCodeAt(at);
+  return difference === 0;
+}

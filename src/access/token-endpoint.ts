@@ -1,0 +1,111 @@
+/**
+ * Where clients get tokens: by GET with Basic credentials, or by POST with a form as OAuth 2 has it.
+ * Source: distribution-spec, "Token Authentication" and "OAuth 2.0 token endpoint"; RFC 6749 §4.3, §6.
+ */
+import { RegistryError } from "../errors.ts";
+import { MAXIMUM_FORM } from "./bounds.ts";
+import { readAuthorization } from "./credentials.ts";
+import type { Gate } from "./gate.ts";
+import type { AccessKey } from "./keys.ts";
+import { LIFETIME } from "./tokens.ts";
+
+/** What a token request says. */
+export interface TokenRequest {
+  /** As given; null for an anonymous one. */
+  login: { username: string; password: string } | null;
+  /** A token of ours for getting tokens with. */
+  refreshToken: string | null;
+  /** Whether a refresh token is wanted too. */
+  isOffline: boolean;
+  /** The repositories that are asked for. */
+  repositories: readonly string[];
+}
+
+/** @throws RegistryError 400, 405 or 413 for what is no token request. */
+export async function readTokenRequest(request: Request): Promise<TokenRequest> {
+  const url = new URL(request.url);
+  if (request.method === "GET") {
+    const shown = readAuthorization(request.headers.get("Authorization"));
+    return {
+      login: shown?.scheme === "basic" ? shown : null,
+      refreshToken: null,
+      isOffline: url.searchParams.get("offline_token") === "true",
+      repositories: repositoriesIn(url.searchParams.getAll("scope")),
+    };
+  }
+  if (request.method !== "POST") {
+    throw new RegistryError(405, "UNSUPPORTED", "tokens are given for GET and POST", { Allow: "GET, POST" });
+  }
+  const form = await readForm(request);
+  const grant = form.get("grant_type");
+  if (grant !== "password" && grant !== "refresh_token") {
+    throw new RegistryError(400, "UNSUPPORTED", "grant_type must be password or refresh_token");
+  }
+  const [username, password] = [form.get("username") ?? "", form.get("password") ?? ""];
+  return {
+    login: grant === "password" && username + password !== "" ? { username, password } : null,
+    refreshToken: grant === "refresh_token" ? form.get("refresh_token") : null,
+    isOffline: form.get("access_type") === "offline",
+    repositories: repositoriesIn(form.getAll("scope")),
+  };
+}
+
+/**
+ * Answers with a token for an access key, which is the password, or was when the refresh token was given. Scopes are
+ * read but don't narrow the token: what it opens is decided at each request by its key.
+ * @throws RegistryError 401 for a key that isn't valid, also where none was shown.
+ */
+export async function answerWithToken(gate: Gate, request: Request): Promise<Response> {
+  const { host } = new URL(request.url);
+  const { login, refreshToken, isOffline } = await readTokenRequest(request);
+  const key =
+    refreshToken === null
+      ? login && (await gate.find(login.password))
+      : await gate.tokens.keyOf(refreshToken, host, "refresh");
+  if (!key) throw refused();
+  const renewal =
+    isOffline && refreshToken === null ? await gate.tokens.issue(key, host, "refresh") : refreshToken;
+  return tokenAnswer(await gate.tokens.issue(key, host, "pull"), lifetimeOf(key), renewal);
+}
+
+/** Clients read `token` or `access_token`, and take 60 seconds for granted where `expires_in` is less. */
+export function tokenAnswer(token: string, expiresIn: number, refreshToken: string | null): Response {
+  const answer = { token, access_token: token, expires_in: expiresIn, issued_at: new Date().toISOString() };
+  const body = refreshToken === null ? answer : { ...answer, refresh_token: refreshToken };
+  return Response.json(body, { headers: { "Cache-Control": "no-store" } });
+}
+
+export function refused(): RegistryError {
+  return new RegistryError(401, "UNAUTHORIZED", "this key or login isn't valid here");
+}
+
+function lifetimeOf({ expires }: AccessKey): number {
+  const left = expires === null ? LIFETIME.pull : Math.floor((expires - Date.now()) / 1000);
+  return Math.max(60, Math.min(LIFETIME.pull, left));
+}
+
+/** A scope parameter may hold several, divided by spaces, and there may be several parameters. */
+function repositoriesIn(scopes: readonly string[]): string[] {
+  return scopes
+    .flatMap((scope) => scope.split(" "))
+    .map((scope) => /^repository(?:\([^)]*\))?:(.+):[a-z*,]*$/.exec(scope)?.[1])
+    .filter((name) => name !== undefined);
+}
+
+async function readForm(request: Request): Promise<URLSearchParams> {
+  const declared = Number(request.headers.get("Content-Length") ?? 0);
+  const tooLarge = new RegistryError(
+    413,
+    "SIZE_INVALID",
+    `a token request has ${MAXIMUM_FORM} bytes at most`,
+  );
+  if (declared > MAXIMUM_FORM) throw tooLarge;
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > MAXIMUM_FORM) throw tooLarge;
+    chunks.push(chunk);
+  }
+  return new URLSearchParams(await new Blob(chunks).text());
+}

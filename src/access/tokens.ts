@@ -1,0 +1,55 @@
+/** Short-lived tokens that stand for an access key, so that clients which log in needn't send the key with each request. */
+import { sign, verify } from "hono/jwt";
+import { type AccessKey, findHash } from "./keys.ts";
+
+/** `pull` answers a challenge; `refresh` is kept by a client in place of the key, to get tokens with. */
+export type TokenUse = "pull" | "refresh";
+
+/** Seconds. Clients take 60 to be the least there is (distribution spec, "Token Authentication"). */
+export const LIFETIME: Record<TokenUse, number> = { pull: 300, refresh: 90 * 24 * 3600 };
+
+const ALGORITHM = "HS256";
+const ISSUER = "portolan";
+
+export interface TokensOptions {
+  /** What tokens are signed with. */
+  secret: string;
+  keys: readonly AccessKey[];
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/**
+ * A token carries no scope: it stands for its key and opens what that opens at the moment it is shown. A key that is
+ * revoked ends all its tokens at once.
+ */
+export class AccessTokens {
+  readonly #options: TokensOptions;
+
+  constructor(options: TokensOptions) {
+    this.#options = options;
+  }
+
+  /** @param host the mirror's own host, beyond which the token is worth nothing. */
+  issue(key: AccessKey, host: string, use: TokenUse): Promise<string> {
+    const now = Math.floor(this.#options.now() / 1000);
+    const exp = Math.min(now + LIFETIME[use], Math.floor((key.expires ?? Number.POSITIVE_INFINITY) / 1000));
+    const claims = { iss: ISSUER, aud: host, sub: key.hash, use, iat: now, exp };
+    return sign(claims, this.#options.secret, ALGORITHM);
+  }
+
+  /** The key that a token stands for; null for any that isn't ours, isn't for this, or has had its time. */
+  async keyOf(token: string, host: string, use: TokenUse): Promise<AccessKey | null> {
+    try {
+      const expected = { alg: ALGORITHM, iss: ISSUER, aud: host, exp: false, iat: false } as const;
+      const { sub, exp, use: isFor } = await verify(token, this.#options.secret, expected);
+      // By the mirror's own clock, as everything else that ends.
+      const now = this.#options.now();
+      if (isFor !== use || typeof sub !== "string" || typeof exp !== "number" || exp * 1000 <= now)
+        return null;
+      return findHash(this.#options.keys, sub, now);
+    } catch {
+      return null;
+    }
+  }
+}

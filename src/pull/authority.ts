@@ -1,0 +1,60 @@
+/** As whom upstream is asked on a caller's behalf; decided before anything that is held can answer. */
+import type { Caller } from "../access/gate.ts";
+import { matchesAny } from "../access/patterns.ts";
+import type { Ask, Target } from "../routing/target.ts";
+import { failureOf, isPassing } from "../upstream/failure.ts";
+import { type Authority, PUBLIC } from "../upstream/question.ts";
+import type { Background } from "../upstream/tokens.ts";
+import type { Mirror } from "./mirror.ts";
+import { type Asker, refusal, type Wanted } from "./refusal.ts";
+
+/**
+ * Public content is everybody's, whoever asks. What isn't public is asked for with the caller's own login on a host that
+ * passes logins through, or with the operator's where PRIVATE opens it to the holders of keys; either way only after
+ * upstream has confirmed within the last minutes that this login is let in.
+ *
+ * @throws RegistryError where it isn't, or where that can't be found out. Only the operator's own login is trusted while
+ *   upstream fails: whom it opens held content to is for this mirror's keys to say.
+ */
+export async function authorityFor(
+  mirror: Mirror,
+  caller: Caller,
+  { upstream, repository, ask }: Target,
+  asker: Asker,
+  background: Background,
+): Promise<Authority> {
+  const claimed = claimOf(mirror, caller, `${upstream.name}/${repository}`);
+  if (claimed.kind === "public") return PUBLIC;
+  const question = { upstream, repository, path: pathOf(ask) };
+  if (await mirror.upstream.isPublic(question, background)) return PUBLIC;
+  try {
+    await mirror.upstream.letIn({ ...question, authority: claimed }, background);
+  } catch (error) {
+    const failure = failureOf(error);
+    const isStillIn = claimed.kind === "owner" && isPassing(failure.kind);
+    if (!isStillIn) throw refusal(failure, wantedOf(ask), asker);
+  }
+  return claimed;
+}
+
+function claimOf(mirror: Mirror, { key, login }: Caller, name: string): Authority {
+  if (login !== null) return { kind: "caller", authorization: login };
+  return key && matchesAny(mirror.config.private, name) ? { kind: "owner" } : PUBLIC;
+}
+
+function wantedOf({ kind }: Ask): Wanted {
+  return kind === "manifest" || kind === "blob" ? kind : "listing";
+}
+
+function pathOf(ask: Ask): string {
+  switch (ask.kind) {
+    case "manifest":
+      return `manifests/${"digest" in ask.reference ? ask.reference.digest : ask.reference.tag}`;
+    case "blob":
+      return `blobs/${ask.digest}`;
+    case "referrers":
+      return `manifests/${ask.digest}`;
+    case "tags":
+      return "tags/list";
+  }
+}

@@ -1,0 +1,42 @@
+/** What is held, and for whom: public content for everybody, restricted content for the repositories it is linked to. */
+import { linkKey, type PutOptions, type Sphere } from "../cache/store.ts";
+import { EMPTY_DIGEST } from "../oci/digest.ts";
+import type { Mirror } from "./mirror.ts";
+import { type Place, sphereOf } from "./place.ts";
+
+/**
+ * Reads what is held for a place: what is public, with one look; else what is restricted, if upstream has given it out of
+ * this very repository.
+ * @param keyOf the content's key in a sphere.
+ * @param read null for what isn't there.
+ */
+export async function readHeld<Held>(
+  mirror: Mirror,
+  place: Place,
+  { digest }: Pick<PutOptions, "digest">,
+  keyOf: (sphere: Sphere) => string,
+  read: (key: string) => Promise<Held | null>,
+): Promise<Held | null> {
+  const open = await read(keyOf("public"));
+  if (open !== null || sphereOf(place) === "public") return open;
+  const link = await mirror.store.head(linkKey(place.upstream, place.repository, digest));
+  return link && read(keyOf("restricted"));
+}
+
+/**
+ * Stores what upstream gave at a place, for those who may have it.
+ * @throws DigestMismatch, or another error as the store's `put` does.
+ */
+export async function keep(
+  mirror: Mirror,
+  place: Place,
+  keyOf: (sphere: Sphere) => string,
+  body: ReadableStream<Uint8Array> | Uint8Array,
+  options: PutOptions,
+): Promise<void> {
+  const sphere = sphereOf(place);
+  await mirror.store.put(keyOf(sphere), body, options);
+  if (sphere === "public") return;
+  const link = linkKey(place.upstream, place.repository, options.digest);
+  await mirror.store.put(link, new Uint8Array(0), { digest: EMPTY_DIGEST });
+}

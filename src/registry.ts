@@ -1,0 +1,128 @@
+/** The way of a registry request: from who sends it, to what it asks for, to the pull that answers. */
+import type { Context } from "hono";
+import type { Visit } from "./access/gate.ts";
+import { answerWithToken } from "./access/token-endpoint.ts";
+import { takeKey } from "./access/url.ts";
+import { RegistryError } from "./errors.ts";
+import type { Pull } from "./pull/answer.ts";
+import { authorityFor } from "./pull/authority.ts";
+import { pullBlob } from "./pull/blob.ts";
+import { pullReferrers, pullTags } from "./pull/listing.ts";
+import { checkLogin, loginChallenge, relayToken } from "./pull/login.ts";
+import { pullManifestByDigest, pullManifestByTag } from "./pull/manifest.ts";
+import type { Mirror } from "./pull/mirror.ts";
+import type { Asker } from "./pull/refusal.ts";
+import { route, type Target, upstreamOfHost } from "./routing/target.ts";
+
+/** Who sends the request, and what it asks for once its key is taken out of the URL. */
+function visitOf({ config }: Mirror, c: Context) {
+  const sent = new URL(c.req.url);
+  const { url, key, prefix } =
+    config.access === "keys" ? takeKey(sent, config.domain) : { url: sent, key: null, prefix: "" };
+  const upstream = upstreamOfHost(url.hostname, config);
+  // Behind keys, what a client sends is its key, unless that stands in the host already.
+  const passesLogins = upstream?.login && (config.access === "open" || (key !== null && prefix === ""));
+  const loginUpstream = passesLogins ? upstream : null;
+  const visit: Visit = { url: sent, headers: c.req.raw.headers, key, loginUpstream };
+  return { visit, url, prefix };
+}
+
+/** Answers a token request: with a token of this mirror's, or on a host that passes logins through with upstream's. */
+export async function answerToken(mirror: Mirror, c: Context): Promise<Response> {
+  const { visit } = visitOf(mirror, c);
+  if (visit.loginUpstream) {
+    if (visit.key !== null) await mirror.gate.identify(visit);
+    return relayToken(mirror, visit.loginUpstream, c.req.raw);
+  }
+  if (mirror.config.access === "open") throw nothingHere();
+  return answerWithToken(mirror.gate, c.req.raw);
+}
+
+/**
+ * Answers a request of the distribution specification: who asks, for what, and whether they may, before anything is pulled.
+ * @throws RegistryError
+ */
+export async function answerRegistry(mirror: Mirror, c: Context): Promise<Response> {
+  const { method } = c.req;
+  if (method !== "GET" && method !== "HEAD") {
+    const headers = { Allow: "GET, HEAD" };
+    throw new RegistryError(
+      405,
+      "UNSUPPORTED",
+      "this is a mirror: it can be pulled from, not pushed to",
+      headers,
+    );
+  }
+  if (c.req.header("Via")?.includes(mirror.via)) {
+    throw new RegistryError(508, "UNAVAILABLE", "an upstream leads back to this mirror");
+  }
+  const { visit, url, prefix } = visitOf(mirror, c);
+  // Before anything is said of what there is: the challenge is the same for all of it.
+  const caller = await mirror.gate.identify(visit);
+  if (caller.key) mirror.limits.countKey(caller.key);
+  const routed = route(url, mirror.config);
+  if (routed.kind === "elsewhere") throw nothingHere();
+  const asker: Asker = {
+    userAgent: c.req.header("User-Agent") ?? "",
+    hasNamespace: url.searchParams.has("ns"),
+  };
+  if (visit.loginUpstream) {
+    const challenge = await loginChallenge(mirror, visit.loginUpstream, visit);
+    if (routed.kind === "ping") {
+      await checkLogin(mirror, visit.loginUpstream, caller.login, challenge, asker);
+    }
+    if (challenge !== null) asker.challenge = challenge;
+  }
+  if (routed.kind === "ping") return pong();
+  const { target } = routed;
+  mirror.gate.admit(caller, target);
+
+  const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+  const authority = await authorityFor(mirror, caller, target, asker, background);
+  const { headers, signal } = c.req.raw;
+  const pull: Pull = {
+    method,
+    headers,
+    signal,
+    search: url.searchParams,
+    asker,
+    authority,
+    prefix,
+    background,
+  };
+  const response = await answer(mirror, pull, target);
+  const isEverybodys = caller.key === null && authority.kind === "public";
+  if (!isEverybodys) keepPrivate(response);
+  return response;
+}
+
+/** An open mirror never challenges: dockerd would send its user's Docker Hub password to the challenge's realm. */
+function pong(): Response {
+  return Response.json({}, { headers: { "Docker-Distribution-API-Version": "registry/2.0" } });
+}
+
+function answer(mirror: Mirror, pull: Pull, target: Target): Promise<Response> {
+  const { ask } = target;
+  switch (ask.kind) {
+    case "manifest":
+      return "digest" in ask.reference
+        ? pullManifestByDigest(mirror, pull, target, ask.reference.digest)
+        : pullManifestByTag(mirror, pull, target, ask.reference.tag);
+    case "blob":
+      return pullBlob(mirror, pull, target, ask.digest);
+    case "tags":
+      return pullTags(mirror, pull, target);
+    case "referrers":
+      return pullReferrers(mirror, pull, target, ask.digest);
+  }
+}
+
+function nothingHere(): RegistryError {
+  return new RegistryError(404, "UNSUPPORTED", "there is nothing here");
+}
+
+/** What a key or a login was needed for, no cache on the way may give to anybody else (RFC 9111 §3.5). */
+function keepPrivate({ headers }: Response): void {
+  const directives = headers.get("Cache-Control")?.replace(/^public\b/, "private");
+  if (directives) headers.set("Cache-Control", directives);
+}

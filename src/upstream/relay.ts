@@ -1,0 +1,106 @@
+/** Users' own logins, passed through to the upstream they are for, and neither kept nor shared. */
+import { type Challenge, parseChallenges } from "../oci/challenge.ts";
+import type { Credential } from "./credentials.ts";
+import { failureOfResponse, UpstreamError } from "./failure.ts";
+import { followRedirects } from "./redirects.ts";
+import type { Upstream } from "./registries.ts";
+import { requestToken, type Token } from "./token-request.ts";
+
+export interface LoginRelayOptions {
+  fetch: typeof fetch;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** The Via of every request. */
+  via: string;
+}
+
+/** How an upstream takes logins. */
+export type LoginScheme = "bearer" | "basic" | "none";
+
+/** Milliseconds until an answer must be there. */
+const TIME_OUT = 10_000;
+/** Milliseconds for which an upstream's challenge is taken to be the same. */
+const REMEMBERED = 3600_000;
+
+export class LoginRelay {
+  readonly #options: LoginRelayOptions;
+  readonly #challenges = new Map<string, { challenge: Challenge | null; until: number }>();
+
+  constructor(options: LoginRelayOptions) {
+    this.#options = options;
+  }
+
+  /** @throws UpstreamError where upstream can't be asked. */
+  async schemeOf(upstream: Upstream): Promise<LoginScheme> {
+    const challenge = await this.#challengeOf(upstream);
+    if (!challenge) return "none";
+    return challenge.scheme === "bearer" ? "bearer" : "basic";
+  }
+
+  /**
+   * Whether upstream lets in whoever sends this Authorization, by its own `/v2/`.
+   * @throws UpstreamError where upstream can't be asked.
+   */
+  async isLetIn(upstream: Upstream, authorization: string): Promise<boolean> {
+    const { status } = await this.#ping(upstream, authorization);
+    return status === 200;
+  }
+
+  /**
+   * Gets a token for pulling from upstream's own realm.
+   * @param repositories none: a token that only says whether the login is right.
+   * @param login null: as nobody.
+   * @throws UpstreamError `denied` for a login that upstream refuses, or as `requestToken` does.
+   */
+  async token(upstream: Upstream, repositories: readonly string[], login: Credential | null): Promise<Token> {
+    const challenge = await this.#challengeOf(upstream);
+    const [endpoint] = upstream.endpoints;
+    if (challenge?.scheme !== "bearer" || !endpoint) {
+      throw new UpstreamError("denied", `${upstream.name} gives no tokens`);
+    }
+    const errand = {
+      upstream,
+      endpoint,
+      repository: repositories[0] ?? "",
+      login: login && { ...login, name: "of a user" },
+      scopes: repositories.map((repository) => `repository:${repository}:pull`),
+    };
+    return requestToken(this.#options, errand, challenge);
+  }
+
+  async #challengeOf(upstream: Upstream): Promise<Challenge | null> {
+    const known = this.#challenges.get(upstream.name);
+    if (known && known.until > this.#options.now()) return known.challenge;
+    const response = await this.#ping(upstream, null);
+    const offered = parseChallenges(response.headers.get("WWW-Authenticate") ?? "");
+    const challenge =
+      response.status === 401
+        ? (offered.find(({ scheme }) => scheme === "bearer") ??
+          offered.find(({ scheme }) => scheme === "basic"))
+        : null;
+    if (challenge === undefined) {
+      throw new UpstreamError("unavailable", `${upstream.name} wants a login of an unknown kind`, 401);
+    }
+    this.#challenges.set(upstream.name, { challenge, until: this.#options.now() + REMEMBERED });
+    return challenge;
+  }
+
+  /** @returns an answer of status 200, 401 or 403, without its body. */
+  async #ping(upstream: Upstream, authorization: string | null): Promise<Response> {
+    const { fetch, via, now } = this.#options;
+    const url = new URL("/v2/", upstream.endpoints[0]);
+    const headers = new Headers({ "User-Agent": "portolan", Via: via });
+    if (authorization !== null) headers.set("Authorization", authorization);
+    let response: Response;
+    try {
+      const signal = AbortSignal.timeout(TIME_OUT);
+      response = await followRedirects(upstream, url, { method: "GET", headers, signal }, fetch);
+    } catch (error) {
+      if (error instanceof UpstreamError) throw error;
+      throw new UpstreamError("unavailable", `${url.host} can't be reached`);
+    }
+    await response.body?.cancel();
+    if (![200, 401, 403].includes(response.status)) throw failureOfResponse(response, "/v2/", now());
+    return response;
+  }
+}
