@@ -1,6 +1,8 @@
 // The commands that look at mirrors, as a user runs them, against the real mirror and docker-registry as publisher and mirrors.
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { generateKey, hashKey } from "../../src/access/keys.ts";
 import { type Finished, NOBODY, portolan } from "../scripts/support/portolan.ts";
 import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES, TAG } from "./support/global.ts";
@@ -173,6 +175,32 @@ describe("doctor", () => {
       await remove();
     }
   });
+});
+
+test("a key that the mirror wants is asked for by doctor, and taken from docker's configuration", async () => {
+  const key = generateKey();
+  const keys = [{ name: "reader", hash: await hashKey(key) }];
+  const vars = { ACCESS: "keys", ACCESS_KEYS: JSON.stringify(keys), SIGNING_SECRET: generateKey() };
+  const keyed = await startStage(inject("registry"), vars);
+  const { folder, remove } = await workspace("keyed");
+  try {
+    const mirror = ["--mirror", keyed.url];
+    const without = await user(["doctor", "--image", reference, ...mirror]);
+    expect(without.output).toMatch(/✗ +key +one is wanted, and none is known here/);
+    expect(without.code).toBe(1);
+    const auth = Buffer.from(`reader:${key}`).toString("base64");
+    const auths = { [new URL(keyed.url).host]: { auth } };
+    await writeFile(join(folder, "config.json"), JSON.stringify({ auths }));
+    const environment = { DOCKER_CONFIG: folder };
+    const { output, code } = await user(["doctor", "--image", reference, ...mirror], environment);
+    expect(output).toMatch(/✓ +key +taken, from .*config\.json/);
+    expect(code).toBe(0);
+    const verified = await user(["verify", reference, ...mirror, ...against], environment);
+    expect(verified.code).toBe(0);
+  } finally {
+    await keyed.stop();
+    await remove();
+  }
 });
 
 test("--help has examples, and wrong usage ends with 2", async () => {
