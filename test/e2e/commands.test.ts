@@ -202,12 +202,3 @@ test("a key that the mirror wants is asked for by doctor, and taken from docker'
     await remove();
   }
 });
-
-test("--help has examples, and wrong usage ends with 2", async () => {
-  for (const command of ["verify", "inspect", "warm", "mirrors", "doctor"]) {
-    const { code, output } = await portolan([command, "--help"]);
-    expect(output).toMatch(new RegExp(`Examples:\n {2}npm run portolan -- ${command}`));
-    expect(code).toBe(0);
-    expect((await portolan([command, "--nonsense"])).code).toBe(2);
-  }
-});

@@ -21,12 +21,18 @@ test("the page has the commands that look at mirrors", () => {
 
 describe.each(sections)("$name", ({ name, text }) => {
   test("has the options that --help prints, each with its argument", async () => {
-    const { output } = await portolan([name, "--help"]);
+    const { code, output } = await portolan([name, "--help"]);
+    expect(code).toBe(0);
+    expect(output).toContain(`Examples:\n  npm run portolan -- ${name}`);
     const printed = [...output.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+(?: <\S+>)?)/gm)].map(
       ([, option = ""]) => option,
     );
     const written = [...text.matchAll(/^\| `(--[^`]+)`/gm)].map(([, option = ""]) => option);
     expect(written.sort()).toEqual(printed.filter((option) => !COMMON.includes(option)).sort());
+  });
+
+  test("ends with 2 when it is used wrongly, so that 1 always means what was found", async () => {
+    expect((await portolan([name, "--nonsense"])).code).toBe(2);
   });
 
   test("is used with options that it has", () => {
