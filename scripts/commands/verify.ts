@@ -1,5 +1,6 @@
 /** `portolan verify`: is what a mirror gives what the publisher pushed? */
-import { parseReference } from "../registry/reference.ts";
+import { RegistryFailure } from "../registry/failure.ts";
+import { formatReference, parseReference } from "../registry/reference.ts";
 import { bad } from "../terminal/colours.ts";
 import { openProgress, type Progress } from "../terminal/progress.ts";
 import { worst } from "../verify/compare.ts";
@@ -62,7 +63,7 @@ Ends with 0 if all is the same, with 1 if anything differs, with 2 if it couldn'
         try {
           results.push(await verifyOne(session, reference, settings, progress));
         } catch (error) {
-          failed.push({ image: images[references.indexOf(reference)] ?? "", error: messageOf(error) });
+          failed.push({ image: formatReference(reference), error: refusal(error, settings) });
         }
       }
       progress.stop();
@@ -88,6 +89,12 @@ function verifyOne(
     deep,
     progress,
   });
+}
+
+/** Who can't reach the publisher may have another registry that they believe. */
+function refusal(error: unknown, { against }: Settings): string {
+  const isSilent = error instanceof RegistryFailure && (error.status === 0 || error.isPassing);
+  return `${messageOf(error)}${isSilent && against === undefined ? "; --against names another registry to believe" : ""}`;
 }
 
 function print(results: readonly ImageResult[], failed: readonly Failed[], deep: boolean): void {

@@ -45,7 +45,8 @@ function contentWord({ isCorrect }: Measured): string {
   return isCorrect ? good("right") : bad("wrong");
 }
 
-function tagsWord({ freshness, behind }: Measured): string {
+function tagsWord({ trouble, freshness, behind }: Measured): string {
+  if (trouble !== null) return "";
   switch (freshness) {
     case null:
       return quiet("–");

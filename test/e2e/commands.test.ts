@@ -1,7 +1,9 @@
 // The commands that look at mirrors, as a user runs them, against the real mirror and docker-registry as publisher and mirrors.
-import { readFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { closedPort, type Finished, portolan } from "../scripts/support/portolan.ts";
+import { generateKey, hashKey } from "../../src/access/keys.ts";
+import { type Finished, NOBODY, portolan } from "../scripts/support/portolan.ts";
 import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES, TAG } from "./support/global.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
@@ -133,12 +135,13 @@ describe("doctor", () => {
   });
 
   test("finds a Docker that uses another mirror, and says what to put where", async () => {
-    const other = await closedPort();
-    const docker = await startDockerd(other);
+    const docker = await startDockerd(NOBODY);
     try {
       const { code, output } = await doctor([], { DOCKER_HOST: docker.socket });
-      expect(output).toMatch(new RegExp(`✗ +docker +\\S+ uses other mirrors: ${other}`));
-      expect(output).toContain(`Put {"registry-mirrors":["${stage.url}"]} into /etc/docker/daemon.json`);
+      expect(output).toMatch(new RegExp(`✗ +docker +\\S+ uses other mirrors: ${NOBODY}`));
+      expect(output).toContain(
+        `Put {"registry-mirrors":["${stage.url}","${NOBODY}"]} into /etc/docker/daemon.json`,
+      );
       expect(code).toBe(1);
     } finally {
       await docker.stop();
@@ -146,7 +149,7 @@ describe("doctor", () => {
   });
 
   test("finds that nothing listens, and where the mirror is instead", async () => {
-    const { code, output } = await doctor(["--mirror", await closedPort()]);
+    const { code, output } = await doctor(["--mirror", NOBODY]);
     expect(output).toMatch(/✗ +port +nothing listens on/);
     expect(output).toContain(`A mirror answers at ${stage.url}`);
     expect(code).toBe(1);
@@ -174,11 +177,28 @@ describe("doctor", () => {
   });
 });
 
-test("--help has examples, and wrong usage ends with 2", async () => {
-  for (const command of ["verify", "inspect", "warm", "mirrors", "doctor"]) {
-    const { code, output } = await portolan([command, "--help"]);
-    expect(output).toMatch(new RegExp(`Examples:\n {2}npm run portolan -- ${command}`));
+test("a key that the mirror wants is asked for by doctor, and taken from docker's configuration", async () => {
+  const key = generateKey();
+  const keys = [{ name: "reader", hash: await hashKey(key) }];
+  const vars = { ACCESS: "keys", ACCESS_KEYS: JSON.stringify(keys), SIGNING_SECRET: generateKey() };
+  const keyed = await startStage(inject("registry"), vars);
+  const { folder, remove } = await workspace("keyed");
+  try {
+    const mirror = ["--mirror", keyed.url];
+    const without = await user(["doctor", "--image", reference, ...mirror]);
+    expect(without.output).toMatch(/✗ +key +one is wanted, and none is known here/);
+    expect(without.code).toBe(1);
+    const auth = Buffer.from(`reader:${key}`).toString("base64");
+    const auths = { [new URL(keyed.url).host]: { auth } };
+    await writeFile(join(folder, "config.json"), JSON.stringify({ auths }));
+    const environment = { DOCKER_CONFIG: folder };
+    const { output, code } = await user(["doctor", "--image", reference, ...mirror], environment);
+    expect(output).toMatch(/✓ +key +taken, from .*config\.json/);
     expect(code).toBe(0);
-    expect((await portolan([command, "--nonsense"])).code).toBe(2);
+    const verified = await user(["verify", reference, ...mirror, ...against], environment);
+    expect(verified.code).toBe(0);
+  } finally {
+    await keyed.stop();
+    await remove();
   }
 });

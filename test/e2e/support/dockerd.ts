@@ -12,7 +12,7 @@ import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } f
 export function startDockerd(
   mirror: string,
   environment: Record<string, string> = {},
-): ReturnType<typeof startDockerdWith> {
+): Promise<Client & { socket: string }> {
   return startDockerdWith(["--registry-mirror", mirror], environment);
 }
 

@@ -1,8 +1,11 @@
 /** `portolan doctor` over sockets: what it finds where one thing is wrong, and that it finds nothing where all is right. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
 import { listen } from "../../support/node/listen.ts";
-import { closedPort, portolan } from "../support/portolan.ts";
+import { NOBODY, portolan } from "../support/portolan.ts";
 import { type Harbour, harbours, IMAGE, launch } from "../verify/support/fleet.ts";
 
 let mirror: Harbour;
@@ -54,14 +57,14 @@ test("a person reads a mark, what was found, and what to do", async () => {
 
 describe("where nothing listens", () => {
   test("that is said, and how to start a mirror", async () => {
-    const { code, bad } = await doctor(await closedPort());
+    const { code, bad } = await doctor(NOBODY);
     expect(bad).toMatchObject([{ name: "port", says: expect.stringContaining("nothing listens") }]);
     expect(bad[0]?.advice).toMatch(/npm start|A mirror answers at/);
     expect(code).toBe(1);
   });
 
   test("and a mirror is at another port, that one is named", async () => {
-    const { bad } = await doctor(await closedPort(), { PORTOLAN_MIRROR: mirror.url });
+    const { bad } = await doctor(NOBODY, { PORTOLAN_MIRROR: mirror.url });
     expect(bad[0]?.advice).toContain(`A mirror answers at ${mirror.url}`);
   });
 });
@@ -124,6 +127,24 @@ test("a mirror that wants a key which isn't known here says where to put it", as
   });
   const { bad } = await doctor(mirror.url);
   expect(bad).toMatchObject([{ name: "key", advice: expect.stringContaining("docker login") }]);
+});
+
+test("a key that docker knows is taken from its configuration file", async () => {
+  const credentials = [{ username: "key", password: "s3cret" }];
+  Object.assign(mirror.registry.settings, { auth: "basic", credentials });
+  const folder = await mkdtemp(join(tmpdir(), "portolan-doctor-"));
+  const auth = Buffer.from("key:s3cret").toString("base64");
+  const auths = { [new URL(mirror.url).host]: { auth } };
+  await writeFile(join(folder, "config.json"), JSON.stringify({ auths }));
+  try {
+    const { bad, checks } = await doctor(mirror.url, { DOCKER_CONFIG: folder });
+    expect(bad).toEqual([]);
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: "key", says: expect.stringContaining(folder) }),
+    );
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("a manifest that the mirror can't give is told with the mirror's own words", async () => {

@@ -102,7 +102,9 @@ describe("Docker's configuration", () => {
     const { state, advice } = judgeDocker(using(), mirror);
     expect(state).toBe("bad");
     expect(JSON.parse(/\{.*\}/.exec(advice ?? "")?.[0] ?? "")).toEqual({ "registry-mirrors": [mirror] });
-    expect(judgeDocker(using("https://other.test/"), mirror).state).toBe("bad");
+    const beside = judgeDocker(using("https://other.test/"), mirror);
+    expect(beside.state).toBe("bad");
+    expect(beside.advice).toContain(`["${mirror}","https://other.test"]`);
   });
 
   test("has no use for a mirror with a path: the advice is to pull by name", () => {

@@ -1,7 +1,6 @@
 /** `portolan COMMAND` as a child process: what it prints and what it ends with. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { within } from "../../sockets/support/deadline.ts";
@@ -54,13 +53,5 @@ export async function portolan(args: readonly string[], options: RunOptions = {}
   return { code: child.exitCode, output, errors, json: () => JSON.parse(output) };
 }
 
-/** A URL of this machine where nobody listens. */
-export async function closedPort(): Promise<string> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
-  server.close();
-  await once(server, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return `http://127.0.0.1:${address.port}`;
-}
+/** A URL of this machine where nobody listens: no port that is given out, none of a service, none that fetch refuses. */
+export const NOBODY = "http://127.0.0.1:4";
