@@ -193,29 +193,27 @@ export class Uploader {
   ): Promise<void> {
     const start = upload.offset;
     const end = start + chunk.byteLength;
-    for (let vain = 0; ; ) {
+    for (let vain = 0; upload.offset < end; ) {
       const before = upload.offset;
       const failure = await this.#patch(place, upload, chunk.subarray(before - start), signal);
-      if (!failure && upload.offset === end) return;
-      if (failure && !failure.isPassing && failure.status !== 416) {
-        const isRefusal = failure.status < 500 && ![401, 403, 413].includes(failure.status);
-        if (!isRefusal) throw failure;
-        // What has never worked here may not be supported; what has may have lost the upload.
-        if (!this.#chunked.has(place.endpoint.origin)) this.#whole.add(place.endpoint.origin);
-        throw new UploadLost(failure);
-      }
-      if (failure) {
-        const pause = PAUSES[vain];
-        if (pause === undefined) throw failure;
-        await sleep(pause, undefined, { signal });
-        await this.#resume(place, upload, failure, signal);
-      }
-      const isHere = upload.offset >= start && upload.offset <= end;
-      if (!isHere) throw new UploadLost(failure ?? lostCount(place, upload));
-      if (upload.offset === end) return;
+      if (!failure) continue;
+      this.#refuseForGood(place, failure);
+      const pause = PAUSES[vain];
+      if (pause === undefined) throw failure;
+      await sleep(pause, undefined, { signal });
+      await this.#resume(place, upload, failure, signal);
+      if (upload.offset < start || upload.offset > end) throw new UploadLost(failure);
       vain = upload.offset > before ? 0 : vain + 1;
-      if (vain >= PAUSES.length) throw failure ?? lostCount(place, upload);
     }
+  }
+
+  /** @throws what a chunk's failure comes to, if neither a moment nor asking how much has arrived can mend it. */
+  #refuseForGood({ endpoint: { origin } }: Place, failure: RegistryFailure): void {
+    if (failure.isPassing || failure.status === 416) return;
+    if (failure.status >= 500 || [0, 401, 403, 413].includes(failure.status)) throw failure;
+    // What has never worked here may not be supported; what has may have lost the upload.
+    if (!this.#chunked.has(origin)) this.#whole.add(origin);
+    throw new UploadLost(failure);
   }
 
   /** @returns the failure, or null with the upload brought to what the registry now has. */
@@ -237,7 +235,10 @@ export class Uploader {
       if (!response.ok) return await this.#client.exchange.failure(place, response, "an upload's chunk");
       await response.body?.cancel();
       upload.location = locationIn(place, response) ?? location;
-      upload.offset = offsetIn(response) ?? offset + bytes.byteLength;
+      const end = offset + bytes.byteLength;
+      const told = offsetIn(response);
+      // A registry may take less than it was sent. Some count wrong, so that anything else isn't believed.
+      upload.offset = told !== null && told > offset && told < end ? told : end;
       return null;
     } catch (error) {
       if (error instanceof RegistryFailure) return error;
@@ -355,9 +356,4 @@ function offsetIn(response: Response): number | null {
   const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.get("Range") ?? "")?.[1];
   if (last === undefined) return null;
   return last === "0" ? 0 : Number(last) + 1;
-}
-
-function lostCount({ endpoint }: Place, { offset }: Upload): RegistryFailure {
-  const message = `${endpoint.host} says that it has ${offset} bytes of an upload, which can't be`;
-  return new RegistryFailure(0, "BLOB_UPLOAD_INVALID", message);
 }

@@ -105,6 +105,17 @@ describe("a blob", () => {
     ]);
   });
 
+  test.each([
+    ["takes less than a chunk at a time", { chunkMost: 5 * MIB }],
+    ["counts one byte too many", { countsWrong: true }],
+  ])("goes in chunks to a registry that %s", async (_, settings) => {
+    Object.assign(registry.settings, settings);
+    const made = content(20 * MIB);
+    await put(made);
+    expect(stored(made)?.equals(made.bytes)).toBe(true);
+    expect(made.opened).toBe(1);
+  });
+
   test("goes in one request, with its length, to a registry that refuses chunks, and so do all after it", async () => {
     registry.settings.chunks = "refused";
     const [one, other] = [content(10 * MIB), content(9 * MIB)];

@@ -6,8 +6,12 @@ import type { AddressInfo } from "node:net";
 
 export interface PushSettings {
   location: "absolute" | "relative";
-  /** What becomes of chunks: taken, refused, or taken only with the whole blob in one (405 to a second). */
+  /** Whether chunks are taken, or answered 405. */
   chunks: "taken" | "refused";
+  /** Bytes that are taken of one chunk; null for all of them. */
+  chunkMost: number | null;
+  /** Whether Range says one byte more than there is, as some registries do. */
+  countsWrong: boolean;
   /** OCI-Chunk-Min-Length; null for none. */
   chunkLeast: number | null;
   mount: "granted" | "uploaded" | "refused";
@@ -53,6 +57,8 @@ export async function startPushRegistry(given: Partial<PushSettings> = {}): Prom
   const settings: PushSettings = {
     location: "relative",
     chunks: "taken",
+    chunkMost: null,
+    countsWrong: false,
     chunkLeast: null,
     mount: "granted",
     keepsReferrers: false,
@@ -150,7 +156,7 @@ function upload({ registry, request, body, repository, name }: Asked): Answer {
   };
   const progress = (id: string): Record<string, string> => ({
     location: at(id),
-    range: `0-${Math.max(0, (uploads.get(id)?.length ?? 0) - 1)}`,
+    range: `0-${Math.max(0, (uploads.get(id)?.length ?? 0) - (settings.countsWrong ? 0 : 1))}`,
   });
   if (method === "POST") {
     const mounted = blobs.get(query.get("mount") ?? "");
@@ -180,7 +186,7 @@ function upload({ registry, request, body, repository, name }: Asked): Answer {
     if (settings.chunks === "refused") return { status: 405 };
     const [, first] = /^(\d+)-\d+$/.exec(headers["content-range"] ?? "") ?? [];
     if (Number(first) !== held.length) return { status: 416, headers: progress(name) };
-    uploads.set(name, Buffer.concat([held, body]));
+    uploads.set(name, Buffer.concat([held, body.subarray(0, settings.chunkMost ?? body.length)]));
     return { status: 202, headers: progress(name) };
   }
   const whole = Buffer.concat([held, body]);
