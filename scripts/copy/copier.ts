@@ -168,8 +168,10 @@ export class Copier {
     this.#blobs.set(key, deed);
     try {
       const done = await deed;
-      copied[underWay ? "present" : done] += 1;
-      if (done === "sent" && !underWay) copied.bytes += blob.size;
+      // Who shares a blob with others has it counted once.
+      if (underWay) return;
+      copied[done] += 1;
+      if (done === "sent") copied.bytes += blob.size;
     } catch (error) {
       this.#blobs.delete(key);
       throw error;

@@ -149,6 +149,18 @@ describe("copy", () => {
     expect(fetched(fronts.source)).toEqual([]);
   });
 
+  test("within a registry mounts every blob, and moves none", async () => {
+    const [from, to] = ["killed/image", "mounted/image"].map((name) => `${host(fronts.target)}/${name}`);
+    const { json } = await user(["copy", `${from}:${TAG}`, `${to}`, "--all-platforms", "--json"]);
+    const blobs = new Set(
+      [image.amd64, image.arm64]
+        .flatMap(({ config, layers }) => [config, ...layers])
+        .map(({ digest }) => digest),
+    );
+    expect(json()).toMatchObject({ digest: image.index.digest, sent: 0, mounted: blobs.size, present: 0 });
+    expect(fetched(fronts.target)).toEqual([]);
+  });
+
   test("goes on in the middle of a layer when a gateway fails, and reads nothing twice", async () => {
     let chunks = 0;
     fronts.target.interfere = ({ method }) => {
