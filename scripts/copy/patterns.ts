@@ -1,42 +1,31 @@
 /** Which repositories and tags a list means: patterns, and the newest of what they match. */
 
+import { matchesAny } from "../../src/access/patterns.ts";
+
 export type Pattern = (text: string) => boolean;
 
 /**
- * Reads `1.*` or, between slashes, a regular expression: `/^v\d+$/`. `*` stands for any characters but `/`, `**` for any at
- * all, `?` for one.
+ * Reads `1.*`, in which `*` stands for any characters, or, between slashes, a regular expression: `/^v\d+$/`.
  * @throws Error for a regular expression that isn't one.
  */
 export function pattern(text: string): Pattern {
-  const expression = /^\/(.+)\/$/s.exec(text)?.[1];
-  if (expression === undefined) {
-    const glob = new RegExp(
-      `^${text
-        .split(/(\*\*|\*|\?)/)
-        .map(globPart)
-        .join("")}$`,
-    );
-    return (tried) => glob.test(tried);
-  }
-  let compiled: RegExp;
+  const expression = expressionIn(text);
+  if (expression === null) return (tried) => matchesAny([text], tried);
   try {
-    compiled = new RegExp(expression);
+    const compiled = new RegExp(expression);
+    return (tried) => compiled.test(tried);
   } catch (error) {
     throw new Error(`${text} is no regular expression: ${error instanceof Error ? error.message : error}`);
   }
-  return (tried) => compiled.test(tried);
 }
 
 /** Whether a text is a pattern and not the one thing that it names. */
 export function isPattern(text: string): boolean {
-  return /[*?]/.test(text) || /^\/.+\/$/s.test(text);
+  return text.includes("*") || expressionIn(text) !== null;
 }
 
-function globPart(part: string): string {
-  if (part === "**") return ".*";
-  if (part === "*") return "[^/]*";
-  if (part === "?") return "[^/]";
-  return part.replace(/[.+^${}()|[\]\\]/g, "\\$&");
+function expressionIn(text: string): string | null {
+  return /^\/(.+)\/$/s.exec(text)?.[1] ?? null;
 }
 
 /** The versions of most recent number, the highest first; what has no number, as `latest`, isn't among them. */
