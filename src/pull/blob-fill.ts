@@ -5,13 +5,17 @@ import { blobKey, DigestMismatch } from "../cache/store.ts";
 import { parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../upstream/failure.ts";
-import { declaredLength, isStorable, patience } from "./body.ts";
+import type { Question } from "../upstream/question.ts";
+import type { Background } from "../upstream/tokens.ts";
+import { declaredLength, isStorable } from "./body.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import { upstreamOf } from "./resolve.ts";
+import { resumable } from "./resume.ts";
 
 export class BlobFill extends DurableObject<Env> {
   readonly #mirror: Mirror;
   readonly #lease: Lease;
+  readonly #background: Background = (work) => this.ctx.waitUntil(work);
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -46,20 +50,23 @@ export class BlobFill extends DurableObject<Env> {
     const key = blobKey(digest);
     try {
       if (await this.#mirror.store.head(key)) return "held";
-      const response = await this.#ask(job, "GET");
+      const question = this.#question(job, "GET");
+      const response = await this.#ask(question);
       const length = declaredLength(response) ?? (await this.#measure(job, response));
       if (length === null || !isStorable(length) || !response.body) {
         await response.body?.cancel();
         return "hopeless";
       }
-      const { readable, writable } = new FixedLengthStream(length);
+      const { body } = response;
+      const source = { question, response, body, length, background: this.#background, signal: null };
+      const { readable, pumped: pumping, answers } = resumable(this.#mirror, source);
       const [pumped, stored] = await Promise.allSettled([
-        response.body.pipeTo(writable, { signal: patience(length) }),
+        pumping,
         this.#mirror.store.put(key, readable, { digest }),
       ]);
       if (stored.status === "fulfilled") return "held";
       if (stored.reason instanceof DigestMismatch) {
-        this.#mirror.upstream.distrust(response, upstreamOf(this.#mirror, job));
+        for (const answer of answers) this.#mirror.upstream.distrust(answer, question.upstream);
       }
       const reason = pumped.status === "rejected" ? pumped.reason : stored.reason;
       console.warn(`filling ${digest} failed: ${reason}`);
@@ -86,22 +93,20 @@ export class BlobFill extends DurableObject<Env> {
   }
 
   async #askLength(job: FillJob): Promise<number | null> {
-    const head = await this.#ask(job, "HEAD");
+    const head = await this.#ask(this.#question(job, "HEAD"));
     const length = declaredLength(head);
     if (length !== null) return length;
-    const byte = await this.#ask(job, "GET", "bytes=0-0");
+    const byte = await this.#ask({ ...this.#question(job, "GET"), range: "bytes=0-0" });
     await byte.body?.cancel();
     return parseContentRange(byte.headers.get("Content-Range"))?.size ?? null;
   }
 
-  #ask(job: FillJob, method: "GET" | "HEAD", range?: string): Promise<Response> {
-    const question = {
-      upstream: upstreamOf(this.#mirror, job),
-      repository: job.repository,
-      method,
-      path: `blobs/${job.digest}`,
-      ...(range === undefined ? {} : { range }),
-    };
-    return this.#mirror.upstream.ask(question, (work) => this.ctx.waitUntil(work));
+  #question(job: FillJob, method: Question["method"]): Question {
+    const { repository, digest } = job;
+    return { upstream: upstreamOf(this.#mirror, job), repository, method, path: `blobs/${digest}` };
+  }
+
+  #ask(question: Question): Promise<Response> {
+    return this.#mirror.upstream.ask(question, this.#background);
   }
 }

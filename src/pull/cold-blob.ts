@@ -10,9 +10,10 @@ import { failureOf, isHeadUnsupported, UpstreamError } from "../upstream/failure
 import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
-import { declaredLength, isStorable, patience } from "./body.ts";
+import { declaredLength, isStorable } from "./body.ts";
 import type { Mirror } from "./mirror.ts";
 import { refusal } from "./refusal.ts";
+import { type Resumed, resumable } from "./resume.ts";
 
 /**
  * Milliseconds after a client has left until its fill is looked after. The runtime lets the rest of the stream run into
@@ -33,11 +34,13 @@ export async function pullColdBlob(
   range: ByteRange | null,
 ): Promise<Response> {
   const job: FillJob = { upstream: target.upstream.name, repository: target.repository, digest };
+  const { upstream, repository } = target;
+  const question: Question = { upstream, repository, method: pull.method, path: `blobs/${digest}` };
   const fill = mirror.fills.getByName(digest);
   const leading = pull.method === "GET" && !range ? acquire(() => fill.acquire(job)) : null;
   let response: Response;
   try {
-    response = await ask(mirror, pull, target, digest, range);
+    response = await ask(mirror, pull, question, digest, range);
   } catch (error) {
     if (await leading) pull.background(fill.release());
     throw refusal(failureOf(error), "blob", pull.asker);
@@ -61,33 +64,35 @@ export async function pullColdBlob(
   }
 
   // From here on it is the whole: also where upstream has ignored a range, as RFC 9110 §14.2 lets it and us.
+  const isLeading = await leading;
   const length = declaredLength(response);
-  if (!(await leading)) return whole(response.body, headings, length);
-  if (length === null) {
+  if (length === null || !response.body) {
     // What has no length can't be put as it comes: the alarm finds the length out and fetches it again.
-    pull.background(fill.lookAgain(0));
-    return whole(response.body, headings, null);
-  }
-  if (!isStorable(length) || !response.body) {
-    pull.background(fill.release());
+    if (isLeading) pull.background(length === null ? fill.lookAgain(0) : fill.release());
     return whole(response.body, headings, length);
   }
-  const body = leadIntoStore(mirror, pull, target, digest, response, response.body, length);
-  return whole(body, blobHeadings(target, digest, { ...status, stored: true }), length);
+  const { body } = response;
+  const source = { question, response, body, length, background: pull.background, signal: pull.signal };
+  const resumed = resumable(mirror, source);
+  if (isLeading && isStorable(length)) {
+    const toClient = leadIntoStore(mirror, pull, target, digest, resumed);
+    return whole(toClient, blobHeadings(target, digest, { ...status, stored: true }), length);
+  }
+  if (isLeading) pull.background(fill.release());
+  pull.background(resumed.pumped.catch(() => {}));
+  return whole(resumed.readable, headings, length);
 }
 
 /** @throws UpstreamError also for a part where the whole was asked for. */
 async function ask(
   mirror: Mirror,
-  pull: Pull,
-  { upstream, repository }: Target,
+  { background }: Pull,
+  question: Question,
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response> {
-  const { method, background } = pull;
-  const question = { upstream, repository, method, path: `blobs/${digest}` };
   const response =
-    method === "HEAD"
+    question.method === "HEAD"
       ? await head(mirror, question, background)
       : await mirror.upstream.ask(range ? { ...question, range: rangeHeader(range) } : question, background);
   const { status } = response;
@@ -134,26 +139,23 @@ async function acquire(lease: () => Promise<boolean>): Promise<boolean> {
 /**
  * Splits a body of known length between the client and the store. First the FixedLengthStream, then tee: the two native
  * branches then move in lockstep with the slower one, while in the other order the faster one's lead is buffered without
- * bound. A body that is cut short breaks both off, so neither the client nor the store takes it for whole.
+ * bound. A body that stays cut short breaks both off, so neither the client nor the store takes it for whole.
  */
 function leadIntoStore(
   mirror: Mirror,
   pull: Pull,
   target: Target,
   digest: Digest,
-  response: Response,
-  body: ReadableStream<Uint8Array>,
-  length: number,
+  { readable, pumped, answers }: Resumed,
 ): ReadableStream<Uint8Array> {
   const lookAgain = (delay: number) => mirror.fills.getByName(digest).lookAgain(delay);
-  const { readable, writable } = new FixedLengthStream(length);
-  const pumped = body.pipeTo(writable, { signal: patience(length) });
   const [toClient, toStore] = readable.tee();
   const stored = mirror.store.put(blobKey(digest), toStore, { digest });
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);
-    if (put.reason instanceof DigestMismatch) mirror.upstream.distrust(response, target.upstream);
+    if (put.reason instanceof DigestMismatch)
+      for (const answer of answers) mirror.upstream.distrust(answer, target.upstream);
     await lookAgain(0);
   });
   pull.background(settled);

@@ -10,11 +10,17 @@ export interface Question {
   search?: URLSearchParams;
   accept?: string;
   range?: string;
+  /**
+   * Answers that broke off, whose rest is asked for, the last one last. Who gave that is asked after the others; and who gave
+   * any of them is told its ETag, so that it doesn't send a part of something else (RFC 9110 §13.1.5).
+   */
+  continues?: readonly Response[];
 }
 
 /** A question that is to be answered before the signal fires. */
 export interface TimedQuestion extends Question {
   signal: AbortSignal;
+  ifRange?: string;
 }
 
 /** Whether the answer is proved by a digest, so that it doesn't matter who gives it. */
