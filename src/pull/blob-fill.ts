@@ -10,7 +10,7 @@ import type { Background } from "../upstream/tokens.ts";
 import { declaredLength, isStorable } from "./body.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import { upstreamOf } from "./resolve.ts";
-import { resumable } from "./resume.ts";
+import { ResumableBody } from "./resume.ts";
 
 export class BlobFill extends DurableObject<Env> {
   readonly #mirror: Mirror;
@@ -59,7 +59,7 @@ export class BlobFill extends DurableObject<Env> {
       }
       const { body } = response;
       const source = { question, response, body, length, background: this.#background, signal: null };
-      const { readable, pumped: pumping, answers } = resumable(this.#mirror, source);
+      const { readable, pumped: pumping, answers } = new ResumableBody(this.#mirror, source);
       const [pumped, stored] = await Promise.allSettled([
         pumping,
         this.#mirror.store.put(key, readable, { digest }),

@@ -13,7 +13,7 @@ import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer
 import { declaredLength, isStorable } from "./body.ts";
 import type { Mirror } from "./mirror.ts";
 import { refusal } from "./refusal.ts";
-import { type Resumed, resumable } from "./resume.ts";
+import { ResumableBody } from "./resume.ts";
 
 /**
  * Milliseconds after a client has left until its fill is looked after. The runtime lets the rest of the stream run into
@@ -73,7 +73,7 @@ export async function pullColdBlob(
   }
   const { body } = response;
   const source = { question, response, body, length, background: pull.background, signal: pull.signal };
-  const resumed = resumable(mirror, source);
+  const resumed = new ResumableBody(mirror, source);
   if (isLeading && isStorable(length)) {
     const toClient = leadIntoStore(mirror, pull, target, digest, resumed);
     return whole(toClient, blobHeadings(target, digest, { ...status, stored: true }), length);
@@ -146,7 +146,7 @@ function leadIntoStore(
   pull: Pull,
   target: Target,
   digest: Digest,
-  { readable, pumped, answers }: Resumed,
+  { readable, pumped, answers }: ResumableBody,
 ): ReadableStream<Uint8Array> {
   const lookAgain = (delay: number) => mirror.fills.getByName(digest).lookAgain(delay);
   const [toClient, toStore] = readable.tee();

@@ -19,85 +19,90 @@ export interface Source {
   signal: AbortSignal | null;
 }
 
-export interface Resumed {
-  /** Of the whole length. It breaks off, as the body would, when upstream can't give the rest either. */
-  readable: ReadableStream<Uint8Array>;
-  /** Settles when all has been passed on, or not. */
-  pumped: Promise<void>;
-  /** The answers that the bytes came from. */
-  answers: readonly Response[];
-}
-
-/** Milliseconds to wait before each try for the rest, as long as those before brought too little. */
+/** Milliseconds to wait before the next try for the rest, by how many in a row have brought too little; then it is over. */
 const PAUSES = [0, 500, 1_000, 2_000, 4_000];
-/** Bytes that an answer must bring, so that breaking off isn't held against it. */
+/** Bytes that a try must bring, so that breaking off isn't held against it. */
 const WORTHWHILE = 1024 * 1024;
-/** Tries for one body, however much each of them brings: the Free plan has 50 requests to upstreams for one of a client's. */
+/** Tries for the rest, however much each brings: on the Free plan all that one request asks for is 50 requests at most. */
 const MOST_TRIES = 15;
 
 /** Leads a body on, natively, from as many answers as it takes. */
-export function resumable(mirror: Mirror, source: Source): Resumed {
-  const relay = new Relay(source.length);
-  const answers = [source.response];
-  const pumped = pump(mirror, source, relay, answers);
-  return { readable: relay.readable, pumped, answers };
-}
+export class ResumableBody {
+  /** Of the whole length. It breaks off, as the body would, when upstream can't give the rest either. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** Settles when all has been passed on, or not. */
+  readonly pumped: Promise<void>;
+  /** The answers that the bytes came from. */
+  readonly answers: Response[];
+  /** Those and the ones that weren't what was asked for. */
+  readonly #tried: Response[];
+  readonly #mirror: Mirror;
+  readonly #source: Source;
+  readonly #relay: Relay;
 
-async function pump(mirror: Mirror, source: Source, relay: Relay, answers: Response[]): Promise<void> {
-  const overdue = patience(source.length);
-  let body: ReadableStream<Uint8Array> | null = source.body;
-  let before = 0;
-  let fruitless = 0;
-  for (let tries = 0; ; tries++) {
-    try {
-      body ??= await rest(mirror, source, answers, before);
-      await relay.feed(body, overdue);
-      break;
-    } catch (error) {
-      const { passed } = relay;
-      if (passed === source.length) break;
-      fruitless = passed !== null && passed - before >= WORTHWHILE ? 0 : fruitless + 1;
-      const pause = PAUSES[fruitless];
-      const isOver = overdue.aborted || source.signal?.aborted || tries === MOST_TRIES || isFinal(error);
-      if (passed === null || pause === undefined || isOver) {
-        await relay.abort(error);
-        throw error;
-      }
-      console.warn(`${source.question.path} broke off after ${passed} bytes: ${error}`);
-      await new Promise((resolve) => setTimeout(resolve, pause));
-      before = passed;
-      body = null;
-    }
+  constructor(mirror: Mirror, source: Source) {
+    this.#mirror = mirror;
+    this.#source = source;
+    this.#relay = new Relay(source.length);
+    this.answers = [source.response];
+    this.#tried = [source.response];
+    this.readable = this.#relay.readable;
+    this.pumped = this.#pump();
   }
-  await relay.close();
+
+  async #pump(): Promise<void> {
+    const { question, length, signal } = this.#source;
+    const overdue = patience(length);
+    let body: ReadableStream<Uint8Array> | null = this.#source.body;
+    let before = 0;
+    let fruitless = 0;
+    for (let tries = 0; ; tries++) {
+      try {
+        body ??= await this.#askRest(before);
+        await this.#relay.feed(body, overdue);
+        break;
+      } catch (error) {
+        const { passed } = this.#relay;
+        if (passed === length) break;
+        fruitless = passed !== null && passed - before >= WORTHWHILE ? 0 : fruitless + 1;
+        const pause = PAUSES[fruitless];
+        const isOver = overdue.aborted || signal?.aborted || tries === MOST_TRIES || isFinal(error);
+        if (passed === null || pause === undefined || isOver) {
+          await this.#relay.abort(error);
+          throw error;
+        }
+        console.warn(`${question.path} broke off after ${passed} bytes: ${error}`);
+        await new Promise((resolve) => setTimeout(resolve, pause));
+        before = passed;
+        body = null;
+      }
+    }
+    await this.#relay.close();
+  }
+
+  /**
+   * What follows the first bytes.
+   * @throws UpstreamError also for anything but exactly that.
+   */
+  async #askRest(passed: number): Promise<ReadableStream<Uint8Array>> {
+    const { question, length, background } = this.#source;
+    const asked = { ...question, range: `bytes=${passed}-`, continues: this.#tried };
+    const response = await this.#mirror.upstream.ask(asked, background);
+    this.#tried.push(response);
+    if (response.body && isRest(response, passed, length)) {
+      this.answers.push(response);
+      return response.body;
+    }
+    await response.body?.cancel();
+    // Another endpoint may do better; a sole one wouldn't.
+    const kind = question.upstream.endpoints.length > 1 ? "unavailable" : "missing";
+    throw new UpstreamError(kind, `upstream doesn't send the rest from byte ${passed} on`, response.status);
+  }
 }
 
+/** Whether asking again would be in vain; a body that broke off says nothing of that. */
 function isFinal(error: unknown): boolean {
   return error instanceof UpstreamError && error.failure.kind !== "unavailable";
-}
-
-/**
- * The body that goes on after the first bytes.
- * @throws UpstreamError also for anything but exactly the rest.
- */
-async function rest(
-  mirror: Mirror,
-  { question, length, background }: Source,
-  answers: Response[],
-  passed: number,
-): Promise<ReadableStream<Uint8Array>> {
-  const asked = { ...question, range: `bytes=${passed}-`, continues: answers };
-  const response = await mirror.upstream.ask(asked, background);
-  if (response.body && isRest(response, passed, length)) {
-    answers.push(response);
-    return response.body;
-  }
-  await response.body?.cancel();
-  throw new UpstreamError(
-    "missing",
-    `upstream doesn't send the rest from byte ${passed} on`,
-    response.status,
-  );
 }
 
 function isRest(response: Response, passed: number, length: number): boolean {
