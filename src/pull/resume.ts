@@ -94,8 +94,9 @@ export class ResumableBody {
       return response.body;
     }
     await response.body?.cancel();
-    // Another endpoint may do better; a sole one wouldn't.
-    const kind = question.upstream.endpoints.length > 1 ? "unavailable" : "missing";
+    // Another endpoint may do better, but none does twice.
+    const refused = this.#tried.length - this.answers.length;
+    const kind = refused < question.upstream.endpoints.length ? "unavailable" : "missing";
     throw new UpstreamError(kind, `upstream doesn't send the rest from byte ${passed} on`, response.status);
   }
 }
