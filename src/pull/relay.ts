@@ -2,12 +2,12 @@
 import { RpcStub, RpcTarget } from "cloudflare:workers";
 
 /** Milliseconds without a byte after which a body is taken to have stalled; twice as many at most. */
-const STALL = 10_000;
+const STALL = 7_500;
 
 /**
  * Two hops: what feeds it goes into the first, and what is left of the first one's length tells how much has passed on
  * into the second. A body may break off then without either of them noticing, and another one take its place. No
- * JavaScript touches the bytes, and the second hop costs no measurable processor time.
+ * JavaScript touches the bytes, and the second hop costs hardly any processor time.
  */
 export class Relay {
   /** Of the whole length, so that it can be stored, or split between two readers. It breaks off when the relay does. */

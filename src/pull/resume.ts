@@ -39,11 +39,13 @@ export class ResumableBody {
   readonly #mirror: Mirror;
   readonly #source: Source;
   readonly #relay: Relay;
+  readonly #overdue: AbortSignal;
 
   constructor(mirror: Mirror, source: Source) {
     this.#mirror = mirror;
     this.#source = source;
     this.#relay = new Relay(source.length);
+    this.#overdue = patience(source.length);
     this.answers = [source.response];
     this.#tried = [source.response];
     this.readable = this.#relay.readable;
@@ -52,21 +54,23 @@ export class ResumableBody {
 
   async #pump(): Promise<void> {
     const { question, length, signal } = this.#source;
-    const overdue = patience(length);
+    const late = Promise.withResolvers<never>();
+    late.promise.catch(() => {});
+    this.#overdue.addEventListener("abort", () => late.reject(this.#overdue.reason));
     let body: ReadableStream<Uint8Array> | null = this.#source.body;
     let before = 0;
     let fruitless = 0;
     for (let tries = 0; ; tries++) {
       try {
-        body ??= await this.#askRest(before);
-        await this.#relay.feed(body, overdue);
+        body ??= await Promise.race([this.#askRest(before), late.promise]);
+        await this.#relay.feed(body, this.#overdue);
         break;
       } catch (error) {
         const { passed } = this.#relay;
         if (passed === length) break;
         fruitless = passed !== null && passed - before >= WORTHWHILE ? 0 : fruitless + 1;
         const pause = PAUSES[fruitless];
-        const isOver = overdue.aborted || signal?.aborted || tries === MOST_TRIES || isFinal(error);
+        const isOver = this.#overdue.aborted || signal?.aborted || tries === MOST_TRIES || isFinal(error);
         if (passed === null || pause === undefined || isOver) {
           await this.#relay.abort(error);
           throw error;
@@ -89,7 +93,7 @@ export class ResumableBody {
     const asked = { ...question, range: `bytes=${passed}-`, continues: this.#tried };
     const response = await this.#mirror.upstream.ask(asked, background);
     this.#tried.push(response);
-    if (response.body && isRest(response, passed, length)) {
+    if (response.body && isRest(response, passed, length) && !this.#overdue.aborted) {
       this.answers.push(response);
       return response.body;
     }
