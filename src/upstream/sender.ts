@@ -117,6 +117,7 @@ export class Sender {
     const headers = new Headers({ "Accept-Encoding": "identity", "User-Agent": "portolan", Via: this.#via });
     if (question.accept) headers.set("Accept", question.accept);
     if (question.range) headers.set("Range", question.range);
+    if (question.ifRange) headers.set("If-Range", question.ifRange);
     if (authorization !== null) headers.set("Authorization", authorization);
     const init = { method: question.method, headers, signal: question.signal };
     const response = await followRedirects(question.upstream, url, init, this.#fetch);

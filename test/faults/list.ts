@@ -139,7 +139,7 @@ export const UNTESTED: Readonly<Record<number, string>> = {};
 /** What has a test that can't claim all of it, and what is left. */
 export const PARTLY: Readonly<Record<number, string>> = {
   4: "a body whose length upstream understates comes to its client cut to that length; only the digest tells, to the client as to the store",
-  8: "a body that also goes to the store ends with the time its length may take at most; nothing ends one that is only passed through: a second client's, a range, one without a length",
+  8: "nothing ends a range or a body without a length that stalls",
   28: "one way each of failing to connect, resolve and speak TLS; which certificates are trusted is the runtime's matter",
   54: "neither access keys nor PRIVATE are built: nothing restricted is ever stored, so only that is tested",
   55: "as 54",
