@@ -1,8 +1,15 @@
 // dockerd as an own process with `registry-mirrors`, on a private root, without any network of its own.
-import { rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Client, text } from "./client.ts";
 import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } from "./process.ts";
+
+export interface Dockerd extends Client {
+  /** `docker login`; rejects where the login is refused. */
+  login(host: string, username: string, password: string): Promise<void>;
+  /** Replaces the user's config.json, in which logins lie. */
+  configure(config: object): Promise<void>;
+}
 
 /**
  * @param mirror base URL, as in daemon.json's "registry-mirrors"
@@ -11,8 +18,8 @@ import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } f
 export async function startDockerd(
   mirror: string,
   environment: Record<string, string> = {},
-): Promise<Client> {
-  const { folder, hosts, remove } = await workspace("dockerd");
+): Promise<Dockerd> {
+  const { folder, hosts, remove } = await workspace("dockerd", [new URL(mirror).hostname]);
   const root = join(folder, "root");
   const socket = `unix://${join(folder, "docker.sock")}`;
   const docker = (...rest: string[]): Promise<string> =>
@@ -53,6 +60,14 @@ export async function startDockerd(
       await daemon.stop();
       await rm(root, { recursive: true, force: true });
       daemon = await start();
+    },
+    login: async (host, username, password) => {
+      await docker("login", "--username", username, "--password", password, host);
+    },
+    configure: async (config) => {
+      const settings = join(folder, "home", ".docker");
+      await mkdir(settings, { recursive: true });
+      await writeFile(join(settings, "config.json"), JSON.stringify(config));
     },
     stop: async () => {
       await daemon.stop();
