@@ -1,13 +1,13 @@
 /** Bindings and variables, checked once into a strict Config, so that nothing behind this file meets a wrong one. */
 import * as v from "valibot";
+import type { GateSettings } from "./access/gate.ts";
 import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
-import type { AccessKey } from "./access/keys.ts";
 import { isRepository } from "./oci/names.ts";
 import { isLoopback } from "./upstream/addresses.ts";
 import type { Credential } from "./upstream/credentials.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 
-export interface Config {
+export interface Config extends GateSettings {
   /** Base of host routing: `docker.<domain>`; null turns it off. */
   domain: string | null;
   /** For names without an upstream. */
@@ -26,17 +26,8 @@ export interface Config {
   cacheLimit: number;
   /** The operator's logins by upstream's name. */
   credentials: Readonly<Record<string, readonly Credential[]>>;
-  /** `open` to everybody, or to the holders of `keys`. */
-  access: "open" | "keys";
-  keys: readonly AccessKey[];
-  /** Patterns on `upstream/repository` that are served; empty: all. */
-  allow: readonly string[];
-  /** Patterns that are not served, whatever `allow` says. */
-  deny: readonly string[];
   /** Patterns of repositories that `credentials` open to the holders of keys, although not everybody may pull them. */
   private: readonly string[];
-  /** What access tokens are signed with; null only where `access` is open. */
-  signingSecret: string | null;
 }
 
 /** Says in one message everything that is wrong with the configuration. */
@@ -206,7 +197,7 @@ export function readConfig(env: object): Config {
     domain: DOMAIN || null,
     defaultUpstream,
     upstream: find,
-    upstreamByLabel: (label) => byName.get(label) ?? byLabel.get(label) ?? null,
+    upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? null,
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,

@@ -1,5 +1,4 @@
 /** Who asks, and what they may pull. */
-import type { Config } from "../config.ts";
 import { RegistryError } from "../errors.ts";
 import { formatChallenge } from "../oci/challenge.ts";
 import type { Target } from "../routing/target.ts";
@@ -28,15 +27,28 @@ export interface Visit {
   loginUpstream: Upstream | null;
 }
 
+/** What of the configuration says who may pull what. */
+export interface GateSettings {
+  /** `open` to everybody, or to the holders of `keys`. */
+  access: "open" | "keys";
+  keys: readonly AccessKey[];
+  /** Patterns on `upstream/repository` that are served; empty: all. */
+  allow: readonly string[];
+  /** Patterns that are not served, whatever `allow` says. */
+  deny: readonly string[];
+  /** What access tokens are signed with; null only where `access` is open. */
+  signingSecret: string | null;
+}
+
 export class Gate {
   readonly tokens: AccessTokens;
-  readonly #config: Config;
+  readonly #settings: GateSettings;
   readonly #now: () => number;
 
-  constructor(config: Config, now: () => number) {
-    this.#config = config;
+  constructor(settings: GateSettings, now: () => number) {
+    this.#settings = settings;
     this.#now = now;
-    this.tokens = new AccessTokens({ secret: config.signingSecret ?? "", keys: config.keys, now });
+    this.tokens = new AccessTokens({ secret: settings.signingSecret ?? "", keys: settings.keys, now });
   }
 
   /**
@@ -45,12 +57,12 @@ export class Gate {
    * @throws RegistryError 401 with a challenge where a key is needed and none that is valid was shown.
    */
   async identify(visit: Visit): Promise<Caller> {
-    const { access } = this.#config;
+    const { access } = this.#settings;
     if (access === "open") return { key: null, login: loginOf(visit) };
     const key =
       visit.key === null
         ? await this.#keyIn(visit)
-        : await findKey(this.#config.keys, visit.key, this.#now());
+        : await findKey(this.#settings.keys, visit.key, this.#now());
     if (!key) throw unauthorized(visit);
     // What a client shows beside a key in the URL is meant for the upstream.
     return { key, login: visit.key === null ? null : loginOf(visit) };
@@ -67,13 +79,13 @@ export class Gate {
 
   /** The key itself, if it is valid. */
   find(text: string): Promise<AccessKey | null> {
-    return findKey(this.#config.keys, text, this.#now());
+    return findKey(this.#settings.keys, text, this.#now());
   }
 
   /** @throws RegistryError 403 for what this mirror, or the caller's key, doesn't open. */
   admit({ key }: Caller, { upstream, repository }: Target): void {
     const name = `${upstream.name}/${repository}`;
-    if (!permits(this.#config, name)) {
+    if (!permits(this.#settings, name)) {
       throw new RegistryError(403, "DENIED", `${name} is not served by this mirror`);
     }
     if (key && !permits(key, name)) {

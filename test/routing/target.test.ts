@@ -103,6 +103,10 @@ describe("hosts", () => {
     expect(whole(`${host}/v2/o/i/manifests/1`)).toBe("docker.io/o/i");
   });
 
+  test("name a member of a family by its name with hyphens", () => {
+    expect(whole("us-docker-pkg-dev.example.com/v2/p/r/i/manifests/1")).toBe("us-docker.pkg.dev/p/r/i");
+  });
+
   test("name an upstream whatever the case and port", () => {
     expect(whole("GHCR.Example.COM:8443/v2/o/i/manifests/1")).toBe("ghcr.io/o/i");
   });

@@ -15,11 +15,20 @@ export interface Dockerd extends Client {
  * @param mirror base URL, as in daemon.json's "registry-mirrors"
  * @param environment for dockerd itself
  */
-export async function startDockerd(
-  mirror: string,
+export function startDockerd(mirror: string, environment: Record<string, string> = {}): Promise<Dockerd> {
+  return startDockerdWith(["--registry-mirror", mirror], environment, [new URL(mirror).hostname]);
+}
+
+/**
+ * @param options by which dockerd is told of its mirror
+ * @param names of the mirror besides those of process.ts
+ */
+export async function startDockerdWith(
+  options: readonly string[],
   environment: Record<string, string> = {},
+  names: readonly string[] = [],
 ): Promise<Dockerd> {
-  const { folder, hosts, remove } = await workspace("dockerd", [new URL(mirror).hostname]);
+  const { folder, hosts, remove } = await workspace("dockerd", names);
   const root = join(folder, "root");
   const socket = `unix://${join(folder, "docker.sock")}`;
   const docker = (...rest: string[]): Promise<string> =>
@@ -34,7 +43,7 @@ export async function startDockerd(
       folder,
       command: isolated(hosts, [
         "dockerd",
-        ...["--host", socket, "--registry-mirror", mirror],
+        ...["--host", socket, ...options],
         ...["--data-root", root, "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
         // What needs kernel modules or the machine's network is left out; vfs works on every file system.
         ...["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"],

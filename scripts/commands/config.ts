@@ -1,0 +1,154 @@
+/** `portolan config CLIENT`: how a client is led to a mirror, shown or put into its files. */
+import { confirm, isCancel } from "@clack/prompts";
+import { Command, Option } from "commander";
+import { CLIENTS, type ClientName, clientNamed } from "../../src/guides/clients.ts";
+import { type Guide, type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
+import { type ConfigOptions, readRequest } from "../config/request.ts";
+import { guideText } from "../config/text.ts";
+import { isWritable } from "../config/writable.ts";
+import { type Change, differenceText, plannedChanges, write } from "../config/write.ts";
+
+interface Options extends ConfigOptions {
+  write?: boolean;
+  yes?: boolean;
+  root: string;
+  json?: boolean;
+}
+
+/** What was to be written wasn't, though nothing is wrong. */
+const NOT_WRITTEN = 2;
+
+export const config = new Command("config")
+  .description("Shows how a client is set up to pull through a mirror, or sets it up.")
+  .argument("[client]", "the client's name; without it the clients are listed")
+  .option("--mirror <url>", "where the mirror is", "http://127.0.0.1:8787")
+  .option("--domain <name>", "the mirror's DOMAIN, if it has one: docker.<name> leads to it")
+  .option("--upstream <name,…>", "registries to go through the mirror; repeatable (default: all)", several)
+  .option("--key-file <file>", "file with the access key, for a mirror that wants one")
+  .addOption(
+    new Option(
+      "--shape <form>",
+      "how a request names its registry, where the client leaves a choice",
+    ).choices(SHAPES),
+  )
+  .option("--write", "put it into the client's files, after showing the difference and asking")
+  .option("--yes", "with --write: don't ask")
+  .option("--root <folder>", "with --write: the folder in which the client's machine is mounted", "/")
+  .option("--json", "print JSON")
+  .addHelpText("after", () => HELP)
+  .action(async (name: string | undefined, options: Options) => {
+    try {
+      await run(name, options);
+    } catch (error) {
+      console.error(error instanceof Error ? error.message : error);
+      process.exitCode = 1;
+    }
+  });
+
+const HELP = `
+Clients:
+  ${Object.keys(CLIENTS)
+    .join(", ")
+    .replaceAll(/(.{1,90})(?:, |$)/g, "$1,\n  ")
+    .replace(/,\s*$/, "")}
+
+Examples:
+  npm run portolan -- config docker
+  npm run portolan -- config containerd-2 --mirror https://mirror.example.com
+  npm run portolan -- config podman --mirror https://mirror.example.com --upstream docker.io,ghcr.io
+  npm run portolan -- config docker --mirror https://mirror.example.com --domain example.com --key-file portolan.key
+  npm run portolan -- config k3s --mirror https://mirror.example.com --write
+  npm run portolan -- config docker --write --yes --root /mnt/image
+
+Exit codes:
+  0  shown, written, or nothing to change
+  1  wrong use, or a file that can't be read or written
+  2  not written: you declined, or there was no one to ask and no --yes`;
+
+async function run(name: string | undefined, options: Options): Promise<void> {
+  const request = await readRequest({ ...options });
+  if (name === undefined) {
+    listClients(request, options.json === true);
+    return;
+  }
+  const client = clientNamed(name);
+  if (client === null) {
+    throw new Error(`There is no guide for ${name}. Clients: ${Object.keys(CLIENTS).join(", ")}`);
+  }
+  const guide = CLIENTS[client](request);
+  if (options.write) await put(client, guide, request, options);
+  else if (options.json) printJson({ client, ...guide });
+  else process.stdout.write(guideText(guide));
+}
+
+function listClients(request: GuideRequest, json: boolean): void {
+  const clients = Object.entries(CLIENTS).map(([client, guide]) => ({ client, title: guide(request).title }));
+  if (json) printJson({ clients });
+  else for (const { client, title } of clients) console.log(`${client.padEnd(18)} ${title}`);
+}
+
+interface Outcome {
+  path: string;
+  written: boolean;
+  /** Where what was there before is kept; null if there was nothing. */
+  backup: string | null;
+}
+
+async function put(client: ClientName, guide: Guide, request: GuideRequest, options: Options): Promise<void> {
+  if (!isWritable(client)) {
+    throw new Error(
+      `${guide.title} isn't configured by a file of this machine; leave out --write and follow the steps.`,
+    );
+  }
+  const changes = await plannedChanges(client, guide, options.root);
+  const outcomes: Outcome[] = [];
+  for (const change of changes) {
+    if (!options.json) process.stdout.write(`${differenceText(change)}\n`);
+    const written = options.yes || (await agreed(change, options.json === true));
+    const backup = written ? await write(change, request.key) : null;
+    outcomes.push({ path: change.path, written, backup });
+    if (written && !options.json) {
+      console.log(`Wrote ${change.path}${backup === null ? "" : `; what was there is in ${backup}`}\n`);
+    }
+  }
+  if (outcomes.some(({ written }) => !written)) process.exitCode = NOT_WRITTEN;
+  if (options.json) printJson({ client, files: outcomes });
+  else report(guide, changes, outcomes);
+}
+
+/** Asks whoever sits at the terminal; without one the answer is no. */
+async function agreed({ path }: Change, json: boolean): Promise<boolean> {
+  if (json || !canAsk()) return false;
+  const answer = await confirm({ message: `Write ${path}?` });
+  return !isCancel(answer) && answer;
+}
+
+function canAsk(): boolean {
+  return process.stdin.isTTY && process.stdout.isTTY;
+}
+
+function report(guide: Guide, changes: readonly Change[], outcomes: readonly Outcome[]): void {
+  if (changes.length === 0) {
+    console.log("Nothing to change: the files say so already.");
+    return;
+  }
+  const left = outcomes.filter(({ written }) => !written);
+  if (left.length > 0) {
+    const hint = canAsk() ? "" : " There is no terminal to ask on; --yes writes without asking.";
+    console.error(`Not written: ${left.map(({ path }) => path).join(", ")}.${hint}`);
+  }
+  const commands = guide.steps.flatMap(({ file, command }) =>
+    file === undefined && command ? [command] : [],
+  );
+  if (left.length < outcomes.length && commands.length > 0) {
+    console.log(`What is left to do:\n\n${commands.join("\n").replaceAll(/^/gm, "  ")}`);
+  }
+}
+
+function several(text: string, given: readonly string[] = []): string[] {
+  return [...given, ...text.split(",").map((name) => name.trim())];
+}
+
+function printJson(value: object): void {
+  console.log(JSON.stringify(value, null, 2));
+}

@@ -1,0 +1,13 @@
+/** `npm run docs`: writes docs/clients, a page for each client, from the guides that the command line shows. */
+import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { clientPages } from "./config/pages.ts";
+
+const folder = fileURLToPath(new URL("../docs/clients", import.meta.url));
+
+await mkdir(folder, { recursive: true });
+const pages = clientPages();
+for (const name of await readdir(folder)) if (!pages.has(name)) await rm(join(folder, name));
+for (const [name, content] of pages) await writeFile(join(folder, name), content);
+console.log(`wrote ${pages.size} pages to docs/clients`);

@@ -1,0 +1,90 @@
+/** Under which address a mirror serves an upstream, in each form that a client may be able to write. */
+import { hyphenated } from "../config.ts";
+import { isLoopback } from "../upstream/addresses.ts";
+import { REGISTRIES } from "../upstream/registries.ts";
+import type { GuideRequest, Shape } from "./guide.ts";
+
+/** The upstreams asked for; where none are, every registry that is built in by its own name. */
+export function upstreamsOf({ upstreams }: GuideRequest): readonly string[] {
+  return upstreams ?? Object.keys(REGISTRIES).filter((name) => !name.startsWith("*"));
+}
+
+/** Whether a client that takes one mirror for all registries at once should be given just that. */
+export function wantsAll({ upstreams }: GuideRequest): boolean {
+  return upstreams === null;
+}
+
+/** What a client names its mirrors by that takes `*` for every registry it has no mirror for, which needs the `ns` form. */
+export function namesOrAll(request: GuideRequest, shape: Shape): readonly string[] {
+  return shape === "ns" && wantsAll(request) ? ["*"] : upstreamsOf(request);
+}
+
+/** Host and port, as in an image's name. */
+export function authority({ mirror }: GuideRequest): string {
+  return mirror.host;
+}
+
+export function isPlainHttp({ mirror }: GuideRequest): boolean {
+  return mirror.protocol === "http:";
+}
+
+/** Whether the mirror is on the machine that the client is on, and so out of reach for whatever runs in a container there. */
+export function isOnThisMachine({ mirror }: GuideRequest): boolean {
+  return isLoopback(mirror);
+}
+
+/** The base URL for an upstream, to which a client adds what `shape` leaves to it. The key isn't in it. */
+export function endpoint(request: GuideRequest, upstream: string, shape: Shape): string {
+  const { origin } = request.mirror;
+  if (shape === "path") return `${origin}/v2/${upstream}`;
+  if (shape === "prefix") return `${origin}/${upstream}`;
+  if (shape === "ns" || request.domain === null) return origin;
+  return hostEndpoint(request.mirror, hostLabel(upstream), request.domain);
+}
+
+/** `docker-KEY.example.com`, one label deep so that a wildcard certificate covers it. */
+export function keyedHostEndpoint(mirror: URL, upstream: string, domain: string, key: string): string {
+  return hostEndpoint(mirror, `${hostLabel(upstream)}-${key}`, domain);
+}
+
+function hostEndpoint({ protocol, port }: URL, label: string, domain: string): string {
+  return new URL(`${protocol}//${label}.${domain}${port === "" ? "" : `:${port}`}`).origin;
+}
+
+/** The first label of the host that stands for an upstream under the mirror's DOMAIN: `docker`, `ghcr`, `registry-corp-example`. */
+export function hostLabel(upstream: string): string {
+  const alias = REGISTRIES[upstream]?.aliases?.find((each) => !each.includes("."));
+  return alias ?? hyphenated(upstream);
+}
+
+/** What stands before a repository when it is pulled by the mirror's own name: `mirror.example.com/ghcr.io`. */
+export function referencePrefix(request: GuideRequest, upstream: string): string {
+  return `${authority(request)}/${upstream}`;
+}
+
+/** Where an upstream's own content is, for clients that want it beside the mirror. */
+export function originUrl(upstream: string): string {
+  return REGISTRIES[upstream]?.endpoints?.[0] ?? `https://${upstream}`;
+}
+
+/**
+ * The form to use, of those that a client can carry, best first; the last one needs no DOMAIN.
+ * @returns with a note if the form that was asked for can't be used.
+ */
+export function chooseShape(
+  request: GuideRequest,
+  carried: readonly [Shape, ...Shape[]],
+): { shape: Shape; notes: string[] } {
+  const possible = carried.filter((shape) => shape !== "host" || request.domain !== null);
+  const shape = possible.find((each) => each === request.shape) ?? possible[0] ?? carried[0];
+  const refused = request.shape !== null && request.shape !== shape;
+  return { shape, notes: refused ? [refusalOf(request.shape, shape, carried)] : [] };
+}
+
+function refusalOf(asked: Shape | null, used: Shape, carried: readonly Shape[]): string {
+  const reason =
+    asked === "host" && carried.includes("host")
+      ? "The host form needs the mirror's DOMAIN (`--domain`)"
+      : `This client can't carry the ${asked} form`;
+  return `${reason}, so the ${used} form is used.`;
+}

@@ -1,0 +1,34 @@
+/** CRI-O: the same registries.conf as podman's, and a file of logins of its own. */
+import { type Guide, type GuideRequest, type Step, toml } from "../guide.ts";
+import { authFile } from "../login.ts";
+import { registriesConf } from "../registries-conf.ts";
+
+const AUTH_FILE = "/etc/crio/portolan-auth.json";
+
+export function crio(request: GuideRequest): Guide {
+  const { file, hosts, notes } = registriesConf(request);
+  return {
+    title: "CRI-O",
+    steps: [
+      { text: "Give each registry its mirror, on every node.", file },
+      ...(request.key === null ? [] : login(hosts, request.key)),
+      {
+        text: "Reload CRI-O and pull as Kubernetes would.",
+        command: `systemctl ${request.key === null ? "reload" : "restart"} crio\ncrictl pull docker.io/library/alpine:latest`,
+      },
+    ],
+    notes,
+  };
+}
+
+function login(hosts: readonly string[], key: string): Step[] {
+  return [
+    { text: "Write the mirror's key into a file of logins.", file: authFile(hosts, key, AUTH_FILE) },
+    {
+      text: "Tell CRI-O of it. If `global_auth_file` is set already, add the login to that file instead.",
+      file: toml("/etc/crio/crio.conf.d/10-portolan.conf", {
+        crio: { image: { global_auth_file: AUTH_FILE } },
+      }),
+    },
+  ];
+}

@@ -1,0 +1,24 @@
+/** Docker from 28 on with containerd's image store: a hosts.toml for each registry, all of them and not docker.io only. */
+import { fileSteps, type Guide, type GuideRequest, json } from "../guide.ts";
+import { hostsFiles } from "../hosts-toml.ts";
+import { DAEMON_JSON } from "./docker.ts";
+
+export function dockerContainerd(request: GuideRequest): Guide {
+  // dockerd looks into a registry's own folder and never into `_default`.
+  const { files, notes } = hostsFiles(request, "/etc/docker/certs.d", false);
+  return {
+    title: "Docker with the containerd image store",
+    steps: [
+      {
+        text: "Turn on containerd's image store. It is on in new installations from Docker 29 on. What was pulled before is hidden while it is on, and pulled anew.",
+        file: json(DAEMON_JSON, { features: { "containerd-snapshotter": true } }),
+      },
+      ...fileSteps(files, "Give each registry its mirror."),
+      { text: "Restart Docker.", command: "systemctl restart docker" },
+    ],
+    notes: [
+      ...notes,
+      "It needs Docker 28 or later. `docker info` shows `driver-type: io.containerd.snapshotter.v1` when the store is in use.",
+    ],
+  };
+}

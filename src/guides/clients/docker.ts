@@ -1,0 +1,48 @@
+/** Docker with its own image store: `registry-mirrors` in daemon.json. */
+import { authority, isOnThisMachine, isPlainHttp, referencePrefix, upstreamsOf } from "../addresses.ts";
+import { dockerMirror } from "../docker-mirror.ts";
+import { type Guide, type GuideRequest, json, type Step } from "../guide.ts";
+import { loginSteps } from "../login.ts";
+
+export const DAEMON_JSON = "/etc/docker/daemon.json";
+
+export function docker(request: GuideRequest): Guide {
+  const { url, notes } = dockerMirror(request);
+  const upstreams = upstreamsOf(request);
+  const forHub = upstreams.includes("docker.io");
+  const [other] = upstreams.filter((name) => name !== "docker.io");
+  // Loopback counts as insecure by itself; what is listed here matters for pulls by the mirror's name.
+  const insecure = isPlainHttp(request) && !isOnThisMachine(request);
+  const settings = {
+    ...(forHub ? { "registry-mirrors": [url] } : {}),
+    ...(insecure ? { "insecure-registries": [authority(request)] } : {}),
+  };
+  return {
+    title: "Docker",
+    steps: [
+      ...(forHub || insecure ? configure(settings) : []),
+      ...(other === undefined ? [] : byName(request, other)),
+    ],
+    notes,
+  };
+}
+
+function configure(settings: object): Step[] {
+  return [
+    { text: "Name the mirror in Docker's configuration.", file: json(DAEMON_JSON, settings) },
+    {
+      text: "Restart Docker. `docker info` then lists the mirror under Registry Mirrors.",
+      command: "systemctl restart docker\ndocker info",
+    },
+  ];
+}
+
+function byName(request: GuideRequest, upstream: string): Step[] {
+  return [
+    ...loginSteps(request, "docker"),
+    {
+      text: "Pull from other registries by the mirror's name.",
+      command: `docker pull ${referencePrefix(request, upstream)}/OWNER/IMAGE:TAG`,
+    },
+  ];
+}

@@ -1,0 +1,49 @@
+/** Google Kubernetes Engine: containerd's hosts.toml by way of the runtime configuration file. */
+import { chooseShape, endpoint, upstreamsOf } from "../addresses.ts";
+import { basicAuthorization, type Guide, type GuideRequest, yaml } from "../guide.ts";
+
+/** More the runtime configuration file doesn't take. */
+const MOST = 25;
+
+export function gke(request: GuideRequest): Guide {
+  const { shape, notes } = chooseShape(request, ["ns", "path", "prefix", "host"]);
+  const upstreams = upstreamsOf(request);
+  const registryHosts = upstreams.slice(0, MOST).map((server) => ({
+    server,
+    hosts: [
+      {
+        host: hostOf(endpoint(request, server, shape)),
+        capabilities: ["HOST_CAPABILITY_PULL", "HOST_CAPABILITY_RESOLVE"],
+        ...(shape === "path" ? { overridePath: true } : {}),
+        ...(request.key === null
+          ? {}
+          : { header: [{ key: "Authorization", value: [basicAuthorization(request.key)] }] }),
+      },
+    ],
+  }));
+  const file = yaml("containerd-configuration.yaml", { registryHosts });
+  return {
+    title: "Google Kubernetes Engine",
+    steps: [
+      { text: "Write the registries' mirrors into a runtime configuration file.", file },
+      {
+        text: "Update the cluster with it. GKE makes its nodes anew, as your maintenance windows allow.",
+        command: `gcloud container clusters update CLUSTER --location=LOCATION --containerd-config-from-file=${file.path}`,
+      },
+    ],
+    notes: [
+      ...notes,
+      ...(upstreams.length > MOST
+        ? [`GKE takes ${MOST} registries at most; those after the ${MOST}th are left out.`]
+        : []),
+      "GKE's documentation says which versions and node images take `registryHosts` (customize containerd configuration). Where yours doesn't, a privileged DaemonSet that writes `hosts.toml` on the nodes does the same; see containerd.",
+      "Docker Hub's popular images come from Google's own mirror.gcr.io by default; with an entry for docker.io they come through yours.",
+    ],
+  };
+}
+
+/** Older versions take host and port only; https is what they then assume. */
+function hostOf(endpoint: string): string {
+  const { protocol, pathname, host } = new URL(endpoint);
+  return protocol === "https:" && pathname === "/" ? host : endpoint;
+}

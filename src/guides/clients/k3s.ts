@@ -1,0 +1,66 @@
+/** k3s and RKE2: registries.yaml, from which they write containerd's configuration when they start. */
+import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
+import { type Guide, type GuideFile, type GuideRequest, USER, yaml } from "../guide.ts";
+
+export function k3s(request: GuideRequest): Guide {
+  return server(request, "k3s", "k3s");
+}
+
+export function rke2(request: GuideRequest): Guide {
+  return server(request, "RKE2", "rke2");
+}
+
+function server(request: GuideRequest, name: string, program: string): Guide {
+  const { file, notes } = registriesYaml(request, `/etc/rancher/${program}/registries.yaml`);
+  return {
+    title: name,
+    steps: [
+      { text: "Write this on every node, servers and agents alike.", file },
+      {
+        text: "Restart each node's service; on agents it has another name.",
+        command:
+          program === "k3s"
+            ? "systemctl restart k3s # or k3s-agent"
+            : "systemctl restart rke2-server # or rke2-agent",
+      },
+      {
+        text: "See what became of it, and pull.",
+        command: `ls /var/lib/rancher/${program}/agent/etc/containerd/certs.d\ncrictl pull docker.io/library/alpine:latest`,
+      },
+    ],
+    notes,
+  };
+}
+
+/** The file as k3s, RKE2 and k3d read it. */
+export function registriesYaml(request: GuideRequest, path: string): { file: GuideFile; notes: string[] } {
+  const { shape, notes } = chooseShape(request, ["ns", "path", "host"]);
+  const names = namesOrAll(request, shape);
+  const endpoints = names.map((name) => [name, endpoint(request, name, shape)] as const);
+  const mirrors = Object.fromEntries(endpoints.map(([name, url]) => [name, { endpoint: [url] }]));
+  const file = yaml(path, {
+    mirrors,
+    ...credentials(
+      request,
+      endpoints.map(([, url]) => url),
+    ),
+  });
+  return {
+    file,
+    notes: [
+      ...notes,
+      ...(names[0] === "*" ? ["`*` stands for every registry that has no entry of its own."] : []),
+      ...(shape === "path" ? ["An endpoint with a path must have `/v2` in it."] : []),
+      "When the mirror fails, containerd goes to the registry itself. `--disable-default-registry-endpoint` keeps it from that.",
+    ],
+  };
+}
+
+/** k3s looks logins up by the endpoint's host and port. */
+function credentials({ key }: GuideRequest, endpoints: readonly string[]): object {
+  if (key === null) return {};
+  const hosts = [...new Set(endpoints.map((url) => new URL(url).host))];
+  return {
+    configs: Object.fromEntries(hosts.map((host) => [host, { auth: { username: USER, password: key } }])),
+  };
+}

@@ -1,0 +1,53 @@
+/** kaniko: options of its executor. */
+import { hyphenated } from "../../config.ts";
+import { authority, chooseShape, endpoint, isPlainHttp, upstreamsOf } from "../addresses.ts";
+import type { Guide, GuideRequest, Step } from "../guide.ts";
+import { authFile } from "../login.ts";
+
+/** What kaniko calls docker.io; `docker.io=` in a map never matches. */
+const HUB = "index.docker.io";
+
+export function kaniko(request: GuideRequest): Guide {
+  const { shape, notes } = chooseShape(request, ["host", "path"]);
+  const upstreams = upstreamsOf(request);
+  const options = upstreams.map((upstream) => {
+    const name = upstream === "docker.io" ? HUB : upstream;
+    const place =
+      shape === "host"
+        ? new URL(endpoint(request, upstream, shape)).host
+        : `${authority(request)}/${hyphenated(upstream)}`;
+    return { map: `--registry-map=${name}=${place}`, host: place.split("/")[0] ?? place };
+  });
+  const hosts = [...new Set(options.map(({ host }) => host))];
+  const insecure = isPlainHttp(request) ? hosts.map((host) => `--insecure-registry=${host}`) : [];
+  const lines = [
+    "/kaniko/executor",
+    ...options.map(({ map }) => map),
+    ...insecure,
+    "--context=dir:///workspace --no-push",
+  ];
+  return {
+    title: "kaniko",
+    steps: [
+      ...login(hosts, request.key),
+      { text: "Map each registry to its mirror.", command: lines.join(" \\\n  ") },
+    ],
+    notes: [
+      ...notes,
+      ...(shape === "path"
+        ? ["kaniko takes a path whose first part has no dot, so upstreams are written with hyphens."]
+        : []),
+      `docker.io is \`${HUB}\` here. When the mirror fails, kaniko goes to the registry itself; \`--skip-default-registry-fallback\` keeps it from that.`,
+    ],
+  };
+}
+
+function login(hosts: readonly string[], key: string | null): Step[] {
+  if (key === null) return [];
+  return [
+    {
+      text: "Mount the mirror's key as kaniko's login, in Kubernetes by a secret of type `kubernetes.io/dockerconfigjson`.",
+      file: authFile(hosts, key, "/kaniko/.docker/config.json"),
+    },
+  ];
+}

@@ -1,0 +1,19 @@
+/** nerdctl, which reads hosts.toml itself. */
+import { fileSteps, type Guide, type GuideRequest } from "../guide.ts";
+import { hostsFiles } from "../hosts-toml.ts";
+import { CERTIFICATES } from "./containerd.ts";
+
+export function nerdctl(request: GuideRequest): Guide {
+  const { files, notes } = hostsFiles(request, CERTIFICATES);
+  return {
+    title: "nerdctl",
+    steps: [
+      ...fileSteps(files, "Name the mirror. It is read with every pull; nothing has to be restarted."),
+      { text: "Pull as usual.", command: "nerdctl pull alpine:latest" },
+    ],
+    notes: [
+      ...notes,
+      "Rootless nerdctl reads `~/.config/containerd/certs.d` instead. `hosts_dir` in nerdctl.toml or `--hosts-dir` name another folder.",
+    ],
+  };
+}

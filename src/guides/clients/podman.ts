@@ -1,0 +1,31 @@
+/** podman, buildah and skopeo: a drop-in file of registries.conf, and auth.json. */
+import type { Guide, GuideRequest } from "../guide.ts";
+import { authFile } from "../login.ts";
+import { registriesConf } from "../registries-conf.ts";
+
+export function podman(request: GuideRequest): Guide {
+  const { file, hosts, notes } = registriesConf(request);
+  const { key } = request;
+  return {
+    title: "podman, buildah and skopeo",
+    steps: [
+      { text: "Give each registry its mirror. The file is read with every pull.", file },
+      ...(key === null
+        ? []
+        : [
+            {
+              text: "Give them the mirror's key; `podman login` would write the same.",
+              file: authFile(hosts, key, "~/.config/containers/auth.json"),
+            },
+          ]),
+      {
+        text: "Pull as usual, with the registry's name.",
+        command: "podman pull docker.io/library/alpine:latest",
+      },
+    ],
+    notes: [
+      ...notes,
+      "A user's own `~/.config/containers/registries.conf` replaces the system's files whole.",
+    ],
+  };
+}

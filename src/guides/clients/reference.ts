@@ -1,0 +1,39 @@
+/** Whatever pulls images: the mirror's name put before the image's. */
+import { authority, isOnThisMachine, isPlainHttp, referencePrefix, upstreamsOf } from "../addresses.ts";
+import type { Guide, GuideRequest } from "../guide.ts";
+import { loginSteps } from "../login.ts";
+
+export function reference(request: GuideRequest): Guide {
+  const rewritten = upstreamsOf(request).map((upstream) => {
+    const [from, to] =
+      upstream === "docker.io"
+        ? ["alpine:latest", `${referencePrefix(request, upstream)}/library/alpine:latest`]
+        : [`${upstream}/OWNER/IMAGE:TAG`, `${referencePrefix(request, upstream)}/OWNER/IMAGE:TAG`];
+    return `docker pull ${to} # for ${from}`;
+  });
+  const [upstream = "docker.io"] = upstreamsOf(request);
+  return {
+    title: "The rewritten reference",
+    steps: [
+      ...loginSteps(request, "docker"),
+      { text: "Put the mirror and the registry before the image's name.", command: rewritten.join("\n") },
+      {
+        text: "The same in a Dockerfile, a Compose file, a Kubernetes manifest or a Helm value: wherever an image's name is written. Other tools:",
+        command: [
+          `crane digest ${referencePrefix(request, upstream)}/OWNER/IMAGE:TAG`,
+          `helm pull oci://${referencePrefix(request, "ghcr.io")}/OWNER/CHART`,
+          `oras pull ${referencePrefix(request, "ghcr.io")}/OWNER/ARTIFACT:TAG`,
+        ].join("\n"),
+      },
+    ],
+    notes: [
+      "There is no way back to the registry when the mirror fails, and what pulls is known by the mirror's name from then on.",
+      "A name on docker.io of one part may leave `library/` out.",
+      ...(isPlainHttp(request) && !isOnThisMachine(request)
+        ? [
+            `The mirror has no TLS: Docker wants \`"insecure-registries": ["${authority(request)}"]\` in daemon.json, podman \`insecure = true\`, crane \`--insecure\`, helm and oras \`--plain-http\`.`,
+          ]
+        : []),
+    ],
+  };
+}

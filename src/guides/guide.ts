@@ -1,0 +1,84 @@
+/** What a guide is: how to lead one client to one mirror, as data that the command line, the pages of docs and the web show alike. */
+import { stringify as stringifyToml } from "smol-toml";
+import { stringify as stringifyYaml } from "yaml";
+
+/** The four forms in which a request can name its upstream (README, "Names"). */
+export const SHAPES = ["host", "path", "prefix", "ns"] as const;
+export type Shape = (typeof SHAPES)[number];
+
+export interface GuideRequest {
+  /** Where the mirror is: scheme, host and port, without a path. */
+  mirror: URL;
+  /** The mirror's DOMAIN, below which `docker.<domain>` and its like lead to it; null if it has none. */
+  domain: string | null;
+  /** Names of upstreams; null means all that the mirror has. */
+  upstreams: readonly string[] | null;
+  /** An access key of the mirror; null if the mirror is open. */
+  key: string | null;
+  /** The form to use where a client can carry several; null leaves the choice to the guide. */
+  shape: Shape | null;
+}
+
+export interface GuideFile {
+  /** Where the client looks for it. `~` is the user's home; a relative path is wherever the user works. */
+  path: string;
+  language: "json" | "toml" | "yaml" | "nginx" | "text";
+  content: string;
+}
+
+export interface Step {
+  /** A sentence or two, with names in backquotes. */
+  text: string;
+  file?: GuideFile;
+  /** Lines for a shell. */
+  command?: string;
+}
+
+export interface Guide {
+  title: string;
+  steps: readonly Step[];
+  /** What to know besides: what the client can't do, and what it does without saying so. */
+  notes: readonly string[];
+}
+
+/** A step for each of several files that are alike, such as one for each registry. */
+export function fileSteps(files: readonly GuideFile[], text: string): Step[] {
+  return files.map((file, index) => ({ text: index === 0 ? text : "The same for the next registry.", file }));
+}
+
+/** The user name that goes with an access key; a mirror takes any. */
+export const USER = "portolan";
+
+/** A mirror's access key: 160 bits in the letters of base32 (RFC 4648), in lower case. */
+export function isKey(text: string): boolean {
+  return /^[a-z2-7]{32}$/.test(text);
+}
+
+/** The value of an Authorization header that carries the key (RFC 7617). */
+export function basicAuthorization(key: string): string {
+  return `Basic ${basicCredentials(key)}`;
+}
+
+/** User and key as Docker's configuration files hold them. */
+export function basicCredentials(key: string): string {
+  return btoa(`${USER}:${key}`);
+}
+
+/** A JSON file as people write them. */
+export function json(path: string, value: object): GuideFile {
+  return { path, language: "json", content: `${JSON.stringify(value, null, 2)}\n` };
+}
+
+export function toml(path: string, value: Record<string, unknown>): GuideFile {
+  return { path, language: "toml", content: stringifyToml(value) };
+}
+
+/** @param documents one, or several that one file holds */
+export function yaml(path: string, ...documents: readonly object[]): GuideFile {
+  return { path, language: "yaml", content: documents.map((each) => yamlText(each)).join("---\n") };
+}
+
+function yamlText(document: object): string {
+  // Long lines stay whole: a folded command or URL is hard to read and to copy.
+  return stringifyYaml(document, { lineWidth: 0 });
+}

@@ -1,0 +1,50 @@
+/** hosts.toml, which containerd and all that is built on it read: one file for each registry, or one for all. */
+import { chooseShape, endpoint, originUrl, upstreamsOf, wantsAll } from "./addresses.ts";
+import { basicAuthorization, type GuideFile, type GuideRequest, type Shape, toml } from "./guide.ts";
+
+/** All four forms; `ns` first, because it needs neither a DOMAIN nor a file for each registry. */
+const CARRIED = ["ns", "path", "prefix", "host"] as const;
+
+/**
+ * @param folder containerd's `config_path`
+ * @param catchAll whether the client reads `_default/hosts.toml` for registries without a file of their own
+ */
+export function hostsFiles(
+  request: GuideRequest,
+  folder: string,
+  catchAll = true,
+): { files: GuideFile[]; notes: string[] } {
+  const { shape, notes } = chooseShape(request, CARRIED);
+  if (catchAll && shape === "ns" && wantsAll(request)) {
+    const path = `${folder}/_default/hosts.toml`;
+    return {
+      files: [toml(path, hostsToml(request, null, shape))],
+      notes: [
+        ...notes,
+        "The one file is for every registry without a file of its own. A registry that the mirror doesn't have is answered 404, and containerd then goes to it directly.",
+        FALLBACK,
+      ],
+    };
+  }
+  const files = upstreamsOf(request).map((upstream) =>
+    toml(`${folder}/${upstream}/hosts.toml`, hostsToml(request, upstream, shape)),
+  );
+  return { files, notes: [...notes, FALLBACK] };
+}
+
+const FALLBACK = "When the mirror fails, containerd goes to the registry itself, without telling you.";
+
+/** @param upstream null for the file that stands for all; then the registry itself is where containerd goes on to by itself */
+function hostsToml(request: GuideRequest, upstream: string | null, shape: Shape): Record<string, unknown> {
+  const host = {
+    // With "pull" alone tags would be resolved at the registry, past the mirror.
+    capabilities: ["pull", "resolve"],
+    ...(shape === "path" ? { override_path: true } : {}),
+    ...(request.key === null ? {} : { header: { Authorization: basicAuthorization(request.key) } }),
+  };
+  if (upstream === null) return { host: { [request.mirror.origin]: host } };
+  return {
+    server: originUrl(upstream),
+    host: { [endpoint(request, upstream, shape)]: host },
+  };
+}

@@ -1,0 +1,31 @@
+/** How tools that log in by `docker login` and its like are given the mirror's key. */
+import { authority } from "./addresses.ts";
+import { basicCredentials, type GuideFile, type GuideRequest, json, type Step, USER } from "./guide.ts";
+
+/**
+ * @param tool `docker`, `podman`, …
+ * @param hosts under which the tool reaches the mirror; each is a login of its own
+ * @returns no step for an open mirror, which must not be logged in to
+ */
+export function loginSteps(
+  request: GuideRequest,
+  tool: string,
+  hosts: readonly string[] = [authority(request)],
+): Step[] {
+  if (request.key === null) return [];
+  const logins = hosts.map(
+    (host) => `${tool} login --username ${USER} --password-stdin ${host} < portolan.key`,
+  );
+  return [
+    {
+      text: "Log in with the mirror's key, which it reads from the file `portolan.key`. The user name is free.",
+      command: logins.join("\n"),
+    },
+  ];
+}
+
+/** The file in which such logins are kept: Docker's config.json, which podman's auth.json is alike. */
+export function authFile(hosts: readonly string[], key: string, path: string): GuideFile {
+  const auth = basicCredentials(key);
+  return json(path, { auths: Object.fromEntries(hosts.map((host) => [host, { auth }])) });
+}

@@ -1,0 +1,76 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { takeKey, withoutKey } from "../../src/access/url.ts";
+
+const KEY = "abcdefghijklmnopqrstuvwxyz234567";
+
+function taken(url: string, domain: string | null = "example.com") {
+  const { url: rest, key, prefix } = takeKey(new URL(url), domain);
+  return { url: rest.href, key, prefix };
+}
+
+describe("a key in the URL", () => {
+  test.each([
+    [`https://docker-${KEY}.example.com/v2/`, "https://docker.example.com/v2/", ""],
+    [
+      `https://registry-k8s-io-${KEY}.example.com/v2/a/tags/list?n=1`,
+      "https://registry-k8s-io.example.com/v2/a/tags/list?n=1",
+      "",
+    ],
+    [
+      `https://mirror.example.com/${KEY}/docker.io/v2/a/tags/list`,
+      "https://mirror.example.com/docker.io/v2/a/tags/list",
+      `/${KEY}`,
+    ],
+    [`https://mirror.example.com/${KEY}/v2/`, "https://mirror.example.com/v2/", `/${KEY}`],
+  ])("is taken out of %s", (sent, url, prefix) => {
+    expect(taken(sent)).toEqual({ url, key: KEY, prefix });
+  });
+
+  test.each([
+    `https://docker-${KEY.slice(1)}.example.com/v2/`,
+    `https://${KEY}.example.com/v2/`,
+    `https://docker-${KEY}.a.example.org/v2/`,
+    `https://mirror.example.com/v2/${KEY}/tags/list`,
+    `https://mirror.example.com/${KEY}`,
+    `https://mirror.example.com/${KEY}a/v2/`,
+    `https://mirror.example.com/%61${KEY.slice(1)}/v2/`,
+  ])("isn't seen where there is none: %s", (sent) => {
+    expect(taken(sent)).toEqual({ url: sent, key: null, prefix: "" });
+  });
+
+  test("in the host counts for nothing without a DOMAIN", () => {
+    expect(taken(`https://docker-${KEY}.example.com/v2/`, null).key).toBeNull();
+  });
+
+  test("in the host is the one that counts, and neither is left", () => {
+    const other = "z".repeat(32);
+    expect(taken(`https://docker-${KEY}.example.com/${other}/v2/`)).toEqual({
+      url: "https://docker.example.com/v2/",
+      key: KEY,
+      prefix: `/${other}`,
+    });
+  });
+});
+
+describe("a path for the log", () => {
+  test("has no key, whatever follows it", () => {
+    fc.assert(
+      fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
+        expect(withoutKey(`/${KEY}${path}?${query}`)).not.toContain(KEY);
+        expect(withoutKey(`/${KEY}?${query}`)).toBe(`/<key>?${query}`);
+      }),
+    );
+  });
+
+  test("is left as it is otherwise", () => {
+    for (const path of [
+      "/",
+      "/v2/",
+      "/v2/library/alpine/manifests/latest?ns=docker.io",
+      `/v2/${KEY}/tags/list`,
+    ]) {
+      expect(withoutKey(path)).toBe(path);
+    }
+  });
+});

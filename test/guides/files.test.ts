@@ -1,0 +1,225 @@
+/** What guides write besides addresses and keys: each client's own words, in its own format. */
+import { describe, expect, test } from "vitest";
+import { CLIENTS, clientNamed } from "../../src/guides/clients.ts";
+import { type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
+import { ALL_CLIENTS, commandsOf, fileAt, filesOf, KEY, LOCAL, notesOf, OPEN } from "./requests.ts";
+
+/** Without TLS, and not on this machine. */
+const PLAIN: GuideRequest = { ...LOCAL, mirror: new URL("http://192.168.1.10:8787") };
+
+describe.each(ALL_CLIENTS)("%s", (client) => {
+  test("has files of the format they say, whatever is asked", () => {
+    for (const from of [OPEN, LOCAL, PLAIN]) {
+      for (const shape of [null, ...SHAPES]) {
+        for (const key of [null, KEY]) {
+          for (const upstreams of [null, ["docker.io"], ["registry.corp.example"]]) {
+            // Reading them throws if they aren't.
+            filesOf(client, { ...from, shape, key, upstreams });
+          }
+        }
+      }
+    }
+  });
+
+  test("says something to do, in sentences", () => {
+    const { title, steps, notes } = CLIENTS[client](OPEN);
+    expect(title).not.toBe("");
+    expect(steps.length).toBeGreaterThan(0);
+    for (const text of [...steps.map((step) => step.text), ...notes])
+      expect(text).toMatch(/^[A-Z`….a-z].*[.:)]$/s);
+  });
+});
+
+test("clients are found by other names of theirs, and nothing by a name that every object has", () => {
+  expect(clientNamed("containerd")).toBe("containerd-2");
+  expect(clientNamed("skopeo")).toBe("podman");
+  expect(clientNamed("constructor")).toBeNull();
+  expect(clientNamed("toString")).toBeNull();
+});
+
+describe("containerd's config.toml", () => {
+  const read = (client: "containerd-1" | "containerd-2"): unknown =>
+    fileAt(client, OPEN, "/etc/containerd/config.toml");
+  const registry = { config_path: "/etc/containerd/certs.d" };
+
+  test("1.x has config_path under the CRI plugin", () => {
+    expect(read("containerd-1")).toEqual({
+      version: 2,
+      plugins: { "io.containerd.grpc.v1.cri": { registry } },
+    });
+  });
+
+  test("2.x has it under the plugin for images", () => {
+    expect(read("containerd-2")).toEqual({
+      version: 3,
+      plugins: { "io.containerd.cri.v1.images": { registry } },
+    });
+  });
+});
+
+describe("hosts.toml", () => {
+  const hosts = (request: GuideRequest): Record<string, unknown> =>
+    Object.fromEntries(
+      filesOf("containerd-2", request)
+        .filter(({ path }) => path.endsWith("/hosts.toml"))
+        .map(({ path, says }) => [path, says]),
+    );
+
+  test("is one file for all registries when none is named", () => {
+    expect(hosts({ ...OPEN, upstreams: null })).toEqual({
+      "/etc/containerd/certs.d/_default/hosts.toml": {
+        host: { "https://mirror.example.com": { capabilities: ["pull", "resolve"] } },
+      },
+    });
+  });
+
+  test("names the registry itself as where to go when the mirror fails", () => {
+    expect(hosts({ ...OPEN, shape: "path" })).toEqual({
+      "/etc/containerd/certs.d/docker.io/hosts.toml": {
+        server: "https://registry-1.docker.io",
+        host: {
+          "https://mirror.example.com/v2/docker.io": {
+            capabilities: ["pull", "resolve"],
+            override_path: true,
+          },
+        },
+      },
+      "/etc/containerd/certs.d/ghcr.io/hosts.toml": {
+        server: "https://ghcr.io",
+        host: {
+          "https://mirror.example.com/v2/ghcr.io": { capabilities: ["pull", "resolve"], override_path: true },
+        },
+      },
+    });
+  });
+
+  test("is never the one for all registries with dockerd, which doesn't read that", () => {
+    const paths = filesOf("docker-containerd", { ...OPEN, upstreams: null }).map(({ path }) => path);
+    expect(paths).toContain("/etc/docker/certs.d/ghcr.io/hosts.toml");
+    expect(paths.join()).not.toContain("_default");
+  });
+
+  test("in EKS's user data is the very file, made by the shell", () => {
+    const data = String(fileAt("eks", { ...OPEN, upstreams: null }, "user-data.txt"));
+    const [, content] = /<<'EOF'\n(.*?)EOF\n/s.exec(data) ?? [];
+    const [file] = CLIENTS["containerd-2"]({ ...OPEN, upstreams: null }).steps.flatMap((step) =>
+      step.file?.path.endsWith("hosts.toml") ? [step.file] : [],
+    );
+    expect(content).toBe(file?.content);
+    expect(data).toContain(`cat > ${file?.path} <<'EOF'`);
+  });
+});
+
+test("k3s stands for all registries by one entry when none is named", () => {
+  expect(fileAt("k3s", { ...OPEN, upstreams: null }, "/etc/rancher/k3s/registries.yaml")).toEqual({
+    mirrors: { "*": { endpoint: ["https://mirror.example.com"] } },
+  });
+});
+
+describe("a mirror without TLS", () => {
+  test("is insecure to Docker, except on loopback, which is so by itself", () => {
+    const read = (request: GuideRequest): unknown => fileAt("docker", request, "/etc/docker/daemon.json");
+    expect(read(PLAIN)).toEqual({
+      "registry-mirrors": ["http://192.168.1.10:8787"],
+      "insecure-registries": ["192.168.1.10:8787"],
+    });
+    expect(read(LOCAL)).toEqual({ "registry-mirrors": ["http://127.0.0.1:8787"] });
+  });
+
+  test("is insecure to podman, even on loopback", () => {
+    expect(fileAt("podman", LOCAL, "/etc/containers/registries.conf.d/portolan.conf")).toMatchObject({
+      registry: [
+        { prefix: "docker.io", location: "docker.io", mirror: [{ insecure: true }] },
+        { prefix: "ghcr.io", location: "ghcr.io", mirror: [{ insecure: true }] },
+      ],
+    });
+    expect(JSON.stringify(filesOf("podman", OPEN))).not.toContain("insecure");
+  });
+
+  test("is spoken to by http by BuildKit, for each of its hosts", () => {
+    const read = (request: GuideRequest): unknown =>
+      fileAt("buildkit", request, "/etc/buildkit/buildkitd.toml");
+    expect(read(PLAIN)).toMatchObject({ registry: { "192.168.1.10:8787": { http: true } } });
+    expect(read({ ...PLAIN, domain: "lan.example", shape: "host" })).toMatchObject({
+      registry: { "docker.lan.example:8787": { http: true }, "ghcr.lan.example:8787": { http: true } },
+    });
+    expect(JSON.stringify(read(OPEN))).not.toContain("http");
+  });
+
+  test("is insecure to kaniko", () => {
+    expect(commandsOf("kaniko", PLAIN)).toContain("--insecure-registry=192.168.1.10:8787");
+    expect(commandsOf("kaniko", OPEN)).not.toContain("insecure");
+  });
+});
+
+test("kaniko's name for docker.io is the one that its map can match", () => {
+  expect(commandsOf("kaniko", LOCAL)).toContain("--registry-map=index.docker.io=127.0.0.1:8787/docker-io");
+  expect(commandsOf("kaniko", LOCAL)).not.toContain("--registry-map=docker.io");
+});
+
+test("a builder in a container shares the machine's network when the mirror is on loopback", () => {
+  expect(commandsOf("buildkit", LOCAL)).toContain("--driver-opt network=host");
+  expect(commandsOf("buildkit", OPEN)).not.toContain("network=host");
+});
+
+test("the workflow's builder has the same buildkitd.toml", () => {
+  const [{ file } = {}] = CLIENTS.buildkit(OPEN).steps;
+  const workflow = fileAt("buildx-action", OPEN, ".github/workflows/build.yml");
+  expect(workflow).toMatchObject({
+    jobs: {
+      build: { steps: [{}, { with: { "buildkitd-config-inline": file?.content } }, {}] },
+    },
+  });
+});
+
+test("Talos is told the same in both of its forms", () => {
+  const [documents, before] = filesOf("talos", { ...OPEN, shape: "path" });
+  expect(documents?.says).toEqual(
+    ["docker.io", "ghcr.io"].map((name) => ({
+      apiVersion: "v1alpha1",
+      kind: "RegistryMirrorConfig",
+      name,
+      endpoints: [{ url: `https://mirror.example.com/v2/${name}`, overridePath: true }],
+    })),
+  );
+  expect(before?.says).toMatchObject({
+    machine: {
+      registries: {
+        mirrors: { "ghcr.io": { endpoints: ["https://mirror.example.com/v2/ghcr.io"], overridePath: true } },
+      },
+    },
+  });
+});
+
+test("kind mounts the folder into which the hosts.toml goes", () => {
+  const [hosts] = filesOf("kind", { ...OPEN, upstreams: null });
+  const cluster = fileAt("kind", OPEN, "kind-portolan.yaml") as {
+    nodes: { extraMounts: { hostPath: string; containerPath: string }[] }[];
+  };
+  const mount = cluster.nodes[0]?.extraMounts[0];
+  expect(hosts?.path).toBe(`${mount?.hostPath}/_default/hosts.toml`);
+  expect(mount?.containerPath).toBe("/etc/containerd/certs.d");
+});
+
+test("nginx is warned of names that lead it to itself", () => {
+  expect(notesOf("nginx", OPEN)).toContain("The mirror is itself below example.com");
+  expect(notesOf("nginx", { ...LOCAL, domain: "example.com" })).not.toContain("The mirror is itself");
+});
+
+test("registry:2 behind the mirror is what npm start is told to ask", () => {
+  const files = filesOf("registry-behind", LOCAL).map(({ says }) => says) as { http: { addr: string } }[];
+  for (const [index, name] of ["docker.io", "ghcr.io"].entries()) {
+    expect(commandsOf("registry-behind", LOCAL)).toContain(
+      `--upstream ${name}=http://${files[index]?.http.addr}`,
+    );
+  }
+});
+
+test("GKE is given no more registries than it takes", () => {
+  const upstreams = Array.from({ length: 30 }, (_, index) => `r${index}.example.com`);
+  const { registryHosts } = fileAt("gke", { ...OPEN, upstreams }, "containerd-configuration.yaml") as {
+    registryHosts: unknown[];
+  };
+  expect(registryHosts.length).toBe(25);
+  expect(notesOf("gke", { ...OPEN, upstreams })).toContain("25");
+});

@@ -1,0 +1,207 @@
+/** Login pass-through: on an upstream's own host users get what upstream gives them, and what they got stays theirs. */
+import { beforeEach, describe, expect, test } from "vitest";
+import { basic, bearer } from "../access/keyed.ts";
+import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
+import { type Answer, useMirror } from "../support/mirror.ts";
+
+const ALICE = { username: "alice", password: "wonderland", repositories: ["alice/secret"] };
+const BOB = { username: "bob", password: "builder", repositories: ["bob/secret"] };
+const HOST = "ghcr.example.com";
+const UPSTREAMS = { "ghcr.io": { login: true }, "docker.io": {} };
+const SECRET = patternBytes(50_000, 7);
+const CHALLENGE = `Bearer realm="https://${HOST}/_/token",service="${HOST}"`;
+
+const mirror = useMirror({ DOMAIN: "example.com", UPSTREAMS });
+let secret: Image;
+let paths: string[];
+let blob: string;
+
+beforeEach(async () => {
+  mirror.ghcr.settings.credentials = [ALICE, BOB];
+  secret = await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
+  await mirror.ghcr.addImage("bob/secret", "latest", { layers: [patternBytes(100, 9)] });
+  for (const name of ["alice/secret", "bob/secret"]) mirror.ghcr.setVisibility(name, "private");
+  blob = `/v2/alice/secret/blobs/${secret.layers[0]?.digest}`;
+  paths = [
+    "/v2/alice/secret/manifests/latest",
+    `/v2/alice/secret/manifests/${secret.target.digest}`,
+    `/v2/alice/secret/blobs/${secret.configs[0]?.digest}`,
+    blob,
+    "/v2/alice/secret/tags/list",
+  ];
+});
+
+async function tokenFor(login: { username: string; password: string } | null, query = ""): Promise<Answer> {
+  const headers = login ? basic(login.password, login.username) : {};
+  return mirror.ask(`/_/token${query}`, { host: HOST, headers });
+}
+
+/** As a client does: a token for the repository, then what is asked for. */
+async function pull(login: typeof ALICE | null, path: string, init: RequestInit = {}): Promise<Answer> {
+  const repository = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path)?.[1];
+  const answer = await tokenFor(login, `?service=${HOST}&scope=repository:${repository}:pull`);
+  const headers = answer.status === 200 ? bearer(answer.json().token) : {};
+  return mirror.ask(path, { host: HOST, ...init, headers: { ...headers, ...init.headers } });
+}
+
+const statusOf = async (...asked: Parameters<typeof pull>) => (await pull(...asked)).status;
+
+describe("docker login", () => {
+  test("is told of a realm at the mirror, gets upstream's word on the login, and a token with it", async () => {
+    const ping = await mirror.ask("/v2/", { host: HOST });
+    expect([ping.status, ping.headers.get("WWW-Authenticate")]).toEqual([401, CHALLENGE]);
+    const answer = await tokenFor(
+      ALICE,
+      `?account=alice&client_id=docker&offline_token=true&service=${HOST}`,
+    );
+    expect(answer.status).toBe(200);
+    expect(answer.json().refresh_token).toBeUndefined();
+    expect((await mirror.ask("/v2/", { host: HOST, headers: bearer(answer.json().token) })).status).toBe(200);
+  });
+
+  test("with a wrong password is refused, by GET and by POST", async () => {
+    expect((await tokenFor({ ...ALICE, password: "wrong" })).status).toBe(401);
+    const form = (password: string) =>
+      new URLSearchParams({ grant_type: "password", username: "alice", password });
+    const post = (password: string) =>
+      mirror.ask("/_/token", { host: HOST, method: "POST", body: form(password) });
+    expect([(await post("wrong")).status, (await post(ALICE.password)).status]).toEqual([401, 200]);
+    expect((await mirror.ask("/v2/", { host: HOST, headers: bearer("forged") })).status).toBe(401);
+  });
+
+  test("is asked for in upstream's own way where that is Basic", async () => {
+    mirror.ghcr.settings.auth = "basic";
+    const ping = await mirror.ask("/v2/", { host: HOST });
+    expect(ping.headers.get("WWW-Authenticate")).toBe(`Basic realm="${HOST}"`);
+    const login = (password: string) => mirror.ask("/v2/", { host: HOST, headers: basic(password, "alice") });
+    expect([(await login("wrong")).status, (await login(ALICE.password)).status]).toEqual([401, 200]);
+    const headers = basic(ALICE.password, "alice");
+    expect((await mirror.ask(blob, { host: HOST, headers })).bytes).toEqual(SECRET);
+  });
+
+  test("isn't asked for by an upstream that wants none, and never by a host that isn't set up for it", async () => {
+    mirror.ghcr.settings.auth = "none";
+    expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(200);
+    for (const host of ["docker.example.com", "mirror.example.com"]) {
+      expect((await mirror.ask("/v2/", { host })).status).toBe(200);
+      expect((await mirror.ask("/_/token", { host, headers: basic("x") })).status).toBe(404);
+    }
+  });
+
+  test("waits no longer than a moment for an upstream that is down", async () => {
+    mirror.ghcr.fail({ path: /./ }, { status: 503 });
+    expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
+    expect((await tokenFor(ALICE)).status).toBe(503);
+  });
+});
+
+describe("a private image", () => {
+  test("is pulled with its user's login, and from the store the next time", async () => {
+    for (const path of paths) expect([path, await statusOf(ALICE, path)]).toEqual([path, 200]);
+    const fetched = mirror.ghcr.count({ kind: "storage", method: "GET" });
+    const answer = await pull(ALICE, blob);
+    expect(answer.bytes).toEqual(SECRET);
+    expect(answer.headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
+    expect(answer.headers.get("Cache-Control")).toMatch(/^private,/);
+    expect(mirror.ghcr.count({ kind: "storage", method: "GET" })).toBe(fetched);
+  });
+
+  test("is nobody else's, held or not: another user, nobody, a forged token; at this host or any other", {
+    timeout: 30_000,
+  }, async () => {
+    for (const isHeld of [false, true]) {
+      if (isHeld) for (const path of paths) expect(await statusOf(ALICE, path)).toBe(200);
+      for (const path of paths) {
+        for (const init of [{}, { method: "HEAD" }, { headers: { Range: "bytes=0-9" } }]) {
+          const answers = [
+            await pull(BOB, path, init),
+            await pull(null, path, init),
+            await mirror.ask(path, {
+              host: HOST,
+              ...init,
+              headers: { ...init.headers, ...bearer("forged") },
+            }),
+          ];
+          for (const { status, headers, bytes } of answers) {
+            expect([path, status, headers.get("WWW-Authenticate")]).toEqual([path, 401, CHALLENGE]);
+            expect(bytes.byteLength).toBeLessThan(1000);
+          }
+          const elsewhere = await mirror.ask(path.replace("/v2/", "/v2/ghcr.io/"), init);
+          expect([path, elsewhere.status]).toEqual([path, 403]);
+        }
+      }
+    }
+  });
+
+  test("isn't to be had through another repository, public or the user's own", async () => {
+    for (const path of paths) await pull(ALICE, path);
+    await mirror.ghcr.addImage("public/image", "latest");
+    for (const [login, name] of [
+      [BOB, "bob/secret"],
+      [BOB, "public/image"],
+      [ALICE, "public/image"],
+    ] as const) {
+      const path = `/v2/${name}/blobs/${secret.layers[0]?.digest}`;
+      for (const method of ["GET", "HEAD"]) expect(await statusOf(login, path, { method })).toBe(404);
+    }
+  });
+
+  test("is its user's no longer once upstream says so, and then also not while upstream is down", async () => {
+    for (const path of paths) await pull(ALICE, path);
+    const token = bearer((await tokenFor(ALICE, "?scope=repository:alice/secret:pull")).json().token);
+    mirror.ghcr.settings.credentials = [{ ...ALICE, repositories: [] }];
+    mirror.clock.ahead += 5 * 60_000;
+    for (const path of paths) {
+      expect([path, (await mirror.ask(path, { host: HOST, headers: token })).status]).toEqual([path, 401]);
+    }
+    mirror.ghcr.fail({ path: /./ }, behaviours.tooManyRequests(60));
+    for (const path of paths) {
+      expect((await mirror.ask(path, { host: HOST, headers: token })).status).toBe(429);
+    }
+  });
+
+  test("is kept by no alarm, with no login: what isn't stored by the pull is fetched again", async () => {
+    const put = mirror.outage("STORE", "put");
+    expect(await statusOf(ALICE, blob)).toBe(200);
+    put.mockRestore();
+    const digest = secret.layers[0]?.digest ?? "";
+    expect(await mirror.runAlarm(digest)).toBe(false);
+    expect(await mirror.runAlarm(`links/ghcr.io/alice/secret/_/${digest.replace(":", "/")}`)).toBe(false);
+    expect(await mirror.stored()).toEqual([]);
+    expect(mirror.operations().resolutions).toBe(0);
+  });
+});
+
+describe("a user's login", () => {
+  test("and the tokens it gets go to upstream and its realm, never to storage, another upstream, or what is stored", async () => {
+    for (const path of paths) await pull(ALICE, path);
+    for (const { host, kind, headers } of mirror.ghcr.requests) {
+      if (kind === "storage") expect(headers.authorization).toBeUndefined();
+      else expect(host).toBe("ghcr.io");
+    }
+    const stored = await mirror.stored();
+    await mirror.docker.addImage("alice/secret", "latest");
+    const headers = basic(ALICE.password, "alice");
+    for (const path of ["/v2/docker.io/alice/secret/manifests/latest", "/v2/alice/secret/manifests/latest"]) {
+      await mirror.ask(path, { host: "docker.example.com", headers });
+    }
+    expect(JSON.stringify(mirror.docker.requests)).not.toContain(headers.Authorization);
+    const names = JSON.stringify([await mirror.stored(), await mirror.bindings.TAGS.list()]);
+    expect(names).not.toMatch(/alice:|wonderland|token-/);
+    for (const key of stored) expect(key).toMatch(/^(restricted|links)\//);
+  });
+
+  test("isn't needed for what is public, which is stored for everybody", async () => {
+    await mirror.ghcr.addImage("public/image", "latest");
+    const path = "/v2/public/image/manifests/latest";
+    expect((await mirror.ask(path, { host: HOST })).status).toBe(200);
+    expect(await statusOf(ALICE, path)).toBe(200);
+    for (const key of await mirror.stored()) expect(key).toMatch(/^manifests\//);
+  });
+
+  test("opens nothing where no upstream passes logins through: it is ignored", async () => {
+    const headers = basic(ALICE.password, "alice");
+    expect((await mirror.ask(blob.replace("/v2/", "/v2/ghcr.io/"), { headers })).status).toBe(403);
+    expect(JSON.stringify(mirror.ghcr.requests)).not.toContain(headers.Authorization);
+  });
+});

@@ -1,0 +1,264 @@
+/** `npm run portolan -- config` as a person or a script runs it: what it prints, what it writes, how it ends. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CLIENTS } from "../../src/guides/clients.ts";
+
+const program = fileURLToPath(new URL("../../scripts/portolan.ts", import.meta.url));
+const KEY = "abcdefghijklmnopqrstuvwxyz234567";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "portolan-config-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function config(...options: string[]): Ended {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, "config", ...options], {
+    encoding: "utf8",
+    cwd: folder,
+    env: { ...process.env, HOME: join(folder, "home"), NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  return { status, stdout, stderr };
+}
+
+function put(path: string, content: string, mode = 0o644): string {
+  const file = join(folder, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, content, { mode });
+  return file;
+}
+
+const DAEMON = "etc/docker/daemon.json";
+const THEIRS = '{\n  "log-driver": "journald"\n}\n';
+const OURS = '{\n  "log-driver": "journald",\n  "registry-mirrors": [\n    "http://127.0.0.1:8787"\n  ]\n}\n';
+
+describe("shown", () => {
+  test("is the guide, for the mirror that npm start makes unless another is named", () => {
+    const { status, stdout } = config("docker");
+    expect(status).toBe(0);
+    expect(stdout).toContain("/etc/docker/daemon.json");
+    expect(stdout).toContain('"http://127.0.0.1:8787"');
+    expect(config("docker", "--mirror", "https://mirror.example.com").stdout).toContain(
+      '"https://mirror.example.com"',
+    );
+  });
+
+  test("is every client without a name, and as JSON", () => {
+    const { clients } = JSON.parse(config("--json").stdout) as { clients: { client: string }[] };
+    expect(clients.map(({ client }) => client)).toEqual(Object.keys(CLIENTS));
+    for (const name of Object.keys(CLIENTS)) expect(config().stdout).toContain(name);
+  }, 60_000);
+
+  test("is the guide itself as JSON", () => {
+    const { client, steps } = JSON.parse(config("podman", "--json", "--upstream", "ghcr").stdout) as {
+      client: string;
+      steps: { file?: { content: string } }[];
+    };
+    expect(client).toBe("podman");
+    expect(steps[0]?.file?.content).toContain('prefix = "ghcr.io"');
+    expect(steps[0]?.file?.content).not.toContain("docker.io");
+  });
+
+  test("takes registries by other names of theirs, several at once, and one that isn't built in", () => {
+    const { stdout } = config(
+      "podman",
+      "--upstream",
+      "hub,registry-k8s-io",
+      "--upstream",
+      "registry.corp.example",
+    );
+    const prefixes = [...stdout.matchAll(/prefix = "(.*)"/g)].map(([, prefix]) => prefix);
+    expect(prefixes).toEqual(["docker.io", "registry.k8s.io", "registry.corp.example"]);
+  });
+
+  test("has the key from its file", () => {
+    const file = put("portolan.key", `${KEY}\n`);
+    const { stdout } = config(
+      "docker",
+      "--domain",
+      "example.com",
+      "--mirror",
+      "https://mirror.example.com",
+      "--key-file",
+      file,
+    );
+    expect(stdout).toContain(`https://docker-${KEY}.example.com`);
+  });
+});
+
+describe("refused with 1, in words", () => {
+  test.each([
+    ["a client that there is none of", ["dockre"], "There is no guide for dockre. Clients: docker,"],
+    [
+      "a mirror that is no URL",
+      ["docker", "--mirror", "mirror.example.com"],
+      "--mirror must be a URL such as",
+    ],
+    [
+      "a mirror with a path",
+      ["docker", "--mirror", "https://mirror.example.com/v2/"],
+      "name the mirror itself: https://mirror.example.com",
+    ],
+    [
+      "a mirror with a password",
+      ["docker", "--mirror", "https://a:b@mirror.example.com"],
+      "give the key by --key-file",
+    ],
+    [
+      "a domain that is none",
+      ["docker", "--domain", "https://example.com"],
+      "--domain must be a lower-case host name",
+    ],
+    [
+      "a registry that is none",
+      ["docker", "--upstream", "nowhere"],
+      "there is no upstream nowhere. Built in are",
+    ],
+    ["the host form without a domain", ["k3s", "--shape", "host"], "--shape host needs --domain"],
+    ["a form that is none", ["k3s", "--shape", "round"], "host, path, prefix, ns"],
+    ["a key's file that isn't there", ["docker", "--key-file", "nowhere"], "--key-file can't be read"],
+    ["writing what is in no file here", ["talos", "--write"], "leave out --write and follow the steps"],
+  ])("%s", (_, options, message) => {
+    const { status, stdout, stderr } = config(...options);
+    expect(stderr).toContain(message);
+    expect(stdout).toBe("");
+    expect(status).toBe(1);
+  });
+
+  test("a file that holds no key, without showing what it holds", () => {
+    const file = put("portolan.key", "not-a-key-but-perhaps-a-secret");
+    const { status, stderr } = config("docker", "--key-file", file);
+    expect(stderr).toContain("holds no access key");
+    expect(stderr).not.toContain("perhaps-a-secret");
+    expect(status).toBe(1);
+  });
+
+  test("a file that can't be read as what it should be, which stays as it is", () => {
+    const file = put(DAEMON, "{ not json");
+    const { status, stderr } = config("docker", "--write", "--yes", "--root", folder);
+    expect(stderr).toContain(`daemon.json can't be read as JSON`);
+    expect(status).toBe(1);
+    expect(readFileSync(file, "utf8")).toBe("{ not json");
+    expect(readdirSync(dirname(file))).toEqual(["daemon.json"]);
+  });
+});
+
+describe("written", () => {
+  test("is merged into what is there, after the difference, and what was there is kept", () => {
+    const file = put(DAEMON, THEIRS, 0o640);
+    const { status, stdout } = config("docker", "--write", "--yes", "--root", folder);
+    expect(status).toBe(0);
+    expect(stdout).toContain('+  "registry-mirrors": [');
+    expect(stdout).toContain("systemctl restart docker");
+    expect(readFileSync(file, "utf8")).toBe(OURS);
+    expect(statSync(file).mode & 0o777).toBe(0o640);
+    const [, backup] = readdirSync(dirname(file)).sort();
+    expect(backup).toMatch(/^daemon\.json\.\d{8}T\d{6}Z\.bak$/);
+    expect(readFileSync(join(dirname(file), backup ?? ""), "utf8")).toBe(THEIRS);
+  });
+
+  test("twice is once: the second time nothing is changed or kept", () => {
+    put(DAEMON, THEIRS);
+    config("docker", "--write", "--yes", "--root", folder);
+    const { status, stdout } = config("docker", "--write", "--yes", "--root", folder);
+    expect(stdout).toContain("Nothing to change");
+    expect(status).toBe(0);
+    expect(readdirSync(join(folder, "etc/docker")).length).toBe(2);
+  });
+
+  test("isn't without a yes where no one can be asked, and ends with 2", () => {
+    const file = put(DAEMON, THEIRS);
+    const { status, stderr } = config("docker", "--write", "--root", folder);
+    expect(status).toBe(2);
+    expect(stderr).toContain("--yes writes without asking");
+    expect(readFileSync(file, "utf8")).toBe(THEIRS);
+  });
+
+  test("is where folders have to be made first, and each file is told as JSON", () => {
+    const { status, stdout } = config("containerd-2", "--write", "--yes", "--json", "--root", folder);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({
+      client: "containerd-2",
+      files: ["etc/containerd/config.toml", "etc/containerd/certs.d/_default/hosts.toml"].map((path) => ({
+        path: join(folder, path),
+        written: true,
+        backup: null,
+      })),
+    });
+    expect(readFileSync(join(folder, "etc/containerd/certs.d/_default/hosts.toml"), "utf8")).toContain(
+      "http://127.0.0.1:8787",
+    );
+  });
+
+  test("can be read by no one else when the key is in it, and by all when it isn't", () => {
+    const key = put("portolan.key", KEY);
+    const keyed = ["--write", "--yes", "--root", folder, "--key-file", key];
+    config("containerd-2", ...keyed);
+    config("docker", ...keyed);
+    const rights = (path: string): number => statSync(join(folder, path)).mode & 0o777;
+    expect(rights("etc/containerd/certs.d/_default/hosts.toml")).toBe(0o600);
+    expect(rights(DAEMON)).toBe(0o600);
+    expect(rights("etc/containerd/config.toml")).toBe(0o644);
+  });
+
+  test("replaces Portolan's own file, so that a registry that is no longer wanted goes", () => {
+    const drop = join(folder, "etc/containers/registries.conf.d/portolan.conf");
+    config("podman", "--write", "--yes", "--root", folder, "--upstream", "docker.io,ghcr.io");
+    config("podman", "--write", "--yes", "--root", folder, "--upstream", "quay.io");
+    expect(readFileSync(drop, "utf8").match(/prefix/g)?.length).toBe(1);
+  });
+
+  test("warns that comments of a TOML file are lost", () => {
+    put("etc/containerd/config.toml", "# mine\nversion = 2\n");
+    const { stdout } = config("containerd-1", "--write", "--yes", "--root", folder);
+    expect(stdout).toContain("Comments in");
+  });
+});
+
+describe("asked on a terminal", () => {
+  /** script(1) gives the command a terminal; what is typed is sent once the question is on it. */
+  async function answer(keys: string): Promise<{ status: number | null; shown: string }> {
+    // Without a width each letter would stand on a line of its own.
+    const command = `stty cols 100 rows 40; ${process.execPath} ${program} config docker --write --root ${folder}`;
+    const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { ...process.env, TERM: "xterm" },
+    });
+    let shown = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => {
+      const before = shown;
+      shown += text;
+      if (!before.includes("Write ") && shown.includes("Write ")) child.stdin.write(keys);
+    });
+    const [status] = (await once(child, "close")) as [number | null];
+    return { status, shown };
+  }
+
+  test("yes writes, and no leaves the file and ends with 2", async () => {
+    const file = put(DAEMON, THEIRS);
+    expect((await answer("n")).status).toBe(2);
+    expect(readFileSync(file, "utf8")).toBe(THEIRS);
+    const { status, shown } = await answer("y");
+    expect(shown).toContain("Wrote ");
+    expect(status).toBe(0);
+    expect(readFileSync(file, "utf8")).toBe(OURS);
+  });
+});
+
+test("help has examples and exit codes, and every client", () => {
+  const { status, stdout } = config("--help");
+  expect(status).toBe(0);
+  for (const text of ["Examples:", "Exit codes:", ...Object.keys(CLIENTS)]) expect(stdout).toContain(text);
+});
