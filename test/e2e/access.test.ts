@@ -46,7 +46,7 @@ beforeAll(async () => {
   await stage.restart({ ACCESS_KEYS: JSON.stringify(revokeKey(list, "leaver")) });
 });
 afterAll(async () => {
-  for (const stop of stops) await stop();
+  await Promise.all(stops.map((stop) => stop()));
 });
 
 function basic(key: string): string {
@@ -103,10 +103,9 @@ describe("docker login, and the mirror in the image's name", () => {
     stops.unshift(client.stop);
   });
 
-  test("logs in with the key as the password, pulls and runs", async () => {
+  test("logs in with the key as the password, and pulls", async () => {
     await client.login(host, USER, keys.alice);
     expect(await client.pull(reference)).toEqual(heldOf(image));
-    expect(await client.run(reference)).toBe(image.verdict);
   });
 
   test("is refused at the login with a key that was revoked, and with none that ever was", async () => {
@@ -177,8 +176,10 @@ describe("podman, auth.json", () => {
     expect(await pull(keys.alice)).toEqual(heldOf(image));
   });
 
-  test.each(REFUSED)("is refused %s", async (_, key, status) => {
-    await expectRefusal(pull(key()), "ghcr.io", status);
+  // All at once: podman takes three seconds to give up.
+  test(`is refused ${REFUSED.map(([how]) => how).join(", ")}`, async () => {
+    const refusals = REFUSED.map(([, key, status]) => expectRefusal(pull(key()), "ghcr.io", status));
+    await Promise.all(refusals);
   });
 });
 

@@ -37,6 +37,8 @@ export async function startHub(
   const issue = await tokenIssuer(certificate);
   const tokens: URLSearchParams[] = [];
   const stored: Hub["stored"] = [];
+  /** Tokens that open something. */
+  const opening = new Set<string>();
 
   const realm = await listen((incoming, outgoing) => {
     const query = new URL(incoming.url ?? "/", "http://realm").searchParams;
@@ -49,8 +51,10 @@ export async function startHub(
     }
     // As Docker Hub does: whoever isn't let in gets a token that opens nothing.
     const scopes = !login || isRight ? query.getAll("scope") : [];
+    const token = issue(scopes);
+    if (scopes.length > 0) opening.add(token);
     outgoing.writeHead(200, { "content-type": "application/json" });
-    outgoing.end(JSON.stringify({ token: issue(scopes), expires_in: 300 }));
+    outgoing.end(JSON.stringify({ token, expires_in: 300 }));
   });
   const storageHost = await listen((incoming, outgoing) => {
     const { url: path = "/", headers } = incoming;
@@ -82,9 +86,9 @@ export async function startHub(
     },
   });
   const upstream = await startUpstream(guarded.url);
-  upstream.interfere = ({ kind, path, authorized }) =>
+  upstream.interfere = ({ kind, path, text }) =>
     // Only who has been let in is sent on; docker-registry refuses the others.
-    kind === "blob" && authorized
+    kind === "blob" && [...opening].some((token) => text.includes(token))
       ? { status: 307, headers: { location: `${storageHost.url}${path}` } }
       : null;
   return {
