@@ -20,7 +20,8 @@ export class RegistryFailure extends Error {
 
   /** Whether the same may succeed a moment later. */
   get isPassing(): boolean {
-    return this.code !== UNSAFE && [0, 408, 429, 500, 502, 503, 504].includes(this.status);
+    if (this.status === 0) return this.code === "UNAVAILABLE";
+    return [408, 429, 500, 502, 503, 504].includes(this.status);
   }
 }
 
@@ -70,7 +71,10 @@ export function failureOfError(error: unknown, host: string, hint: string): Regi
     const code = error instanceof Untrusted ? UNSAFE : CODES[kind];
     return new RegistryFailure(status, code, message + advice, retryAfter);
   }
-  return new RegistryFailure(0, "UNAVAILABLE", `${host} can't be reached: ${causeOf(error)}`);
+  const cause = causeOf(error);
+  // A name that doesn't exist won't a moment later.
+  const code = cause.includes("ENOTFOUND") ? "HOST_UNKNOWN" : "UNAVAILABLE";
+  return new RegistryFailure(0, code, `${host} can't be reached: ${cause}`);
 }
 
 /** The reason that a library has wrapped, perhaps more than once: "fetch failed" helps nobody. */

@@ -7,6 +7,8 @@ import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } f
 export interface Dockerd extends Client {
   /** `docker login`; rejects where the login is refused. */
   login(host: string, username: string, password: string): Promise<void>;
+  /** As in DOCKER_HOST. */
+  socket: string;
   /** Replaces the user's config.json, in which logins lie. */
   configure(config: object): Promise<void>;
 }
@@ -54,6 +56,7 @@ export async function startDockerdWith(
 
   let daemon = await start();
   return {
+    socket,
     pull: async (reference) => {
       await docker("pull", "--quiet", reference);
       const image: unknown = JSON.parse(
