@@ -1,7 +1,6 @@
 /** The file that the list of access keys lies in: what a deployed mirror holds as a secret can't be read back from it. */
-import { randomUUID } from "node:crypto";
-import { open, readFile, rename, rm } from "node:fs/promises";
 import type { WrittenKey } from "../../src/access/key-list.ts";
+import { readIfThere, writePrivately } from "../files.ts";
 import { checked } from "./list.ts";
 
 /** In the project's folder, where npm runs its scripts. */
@@ -27,31 +26,4 @@ export async function readKeyFile(path: string): Promise<WrittenKey[] | null> {
 /** Replaces the file as a whole, so that nobody ever reads half a list. */
 export function writeKeyFile(path: string, list: readonly WrittenKey[]): Promise<void> {
   return writePrivately(path, `${JSON.stringify(list, null, 2)}\n`);
-}
-
-/** Writes a file that only its owner can read, by putting a whole one in its place. */
-export async function writePrivately(path: string, text: string): Promise<void> {
-  const incoming = `${path}.${randomUUID()}.tmp`;
-  try {
-    const file = await open(incoming, "wx", 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(incoming, path);
-  } finally {
-    await rm(incoming, { force: true });
-  }
-}
-
-/** @returns null if there is no such file. */
-export async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw new Error(`${path} can't be read: ${error instanceof Error ? error.message : error}`);
-  }
 }

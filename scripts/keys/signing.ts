@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { readIfThere, writePrivately } from "./file.ts";
+import { readIfThere, writePrivately } from "../files.ts";
 
 /** 256 bits that nobody can guess. */
 export function generateSigningSecret(): string {
