@@ -13,6 +13,8 @@ export interface KeyedUrl {
 }
 
 const LABEL = /^(.+)-([a-z2-7]{32})$/;
+/** One that is no part of a longer word; what comes before it may be the end of an escape such as %2f. */
+const KEY_IN_QUERY = /(?<=[^a-z0-9]|%[0-9a-fA-F]{2})[a-z2-7]{32}(?![a-z0-9])/g;
 const PATH = /^\/([a-z2-7]{32})(\/.*)$/s;
 
 /** Takes the key out of `docker-<key>.<domain>` or `/<key>/docker.io/v2/…`; the host's counts where both have one. */
@@ -31,8 +33,14 @@ function labelOf({ hostname }: URL, domain: string): string {
   return hostname.slice(0, -domain.length - 1);
 }
 
-/** A path that is fit for a log: what could be a key is left out. */
+/**
+ * A path with its query that is fit for a log: what could be a key is left out. Clients repeat the host that they were given,
+ * with the key in its label, as the `service` of token requests.
+ */
 export function withoutKey(path: string): string {
-  const first = path.slice(1).split(/[/?]/, 1)[0] ?? "";
-  return KEY.test(first) ? `/<key>${path.slice(1 + first.length)}` : path;
+  const query = path.indexOf("?");
+  const [before, after] = query === -1 ? [path, ""] : [path.slice(0, query), path.slice(query)];
+  const first = before.slice(1).split("/", 1)[0] ?? "";
+  const shown = KEY.test(first) ? `/<key>${before.slice(1 + first.length)}` : before;
+  return shown + after.replaceAll(KEY_IN_QUERY, "<key>");
 }
