@@ -13,6 +13,8 @@ const nodeTests = [
  */
 export default defineConfig({
   test: {
+    // Most of a test's time is waited out, for what must not happen too soon: more files than processors can wait at once.
+    maxWorkers: 3,
     projects: [
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],

@@ -11,7 +11,7 @@ import { declaredLength, isStorable } from "./body.ts";
 import { keep, readHeld } from "./holdings.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import { placeIn, upstreamOf } from "./place.ts";
-import { ResumableBody } from "./resume.ts";
+import { leadOn } from "./resume.ts";
 
 export class BlobFill extends DurableObject<Env> {
   readonly #mirror: Mirror;
@@ -62,7 +62,7 @@ export class BlobFill extends DurableObject<Env> {
       }
       const { body } = response;
       const source = { question, response, body, length, background: this.#background, signal: null };
-      const { readable, pumped: pumping, answers } = new ResumableBody(this.#mirror, source);
+      const { readable, pumped: pumping, answers } = await leadOn(this.#mirror, source);
       const [pumped, stored] = await Promise.allSettled([
         pumping,
         keep(this.#mirror, place, keyOf, readable, { digest }),

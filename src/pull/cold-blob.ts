@@ -15,7 +15,7 @@ import { type FillLease, leaseOf } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
 import { placeOf } from "./place.ts";
 import { refusal } from "./refusal.ts";
-import { ResumableBody } from "./resume.ts";
+import { leadOn, type Passage } from "./resume.ts";
 
 /**
  * Milliseconds after a client has left until its fill is looked after. The runtime lets the rest of the stream run into
@@ -75,14 +75,14 @@ export async function pullColdBlob(
   }
   const { body } = response;
   const source = { question, response, body, length, background: pull.background, signal: pull.signal };
-  const resumed = new ResumableBody(mirror, source);
+  const passage = await leadOn(mirror, source);
   if (isLeading && isStorable(length)) {
-    const toClient = leadIntoStore(mirror, pull, target, digest, lease, resumed);
+    const toClient = leadIntoStore(mirror, pull, target, digest, lease, passage);
     return whole(toClient, blobHeadings(target, digest, { ...status, stored: true }), length);
   }
   if (isLeading) pull.background(lease.release());
-  pull.background(resumed.pumped.catch(() => {}));
-  return whole(resumed.readable, headings, length);
+  pull.background(passage.pumped.catch(() => {}));
+  return whole(passage.readable, headings, length);
 }
 
 /** @throws UpstreamError also for a part where the whole was asked for. */
@@ -149,7 +149,7 @@ function leadIntoStore(
   target: Target,
   digest: Digest,
   lease: FillLease,
-  { readable, pumped, answers }: ResumableBody,
+  { readable, pumped, answers }: Passage,
 ): ReadableStream<Uint8Array> {
   const [toClient, toStore] = readable.tee();
   const keyOf = (sphere: Sphere) => blobKey(digest, sphere);

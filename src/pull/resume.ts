@@ -5,7 +5,7 @@ import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { declaredLength, patience } from "./body.ts";
 import type { Mirror } from "./mirror.ts";
-import { Relay } from "./relay.ts";
+import { canRelay, Relay } from "./relay.ts";
 
 /** What a body is the answer to, and how to ask for the rest of it. */
 export interface Source {
@@ -26,13 +26,27 @@ const WORTHWHILE = 1024 * 1024;
 /** Tries for the rest, however much each brings: on the Free plan all that one request asks for is 50 requests at most. */
 const MOST_TRIES = 15;
 
-/** Leads a body on, natively, from as many answers as it takes. */
-export class ResumableBody {
+/** A body on its way. */
+export interface Passage {
   /** Of the whole length. It breaks off, as the body would, when upstream can't give the rest either. */
   readonly readable: ReadableStream<Uint8Array>;
   /** Settles when all has been passed on, or not. */
   readonly pumped: Promise<void>;
   /** The answers that the bytes came from. */
+  readonly answers: readonly Response[];
+}
+
+/** Leads a body on, natively, from as many answers as it takes; where the runtime doesn't let it, from the first alone. */
+export async function leadOn(mirror: Mirror, source: Source): Promise<Passage> {
+  if (await canRelay()) return new ResumableBody(mirror, source);
+  const { readable, writable } = new FixedLengthStream(source.length);
+  const pumped = source.body.pipeTo(writable, { signal: patience(source.length) });
+  return { readable, pumped, answers: [source.response] };
+}
+
+class ResumableBody implements Passage {
+  readonly readable: ReadableStream<Uint8Array>;
+  readonly pumped: Promise<void>;
   readonly answers: Response[];
   /** Those and the ones that weren't what was asked for. */
   readonly #tried: Response[];
@@ -64,7 +78,9 @@ export class ResumableBody {
       try {
         body ??= await Promise.race([this.#askRest(before), late.promise]);
         await this.#relay.feed(body, this.#overdue);
-        break;
+        // Some end their bodies in good order where they break off.
+        if ((this.#relay.passed ?? length) === length) break;
+        throw new Error("it ended too early");
       } catch (error) {
         const { passed } = this.#relay;
         if (passed === length) break;

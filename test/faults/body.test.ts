@@ -182,7 +182,10 @@ fault(15, async () => {
   expect([answer.status, answer.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
   expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; detail=upstream");
   expect(mirror.operations().storePuts).toBe(0);
-  expect(calls(mirror.docker)).toEqual(ONE_FETCH);
+  // The bytes here are fewer than is said, so that their rest is asked for in vain.
+  const whole = mirror.docker.requests.filter(({ headers }) => headers.range === undefined);
+  expect(whole.map(({ method, kind, status }) => `${method} ${kind} ${status}`)).toEqual(ONE_FETCH);
+  mirror.docker.reset();
   // Its lease is given back, and no alarm fetches gigabytes in vain.
   expect(await mirror.runAlarm(demo.digest)).toBe(false);
   await expectMended();

@@ -191,15 +191,32 @@ describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
   test.each([
     ["a connection that breaks", behaviours.cutAfter(8 * MIB)],
     ["an end that looks tidy", behaviours.endsAfter(8 * MIB)],
-  ])("with %s: the client sees a break, nothing is kept, and the next pull is whole", async (_, cut) => {
+  ])("with %s: the rest follows in the same answer, and the whole is kept", async (_, cut) => {
     const registry = registries["mcr.microsoft.com"];
     const { layers } = await registry.addImage("dotnet/runtime", "latest", {
       layers: [patternBytes(9 * MIB)],
     });
     const digest = `${layers[0]?.digest}`;
     const path = `/v2/mcr.microsoft.com/dotnet/runtime/blobs/${digest}`;
-    // The alarm is at it as soon as the leader fails: it must not mend what is looked at here.
-    const fault = registry.fail({ kind: "storage" }, cut);
+    registry.fail({ kind: "storage" }, cut, 1);
+    const answer = await mirror.ask(path);
+    expect([answer.status, answer.broken, await digestOf(answer.bytes)]).toEqual([200, false, digest]);
+    const ranges = registry.requests
+      .filter(({ kind }) => kind === "storage")
+      .map(({ headers }) => headers.range);
+    expect(ranges).toEqual([undefined, `bytes=${8 * MIB}-`]);
+    expect(await mirror.stored()).toHaveLength(1);
+  });
+
+  test("and that gives no part of anything: the client sees a break, nothing is kept, and the next pull is whole", async () => {
+    const registry = registries["mcr.microsoft.com"];
+    registry.settings.ranges = false;
+    const { layers } = await registry.addImage("dotnet/runtime", "latest", {
+      layers: [patternBytes(9 * MIB)],
+    });
+    const digest = `${layers[0]?.digest}`;
+    const path = `/v2/mcr.microsoft.com/dotnet/runtime/blobs/${digest}`;
+    const fault = registry.fail({ kind: "storage" }, behaviours.cutAfter(8 * MIB));
     const first = await mirror.ask(path);
     expect([first.status, first.headers.get("Content-Length"), first.broken]).toEqual([
       200,
