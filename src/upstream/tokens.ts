@@ -3,6 +3,7 @@ import type { Challenge } from "../oci/challenge.ts";
 import { basic } from "./credentials.ts";
 import { UpstreamError } from "./failure.ts";
 import type { Upstream } from "./registries.ts";
+import { Bounded } from "./remembered.ts";
 import { type Errand, requestToken, TIME_OUT, type Token, type TokenOptions } from "./token-request.ts";
 
 /** Lets work that others may be waiting for go on after the request that began it has been answered. */
@@ -13,10 +14,10 @@ const MAXIMUM_TOKENS = 1000;
 /** One isolate's tokens. */
 export class Tokens {
   readonly #options: TokenOptions;
-  readonly #tokens = new Map<string, Token>();
+  readonly #tokens = new Bounded<Token>(MAXIMUM_TOKENS);
   readonly #pending = new Map<string, Promise<Token>>();
   /** Per endpoint, the challenge that last led to a token: saves the 401 for the next repository. */
-  readonly #challenges = new Map<string, Challenge>();
+  readonly #challenges = new Bounded<Challenge>();
 
   constructor(options: TokenOptions) {
     this.#options = options;
@@ -77,7 +78,7 @@ export class Tokens {
     const token = await this.#once(name, upstream, background, () =>
       requestToken(this.#options, errand, challenge),
     );
-    this.#keep(name, token);
+    this.#tokens.set(name, token);
     this.#challenges.set(endpoint.origin, challenge);
     return token.authorization;
   }
@@ -113,13 +114,6 @@ export class Tokens {
       );
     });
     return Promise.race([underWay, overdue]).finally(() => clearTimeout(timer));
-  }
-
-  #keep(name: string, token: Token): void {
-    this.#tokens.delete(name);
-    this.#tokens.set(name, token);
-    const oldest = this.#tokens.keys().next().value;
-    if (this.#tokens.size > MAXIMUM_TOKENS && oldest !== undefined) this.#tokens.delete(oldest);
   }
 }
 
