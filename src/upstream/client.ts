@@ -1,4 +1,5 @@
 /** Asks an upstream for one thing: of which endpoint, as whom, and whether to try again elsewhere. */
+import { digestOf } from "../oci/digest.ts";
 import { type Credential, Credentials, type Login } from "./credentials.ts";
 import { isHeadUnsupported, isPassing, UpstreamError } from "./failure.ts";
 import { Health } from "./health.ts";
@@ -127,7 +128,7 @@ export class UpstreamClient {
    */
   async letIn(question: Omit<Question, "method">, background: Background): Promise<void> {
     const { upstream, repository, authority = PUBLIC } = question;
-    const who = authority.kind === "caller" ? authority.authorization : authority.kind;
+    const who = authority.kind === "caller" ? await fingerprint(authority.authorization) : authority.kind;
     const name = [who, upstream.name, repository].join(" ");
     if (this.#letIn.has(name)) return;
     try {
@@ -157,31 +158,69 @@ export class UpstreamClient {
       throw new UpstreamError("unavailable", message, 0, wait);
     }
     const { authority = PUBLIC } = question;
+    const { upstream } = question;
     if (authority.kind === "caller") return this.#sender.relay(question, endpoint, authority.authorization);
-    const logins =
-      authority.kind === "owner"
-        ? this.#credentials.usable(question.upstream)
-        : await this.#loginsFor(question, endpoint, background);
-    let refusal: unknown = null;
+    if (authority.kind === "owner") {
+      const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
+      if (answer instanceof Response) return answer;
+      throw answer ?? this.#noLogin(upstream);
+    }
+    if (question.method === "HEAD") return this.#headForAnyone(question, endpoint, background);
+    const logins = await this.#loginsFor(question, endpoint, background);
+    const answer = await this.#askAs(logins, question, endpoint, background);
+    return answer instanceof Response ? answer : this.#askAsNobody(question, endpoint, background);
+  }
+
+  /** What came of asking as each login in turn: the first answer, else why the last one got none; null without any. */
+  async #askAs(
+    logins: readonly Login[],
+    question: TimedQuestion,
+    endpoint: URL,
+    background: Background,
+  ): Promise<Response | UpstreamError | null> {
+    let refusal: UpstreamError | null = null;
     for (const login of logins) {
       try {
         const response = await this.#sender.send(question, endpoint, login, background);
         this.#credentials.note(login, response.headers);
         return response;
       } catch (error) {
-        const failure = error instanceof UpstreamError ? error.failure : null;
+        if (!(error instanceof UpstreamError)) throw error;
+        const { kind, retryAfter } = error.failure;
         if (error instanceof LoginRefused) this.#credentials.refuse(login);
-        else if (failure?.kind === "limited") this.#credentials.setAside(login, failure.retryAfter);
+        else if (kind === "limited") this.#credentials.setAside(login, retryAfter);
         // What is denied to one login, another or nobody may still have.
-        else if (failure?.kind !== "denied") throw error;
+        else if (kind !== "denied") throw error;
         refusal = error;
       }
     }
-    if (authority.kind === "owner") {
-      const message = `no login for ${question.upstream.name} can be used now`;
-      throw refusal ?? new UpstreamError("limited", message, 429);
+    return refusal;
+  }
+
+  /** Why the operator can't be asked as: a limit ends, but logins that are refused, or were taken away, open nothing more. */
+  #noLogin(upstream: Upstream): UpstreamError {
+    return this.#credentials.isWaiting(upstream)
+      ? new UpstreamError("limited", `no login for ${upstream.name} can be used now`, 429)
+      : new UpstreamError("denied", `no login for ${upstream.name} is accepted`, 401);
+  }
+
+  /**
+   * Asks by HEAD as nobody, whatever is known of the repository: it counts for no limit, and so whoever looks whether a tag
+   * has moved learns also whether it is still everybody's. As a login only where nobody's limit is reached.
+   */
+  async #headForAnyone(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+    const { upstream, repository } = question;
+    try {
+      return await this.#askAsNobody(question, endpoint, background);
+    } catch (error) {
+      const isLimited = error instanceof UpstreamError && error.failure.kind === "limited";
+      const mayStandIn =
+        endpoint === upstream.endpoints[0] && this.#visibility.isPublic(upstream.name, repository);
+      if (!isLimited || !mayStandIn) throw error;
+      const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
+      if (answer instanceof Response) return answer;
+      throw error;
     }
-    return this.#askAsNobody(question, endpoint, background);
   }
 
   /** Who is asked, one after the other: the authority first, unless its alternates have been faster for a while. */
@@ -215,9 +254,9 @@ export class UpstreamClient {
   async #loginsFor(question: TimedQuestion, endpoint: URL, background: Background): Promise<Login[]> {
     const { upstream, repository } = question;
     if (endpoint !== upstream.endpoints[0] || !this.#credentials.has(upstream)) return [];
+    // A listing has no HEAD to be probed with, and isn't limited.
+    if (!isProbe(question)) return [];
     if (!this.#visibility.isPublic(upstream.name, repository)) {
-      // A listing has no HEAD to be probed with, and isn't limited.
-      if (question.method === "HEAD" || !isProbe(question)) return [];
       try {
         const probe = { ...question, method: "HEAD" as const };
         const response = await this.#askAsNobody(probe, endpoint, background);
@@ -236,4 +275,9 @@ export class UpstreamClient {
 /** Whether a HEAD of what is asked for would tell who may have it. */
 function isProbe({ path }: Pick<Question, "path">): boolean {
   return /^(manifests|blobs)\//.test(path);
+}
+
+/** Tells a user's login from others without keeping it. */
+function fingerprint(authorization: string): Promise<string> {
+  return digestOf(new TextEncoder().encode(authorization));
 }
