@@ -2,8 +2,6 @@
  * Keys in the URL, for clients that can't carry one elsewhere: dockerd's `registry-mirrors` has room for a host and, from
  * 24.0.8, for a path.
  */
-import { KEY } from "./keys.ts";
-
 export interface KeyedUrl {
   /** Without the key; what is behind this file never sees one in a URL. */
   url: URL;
@@ -31,8 +29,18 @@ function labelOf({ hostname }: URL, domain: string): string {
   return hostname.slice(0, -domain.length - 1);
 }
 
-/** A path that is fit for a log: what could be a key is left out. */
+/**
+ * What could be a key, wherever it stands; behind an escape too. A digest isn't: its digits are more.
+ * In either case, since what a client has put in the wrong one is a key all the same.
+ */
+const KEY_LIKE = /(?<=^|[^a-z0-9]|%[0-9a-f]{2})[a-z2-7]{32}(?![a-z0-9])/gi;
+
+/** All that could be a key in a path or a query. */
+export function keysIn(text: string): string[] {
+  return text.match(KEY_LIKE) ?? [];
+}
+
+/** A path and a query that are fit for a log: what could be a key is left out, also where none belongs. */
 export function withoutKey(path: string): string {
-  const first = path.slice(1).split(/[/?]/, 1)[0] ?? "";
-  return KEY.test(first) ? `/<key>${path.slice(1 + first.length)}` : path;
+  return path.replace(KEY_LIKE, "<key>");
 }
