@@ -1,5 +1,6 @@
 /** Asks an upstream for one thing: of which endpoint, as whom, and whether to try again elsewhere. */
 import { digestOf } from "../oci/digest.ts";
+import { essence } from "../oci/mediatypes.ts";
 import { type Credential, Credentials, type Login } from "./credentials.ts";
 import { isHeadUnsupported, isPassing, UpstreamError } from "./failure.ts";
 import { Health } from "./health.ts";
@@ -43,6 +44,8 @@ export class UpstreamClient {
   readonly #limits: Limits;
   readonly #visibility: Visibility;
   readonly #letIn: Remembered;
+  /** What nobody was given: it may be hidden, or not be there, and says nothing of the rest of its repository. */
+  readonly #missing: Remembered;
   /** Which endpoint gave an answer. */
   readonly #givers = new WeakMap<Response, URL>();
 
@@ -55,6 +58,7 @@ export class UpstreamClient {
     this.#visibility = new Visibility(now);
     this.logins = new LoginRelay({ fetch, now, via });
     this.#letIn = new Remembered(LET_IN, now);
+    this.#missing = new Remembered(LET_IN, now);
   }
 
   /**
@@ -106,17 +110,17 @@ export class UpstreamClient {
    * out, because upstream fails or has no such thing for nobody, is taken not to be public.
    */
   async isPublic(question: Omit<Question, "method">, background: Background): Promise<boolean> {
-    const { upstream, repository } = question;
+    const { upstream, repository, path } = question;
     const known = this.#visibility.isPublic(upstream.name, repository);
+    const name = [upstream.name, repository, path].join(" ");
     const [authority] = upstream.endpoints;
-    if (known !== null || !isProbe(question) || !authority) return known ?? false;
+    if (known !== null || !isProbe(question) || !authority || this.#missing.has(name)) return known ?? false;
     const signal = AbortSignal.timeout(TIME_OUT);
     try {
-      await this.#askAsNobody({ ...question, method: "HEAD", signal }, authority, background);
-      return true;
+      return !isPage(await this.#askAsNobody({ ...question, method: "HEAD", signal }, authority, background));
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      if (error.failure.kind === "missing") this.#visibility.noteClosed(upstream.name, repository);
+      if (error.failure.kind === "missing") this.#missing.add(name);
       return false;
     }
   }
@@ -131,12 +135,16 @@ export class UpstreamClient {
     const who = authority.kind === "caller" ? await fingerprint(authority.authorization) : authority.kind;
     const name = [who, upstream.name, repository].join(" ");
     if (this.#letIn.has(name)) return;
+    let response: Response;
     try {
-      await this.ask({ ...question, method: "HEAD" }, background);
+      response = await this.ask({ ...question, method: "HEAD" }, background);
     } catch (error) {
       if (!isHeadUnsupported(error)) throw error;
-      const response = await this.ask({ ...question, method: "GET" }, background);
+      response = await this.ask({ ...question, method: "GET" }, background);
       await response.body?.cancel();
+    }
+    if (isPage(response)) {
+      throw new UpstreamError("unavailable", `${upstream.name} answered with a page`, response.status);
     }
     this.#letIn.add(name);
   }
@@ -237,7 +245,8 @@ export class UpstreamClient {
     this.#limits.check(question, endpoint);
     try {
       const response = await this.#sender.send(question, endpoint, null, background);
-      if (endpoint === upstream.endpoints[0]) this.#visibility.notePublic(upstream.name, repository);
+      const isWord = endpoint === upstream.endpoints[0] && !isPage(response);
+      if (isWord) this.#visibility.notePublic(upstream.name, repository);
       return response;
     } catch (error) {
       const failure = error instanceof UpstreamError ? error.failure : null;
@@ -261,6 +270,7 @@ export class UpstreamClient {
         const probe = { ...question, method: "HEAD" as const };
         const response = await this.#askAsNobody(probe, endpoint, background);
         await response.body?.cancel();
+        if (isPage(response)) return [];
       } catch (error) {
         const failure = error instanceof UpstreamError ? error.failure : null;
         // A limit or a mishap says nothing of who may pull: then nobody's turn is the only safe one.
@@ -275,6 +285,14 @@ export class UpstreamClient {
 /** Whether a HEAD of what is asked for would tell who may have it. */
 function isProbe({ path }: Pick<Question, "path">): boolean {
   return /^(manifests|blobs)\//.test(path);
+}
+
+/**
+ * Whether an answer is from somebody in front of the registry, a portal or a notice that it is closed: no registry's word
+ * on who may pull.
+ */
+function isPage({ headers }: Response): boolean {
+  return essence(headers.get("Content-Type")) === "text/html";
 }
 
 /** Tells a user's login from others without keeping it. */

@@ -1,7 +1,7 @@
 /** What an attacker would try of a mirror behind keys, each as they would do it. */
 import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
+import { type Behaviour, behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
 import { basic, bearer, EXPIRED, KEY, KEYED, NARROW, UNKNOWN } from "./keyed.ts";
 
@@ -135,6 +135,77 @@ describe("a repository that was public and is made private", () => {
       }
     }
     expect(await mirror.stored()).toEqual(held);
+  });
+});
+
+describe("a page in front of upstream, which answers everything with 200", () => {
+  const page = {
+    status: 200,
+    headers: { "content-type": "text/html; charset=utf-8", "content-length": "15" },
+    body: "<h1>Closed</h1>",
+  };
+  const made = [page.body, { headers: page.headers }] as const;
+
+  test("is no word on who may pull: nothing held is given out by it", async () => {
+    expect(await statuses()).toEqual([200]);
+    await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
+    mirror.ghcr.setVisibility("alice/secret", "private");
+    mirror.ghcr.settings.auth = "basic";
+    const path = `/v2/alice/secret/blobs/${secret.layers[0]?.digest}`;
+    const as = (password: string) => ({ host: LOGIN_HOST, headers: basic(password, ALICE.username) });
+    expect((await mirror.ask(path, as(ALICE.password))).status).toBe(200);
+    const behind: Behaviour = {
+      transform: (response, request) =>
+        request.headers.has("authorization") ? new Response(...made) : response,
+    };
+    for (const behaviour of [page, behind]) {
+      later(3_600_000);
+      mirror.ghcr.clearFaults();
+      mirror.ghcr.fail({ path: /./ }, behaviour);
+      for (const method of ["HEAD", "GET"]) {
+        expect((await mirror.ask(path, { ...as("wrong"), method })).status).toBe(503);
+      }
+    }
+  });
+
+  test("doesn't make a private repository everybody's", async () => {
+    mirror.docker.fail({ path: /^\/v2\//, method: "HEAD" }, page, 2);
+    for (let round = 0; round < 3; round++) {
+      await mirror.ask(ways[3] ?? "", { headers: basic(KEY) });
+    }
+    const { stored } = mirror;
+    for (const key of await stored()) expect(key).toMatch(/^(restricted|links)\//);
+  });
+});
+
+describe("what isn't there", () => {
+  test("doesn't close a public repository to those who come with a login", async () => {
+    await mirror.ghcr.addImage("open/image", "latest", { layers: [patternBytes(10, 3)] });
+    const init = { host: LOGIN_HOST, headers: basic("whatever", "mallory") };
+    expect((await mirror.ask("/v2/open/image/manifests/absent", init)).status).toBe(401);
+    expect((await mirror.ask("/v2/open/image/manifests/latest", init)).status).toBe(200);
+    for (const key of await mirror.stored()) expect(key).toMatch(/^manifests\//);
+  });
+});
+
+describe("many at once", () => {
+  test("wait for each other's answers only where they may have them", async () => {
+    await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
+    mirror.ghcr.setVisibility("alice/secret", "private");
+    mirror.ghcr.settings.auth = "basic";
+    for (const rest of ["manifests/latest", `blobs/${secret.layers[0]?.digest}`]) {
+      const path = `/v2/alice/secret/${rest}`;
+      const logins = [basic(ALICE.password, "alice"), basic("wrong", "alice"), {}, bearer("x")];
+      const answers = await Promise.all(
+        [...logins, ...logins].map((headers) => mirror.ask(path, { host: LOGIN_HOST, headers })),
+      );
+      expect(answers.map(({ status }) => status)).toEqual([200, 401, 401, 401, 200, 401, 401, 401]);
+    }
+    const keys = [KEY, NARROW, UNKNOWN, KEY, NARROW, UNKNOWN];
+    for (const path of ways) {
+      const answers = await Promise.all(keys.map((key) => mirror.ask(path, { headers: basic(key) })));
+      expect(answers.map(({ status }) => status)).toEqual([200, 403, 401, 200, 403, 401]);
+    }
   });
 });
 
@@ -387,6 +458,30 @@ describe("a user's login", () => {
     }
     expect(JSON.stringify(mirror.docker.requests)).not.toContain(headers.Authorization);
     expect(mirror.network.strays).toEqual([]);
+  });
+
+  test("isn't shown to a realm, a redirect's target or a storage that upstream only names", async () => {
+    const ask = async () => {
+      for (const path of [
+        "/v2/",
+        "/_/token?scope=repository:alice/secret:pull",
+        "/v2/alice/secret/manifests/latest",
+      ]) {
+        await mirror.ask(path, { host: LOGIN_HOST, headers });
+      }
+    };
+    mirror.ghcr.settings.auth = "bearer";
+    mirror.ghcr.settings.realm = "https://evil.test/token";
+    await ask();
+    mirror.newIsolate();
+    mirror.ghcr.settings.realm = "http://169.254.169.254/token";
+    await ask();
+    expect(mirror.network.strays).toEqual([]);
+    mirror.newIsolate();
+    mirror.ghcr.settings.realm = null;
+    mirror.ghcr.fail({ path: /./ }, behaviours.redirectTo("https://auth.docker.io/token"));
+    await ask();
+    expect(JSON.stringify(mirror.docker.requests)).not.toContain("Basic");
   });
 
   test("isn't read where the key stands in the path", async () => {
