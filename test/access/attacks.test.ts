@@ -138,6 +138,27 @@ describe("a repository that was public and is made private", () => {
   });
 });
 
+describe("a repository that isn't open to the operator's login either", () => {
+  test("is denied, and the login is still good for the others: first asked for, last asked for, by many", async () => {
+    mirror.docker.settings.deniedScope = "refuse";
+    mirror.docker.settings.credentials = [{ ...OWNER, repositories: ["owner/secret"] }];
+    await mirror.docker.addImage("owner/forbidden", "latest", { layers: [patternBytes(10, 4)] });
+    mirror.docker.setVisibility("owner/forbidden", "private");
+    const forbidden = "/v2/owner/forbidden/manifests/latest";
+    for (const status of [401, 403] as const) {
+      mirror.docker.settings.deniedStatus = status;
+      mirror.newIsolate();
+      const answers = await Promise.all([1, 2, 3].map(() => pull(forbidden)));
+      expect(answers.map(({ status }) => status)).toEqual([403, 403, 403]);
+      expect(await statuses()).toEqual([200]);
+      later(6 * 60_000);
+      expect(await statuses()).toEqual([200]);
+      expect((await pull(forbidden)).status).toBe(403);
+      expect(await statuses()).toEqual([200]);
+    }
+  });
+});
+
 describe("a page in front of upstream, which answers everything with 200", () => {
   const page = {
     status: 200,
