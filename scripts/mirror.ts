@@ -5,6 +5,8 @@ import { build, stop as stopBundler } from "esbuild";
 import { convertV4MiniflareOptions, type Json, Log, LogLevel, Miniflare } from "miniflare";
 import { readConfig } from "../src/config.ts";
 import type { RequestRecord } from "../src/requestlog.ts";
+import { readKeyFile } from "./keys/file.ts";
+import { keptSigningSecret } from "./keys/signing.ts";
 import { prepare, publisher } from "./publish.ts";
 
 export interface MirrorOptions {
@@ -17,6 +19,8 @@ export interface MirrorOptions {
   upstreams?: Record<string, readonly string[]>;
   /** Variables as in wrangler.toml's `[vars]`. */
   vars?: Record<string, string>;
+  /** The file with the access keys, for a mirror with ACCESS=keys whose variables don't hold them. */
+  keyFile?: string;
   onRequest?: (record: RequestRecord) => void;
   /** Everything else the Worker or its runtime has to say. */
   onMessage?: (level: string, message: string) => void;
@@ -27,6 +31,8 @@ export interface RunningMirror {
   port: number;
   /** Names of all upstreams, sorted. */
   upstreams: readonly string[];
+  /** Names of the access keys; null if it is open to everybody. */
+  keys: readonly string[] | null;
   /** What the platform's cron does every hour for a deployed mirror, and this one does by itself: brings the store under its limit. */
   tidy(): Promise<void>;
   /** Lets go of the port and the storage; what is being stored at that moment is not published. */
@@ -44,11 +50,12 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   process.env.WRANGLER_LOG ??= "error";
   const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
   const { workerOptions, main } = unstable_getMiniflareWorkerOptions(`${root}wrangler.toml`);
-  // Only modules written in TypeScript are bundled, so wrangler's rules for other kinds of file have nothing to do; and
-  // the bucket is replaced by one of plain files.
-  const { modulesRules: _, r2Buckets: __, ...worker } = workerOptions;
-  const bindings = variables(worker.bindings ?? {}, options);
-  const { upstreamNames } = readConfig(bindings);
+  // Only modules written in TypeScript are bundled, so wrangler's rules for other kinds of file have nothing to do; the
+  // bucket is replaced by one of plain files; and what counts requests on the platform would write to the disk for each of
+  // them here, where one isolate sees them all and counts by itself.
+  const { modulesRules: _, r2Buckets: __, ratelimits: ___, ...worker } = workerOptions;
+  const bindings = await withKeys(variables(worker.bindings ?? {}, options), options);
+  const { upstreamNames, access, keys } = readConfig(bindings);
   const store = join(options.data, "store");
   await prepare(store);
   const miniflare = new Miniflare(
@@ -91,6 +98,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
       url: url.origin,
       port: Number(url.port),
       upstreams: upstreamNames,
+      keys: access === "keys" ? keys.map(({ name }) => name) : null,
       tidy,
       stop: () => {
         clearInterval(hourly);
@@ -132,6 +140,20 @@ function variables(
     return [name, { ...settings, endpoints: [...endpoints] }];
   });
   return { ...own, ...vars, UPSTREAMS: { ...table, ...Object.fromEntries(given) } };
+}
+
+/** Where ACCESS is keys: the keys of the file, and a signing secret of the data's own, unless variables say otherwise. */
+async function withKeys(
+  bindings: Record<string, Json>,
+  { data, keyFile }: MirrorOptions,
+): Promise<Record<string, Json>> {
+  if (bindings.ACCESS !== "keys") return bindings;
+  const list = bindings.ACCESS_KEYS === undefined && keyFile ? await readKeyFile(keyFile) : null;
+  return {
+    ...(list ? { ACCESS_KEYS: JSON.stringify(list) } : {}),
+    ...(bindings.SIGNING_SECRET === undefined ? { SIGNING_SECRET: await keptSigningSecret(data) } : {}),
+    ...bindings,
+  };
 }
 
 function tableOf(given: Json): Record<string, Json> | null {

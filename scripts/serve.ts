@@ -5,8 +5,11 @@ import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { RequestRecord } from "../src/requestlog.ts";
+import { isLoopback } from "../src/upstream/addresses.ts";
+import { KEY_FILE } from "./keys/file.ts";
 import { type RunningMirror, startMirror } from "./mirror.ts";
-import { size } from "./terminal/words.ts";
+import { doubtful } from "./terminal/colours.ts";
+import { count, size } from "./terminal/words.ts";
 
 interface Settings {
   port: number;
@@ -18,6 +21,9 @@ interface Settings {
 
 /** What looking up or listening on an address that isn't this machine's ends in. */
 const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
+
+const OPEN_TO_OTHERS =
+  "Warning: everybody who reaches this address can pull through the mirror; --var ACCESS=keys asks them for access keys.";
 
 const program = new Command("npm start --")
   .description("Runs the mirror on this machine.")
@@ -56,26 +62,42 @@ async function serve(settings: Settings): Promise<void> {
       data: resolve(settings.data),
       upstreams,
       vars,
+      keyFile: resolve(KEY_FILE),
       onRequest: (record) => console.log(requestLine(record)),
       onMessage: (_level, message) => console.error(message),
     });
-    announce(mirror, settings.data);
+    announce(mirror, settings);
     stopOnSignal(mirror);
   } catch (error) {
     fail(error);
   }
 }
 
-function announce({ url, upstreams }: RunningMirror, data: string): void {
+function announce({ url, upstreams, keys }: RunningMirror, { data, host }: Settings): void {
   console.log(`Portolan listens on ${url} and keeps what it pulls in ${data}
 
   mirrors  ${upstreams.join(", ")}
+  access   ${keys === null ? "open to everybody who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
-Docker: put this in /etc/docker/daemon.json and restart docker
+${keys === null ? openUse(url) : keyedUse(url, keys)}
+`);
+  const address = new URL(`http://${host.includes(":") ? `[${host}]` : host}`);
+  if (keys === null && !isLoopback(address)) console.error(doubtful(OPEN_TO_OTHERS));
+}
+
+function openUse(url: string): string {
+  return `Docker: put this in /etc/docker/daemon.json and restart docker
   { "registry-mirrors": ["${url}"] }
 or pull through it by name
-  docker pull ${new URL(url).host}/ghcr.io/OWNER/IMAGE:TAG
-`);
+  docker pull ${new URL(url).host}/ghcr.io/OWNER/IMAGE:TAG`;
+}
+
+function keyedUse(url: string, keys: readonly string[]): string {
+  if (keys.length === 0) return "There are no keys yet: npm run portolan -- key add NAME, then start it anew";
+  const { host } = new URL(url);
+  return `Docker: log in with any user name and a key as the password, and pull through it by name
+  docker login ${host}
+  docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`;
 }
 
 /** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms */

@@ -36,6 +36,45 @@ describe("the mirror's own pages", () => {
   });
 });
 
+describe("a private service", () => {
+  test("tells search engines to leave all of it alone", async () => {
+    const { status, headers, bytes } = await mirror.ask("/robots.txt");
+    expect(status).toBe(200);
+    expect(headers.get("Content-Type")).toMatch(/^text\/plain\b/);
+    expect(new TextDecoder().decode(bytes)).toBe("User-agent: *\nDisallow: /\n");
+  });
+
+  test.each(["/", "/_/health", "/_/unknown"])(
+    "says so at %s, which can't be framed or made to load anything",
+    async (path) => {
+      const { headers } = await mirror.ask(path);
+      expect(headers.get("X-Robots-Tag")).toBe("noindex");
+      expect(headers.get("Content-Security-Policy")).toBe("default-src 'none'; frame-ancestors 'none'");
+      expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
+      expect(headers.get("X-Frame-Options")).not.toBeNull();
+      expect(headers.get("Referrer-Policy")).toBe("no-referrer");
+      // The mirror may be behind a proxy of its operator's, whose other hosts are not ours to decide on.
+      expect(headers.get("Strict-Transport-Security")).toBeNull();
+      expect(headers.get("X-Powered-By")).toBeNull();
+    },
+  );
+
+  test("names nothing of what it holds or whom it serves", async () => {
+    await mirror.docker.addImage("library/demo", "latest");
+    await mirror.ask("/v2/library/demo/manifests/latest");
+    for (const path of ["/", "/robots.txt", "/_/health"]) {
+      expect(new TextDecoder().decode((await mirror.ask(path)).bytes)).not.toContain("demo");
+    }
+  });
+
+  test("keeps what browsers are told of pages out of what clients pull", async () => {
+    await mirror.docker.addImage("library/demo", "latest");
+    const { status, headers } = await mirror.ask("/v2/library/demo/manifests/latest");
+    expect(status).toBe(200);
+    for (const name of ["X-Robots-Tag", "Content-Security-Policy"]) expect(headers.get(name)).toBeNull();
+  });
+});
+
 describe("a path that is nothing here", () => {
   test.each([
     "/favicon.ico",

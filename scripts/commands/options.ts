@@ -1,7 +1,7 @@
 /** What the commands that look at mirrors have in common: their options, and what they need to ask registries. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { causeOf, RegistryFailure } from "../registry/failure.ts";
-import { readLogins } from "../registry/logins.ts";
+import { type Logins, readLogins } from "../registry/logins.ts";
 import { type Network, openNetwork } from "../registry/network.ts";
 import { RegistryClient } from "../registry/registry.ts";
 import { bad } from "../terminal/colours.ts";
@@ -20,6 +20,7 @@ export interface CommonSettings {
 export interface Session {
   network: Network;
   client: RegistryClient;
+  logins: Logins;
 }
 
 /** A command with the options that all have. Wrong usage ends with 2, so that 1 always means what was found. */
@@ -35,14 +36,14 @@ export function commandNamed(name: string, description: string, examples: readon
     .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.good : EXIT.unknown));
 }
 
-/** `--mirror` for a command that looks at one. */
+/** `--mirror` for a command that looks at one; `ownMirror` stands in for it. */
 export function mirrorOption(): Option {
-  return new Option("--mirror <url>", "the mirror")
-    .default(process.env.PORTOLAN_MIRROR || OWN_MIRROR, `PORTOLAN_MIRROR, or ${OWN_MIRROR}`)
-    .argParser(mirrorUrl);
+  return new Option("--mirror <url>", `the mirror (default: PORTOLAN_MIRROR, or ${OWN_MIRROR})`).argParser(
+    mirrorUrl,
+  );
 }
 
-/** `--mirror`, which may be given several times; without it, it stands for `fallback`. */
+/** `--mirror`, which may be given several times. */
 export function mirrorsOption(what: string): Option {
   return new Option("--mirror <url>", `${what}; repeatable`).argParser((text, given: string[] = []) => [
     ...given,
@@ -50,9 +51,16 @@ export function mirrorsOption(what: string): Option {
   ]);
 }
 
-/** The mirrors that were given, or the one that commands look at without any. */
-export function mirrorsOrOwn(given: readonly string[] | undefined): readonly string[] {
-  return given ?? [mirrorUrl(process.env.PORTOLAN_MIRROR || OWN_MIRROR)];
+/** The mirror that commands look at where none is given. @throws Error if the environment names what can't be one. */
+export function ownMirror(): string {
+  const named = process.env.PORTOLAN_MIRROR || OWN_MIRROR;
+  try {
+    return mirrorUrl(named);
+  } catch {
+    throw new Error(
+      `PORTOLAN_MIRROR must be a URL such as https://mirror.example.com, which "${named}" isn't`,
+    );
+  }
 }
 
 /** `--platform`, which may be given several times. */
@@ -60,6 +68,22 @@ export function platformsOption(what: string): Option {
   return new Option("--platform <os/arch[/variant]>", `${what}; repeatable`)
     .default([], "all")
     .argParser((text, given: string[]) => [...given, platform(text)]);
+}
+
+/** What Docker calls the kinds of machine that Node runs on. */
+const ARCHITECTURES: Readonly<Record<string, string>> = { x64: "amd64", ia32: "386", ppc64: "ppc64le" };
+
+/** The platform of containers on this machine: Linux even where they run in a virtual one. */
+export const OWN_PLATFORM = `linux/${ARCHITECTURES[process.arch] ?? process.arch}`;
+
+/** `--platform`, which may be given once. */
+export function platformOption(what: string): Option {
+  return new Option("--platform <os/arch[/variant]>", what).argParser(platform);
+}
+
+/** The same for a command that looks at one platform: this machine's, unless said otherwise. */
+export function onePlatformOption(): Option {
+  return platformOption("the platform").default(OWN_PLATFORM);
 }
 
 function mirrorUrl(text: string): string {
@@ -86,16 +110,18 @@ export async function run(
   work: (session: Session) => Promise<number>,
 ): Promise<void> {
   const insecure = settings.insecure ?? false;
-  const network = openNetwork({ insecure });
+  let network: Network | null = null;
   try {
-    const client = new RegistryClient({ network, logins: await readLogins(), insecure });
-    process.exitCode = await work({ network, client });
+    network = openNetwork({ insecure });
+    const logins = await readLogins();
+    const client = new RegistryClient({ network, logins, insecure });
+    process.exitCode = await work({ network, client, logins });
   } catch (error) {
     process.exitCode = EXIT.unknown;
     if (settings.json) printJson({ error: messageOf(error) });
     else console.error(`${bad("✗")} ${messageOf(error)}`);
   } finally {
-    await network.close();
+    await network?.close();
   }
 }
 

@@ -1,6 +1,8 @@
 /** `portolan verify`: is what a mirror gives what the publisher pushed? */
-import { parseReference } from "../registry/reference.ts";
+import { RegistryFailure } from "../registry/failure.ts";
+import { formatReference, parseReference } from "../registry/reference.ts";
 import { bad } from "../terminal/colours.ts";
+import { openProgress, type Progress } from "../terminal/progress.ts";
 import { worst } from "../verify/compare.ts";
 import { hasDifference, type ImageResult, imageReport, isAllSame, summary } from "../verify/report.ts";
 import { mirrorSource, publisherOf } from "../verify/sources.ts";
@@ -11,7 +13,7 @@ import {
   EXIT,
   messageOf,
   mirrorsOption,
-  mirrorsOrOwn,
+  ownMirror,
   platformsOption,
   printJson,
   run,
@@ -54,15 +56,17 @@ Ends with 0 if all is the same, with 1 if anything differs, with 2 if it couldn'
   .action((images: string[], settings: Settings) =>
     run(settings, async (session) => {
       const references = images.map(parseReference);
+      const progress = openProgress({ quiet: settings.json ?? false });
       const results: ImageResult[] = [];
       const failed: Failed[] = [];
       for (const reference of references) {
         try {
-          results.push(await verifyOne(session, reference, settings));
+          results.push(await verifyOne(session, reference, settings, progress));
         } catch (error) {
-          failed.push({ image: images[references.indexOf(reference)] ?? "", error: messageOf(error) });
+          failed.push({ image: formatReference(reference), error: refusal(error, settings) });
         }
       }
+      progress.stop();
       if (settings.json) printJson(asJson(results, failed));
       else print(results, failed, settings.deep ?? false);
       if (results.some(hasDifference)) return EXIT.bad;
@@ -74,16 +78,23 @@ function verifyOne(
   { client }: Session,
   reference: ReturnType<typeof parseReference>,
   { mirror, against, deep = false, platform }: Settings,
+  progress: Progress,
 ): Promise<ImageResult> {
   return verifyImage({
     client,
     reference,
     publisher: publisherOf(reference, against ?? null),
-    mirrors: mirrorsOrOwn(mirror).map((each) => mirrorSource(each, reference)),
+    mirrors: (mirror ?? [ownMirror()]).map((each) => mirrorSource(each, reference)),
     platforms: platform,
     deep,
-    progress: { expect: () => {}, advance: () => {} },
+    progress,
   });
+}
+
+/** Who can't reach the publisher may have another registry that they believe. */
+function refusal(error: unknown, { against }: Settings): string {
+  const isSilent = error instanceof RegistryFailure && (error.status === 0 || error.isPassing);
+  return `${messageOf(error)}${isSilent && against === undefined ? "; --against names another registry to believe" : ""}`;
 }
 
 function print(results: readonly ImageResult[], failed: readonly Failed[], deep: boolean): void {

@@ -1,11 +1,12 @@
 /** Puts a guide's files where a client looks for them: shows the difference, asks, and keeps what was there. */
-import { chmod, mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, rename, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { styleText } from "node:util";
 import { createTwoFilesPatch } from "diff";
 import type { ClientName } from "../../src/guides/clients.ts";
 import { basicCredentials, type Guide, type GuideFile } from "../../src/guides/guide.ts";
+import { readIfThere } from "../files.ts";
 import { mergedInto } from "./merge.ts";
 import { treatmentOf } from "./writable.ts";
 
@@ -22,7 +23,7 @@ export interface Change {
 /**
  * What writing a guide would change; files that already say all of it are left out.
  * @param root folder that the guide's absolute paths are below, `/` as a rule
- * @throws UnreadableFile, or the file system's error
+ * @throws UnreadableFile, or another error that names the file
  */
 export async function plannedChanges(client: ClientName, guide: Guide, root: string): Promise<Change[]> {
   const changes: Change[] = [];
@@ -71,15 +72,6 @@ function holds(content: string, key: string | null): boolean {
 function located(path: string, root: string): string {
   if (path.startsWith("~/")) return join(resolve(root), homedir(), path.slice(2));
   return isAbsolute(path) ? join(resolve(root), path) : resolve(path);
-}
-
-async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
 }
 
 function losesComments({ language }: GuideFile, before: string | null): boolean {

@@ -1,49 +1,53 @@
-/** Whether this machine's clock is right, by what servers say the time is (RFC 9110 §6.6.1, Date). */
+/** Whether this machine's clock is right, by what servers say the time is (RFC 9110 §6.6.1, Date). Pure. */
 import { span } from "../terminal/words.ts";
 import { bad, type Check, doubtful, good, skipped } from "./check.ts";
 
 export interface Reading {
   host: string;
-  /** Whether it is this machine itself, whose clock proves nothing. */
+  /** Whether it is this machine, whose clock proves nothing when it agrees with itself. In a virtual machine behind the same address it may not. */
   isHere: boolean;
   /** The answer's Date; null if it has none. */
   date: string | null;
-  /** Milliseconds since 1970 by this machine's clock: in the middle between question and answer. */
+  /** Milliseconds since 1970 by this machine's clock when the answer came. */
   at: number;
 }
 
-/** Seconds: Date has no fractions, and an answer may be on its way for some. */
+/** Seconds: Date has no fractions, and an answer may have been on its way for some. */
 const TOLERANCE = 30;
-/** Seconds beyond which tokens, which often hold for five minutes, are refused or taken to be fresh for too long. */
+/** Seconds beyond which tokens, which often hold for five minutes, are refused or taken for fresh too long. */
 const HARMFUL = 240;
 
 const ADVICE =
-  "Set it by the network: `timedatectl set-ntp true`, or `chronyc makestep`. Certificates, tokens and signed URLs are refused " +
-  "at the wrong time.";
+  "Set it by the network (`timedatectl set-ntp true`): certificates, tokens and signed URLs are refused at the wrong time.";
 
-/** The verdict of the readings; one server's opinion is enough unless another contradicts it. */
 export function judgeClock(readings: readonly Reading[]): Check {
-  const offsets = readings.flatMap((reading) => {
-    const said = Date.parse(reading.date ?? "");
-    return reading.isHere || Number.isNaN(said) ? [] : [{ ...reading, ahead: (reading.at - said) / 1000 }];
+  const told = readings.flatMap(({ host, isHere, date, at }) => {
+    const said = Date.parse(date ?? "");
+    return Number.isNaN(said) ? [] : [{ host, isHere, ahead: (at - said) / 1000 }];
   });
-  const [first] = offsets;
-  if (first === undefined) return skipped("clock", "nobody but this machine itself told the time");
-  const off = offsets.filter(({ ahead }) => Math.abs(ahead) > TOLERANCE);
-  const [one] = off;
-  if (one === undefined) return good("clock", `agrees with ${offsets.map(({ host }) => host).join(" and ")}`);
-  const others = offsets.filter(({ ahead }) => Math.abs(ahead) <= TOLERANCE);
-  if (others.length > 0) {
+  const off = told.filter(({ ahead }) => Math.abs(ahead) > TOLERANCE);
+  const right = told.filter(({ ahead, isHere }) => Math.abs(ahead) <= TOLERANCE && !isHere);
+  const [first] = off;
+  if (first === undefined) {
+    if (right.length === 0) return skipped("clock", "nobody but this machine itself told the time");
+    return good("clock", `agrees with ${names(right)}`);
+  }
+  const apart = span(first.ahead);
+  if (right.length > 0) {
     return doubtful(
       "clock",
-      `this machine agrees with ${others.map(({ host }) => host).join(" and ")}, but ${one.host} is ${difference(-one.ahead)}`,
-      `The clock of ${one.host} should be set; until then, what it signs or limits by time may be refused.`,
+      `${first.host} is ${apart} ${first.ahead > 0 ? "slow" : "fast"}; this machine agrees with ${names(right)}`,
+      `The clock of ${first.host} should be set; what it signs or limits by time may be refused until then.`,
     );
   }
-  const says = `this machine is ${difference(one.ahead)} by ${off.map(({ host }) => host).join(" and ")}`;
-  return Math.abs(one.ahead) > HARMFUL ? bad("clock", says, ADVICE) : doubtful("clock", says, ADVICE);
+  const isSure = off.length > 1;
+  const says = isSure
+    ? `this machine is ${apart} ${first.ahead > 0 ? "fast" : "slow"}, by ${names(off)}`
+    : `this machine and ${first.host} are ${apart} apart`;
+  const advice = isSure ? ADVICE : `See which of the two is wrong with \`date -u\`. ${ADVICE}`;
+  return Math.abs(first.ahead) > HARMFUL ? bad("clock", says, advice) : doubtful("clock", says, advice);
 }
 
-function difference(ahead: number): string {
-  return `${span(ahead)} ${ahead > 0 ? "fast" : "slow"}`;
+function names(told: readonly { host: string }[]): string {
+  return told.map(({ host }) => host).join(" and ");
 }

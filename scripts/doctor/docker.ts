@@ -70,14 +70,15 @@ export function judgeDocker(answer: DockerAnswer, mirror: string): Check {
     );
   }
   const others = mirrors.length === 0 ? "no mirror" : `other mirrors: ${mirrors.join(", ")}`;
-  return bad("docker", `${version} uses ${others}`, advice(mirror));
+  return bad("docker", `${version} uses ${others}`, advice(mirror, mirrors));
 }
 
-function advice(mirror: string): string {
+function advice(mirror: string, others: readonly string[]): string {
   if (new URL(mirror).pathname !== "/") {
     return `Docker's mirrors take no path in older versions: pull by name, ${mirror.replace(/^https?:\/\//, "")}/….`;
   }
-  const listed = JSON.stringify({ "registry-mirrors": [mirror.replace(/\/$/, "")] });
+  const all = [mirror, ...others].map((each) => each.replace(/\/$/, ""));
+  const listed = JSON.stringify({ "registry-mirrors": all });
   return `Put ${listed} into /etc/docker/daemon.json and run \`systemctl restart docker\`. If you only pull by the mirror's name, nothing is to be done.`;
 }
 

@@ -1,5 +1,6 @@
 /** Whether an answer to a range request is the part that was asked for: what clients rest on when they resume a layer. */
 import { parseContentRange } from "../../src/oci/range.ts";
+import { size } from "../terminal/words.ts";
 import { bad, type Check, good } from "./check.ts";
 
 export interface PartAnswer {
@@ -19,7 +20,7 @@ const ADVICE =
 export function judgeRange(answer: PartAnswer, whole: Uint8Array, first: number): Check {
   const wrong = mistake(answer, whole, first);
   if (wrong === null)
-    return good("range", `a part of a layer comes as it was asked for, ${whole.length - first} bytes`);
+    return good("range", `a part of a layer comes as it was asked for, ${size(whole.length - first)}`);
   return bad("range", wrong, ADVICE);
 }
 

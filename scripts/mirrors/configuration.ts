@@ -20,13 +20,27 @@ export function daemonJson(ranked: readonly Measured[]): string | null {
 }
 
 /**
- * The endpoints of a registry in Portolan's own configuration: the authority, then the best mirrors as alternates. Stale ones are
- * as good as others here: alternates are asked for digests only. Null if there are none.
+ * The option that gives Portolan the best mirrors of a registry as alternates. Stale ones are as good as others here: alternates are
+ * asked for digests only. Null if there are none.
+ * @param authority the registry's own endpoint.
  */
-export function endpoints(ranked: readonly Measured[], registry: string, authority: string): string | null {
+export function upstreamOption(
+  ranked: readonly Measured[],
+  registry: string,
+  authority: string,
+): string | null {
   const alternates = ranked
     .filter((each) => isUsable(each) && each.mirror.registry === registry)
-    .map(({ mirror }) => mirror.url);
+    .map(({ mirror }) => endpointOf(mirror.url))
+    .filter((endpoint) => endpoint !== null);
   if (alternates.length === 0) return null;
-  return `npm start -- --upstream ${registry}=${[authority, ...alternates.slice(0, MOST)].join(",")}`;
+  return `--upstream ${registry}=${[authority, ...alternates.slice(0, MOST)].join(",")}`;
+}
+
+/** The mirror as an endpoint is written, whose path goes between `/v2` and the repository; null where that can't be said. */
+function endpointOf(mirror: string): string | null {
+  const { origin, pathname } = new URL(mirror);
+  if (pathname === "/") return origin;
+  const [, path] = /^\/v2(\/.+)$/.exec(pathname) ?? [];
+  return path === undefined ? null : `${origin}${path}`;
 }

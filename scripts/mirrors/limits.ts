@@ -1,4 +1,5 @@
 /** What a registry says of its limits, in a few words. */
+import type { RegistryFailure } from "../registry/failure.ts";
 import { span } from "../terminal/words.ts";
 
 /**
@@ -6,18 +7,18 @@ import { span } from "../terminal/words.ts";
  * (docs.docker.com, "Pull usage and limits"). Null where nothing is said.
  */
 export function rateLimit(headers: Headers): string | null {
-  const limit = /^(\d+)(?:;w=(\d+))?/.exec(headers.get("ratelimit-limit") ?? "");
-  const left = /^\d+/.exec(headers.get("ratelimit-remaining") ?? "")?.[0];
-  if (limit?.[1] === undefined) return null;
-  const within = limit[2] === undefined ? "" : ` in ${span(Number(limit[2]))}`;
-  return `${left === undefined ? "" : `${left} of `}${limit[1]}${left === undefined ? "" : " left"}${within}`;
+  const [, limit, window] = /^(\d+)(?:;w=(\d+))?/.exec(headers.get("ratelimit-limit") ?? "") ?? [];
+  const [left] = /^\d+/.exec(headers.get("ratelimit-remaining") ?? "") ?? [];
+  if (limit === undefined) return null;
+  const pulls = left === undefined ? `${limit} pulls` : `${left} of ${limit} pulls left`;
+  return window === undefined ? pulls : `${pulls} in ${span(Number(window))}`;
 }
 
-/** What a refusal says: 401, 403 and 429 mean something, any other is told as it is. */
-export function refusal(status: number, headers: Headers): string {
+/** What a failure says in few words: 401, 403 and 429 mean something, any other is told as it is. */
+export function refusal({ status, retryAfter, message }: RegistryFailure): string {
   if (status === 401) return "wants a login";
-  if (status === 403) return "refuses you";
-  if (status !== 429) return `answers ${status}`;
-  const after = Number(headers.get("retry-after") ?? Number.NaN);
-  return Number.isFinite(after) ? `limits you, for ${span(after)}` : "limits you";
+  if (status === 403) return "refuses this";
+  if (status === 404) return "doesn't have the image";
+  if (status === 429) return retryAfter === null ? "limits you" : `limits you for ${span(retryAfter)}`;
+  return status === 0 ? message : `answers ${status}`;
 }

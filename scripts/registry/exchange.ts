@@ -1,13 +1,14 @@
 /** Sends one request to a registry and gets its answer: with the token it asks for, over redirects, and tried again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseChallenges } from "../../src/oci/challenge.ts";
 import { isLoopback } from "../../src/upstream/addresses.ts";
+import { askAuthorized } from "../../src/upstream/authorized.ts";
 import type { Login } from "../../src/upstream/credentials.ts";
+import { UpstreamError } from "../../src/upstream/failure.ts";
 import { followRedirects, type Trust } from "../../src/upstream/redirects.ts";
 import { REGISTRIES, type Upstream } from "../../src/upstream/registries.ts";
-import { type Errand, LoginRefused } from "../../src/upstream/token-request.ts";
+import type { Errand } from "../../src/upstream/token-request.ts";
 import { Tokens } from "../../src/upstream/tokens.ts";
-import { failureOfAnswer, failureOfError, RegistryFailure, UNSAFE } from "./failure.ts";
+import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
 import type { Network } from "./network.ts";
 import { type Place, scopedRepository, urlAt } from "./place.ts";
@@ -26,8 +27,8 @@ export interface Request {
   at: string | URL;
   search?: Record<string, string>;
   headers?: Record<string, string>;
-  /** A stream can be sent only once. */
-  body?: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> | null;
+  /** What isn't in memory can be sent only once. */
+  body?: Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array> | null;
   /** What a token is to allow; what the place says where it is left out. */
   scopes?: readonly string[];
   /** Whether it may be tried again when it fails in passing, as what is only read is. */
@@ -50,7 +51,7 @@ export class Exchange {
   readonly #insecure: boolean;
   readonly #trust: Trust;
   readonly #tokens: Tokens;
-  /** By origin, how it is really spoken to: with TLS or without. */
+  /** By origin, what it has answered to: `https:` or `http:`. */
   readonly #schemes = new Map<string, string>();
 
   constructor({ network, logins, insecure }: ExchangeOptions) {
@@ -72,7 +73,7 @@ export class Exchange {
     for (let attempt = 0; ; attempt++) {
       const pause = repeatable ? PAUSES[attempt] : undefined;
       try {
-        const response = await this.#sendOnce(place, request);
+        const response = await this.#sendAnyway(place, request);
         const { isPassing, retryAfter } = statusOf(response);
         if (pause === undefined || !isPassing || retryAfter > LONGEST_WAIT) return response;
         await response.body?.cancel();
@@ -100,73 +101,63 @@ export class Exchange {
 
   async #sendOnce(place: Place, request: Request): Promise<Response> {
     const errand = await this.#errand(place, request);
-    let authorization = await this.#tokens.ready(errand, () => {});
-    // Three rounds at most: with a token that turns out stale, without any to be challenged afresh, with the new one.
-    for (let isFresh = false; ; ) {
-      const response = await this.#ask(place, request, errand, authorization);
-      if (response.status !== 401 || isFresh || request.body instanceof ReadableStream) return response;
-      if (errand.login && authorization?.startsWith("Basic ")) {
-        throw new LoginRefused(errand.upstream, errand.login, 401);
-      }
-      const challenges = parseChallenges(response.headers.get("WWW-Authenticate") ?? "");
-      const canMeet = challenges.some(
-        ({ scheme }) => scheme === "bearer" || (errand.login && scheme === "basic"),
-      );
-      if (authorization === null && !canMeet) return response;
-      await response.body?.cancel();
-      if (authorization === null) {
-        authorization = await this.#tokens.obtain(errand, challenges, null, () => {});
-        isFresh = true;
-      } else {
-        this.#tokens.forget(errand, authorization);
-        authorization = await this.#tokens.ready(errand, () => {});
-        isFresh = authorization !== null;
-      }
-    }
+    return askAuthorized({
+      tokens: this.#tokens,
+      errand,
+      ask: (authorization) => this.#ask(place, request, errand, authorization),
+      background: () => {},
+      isRepeatable: isReplayable(request),
+    });
   }
 
-  /** Sends it with TLS or without, whichever the host turns out to speak of what it may be spoken to with. */
+  /** Sends it with TLS or without: of what a host may be spoken to with, whichever it first answers to. */
+  async #sendAnyway(place: Place, request: Request): Promise<Response> {
+    const { origin } = place.endpoint;
+    const known = this.#schemes.get(origin);
+    const schemes = known ? [known] : this.#schemesOf(place.endpoint);
+    let unreachable: unknown;
+    for (const [index, scheme] of schemes.entries()) {
+      const isLast = index === schemes.length - 1;
+      const endpoint = new URL(place.endpoint);
+      endpoint.protocol = scheme;
+      try {
+        const response = await this.#sendOnce({ ...place, endpoint }, request);
+        // What a server with TLS says to a request without.
+        if (!isLast && scheme === "http:" && response.status === 400) {
+          await response.body?.cancel();
+          continue;
+        }
+        this.#schemes.set(origin, scheme);
+        return response;
+      } catch (error) {
+        unreachable ??= error;
+        const isAnswer = error instanceof RegistryFailure || error instanceof UpstreamError;
+        if (isAnswer || !isReplayable(request)) throw error;
+      }
+    }
+    throw unreachable;
+  }
+
+  /** The one that the place names comes first. */
+  #schemesOf(endpoint: URL): string[] {
+    const { protocol, host } = endpoint;
+    if (isLoopback(endpoint)) return protocol === "http:" ? ["http:", "https:"] : ["https:", "http:"];
+    if (protocol === "https:") return this.#insecure ? ["https:", "http:"] : ["https:"];
+    if (this.#insecure) return ["http:"];
+    const why = `${host} would be spoken to without encryption; --insecure allows that`;
+    throw new RegistryFailure(0, UNSAFE, why);
+  }
+
   async #ask(
     place: Place,
     request: Request,
     errand: Errand,
     authorization: string | null,
   ): Promise<Response> {
+    const { method, body = null, signal } = request;
     const url = typeof request.at === "string" ? urlAt(place, request.at) : new URL(request.at);
     for (const [name, value] of Object.entries(request.search ?? {})) url.searchParams.set(name, value);
-    const { origin } = place.endpoint;
-    if (url.host !== place.endpoint.host) return this.#fetch(url, request, errand, authorization);
-
-    const known = this.#schemes.get(origin);
-    const schemes = known ? [known] : this.#schemesOf(place.endpoint);
-    if (schemes.length === 0) {
-      const why = `${place.endpoint.host} would be spoken to without encryption; --insecure allows that`;
-      throw new RegistryFailure(0, UNSAFE, why);
-    }
-    for (const [index, scheme] of schemes.entries()) {
-      url.protocol = scheme;
-      try {
-        const response = await this.#fetch(url, request, errand, authorization);
-        // What a server with TLS says to a request without.
-        if (scheme === "http:" && response.status === 400 && index < schemes.length - 1) continue;
-        this.#schemes.set(origin, scheme);
-        return response;
-      } catch (error) {
-        if (index === schemes.length - 1 || error instanceof RegistryFailure) throw error;
-      }
-    }
-    throw new RegistryFailure(0, "UNAVAILABLE", `${place.endpoint.host} can't be reached`);
-  }
-
-  #schemesOf(endpoint: URL): string[] {
-    if (isLoopback(endpoint))
-      return endpoint.protocol === "http:" ? ["http:", "https:"] : ["https:", "http:"];
-    if (this.#insecure) return endpoint.protocol === "https:" ? ["https:", "http:"] : ["http:"];
-    return endpoint.protocol === "https:" ? ["https:"] : [];
-  }
-
-  async #fetch(url: URL, request: Request, errand: Errand, authorization: string | null): Promise<Response> {
-    const { method, body = null, signal } = request;
+    if (url.host === place.endpoint.host) url.protocol = place.endpoint.protocol;
     // `identity`: a body encoded on the way would no longer have the length and bytes its digest was made of.
     const headers = new Headers({
       "Accept-Encoding": "identity",
@@ -177,7 +168,17 @@ export class Exchange {
       headers.set("Authorization", authorization);
     }
     if (!isRead(request)) {
-      const sent = { method, headers, body, duplex: "half", redirect: "manual", ...(signal && { signal }) };
+      // Given as it is, fetch would copy it.
+      const given = body instanceof Uint8Array ? streamed(body) : body;
+      if (body instanceof Uint8Array) headers.set("Content-Length", String(body.byteLength));
+      const sent = {
+        method,
+        headers,
+        body: given,
+        duplex: "half",
+        redirect: "manual",
+        ...(signal && { signal }),
+      };
       return this.#network.fetch(url.href, sent as RequestInit);
     }
     const inTime = new AbortController();
@@ -193,10 +194,11 @@ export class Exchange {
   }
 
   async #errand(place: Place, { scopes = place.scopes }: Request): Promise<Errand> {
-    const stored = await this.#logins.loginFor(`${place.loginName}/${place.repository}`);
+    const stored = await this.#logins
+      .loginFor(`${place.loginName}/${place.repository}`)
+      .catch((error) => Promise.reject(new RegistryFailure(0, "UNAUTHORIZED", causeOf(error))));
     const login: Login | null = stored && { ...stored, name: `${stored.username} from ${stored.source}` };
-    const endpoint = new URL(place.endpoint);
-    endpoint.protocol = this.#schemes.get(endpoint.origin) ?? endpoint.protocol;
+    const { endpoint } = place;
     const upstream: Upstream = {
       name: place.endpoint.host,
       aliases: [],
@@ -218,6 +220,15 @@ export class Exchange {
 
 function isRead({ method }: Request): boolean {
   return method === "GET" || method === "HEAD";
+}
+
+async function* streamed(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+/** Whether the body, if there is one, can be sent once more. */
+function isReplayable({ body }: Request): boolean {
+  return !body || body instanceof Uint8Array;
 }
 
 function statusOf(response: Response): { isPassing: boolean; retryAfter: number } {

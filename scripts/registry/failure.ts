@@ -20,7 +20,8 @@ export class RegistryFailure extends Error {
 
   /** Whether the same may succeed a moment later. */
   get isPassing(): boolean {
-    return this.code !== UNSAFE && [0, 408, 429, 500, 502, 503, 504].includes(this.status);
+    if (this.status === 0) return this.code === "UNAVAILABLE";
+    return [408, 429, 500, 502, 503, 504].includes(this.status);
   }
 }
 
@@ -51,13 +52,16 @@ export async function failureOfAnswer(
   const { code, message } = await reasonIn(response);
   const { status } = response;
   const said = [code, message].filter(Boolean).join(": ");
-  const advice = status === 401 || status === 403 ? `; ${hint}` : "";
-  const wait = response.headers.get("Retry-After") ?? "";
+  const wait = /^\d{1,9}$/.exec(response.headers.get("Retry-After") ?? "")?.[0];
+  const advice = [
+    (status === 401 || status === 403) && `; ${hint}`,
+    wait !== undefined && `; it asks to wait ${wait} s`,
+  ].filter((each) => each !== false);
   return new RegistryFailure(
     status,
     code,
-    `${host} answered ${status} for ${what}${said && ` (${said})`}${advice}`,
-    /^\d{1,9}$/.test(wait) ? Number(wait) : null,
+    `${host} answered ${status} for ${what}${said && ` (${said})`}${advice.join("")}`,
+    wait === undefined ? null : Number(wait),
   );
 }
 
@@ -70,7 +74,10 @@ export function failureOfError(error: unknown, host: string, hint: string): Regi
     const code = error instanceof Untrusted ? UNSAFE : CODES[kind];
     return new RegistryFailure(status, code, message + advice, retryAfter);
   }
-  return new RegistryFailure(0, "UNAVAILABLE", `${host} can't be reached: ${causeOf(error)}`);
+  const cause = causeOf(error);
+  // A name that doesn't exist won't a moment later.
+  const code = cause.includes("ENOTFOUND") ? "HOST_UNKNOWN" : "UNAVAILABLE";
+  return new RegistryFailure(0, code, `${host} can't be reached: ${cause}`);
 }
 
 /** The reason that a library has wrapped, perhaps more than once: "fetch failed" helps nobody. */

@@ -16,11 +16,16 @@ const COMMIT = 300_000;
 /**
  * @param insecure whether hosts besides this machine may be spoken to without TLS.
  * @param environment where the proxies' variables are.
+ * @throws Error for a proxy that is none.
  */
 export function openNetwork(
   { insecure }: { insecure: boolean },
   environment: Environment = process.env,
 ): Network {
+  // A proxy that can't be one is told at once, and not as a registry that can't be reached.
+  for (const url of ["https://registry.invalid", "http://registry.invalid"]) {
+    proxyFor(new URL(url), environment);
+  }
   const routes = new Routes(insecure, environment);
   // undici's own fetch, since only that is sure to fit undici's dispatchers; what is global has other types for the same.
   const fetcher = undiciFetch as unknown as (

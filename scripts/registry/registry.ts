@@ -5,8 +5,9 @@ import { parseLinks } from "../../src/oci/link.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
 import { essence, MANIFEST_ACCEPT, OCI_INDEX } from "../../src/oci/mediatypes.ts";
 import { isRepository, isTag } from "../../src/oci/names.ts";
+import { readBounded } from "../../src/pull/body.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
-import { causeOf, RegistryFailure } from "./failure.ts";
+import { failureOfError, RegistryFailure } from "./failure.ts";
 import { type Place, urlAt } from "./place.ts";
 
 export { RegistryFailure } from "./failure.ts";
@@ -234,21 +235,12 @@ async function readDocument(
   place: Place,
   what: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
   try {
-    for await (const chunk of response.body ?? []) {
-      length += chunk.byteLength;
-      if (length > MAXIMUM_DOCUMENT) break;
-      chunks.push(chunk);
-    }
+    const bytes = await readBounded(response, MAXIMUM_DOCUMENT, `${place.repository} ${what}`);
+    return new Uint8Array(bytes);
   } catch (error) {
-    throw unusable(place, `${place.repository} ${what} broke off: ${causeOf(error)}`);
+    throw failureOfError(error, place.endpoint.host, "");
   }
-  if (length > MAXIMUM_DOCUMENT) {
-    throw unusable(place, `${place.repository} ${what} has more than ${MAXIMUM_DOCUMENT} bytes`);
-  }
-  return new Uint8Array(Buffer.concat(chunks));
 }
 
 function parseObject(bytes: Uint8Array, place: Place, what: string): Record<string, unknown> {

@@ -48,6 +48,8 @@ function lines(output: NodeJS.WriteStream): Progress {
   };
 }
 
+const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+
 function bars(output: NodeJS.WriteStream): Progress {
   const multi = new MultiBar({
     stream: output,
@@ -58,7 +60,7 @@ function bars(output: NodeJS.WriteStream): Progress {
     clearOnComplete: true,
     // What is left of a terminal whose program was ended with the cursor hidden is a nuisance.
     hideCursor: false,
-    // Nor is there anything else to restore, and its handler would keep an interrupt from ending the program.
+    // Its handler would keep an interrupt from ending the program; ours is below.
     gracefulExit: false,
     emptyOnZero: true,
     linewrap: false,
@@ -67,6 +69,16 @@ function bars(output: NodeJS.WriteStream): Progress {
     multi.log(`${line}\n`);
     multi.update();
   };
+  // While there are bars the terminal doesn't wrap lines, which whoever interrupts the program wants back.
+  const interrupted = (signal: NodeJS.Signals) => {
+    stop();
+    process.kill(process.pid, signal);
+  };
+  const stop = () => {
+    for (const signal of SIGNALS) process.off(signal, interrupted);
+    multi.stop();
+  };
+  for (const signal of SIGNALS) process.once(signal, interrupted);
   return {
     start: (name, total, unit = "bytes") => {
       const write = unit === "bytes" ? size : String;
@@ -86,6 +98,6 @@ function bars(output: NodeJS.WriteStream): Progress {
       };
     },
     say,
-    stop: () => multi.stop(),
+    stop,
   };
 }

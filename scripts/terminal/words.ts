@@ -20,11 +20,11 @@ export function size(bytes: number): string {
   return `${Number((bytes / 1000 ** step).toFixed(1))} ${UNITS[step]}`;
 }
 
-/** A length of time in one unit: 4000 → "66 minutes". Its sign is left out. */
+/** A length of time in one unit: 4000 → "67 minutes". Its sign is left out. */
 export function span(seconds: number): string {
   const length = Math.abs(seconds);
   const [name, unit] = SPANS.find(([, each]) => length >= each * ENOUGH) ?? ["second", 1];
-  return count(Math.floor(length / unit), name);
+  return count(Math.round(length / unit), name);
 }
 
 /** "1 layer", "3 layers", "2 bodies". */

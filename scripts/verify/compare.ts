@@ -48,8 +48,10 @@ type Place = Pick<Finding, "kind" | "platform" | "position">;
 
 /** Every object of the publisher's image with how it stands on the mirror, in the order of a pull. */
 export function compare(publisher: Image, view: MirrorView): Finding[] {
-  const platforms = publisher.platforms.flatMap((platform) => comparePlatform(platform, view));
-  return publisher.isIndex ? [compareRoot(publisher, view), ...platforms] : platforms;
+  const platforms = publisher.platforms.flatMap((platform) => comparePlatform(platform, publisher, view));
+  // Where neither has an index, the only manifest says all of the tag.
+  const hasIndex = publisher.isIndex || (view.image?.isIndex ?? false);
+  return hasIndex ? [compareRoot(publisher, view), ...platforms] : platforms;
 }
 
 /** The state that sums findings up: the worst that there is. */
@@ -60,20 +62,22 @@ export function worst(findings: readonly Finding[]): State {
 
 function compareRoot(publisher: Image, view: MirrorView): Finding {
   const place: Place = { kind: "index", platform: null, position: null };
-  const behind = publisher.platforms.map((platform) => {
-    const other = counterpart(platform, view);
-    return other === null ? null : behindBy(platform, other, view);
+  const root = view.image?.root ?? null;
+  const finding = manifestFinding(place, publisher.root, root, view.root, view);
+  const single = publisher.platforms.find(({ manifest }) => manifest.digest === root?.digest);
+  if (publisher.isIndex && single !== undefined) {
+    return { ...finding, state: "different", reason: `that is the manifest for ${single.name} alone` };
+  }
+  if (finding.state !== "stale") return finding;
+  const behind = publisher.platforms.flatMap((platform) => {
+    const other = counterpart(platform, publisher, view);
+    return (other && behindBy(platform, other, view)) ?? [];
   });
-  const known = behind.filter((each) => each !== null);
-  return {
-    ...manifestFinding(place, publisher.root, view.image?.root ?? null, view.root, view),
-    behind:
-      isStale(publisher.root, view.image?.root ?? null, view) && known.length > 0 ? Math.max(...known) : null,
-  };
+  return { ...finding, behind: behind.length === 0 ? null : Math.max(...behind) };
 }
 
-function comparePlatform(expected: PlatformImage, view: MirrorView): Finding[] {
-  const other = counterpart(expected, view);
+function comparePlatform(expected: PlatformImage, publisher: Image, view: MirrorView): Finding[] {
+  const other = counterpart(expected, publisher, view);
   const place: Place = { kind: "manifest", platform: expected.name, position: null };
   const answer = other === null ? absence(view) : answerFor(other.manifest.digest, view);
   const manifest = manifestFinding(place, expected.manifest, other?.manifest ?? null, answer, view);
@@ -96,9 +100,13 @@ function comparePlatform(expected: PlatformImage, view: MirrorView): Finding[] {
 }
 
 /** The mirror's image for the same platform; that with the same manifest if the index has several of one name. */
-function counterpart(expected: PlatformImage, { image }: MirrorView): PlatformImage | null {
-  const same = image?.platforms.find(({ manifest }) => manifest.digest === expected.manifest.digest);
-  return same ?? image?.platforms.find(({ name }) => name === expected.name) ?? null;
+function counterpart(expected: PlatformImage, publisher: Image, { image }: MirrorView): PlatformImage | null {
+  if (image === null) return null;
+  const same = image.platforms.find(({ manifest }) => manifest.digest === expected.manifest.digest);
+  const named = same ?? image.platforms.find(({ name }) => name === expected.name);
+  // A manifest without an index says its platform only in its config, which may be missing.
+  const only = publisher.isIndex || image.isIndex ? undefined : image.platforms[0];
+  return named ?? only ?? null;
 }
 
 /** Why a platform has no counterpart: the mirror's image lacks it, or there is no such image. */
@@ -112,10 +120,6 @@ function answerFor(digest: Digest, { answers, image, root }: MirrorView): Answer
   return answers.get(digest) ?? { kind: "failed", reason: "it was not asked for" };
 }
 
-function isStale(expected: Content, found: Content | null, view: MirrorView): boolean {
-  return found !== null && found.digest !== expected.digest && view.published.has(found.digest);
-}
-
 function manifestFinding(
   place: Place,
   expected: Content,
@@ -126,7 +130,7 @@ function manifestFinding(
   const finding = { ...place, expected, found: found?.digest ?? null, behind: null };
   if (answer.kind !== "given" || found === null) return { ...finding, ...refusal(answer) };
   if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
-  if (isStale(expected, found, view)) {
+  if (view.published.has(found.digest)) {
     return { ...finding, state: "stale", reason: "the publisher has it too, but its tag has moved on" };
   }
   return { ...finding, state: "different", reason: "the publisher doesn't have this one" };
@@ -142,9 +146,7 @@ function blobFinding(
 ): Finding {
   const finding = { ...place, expected, found: found?.digest ?? null, behind: null };
   if (found === null) {
-    // Above it is what hides it; beside others in another manifest it is simply not there.
-    const hidden = above === "stale" || above === "different" || above === "same" ? "missing" : above;
-    return { ...finding, state: hidden, reason: null };
+    return { ...finding, state: above === "failed" ? "failed" : "missing", reason: null };
   }
   const answer = answerFor(found.digest, view);
   if (answer.kind !== "given") return { ...finding, ...refusal(answer) };

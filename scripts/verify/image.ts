@@ -1,6 +1,6 @@
 /** An image as its manifests describe it: the objects that a pull meets, in the order in which it meets them. */
 import type { Digest } from "../../src/oci/digest.ts";
-import type { Descriptor, Manifest, Platform } from "../../src/oci/manifest.ts";
+import { type Descriptor, isForeign, type Manifest, type Platform } from "../../src/oci/manifest.ts";
 
 export interface Content {
   digest: Digest;
@@ -30,6 +30,8 @@ export interface Image {
 const REFERENCE_TYPE = "vnd.docker.reference.type";
 const REFERENCE_DIGEST = "vnd.docker.reference.digest";
 
+const ATTESTATION = ", attestation";
+
 /** The name of a platform as users write it. */
 export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part !== undefined).join("/");
@@ -55,7 +57,7 @@ export function entriesOf(index: Manifest, wanted: readonly string[]): { name: s
 function entryName(entry: Descriptor, all: readonly Descriptor[]): string {
   if (isAttestation(entry)) {
     const subject = all.find(({ digest }) => digest === entry.annotations?.[REFERENCE_DIGEST]);
-    return `${subject?.platform ? platformName(subject.platform) : "image"}, attestation`;
+    return `${subject?.platform ? platformName(subject.platform) : "image"}${ATTESTATION}`;
   }
   return entry.platform ? platformName(entry.platform) : "no platform";
 }
@@ -63,6 +65,11 @@ function entryName(entry: Descriptor, all: readonly Descriptor[]): string {
 /** Whether an index's entry holds what BuildKit attests of another entry. */
 export function isAttestation({ annotations }: Descriptor): boolean {
   return annotations?.[REFERENCE_TYPE] === "attestation-manifest";
+}
+
+/** Of the name of an attestation's entry, that of the entry that it attests; null for any other. */
+export function attestedName(name: string): string | null {
+  return name.endsWith(ATTESTATION) ? name.slice(0, -ATTESTATION.length) : null;
 }
 
 /** The platform in the name of an entry, without what tells it from others. */
@@ -73,4 +80,15 @@ function bareName(name: string): string {
 /** One platform's part of an image. `manifest` is null where it couldn't be read: then nothing below it is known. */
 export function platformImage(name: string, content: Content, manifest: Manifest | null): PlatformImage {
   return { name, manifest: content, config: manifest?.config ?? null, layers: manifest?.layers ?? [] };
+}
+
+/** The configs and layers that an image leads to, each once; without those that a mirror mustn't give. */
+export function blobsOf({ platforms }: Image): Descriptor[] {
+  const all = platforms.flatMap(({ config, layers }) => [...(config === null ? [] : [config]), ...layers]);
+  return [...new Map(all.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values()];
+}
+
+/** Bytes of all of them together. */
+export function sizeOf(contents: readonly Pick<Content, "size">[]): number {
+  return contents.reduce((sum, { size }) => sum + size, 0);
 }

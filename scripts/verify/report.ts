@@ -3,7 +3,7 @@ import { bad, doubtful, good, quiet, strong } from "../terminal/colours.ts";
 import { table } from "../terminal/table.ts";
 import { count, shortDigest, size, span } from "../terminal/words.ts";
 import { type Finding, type State, worst } from "./compare.ts";
-import type { Image } from "./image.ts";
+import { attestedName, type Image } from "./image.ts";
 
 export interface MirrorResult {
   /** Its URL as it was given. */
@@ -41,9 +41,8 @@ export function hasDifference({ mirrors }: ImageResult): boolean {
 /** The table of one image and, below it, what its states alone don't say. */
 export function imageReport(result: ImageResult): string {
   const { image, publisher, expected, mirrors } = result;
-  const what = expected.isIndex
-    ? `an index of ${count(expected.platforms.length, "manifest")}`
-    : "one manifest";
+  const platforms = expected.platforms.filter(({ name }) => attestedName(name) === null);
+  const what = expected.isIndex ? `an index of ${count(platforms.length, "platform")}` : "one manifest";
   const head = ["", "size", ...mirrors.map(({ mirror }) => shortMirror(mirror))];
   const lines = [
     strong(image),
@@ -62,16 +61,18 @@ export function summary(results: readonly ImageResult[], deep: boolean): string 
   const states = mirrors.map((mirror) => ({ mirror, state: worst(findingsOf(mirror, results)) }));
   const right = states.filter(({ state }) => state === "same");
   const images = results.length === 1 ? "the image" : `all ${results.length} images`;
+  const them = results.length === 1 ? "it" : "them";
   const depth = deep ? "every layer hashed" : "layers by digest and size; --deep downloads and hashes them";
   if (right.length === mirrors.length) {
     const who = mirrors.length === 1 ? shortMirror(mirrors[0] ?? "") : `All ${mirrors.length} mirrors`;
     const verb = mirrors.length === 1 ? "gives" : "give";
-    return `${good("✓")} ${who} ${verb} ${images} as the publisher pushed ${results.length === 1 ? "it" : "them"} ${quiet(`(${depth})`)}`;
+    return `${good("✓")} ${who} ${verb} ${images} as the publisher pushed ${them} ${quiet(`(${depth})`)}`;
   }
   const wrong = states
     .filter(({ state }) => state !== "same")
-    .map(({ mirror, state }) => `${shortMirror(mirror)} ${PAINT[state](said(state))}`);
-  return `${bad("✗")} ${right.length} of ${count(mirrors.length, "mirror")} as the publisher pushed it: ${wrong.join(", ")}`;
+    .map(({ mirror, state }) => `${shortMirror(mirror)}: ${PAINT[state](said(state))}`);
+  const some = `${right.length} of ${count(mirrors.length, "mirror")} give ${images} as the publisher pushed ${them}`;
+  return `${bad("✗")} ${mirrors.length === 1 ? "" : `${some}; `}${wrong.join(", ")}`;
 }
 
 /** A mirror's URL without what goes without saying. */
@@ -88,8 +89,20 @@ function findingsOf(mirror: string, results: readonly ImageResult[]): Finding[] 
 function rows({ expected, mirrors }: ImageResult): string[][] {
   const index = mirrors.map(({ findings }) => findings.find(({ kind }) => kind === "index"));
   const indexRow = ["index", size(expected.root.size), ...index.map(cell)];
-  const platforms = expected.platforms.flatMap(({ name }) => platformRows(name, mirrors));
-  return expected.isIndex ? [indexRow, ...platforms] : platforms;
+  const told = expected.platforms.filter(({ name }) => !isPlain(name, mirrors));
+  const platforms = told.flatMap(({ name }) => platformRows(name, mirrors));
+  return index.some((finding) => finding !== undefined) ? [indexRow, ...platforms] : platforms;
+}
+
+/** An attestation is worth a line only where it is wrong in another way than what it attests. */
+function isPlain(name: string, mirrors: readonly MirrorResult[]): boolean {
+  const subject = attestedName(name);
+  const state = (findings: readonly Finding[], of: string) =>
+    worst(findings.filter(({ platform }) => platform === of));
+  return (
+    subject !== null &&
+    mirrors.every(({ findings }) => ["same", state(findings, subject)].includes(state(findings, name)))
+  );
 }
 
 /** One line for a platform; below it the objects that aren't the same although, or because, the manifest above them says so. */
@@ -144,9 +157,10 @@ function notesOf({ mirror, findings }: MirrorResult): string[][] {
   const told = new Set<string>();
   return findings.flatMap((finding) => {
     const words = explanation(finding);
-    // A mirror that doesn't answer says the same for every object.
-    if (words === null || told.has(words)) return [];
-    told.add(words);
+    // A stale tag, and a mirror that doesn't answer, are the one reason for all that follows.
+    const cause = ["stale", "failed"].includes(finding.state) ? finding.state : (words ?? "");
+    if (words === null || told.has(cause)) return [];
+    told.add(cause);
     const object = [finding.platform, finding.kind === "manifest" ? null : nameOf(finding)];
     return [[shortMirror(mirror), object.filter((part) => part !== null).join(", "), words]];
   });

@@ -1,15 +1,16 @@
 /** Verifies an image: reads it from the publisher and from every mirror, and compares. */
 import pLimit from "p-limit";
 import type { Digest } from "../../src/oci/digest.ts";
-import { type Descriptor, isForeign } from "../../src/oci/manifest.ts";
+import type { Descriptor } from "../../src/oci/manifest.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import type { RegistryClient } from "../registry/registry.ts";
+import type { Progress } from "../terminal/progress.ts";
 import { askForBlob, downloadBlob, readSmallBlob } from "./blobs.ts";
 import { type Answer, compare, type MirrorView } from "./compare.ts";
-import type { Image } from "./image.ts";
+import { blobsOf, type Image, sizeOf } from "./image.ts";
 import { type ImageRead, type ProvenManifest, readAt, readConfig, readImage } from "./read.ts";
-import type { ImageResult } from "./report.ts";
+import { type ImageResult, shortMirror } from "./report.ts";
 import type { Source } from "./sources.ts";
 
 export interface VerifyOptions {
@@ -21,13 +22,7 @@ export interface VerifyOptions {
   platforms: readonly string[];
   /** Whether every blob is downloaded and hashed, or only asked for. */
   deep: boolean;
-  progress: BlobProgress;
-}
-
-/** Told of what `deep` downloads, in bytes: what there is to do, and what was done. */
-export interface BlobProgress {
-  expect(bytes: number): void;
-  advance(bytes: number): void;
+  progress: Progress;
 }
 
 /** What a mirror has shown of an image, before the publisher is asked about it. */
@@ -131,7 +126,7 @@ async function lookAt({ place }: Source, { client, reference, platforms }: Verif
 
 async function viewOf(
   look: Look,
-  { place }: Source,
+  mirror: Source,
   expected: Image,
   options: VerifyOptions,
 ): Promise<MirrorView> {
@@ -139,31 +134,30 @@ async function viewOf(
   if (read === null) return { root, image: null, answers: new Map(), published: new Set(), made: new Map() };
   const { image } = read;
   const [blobs, published] = await Promise.all([
-    lookAtBlobs(image, place, options),
+    lookAtBlobs(image, mirror, options),
     publishedOf(image, expected, options),
   ]);
-  const made = published.size > 0 ? await madeOf([expected, image], place, options) : new Map();
+  const made = published.size > 0 ? await madeOf([expected, image], mirror.place, options) : new Map();
   return { root, image, answers: new Map([...read.answers, ...blobs]), published, made };
 }
 
 async function lookAtBlobs(
-  { platforms }: Image,
-  place: Source["place"],
+  image: Image,
+  { name, place }: Source,
   { client, deep, progress }: VerifyOptions,
 ): Promise<[Digest, Answer][]> {
-  const all = platforms.flatMap(({ config, layers }) => [...(config === null ? [] : [config]), ...layers]);
-  const blobs = [
-    ...new Map(all.filter((blob) => !isForeign(blob)).map((blob) => [blob.digest, blob])).values(),
-  ];
+  const blobs = blobsOf(image);
   const few = pLimit(deep ? DOWNLOADS : QUESTIONS);
-  if (deep) progress.expect(blobs.reduce((sum, { size }) => sum + size, 0));
+  const task = deep ? progress.start(shortMirror(name), sizeOf(blobs)) : null;
   const look = (blob: Descriptor) =>
-    deep
-      ? downloadBlob(client, place, blob, (bytes) => progress.advance(bytes))
+    task
+      ? downloadBlob(client, place, blob, (bytes) => task.advance(bytes))
       : askForBlob(client, place, blob);
-  return Promise.all(
+  const answers = await Promise.all(
     blobs.map((blob) => few(async (): Promise<[Digest, Answer]> => [blob.digest, await look(blob)])),
   );
+  task?.done("downloaded and hashed");
+  return answers;
 }
 
 /** Which manifests of the mirror's image, where they aren't those expected, the publisher has as well. */

@@ -2,6 +2,7 @@
  * Keys in the URL, for clients that can't carry one elsewhere: dockerd's `registry-mirrors` has room for a host and, from
  * 24.0.8, for a path.
  */
+
 export interface KeyedUrl {
   /** Without the key; what is behind this file never sees one in a URL. */
   url: URL;
@@ -11,6 +12,11 @@ export interface KeyedUrl {
 }
 
 const LABEL = /^(.+)-([a-z2-7]{32})$/;
+/**
+ * What could be a key, wherever it stands, behind an escape such as %2f too; no part of a longer word, as a digest is.
+ * In either case: what a client has put in the wrong one is a key all the same.
+ */
+const KEY_LIKE = /(?<=^|[^a-z0-9]|%[0-9a-f]{2})[a-z2-7]{32}(?![a-z0-9])/gi;
 const PATH = /^\/([a-z2-7]{32})(\/.*)$/s;
 
 /** Takes the key out of `docker-<key>.<domain>` or `/<key>/docker.io/v2/…`; the host's counts where both have one. */
@@ -28,12 +34,6 @@ export function takeKey(given: URL, domain: string | null): KeyedUrl {
 function labelOf({ hostname }: URL, domain: string): string {
   return hostname.slice(0, -domain.length - 1);
 }
-
-/**
- * What could be a key, wherever it stands; behind an escape too. A digest isn't: its digits are more.
- * In either case, since what a client has put in the wrong one is a key all the same.
- */
-const KEY_LIKE = /(?<=^|[^a-z0-9]|%[0-9a-f]{2})[a-z2-7]{32}(?![a-z0-9])/gi;
 
 /** All that could be a key in a path or a query. */
 export function keysIn(text: string): string[] {

@@ -1,6 +1,7 @@
 /** As whom upstream is asked on a caller's behalf; decided before anything that is held can answer. */
 import type { Caller } from "../access/gate.ts";
 import { matchesAny } from "../access/patterns.ts";
+import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import type { Ask, Target } from "../routing/target.ts";
 import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
 import { type Authority, PUBLIC } from "../upstream/question.ts";
@@ -27,7 +28,10 @@ export async function authorityFor(
 ): Promise<Authority> {
   const claimed = claimOf(mirror, caller, `${upstream.name}/${repository}`);
   if (claimed.kind === "public") return PUBLIC;
-  const question = { upstream, repository, path: pathOf(ask) };
+  const path = pathOf(ask);
+  // Some registries have no manifest for whoever doesn't accept its type, and would seem to have none for anybody.
+  const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
+  const question = { upstream, repository, path, ...accepting };
   if (await mirror.upstream.isPublic(question, background)) return PUBLIC;
   try {
     await mirror.upstream.letIn({ ...question, authority: claimed }, background);

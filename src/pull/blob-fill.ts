@@ -5,14 +5,18 @@ import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
 import { parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../upstream/failure.ts";
-import { declaredLength, isStorable, patience } from "./body.ts";
+import type { Question } from "../upstream/question.ts";
+import type { Background } from "../upstream/tokens.ts";
+import { declaredLength, isStorable } from "./body.ts";
 import { keep, readHeld } from "./holdings.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import { placeIn, upstreamOf } from "./place.ts";
+import { ResumableBody } from "./resume.ts";
 
 export class BlobFill extends DurableObject<Env> {
   readonly #mirror: Mirror;
   readonly #lease: Lease;
+  readonly #background: Background = (work) => this.ctx.waitUntil(work);
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
@@ -49,20 +53,23 @@ export class BlobFill extends DurableObject<Env> {
     const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
     try {
       if (await readHeld(this.#mirror, place, { digest }, keyOf, (key) => store.head(key))) return "held";
-      const response = await this.#ask(job, "GET");
+      const question = this.#question(job, "GET");
+      const response = await this.#ask(question);
       const length = declaredLength(response) ?? (await this.#measure(job, response));
       if (length === null || !isStorable(length) || !response.body) {
         await response.body?.cancel();
         return "hopeless";
       }
-      const { readable, writable } = new FixedLengthStream(length);
+      const { body } = response;
+      const source = { question, response, body, length, background: this.#background, signal: null };
+      const { readable, pumped: pumping, answers } = new ResumableBody(this.#mirror, source);
       const [pumped, stored] = await Promise.allSettled([
-        response.body.pipeTo(writable, { signal: patience(length) }),
+        pumping,
         keep(this.#mirror, place, keyOf, readable, { digest }),
       ]);
       if (stored.status === "fulfilled") return "held";
       if (stored.reason instanceof DigestMismatch) {
-        this.#mirror.upstream.distrust(response, upstreamOf(this.#mirror, job));
+        for (const answer of answers) this.#mirror.upstream.distrust(answer, question.upstream);
       }
       const reason = pumped.status === "rejected" ? pumped.reason : stored.reason;
       console.warn(`filling ${digest} failed: ${reason}`);
@@ -89,24 +96,21 @@ export class BlobFill extends DurableObject<Env> {
   }
 
   async #askLength(job: FillJob): Promise<number | null> {
-    const head = await this.#ask(job, "HEAD");
+    const head = await this.#ask(this.#question(job, "HEAD"));
     const length = declaredLength(head);
     if (length !== null) return length;
-    const byte = await this.#ask(job, "GET", "bytes=0-0");
+    const byte = await this.#ask({ ...this.#question(job, "GET"), range: "bytes=0-0" });
     await byte.body?.cancel();
     return parseContentRange(byte.headers.get("Content-Range"))?.size ?? null;
   }
 
-  #ask(job: FillJob, method: "GET" | "HEAD", range?: string): Promise<Response> {
+  #question(job: FillJob, method: Question["method"]): Question {
     const { repository, authority } = placeIn(job.sphere, job);
-    const question = {
-      upstream: upstreamOf(this.#mirror, job),
-      repository,
-      authority,
-      method,
-      path: `blobs/${job.digest}`,
-      ...(range === undefined ? {} : { range }),
-    };
-    return this.#mirror.upstream.ask(question, (work) => this.ctx.waitUntil(work));
+    const upstream = upstreamOf(this.#mirror, job);
+    return { upstream, repository, authority, method, path: `blobs/${job.digest}` };
+  }
+
+  #ask(question: Question): Promise<Response> {
+    return this.#mirror.upstream.ask(question, this.#background);
   }
 }

@@ -9,12 +9,13 @@ import { failureOf, isHeadUnsupported, UpstreamError } from "../upstream/failure
 import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
-import { declaredLength, isStorable, patience } from "./body.ts";
+import { declaredLength, isStorable } from "./body.ts";
 import { keep } from "./holdings.ts";
 import { type FillLease, leaseOf } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
 import { placeOf } from "./place.ts";
 import { refusal } from "./refusal.ts";
+import { ResumableBody } from "./resume.ts";
 
 /**
  * Milliseconds after a client has left until its fill is looked after. The runtime lets the rest of the stream run into
@@ -34,11 +35,14 @@ export async function pullColdBlob(
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response> {
-  const lease = leaseOf(mirror, placeOf(target, pull.authority), digest);
-  const leading = pull.method === "GET" && !range ? acquire(lease) : null;
+  const { upstream, repository } = target;
+  const { method, authority } = pull;
+  const question: Question = { upstream, repository, authority, method, path: `blobs/${digest}` };
+  const lease = leaseOf(mirror, placeOf(target, authority), digest);
+  const leading = method === "GET" && !range ? acquire(lease) : null;
   let response: Response;
   try {
-    response = await ask(mirror, pull, target, digest, range);
+    response = await ask(mirror, pull, question, digest, range);
   } catch (error) {
     if (await leading) pull.background(lease.release());
     throw refusal(failureOf(error), "blob", pull.asker);
@@ -62,33 +66,35 @@ export async function pullColdBlob(
   }
 
   // From here on it is the whole: also where upstream has ignored a range, as RFC 9110 §14.2 lets it and us.
+  const isLeading = await leading;
   const length = declaredLength(response);
-  if (!(await leading)) return whole(response.body, headings, length);
-  if (length === null) {
+  if (length === null || !response.body) {
     // What has no length can't be put as it comes: the alarm finds the length out and fetches it again.
-    pull.background(lease.lookAgain(0));
-    return whole(response.body, headings, null);
-  }
-  if (!isStorable(length) || !response.body) {
-    pull.background(lease.release());
+    if (isLeading) pull.background(length === null ? lease.lookAgain(0) : lease.release());
     return whole(response.body, headings, length);
   }
-  const body = leadIntoStore(mirror, pull, target, digest, lease, response, response.body, length);
-  return whole(body, blobHeadings(target, digest, { ...status, stored: true }), length);
+  const { body } = response;
+  const source = { question, response, body, length, background: pull.background, signal: pull.signal };
+  const resumed = new ResumableBody(mirror, source);
+  if (isLeading && isStorable(length)) {
+    const toClient = leadIntoStore(mirror, pull, target, digest, lease, resumed);
+    return whole(toClient, blobHeadings(target, digest, { ...status, stored: true }), length);
+  }
+  if (isLeading) pull.background(lease.release());
+  pull.background(resumed.pumped.catch(() => {}));
+  return whole(resumed.readable, headings, length);
 }
 
 /** @throws UpstreamError also for a part where the whole was asked for. */
 async function ask(
   mirror: Mirror,
-  pull: Pull,
-  { upstream, repository }: Target,
+  { background }: Pull,
+  question: Question,
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response> {
-  const { method, background, authority } = pull;
-  const question = { upstream, repository, authority, method, path: `blobs/${digest}` };
   const response =
-    method === "HEAD"
+    question.method === "HEAD"
       ? await head(mirror, question, background)
       : await mirror.upstream.ask(range ? { ...question, range: rangeHeader(range) } : question, background);
   const { status } = response;
@@ -135,7 +141,7 @@ async function acquire(lease: FillLease): Promise<boolean> {
 /**
  * Splits a body of known length between the client and the store. First the FixedLengthStream, then tee: the two native
  * branches then move in lockstep with the slower one, while in the other order the faster one's lead is buffered without
- * bound. A body that is cut short breaks both off, so neither the client nor the store takes it for whole.
+ * bound. A body that stays cut short breaks both off, so neither the client nor the store takes it for whole.
  */
 function leadIntoStore(
   mirror: Mirror,
@@ -143,19 +149,16 @@ function leadIntoStore(
   target: Target,
   digest: Digest,
   lease: FillLease,
-  response: Response,
-  body: ReadableStream<Uint8Array>,
-  length: number,
+  { readable, pumped, answers }: ResumableBody,
 ): ReadableStream<Uint8Array> {
-  const { readable, writable } = new FixedLengthStream(length);
-  const pumped = body.pipeTo(writable, { signal: patience(length) });
   const [toClient, toStore] = readable.tee();
   const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
   const stored = keep(mirror, placeOf(target, pull.authority), keyOf, toStore, { digest });
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);
-    if (put.reason instanceof DigestMismatch) mirror.upstream.distrust(response, target.upstream);
+    if (put.reason instanceof DigestMismatch)
+      for (const answer of answers) mirror.upstream.distrust(answer, target.upstream);
     await lease.lookAgain(0);
   });
   pull.background(settled);

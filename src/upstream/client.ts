@@ -78,7 +78,8 @@ export class UpstreamClient {
       run.isOpen = true;
       try {
         const signal = AbortSignal.any([inTime.signal, run.overtaken.signal]);
-        const response = await this.#askEndpoint({ ...question, signal }, run.endpoint, background);
+        const timed = { ...question, ...this.#ifRange(question, run.endpoint), signal };
+        const response = await this.#askEndpoint(timed, run.endpoint, background);
         this.#givers.set(response, run.endpoint);
         this.#pace.succeeded(run.endpoint);
         return response;
@@ -237,7 +238,17 @@ export class UpstreamClient {
     if (!authority) return [];
     if (!isForAnyone(question)) return [authority];
     const isFast = alternates.length === 0 || this.#pace.mayAsk(authority);
-    return isFast ? [authority, ...alternates] : [...alternates, authority];
+    const order = isFast ? [authority, ...alternates] : [...alternates, authority];
+    const broken = question.continues?.at(-1);
+    const last = broken && this.#givers.get(broken);
+    return last ? [...order.filter((endpoint) => endpoint !== last), last] : order;
+  }
+
+  /** What an endpoint called the content when it gave the first of it, if it called it anything that tells it from others. */
+  #ifRange({ continues = [] }: Question, endpoint: URL): { ifRange?: string } {
+    const given = continues.find((response) => this.#givers.get(response) === endpoint);
+    const tag = given?.headers.get("ETag");
+    return tag?.startsWith('"') ? { ifRange: tag } : {};
   }
 
   async #askAsNobody(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {

@@ -22,11 +22,17 @@ export interface Question {
   range?: string;
   /** `public` where it isn't given. */
   authority?: Authority;
+  /**
+   * Answers that broke off, whose rest is asked for, the last one last. Who gave that is asked after the others; and who gave
+   * any of them is told its ETag, so that it doesn't send a part of something else (RFC 9110 §13.1.5).
+   */
+  continues?: readonly Response[];
 }
 
 /** A question that is to be answered before the signal fires. */
 export interface TimedQuestion extends Question {
   signal: AbortSignal;
+  ifRange?: string;
 }
 
 /** Whether it doesn't matter who gives the answer: its digest proves it, and it is nobody's secret. */

@@ -1,11 +1,11 @@
 /** Sends one question to one endpoint as one login: token, redirects, time-out, a second try. */
-import { parseChallenges } from "../oci/challenge.ts";
+import { askAuthorized } from "./authorized.ts";
 import type { Login } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
 import type { Health } from "./health.ts";
 import type { TimedQuestion } from "./question.ts";
 import { followRedirects, StorageRefused } from "./redirects.ts";
-import { type Errand, LoginRefused } from "./token-request.ts";
+import type { Errand } from "./token-request.ts";
 import { type Background, Tokens } from "./tokens.ts";
 
 /** Why a request is given up that nobody waits for any more. */
@@ -55,28 +55,16 @@ export class Sender {
     const repository = repositoryAt(endpoint, question.repository);
     const errand: Errand = { upstream, endpoint, repository, login };
     const { signal } = question;
-    let authorization = await before(signal, this.#tokens.ready(errand, background), endpoint);
-    // Three rounds at most: with a token that turns out stale, without any to be challenged afresh, with the new one.
-    for (let isFresh = false; ; ) {
-      const response = await this.#sendTwice(question, errand, authorization);
-      if ([200, 206, 416].includes(response.status)) return response;
-      await response.body?.cancel();
-      const isBasic = authorization?.startsWith("Basic ");
-      if (login && isBasic && response.status === 401) throw new LoginRefused(upstream, login, 401);
-      if (response.status !== 401 || isFresh) {
-        throw failureOfResponse(response, `${question.repository}/${path}`, this.#now());
-      }
-      if (authorization !== null) {
-        this.#tokens.forget(errand, authorization);
-        authorization = await before(signal, this.#tokens.ready(errand, background), endpoint);
-        if (authorization !== null) isFresh = true;
-        continue;
-      }
-      const challenges = parseChallenges(response.headers.get("WWW-Authenticate") ?? "");
-      const obtained = this.#tokens.obtain(errand, challenges, authorization, background);
-      authorization = await before(signal, obtained, endpoint);
-      isFresh = true;
-    }
+    const response = await askAuthorized({
+      tokens: this.#tokens,
+      errand,
+      background,
+      ask: (authorization) => this.#sendTwice(question, errand, authorization),
+      wait: (token) => before(signal, token, endpoint),
+    });
+    if ([200, 206, 416].includes(response.status)) return response;
+    await response.body?.cancel();
+    throw failureOfResponse(response, `${question.repository}/${path}`, this.#now());
   }
 
   /**
@@ -129,6 +117,7 @@ export class Sender {
     const headers = new Headers({ "Accept-Encoding": "identity", "User-Agent": "portolan", Via: this.#via });
     if (question.accept) headers.set("Accept", question.accept);
     if (question.range) headers.set("Range", question.range);
+    if (question.ifRange) headers.set("If-Range", question.ifRange);
     if (authorization !== null) headers.set("Authorization", authorization);
     const init = { method: question.method, headers, signal: question.signal };
     const response = await followRedirects(question.upstream, url, init, this.#fetch);

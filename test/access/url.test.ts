@@ -63,6 +63,15 @@ describe("a path for the log", () => {
     );
   });
 
+  test.each([
+    [`service=docker-${KEY}.example.com`, "service=docker-<key>.example.com"],
+    [`scope=x&service=docker-${KEY}.example.com%3A8787`, "scope=x&service=docker-<key>.example.com%3A8787"],
+    [`next=https%3A%2f%2f${KEY}%20`, "next=https%3A%2f%2f<key>%20"],
+    [`password=${KEY}`, "password=<key>"],
+  ])("has none in its query either: %s", (query, shown) => {
+    expect(withoutKey(`/_/token?${query}`)).toBe(`/_/token?${shown}`);
+  });
+
   test("is left as it is otherwise", () => {
     for (const path of [
       "/",
@@ -72,6 +81,8 @@ describe("a path for the log", () => {
       `/v2/library/alpine/blobs/sha256%3A${"ab".repeat(32)}`,
       `/v2/library/alpine/blobs/sha512:${"c2".repeat(64)}?n=1`,
       `/v2/${KEY}a/tags/list`,
+      `/v2/a/tags/list?n=1&last=x${KEY}`,
+      `/v2/a/referrers/sha256:${"ab".repeat(32)}?artifactType=${"c".repeat(64)}`,
     ]) {
       expect(withoutKey(path)).toBe(path);
     }

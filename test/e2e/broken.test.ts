@@ -1,4 +1,4 @@
-// Transfers that break off: a client gets the whole all the same, and what the mirror keeps is the whole.
+// Transfers that break off: no client notices, not even podman up to 4.3, which would give up; and what the mirror keeps is the whole.
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { Client } from "./support/client.ts";
 import { hostsToml, registriesConf } from "./support/configurations.ts";
@@ -12,23 +12,19 @@ interface Case {
   name: string;
   upstream: UpstreamName;
   start: (stage: Stage) => Promise<Client>;
-  /** Pulls a user has to start: podman up to 4.3 gives up at the first broken connection, the others go on from there. */
-  pulls: 1 | 2;
 }
 
 const CASES: Case[] = [
-  { name: "dockerd", upstream: "docker.io", start: ({ url }) => startDockerd(url), pulls: 1 },
+  { name: "dockerd", upstream: "docker.io", start: ({ url }) => startDockerd(url) },
   {
     name: "containerd",
     upstream: "ghcr.io",
     start: ({ url }) => startContainerd({ "ghcr.io": hostsToml(`${url}/ghcr.io`, "https://ghcr.io") }),
-    pulls: 1,
   },
   {
     name: "podman",
     upstream: "ghcr.io",
     start: ({ port }) => startPodman(registriesConf("ghcr.io", `127.0.0.1:${port}/ghcr.io`)),
-    pulls: 2,
   },
 ];
 
@@ -47,8 +43,8 @@ describe("the upstream breaks off in the middle of a layer", () => {
     client = null;
   });
 
-  for (const { name, upstream, start, pulls } of CASES) {
-    test(`${name} has the image in the end, and the mirror the layer`, async () => {
+  for (const { name, upstream, start } of CASES) {
+    test(`${name} has the image, and the mirror the layer`, async () => {
       client = await start(stage);
       const source = stage.upstreams[upstream];
       let cuts = 0;
@@ -58,7 +54,6 @@ describe("the upstream breaks off in the middle of a layer", () => {
         return { cutAfter: largest.size / 2 };
       };
       const reference = referenceOf(upstream);
-      if (pulls === 2) await expect(client.pull(reference)).rejects.toThrow("unexpected EOF");
       expect(await client.pull(reference)).toEqual(heldOf(image));
       expect(cuts).toBe(1);
       expect(await client.run(reference)).toBe(image.verdict);

@@ -139,7 +139,7 @@ export const UNTESTED: Readonly<Record<number, string>> = {};
 /** What has a test that can't claim all of it, and what is left. */
 export const PARTLY: Readonly<Record<number, string>> = {
   4: "a body whose length upstream understates comes to its client cut to that length; only the digest tells, to the client as to the store",
-  8: "a body that also goes to the store ends with the time its length may take at most; nothing ends one that is only passed through: a second client's, a range, one without a length",
+  8: "nothing ends a range or a body without a length that stalls",
   28: "one way each of failing to connect, resolve and speak TLS; which certificates are trusted is the runtime's matter",
   57: "what was public when it was taken in is served by digest for good, and the operator's login stands in for a day after a repository was last found public, though not for a look at whether a tag has moved, which finds out; restricted content is held for minutes after upstream has last let its caller in",
   98: "eviction goes by age and knows no images, so a shared blob may go with the image it came with; whoever needs it has it fetched again",

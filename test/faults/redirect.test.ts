@@ -171,14 +171,38 @@ fault(37, "for ever: a mishap of upstream's, and no word on who may have the blo
   await expectWhole(await mirror.ask(demo.blob));
 });
 
-fault(38, "the client's connection breaks, and it gets the rest by a new URL", async () => {
+/** The signatures that storage was shown so far. */
+function signed(): string[] {
+  return mirror.docker.requests.filter(({ kind }) => kind === "storage").map(({ query }) => query);
+}
+
+fault(38, "the rest comes by a new URL, and neither the client nor the store notices", async () => {
+  const cut = behaviours.cutAfter(131_072);
+  const transform = (response: Response, request: Request) => {
+    mirror.clock.ahead += 601_000;
+    return cut.transform(response, request);
+  };
+  mirror.docker.fail({ kind: "storage" }, { transform }, 1);
+  await expectWhole(await mirror.ask(demo.blob));
+  const [first, second] = signed();
+  expect(first).not.toBe(second);
+  expect(calls(mirror.docker)).toEqual([
+    "GET blob 307",
+    "GET storage 200",
+    "GET blob 307",
+    "GET storage 206",
+  ]);
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+});
+
+fault(38, "a client whose connection broke gets the rest by a new URL", async () => {
+  mirror.docker.settings.ranges = false;
   const handle = mirror.docker.fail({ kind: "storage" }, behaviours.cutAfter(131_072));
   const first = await mirror.ask(demo.blob);
   expect([first.status, first.broken]).toEqual([200, true]);
   handle.remove();
+  mirror.docker.settings.ranges = true;
   mirror.clock.ahead += 601_000;
-  const signed = () =>
-    mirror.docker.requests.filter(({ kind }) => kind === "storage").map(({ query }) => query);
   const before = new Set(signed());
   const rest = await mirror.ask(demo.blob, { headers: { Range: "bytes=131072-" } });
   expect([rest.status, rest.broken, rest.headers.get("Content-Range")]).toEqual([

@@ -77,6 +77,17 @@ describe("a private image that PRIVATE names", () => {
     expect(await mirror.stored()).toContain(link);
   });
 
+  test("is pulled from a registry that has a manifest only for whoever accepts its type", async () => {
+    const transform = (response: Response, { headers }: Request) =>
+      headers.get("Accept")?.includes(secret.target.mediaType)
+        ? response
+        : new Response(null, { status: 404 });
+    mirror.docker.fail({ kind: "manifest", authorized: true }, { transform });
+    expect(await statusOf(paths.tag)).toBe(200);
+    mirror.newIsolate();
+    expect(await statusOf(paths.manifest)).toBe(200);
+  });
+
   test("can be listed, and what refers to it", async () => {
     expect((await pull("/v2/owner/secret/tags/list")).json().tags).toEqual(["latest"]);
     expect(await statusOf(`/v2/owner/secret/referrers/${secret.target.digest}`)).toBe(200);

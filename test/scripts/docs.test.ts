@@ -32,7 +32,7 @@ interface Page {
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const pages = [
-  ...readdirSync(root).filter((name) => /^README.*\.md$/.test(name)),
+  ...readdirSync(root).filter((name) => /^(README.*|SECURITY)\.md$/.test(name)),
   ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".md"))
     .map((name) => `docs/${name.replaceAll("\\", "/")}`),
@@ -110,7 +110,8 @@ describe("code blocks", () => {
 
   test.each(ofLanguage("toml"))("$where is TOML, and its variables are taken", ({ text }) => {
     const { vars } = parseToml(text);
-    if (typeof vars === "object") readConfig(vars);
+    // As a deploy would have them: some only make sense behind keys.
+    if (typeof vars === "object") readConfig({ ACCESS: "keys", SIGNING_SECRET: "x".repeat(32), ...vars });
   });
 
   test.each(ofLanguage("json"))("$where is JSON", ({ text }) => {
@@ -186,18 +187,25 @@ describe("the configuration table", () => {
   const defaults = new Map(rows.map(([name, value]) => [codes(name)[0], codes(value)[0] ?? value]));
 
   test("has the defaults that hold without any variable", () => {
-    const { domain, defaultUpstream, upstreamNames, tagTtl, staleMax, cacheLimit, credentials } = readConfig(
-      {},
-    );
-    expect(upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
+    const config = readConfig({});
+    const { allow, deny, private: opened, keys } = config;
+    expect(config.upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
+    // Without patterns ALLOW opens all, and the others nothing.
+    expect([allow, deny, opened]).toEqual([[], [], []]);
     expect(Object.fromEntries(defaults)).toEqual({
-      DOMAIN: domain ?? "none",
-      DEFAULT_UPSTREAM: defaultUpstream.name,
+      DOMAIN: config.domain ?? "none",
+      DEFAULT_UPSTREAM: config.defaultUpstream.name,
       UPSTREAMS: "{}",
-      TAG_TTL: String(tagTtl),
-      STALE_MAX: String(staleMax),
-      CACHE_LIMIT: `${cacheLimit / 1e9} GB`,
-      UPSTREAM_CREDENTIALS: JSON.stringify(credentials),
+      TAG_TTL: String(config.tagTtl),
+      STALE_MAX: String(config.staleMax),
+      CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
+      ACCESS: config.access,
+      ALLOW: "all",
+      DENY: "none",
+      PRIVATE: "none",
+      UPSTREAM_CREDENTIALS: JSON.stringify(config.credentials),
+      ACCESS_KEYS: JSON.stringify(keys),
+      SIGNING_SECRET: config.signingSecret ?? "none",
     });
   });
 
@@ -216,7 +224,7 @@ describe("the configuration table", () => {
   test("wrangler.toml shows the same defaults where it shows any", () => {
     const toml = readFileSync(join(root, "wrangler.toml"), "utf8");
     const shown = [...toml.matchAll(/^# ([A-Z_]+) = "?([^"\n]+)"?$/gm)].filter(
-      ([, name]) => name !== "DOMAIN",
+      ([, name, value]) => name !== "DOMAIN" && !value?.startsWith("["),
     );
     for (const [, name, value] of shown) expect(value).toBe(defaults.get(name));
   });
@@ -343,5 +351,34 @@ describe("the options of npm start", () => {
     );
     expect(used).not.toEqual([]);
     expect(used.filter((option) => !names.includes(option))).toEqual([]);
+  });
+});
+
+describe("the options of key and of npm run deploy", () => {
+  const helpOf = (...args: string[]): string[] => {
+    const help = execFileSync(process.execPath, [...args, "--help"], { cwd: root, encoding: "utf8" });
+    return [...help.matchAll(/(?:^|, ) *(--[a-z-]+(?: <\S+>)?)/gm)].map(([, option = ""]) => option);
+  };
+  const commands = blocks.flatMap(({ text }) => text.split("\n"));
+  const used = (pattern: RegExp): string[] =>
+    commands
+      .filter((line) => pattern.test(line))
+      .flatMap((line) => [...line.matchAll(/ (--[a-z-]+)/g)].map(([, option = ""]) => option));
+
+  test("key add has those of the table, and no other", () => {
+    const rows = tableBelow(page("docs/access.md"), "Keys").map(([option]) => codes(option)[0]);
+    expect(rows.sort()).toEqual(
+      helpOf("scripts/portolan.ts", "key", "add")
+        .filter((option) => option !== "--help")
+        .sort(),
+    );
+    expect(used(/ key add /)).not.toEqual([]);
+    for (const option of used(/ key add /)) expect(rows.map((row) => row?.split(" ")[0])).toContain(option);
+  });
+
+  test("npm run deploy has those that are shown", () => {
+    const known = helpOf("scripts/deploy.ts").map((option) => option.split(" ")[0]);
+    expect(used(/npm run deploy --/)).not.toEqual([]);
+    for (const option of used(/npm run deploy --/)) expect(known).toContain(option);
   });
 });

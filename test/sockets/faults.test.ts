@@ -37,6 +37,7 @@ const UNREACHABLE = {
 const seen = new Set<number>();
 let upstream: RawFaults;
 let liar: RawFaults;
+let alternate: RawFaults;
 let listening: ListeningRegistry;
 let stage: Stage;
 const registry = createFakeRegistry({ auth: "none" });
@@ -44,12 +45,14 @@ const registry = createFakeRegistry({ auth: "none" });
 beforeAll(async () => {
   upstream = await startRawFaults();
   liar = await startRawFaults();
+  alternate = await startRawFaults();
   listening = await listen(registry);
   const closed = await startRawFaults();
   await closed.close();
   stage = await startStage({
     "upstream.test": upstream.url,
     "liar.test": liar.url,
+    "paired.test": [upstream.url, alternate.url],
     "registry.test": listening.url,
     "refused.test": closed.url,
     "unresolved.test": "https://registry.invalid",
@@ -60,6 +63,7 @@ afterAll(async () => {
   await stage?.stop();
   await listening?.close();
   await liar?.close();
+  await alternate?.close();
   await upstream?.close();
 });
 
@@ -92,7 +96,7 @@ function breaksOff(number: number, variant: string | null, wire: RawFault): void
     expect(answer.headers["cache-status"]).toContain("fwd=uri-miss");
     await until("the alarm's first try", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
     expect(await stage.holds(blob)).toBe(false);
-    upstream.serve(blob.path, { body: blob.bytes });
+    upstream.serve(blob.path, { body: blob.bytes, ranges: true });
     await expectHeld(blob);
     // One for the client, and the alarm's: at once, after two seconds, and at most one more.
     const isWhole = ({ method, headers }: RawRequest) => method === "GET" && headers.range === undefined;
@@ -100,14 +104,51 @@ function breaksOff(number: number, variant: string | null, wire: RawFault): void
   });
 }
 
-breaksOff(1, "in the middle", { type: "cut", after: MIB });
-breaksOff(1, "before its first byte", { type: "cut", after: 0 });
-breaksOff(1, "before its last byte", { type: "cut", after: EIGHT_MIB + MIB - 1 });
+/** The client gets it whole in one answer, and the store from the same bytes. */
+function goesOn(number: number, variant: string, wire: RawFault, ranges: string[]): void {
+  fault(number, `${variant}: the rest follows`, async () => {
+    const times = ranges.length;
+    const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault: wire, ranges: true, times });
+    const { answer, ending } = await download(urlOf(blob));
+    expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
+    expect(answer.headers["cache-status"]).toBe(COLD);
+    await expectHeld(blob);
+    const asked = requestsFor(upstream, blob).map(({ headers }) => headers.range ?? "whole");
+    expect(asked).toEqual(["whole", ...ranges]);
+  });
+}
+
+const LAST = EIGHT_MIB + MIB - 1;
+goesOn(1, "in the middle", { type: "cut", after: MIB }, [`bytes=${MIB}-`]);
+goesOn(1, "twice", { type: "cut", after: MIB }, [`bytes=${MIB}-`, `bytes=${2 * MIB}-`]);
+goesOn(1, "before its first byte", { type: "cut", after: 0 }, ["bytes=0-"]);
+goesOn(1, "before its last byte", { type: "cut", after: LAST }, [`bytes=${LAST}-`]);
+goesOn(7, "with a length", { type: "reset", after: MIB }, [`bytes=${MIB}-`]);
+goesOn(19, "once", { type: "cut-at-8-mib" }, [`bytes=${EIGHT_MIB}-`]);
+
+breaksOff(1, "before its first byte, for ever", { type: "cut", after: 0 });
 breaksOff(2, null, { type: "cut", after: MIB, framing: "chunked" });
 breaksOff(5, null, { type: "wrong-length", by: 1 });
-breaksOff(7, "with a length", { type: "reset", after: MIB });
 breaksOff(7, "while chunked", { type: "reset", after: MIB, framing: "chunked" });
-breaksOff(19, null, { type: "cut-at-8-mib" });
+breaksOff(19, "for ever", { type: "cut-at-8-mib" });
+
+fault(1, "by an authority, whose alternate gives the rest", async () => {
+  const blob = serveBlob(upstream, 3 * MIB, { fault: { type: "cut", after: MIB } });
+  alternate.serve(blob.path, { body: blob.bytes, ranges: true });
+  const { answer, ending } = await download(urlOf(blob, "paired.test"));
+  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
+  await expectHeld(blob, "paired.test");
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+  expect(requestsFor(alternate, blob).map(({ headers }) => headers.range)).toEqual([`bytes=${MIB}-`]);
+});
+
+fault(1, "again and again: given up in the end", async () => {
+  const blob = serveBlob(upstream, 20 * MIB, { fault: { type: "cut", after: MIB }, ranges: true });
+  const { answer, ending } = await download(urlOf(blob));
+  expect([answer.status, ending, answer.received]).toEqual([200, "broken", 16 * MIB]);
+  upstream.serve(blob.path, { body: blob.bytes });
+  await expectHeld(blob);
+});
 
 fault(4, "what comes is what was declared, and is stored by nobody", async () => {
   const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1 } });

@@ -1,6 +1,7 @@
 /** Upstreams that don't answer, or not to the end: the client gets an answer or a broken connection, never silence. */
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
 import { Download, download } from "./support/download.ts";
@@ -10,8 +11,10 @@ const KIB = 1024;
 /** Milliseconds until a client must have its error: dockerd gives a mirror 15 s. */
 const ANSWER_LIMIT = 15_000;
 const FAST = 2_000;
-/** Milliseconds after which a small body that has stopped coming must have been given up. */
-const STALL_LIMIT = 40_000;
+/** Milliseconds after which a body that has stopped coming must have been given up. */
+const STALL_LIMIT = 25_000;
+/** Milliseconds; longer than upstream may be silent. */
+const SLOW_READER = 23_000;
 
 let mute: Listener;
 let mumbling: Listener;
@@ -98,16 +101,44 @@ it.concurrent("answers 503 at once when upstream refuses connections", async () 
   expect(took).toBeLessThan(FAST);
 });
 
-it.concurrent("breaks off a body that upstream has stopped sending, and fills it afresh", {
-  timeout: 60_000,
-}, async () => {
+const PATIENT = { timeout: 60_000 };
+
+it.concurrent("goes on with the rest of a body that upstream has stopped sending", PATIENT, async () => {
   const fault = { type: "stall", after: 64 * KIB } as const;
-  const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1 });
+  const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1, ranges: true });
   const client = await Download.open(stage.urlOf("stalling.test", blob));
   await client.readTo(64 * KIB);
-  expect(await client.end(STALL_LIMIT)).toBe("broken");
-  expect(client.received).toBe(64 * KIB);
+  expect(await client.end(STALL_LIMIT)).toBe("whole");
+  expect(client.digest).toBe(blob.digest);
   await stage.held(blob);
+  expect(requestsFor(stalling, blob).map(({ headers }) => headers.range)).toEqual([
+    undefined,
+    `bytes=${64 * KIB}-`,
+  ]);
+});
+
+it.concurrent(
+  "breaks off a body that upstream has stopped sending, and fills it afresh",
+  PATIENT,
+  async () => {
+    const fault = { type: "stall", after: 64 * KIB } as const;
+    const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1 });
+    const client = await Download.open(stage.urlOf("stalling.test", blob));
+    await client.readTo(64 * KIB);
+    expect(await client.end(STALL_LIMIT)).toBe("broken");
+    expect(client.received).toBe(64 * KIB);
+    await stage.held(blob);
+  },
+);
+
+it.concurrent("doesn't take a client that reads nothing for a stall of upstream's", PATIENT, async () => {
+  const blob = serveBlob(stalling, 48 * 1024 * KIB, { ranges: true });
+  const client = await Download.open(stage.urlOf("stalling.test", blob));
+  await client.readTo(64 * KIB);
+  await sleep(SLOW_READER);
+  expect(await client.end(STALL_LIMIT)).toBe("whole");
+  expect(client.digest).toBe(blob.digest);
+  expect(requestsFor(stalling, blob)).toHaveLength(1);
 });
 
 it.concurrent("serves the others while one download of the blob stalls", async () => {

@@ -273,6 +273,42 @@ describe("an alternate", () => {
     expect((await hostsAsked(answers, BY_DIGEST[1] ?? "")).hosts).toContain("two.test");
   });
 
+  describe("asked for the rest of what broke off", () => {
+    const path = BY_DIGEST[1] ?? "";
+    const etags: Record<string, string> = { "registry.test": '"first"', "one.test": 'W/"weak"' };
+    /** Asks as often as hosts are to be asked; each time for the rest of all that came before. */
+    const continued = async (times: number) => {
+      const { fetch, asked } = stub(({ url }) => {
+        const { host } = new URL(url);
+        return host === "two.test"
+          ? status(404)
+          : new Response("x", { headers: { ETag: etags[host] ?? "" } });
+      });
+      const asker = createAsker(fetch);
+      const continues: Response[] = [];
+      for (let time = 0; time < times; time++) {
+        continues.push(await asker.ask({ upstream, path, continues: [...continues] }));
+      }
+      return asked.map(({ url, headers }) => [new URL(url).host, headers.get("If-Range")]);
+    };
+
+    test("goes before the authority that broke off, and the authority before an alternate that did", async () => {
+      expect((await continued(3)).map(([host]) => host)).toEqual([
+        "registry.test",
+        "one.test",
+        "registry.test",
+      ]);
+    });
+
+    test("isn't told the ETag of another endpoint's answer, but the authority that of its own", async () => {
+      expect((await continued(3)).map(([, tag]) => tag)).toEqual([null, null, '"first"']);
+    });
+
+    test("isn't told a weak one of its own, with which no range may be asked for", async () => {
+      expect((await continued(4)).at(-1)).toEqual(["one.test", null]);
+    });
+  });
+
   test("gets no token of the authority's", async () => {
     const authority = createFakeRegistry();
     const { layers } = await authority.addImage("owner/image", "latest");

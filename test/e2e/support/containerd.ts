@@ -4,20 +4,28 @@ import { join } from "node:path";
 import { type Client, field, text } from "./client.ts";
 import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } from "./process.ts";
 
+export interface Containerd extends Client {
+  /** Replaces hosts.toml, as the parameter of `startContainerd` says it. */
+  configure(hostsToml: Record<string, string>): Promise<void>;
+}
+
 /**
  * @param hostsToml the text of hosts.toml by the name of its folder: a registry's name or `_default`
  */
 export async function startContainerd(
   hostsToml: Record<string, string>,
   environment: Record<string, string> = {},
-): Promise<Client> {
+): Promise<Containerd> {
   const { folder, hosts, remove } = await workspace("containerd");
   const socket = join(folder, "containerd.sock");
   const certificates = join(folder, "certs.d");
-  for (const [name, content] of Object.entries(hostsToml)) {
-    await mkdir(join(certificates, name), { recursive: true });
-    await writeFile(join(certificates, name, "hosts.toml"), content);
-  }
+  const configure = async (texts: Record<string, string>): Promise<void> => {
+    for (const [name, content] of Object.entries(texts)) {
+      await mkdir(join(certificates, name), { recursive: true });
+      await writeFile(join(certificates, name, "hosts.toml"), content);
+    }
+  };
+  await configure(hostsToml);
   const config = join(folder, "config.toml");
   await writeFile(
     config,
@@ -72,6 +80,7 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
       );
       return printed.trim();
     },
+    configure,
     // Content is shared by all of containerd's namespaces, so only a new root is a cold one.
     clean: async () => {
       await daemon.stop();

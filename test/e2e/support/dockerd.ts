@@ -1,23 +1,36 @@
 // dockerd as an own process with `registry-mirrors`, on a private root, without any network of its own.
-import { rm } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Client, text } from "./client.ts";
 import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } from "./process.ts";
+
+export interface Dockerd extends Client {
+  /** `docker login`; rejects where the login is refused. */
+  login(host: string, username: string, password: string): Promise<void>;
+  /** As in DOCKER_HOST. */
+  socket: string;
+  /** Replaces the user's config.json, in which logins lie. */
+  configure(config: object): Promise<void>;
+}
 
 /**
  * @param mirror base URL, as in daemon.json's "registry-mirrors"
  * @param environment for dockerd itself
  */
-export function startDockerd(mirror: string, environment: Record<string, string> = {}): Promise<Client> {
-  return startDockerdWith(["--registry-mirror", mirror], environment);
+export function startDockerd(mirror: string, environment: Record<string, string> = {}): Promise<Dockerd> {
+  return startDockerdWith(["--registry-mirror", mirror], environment, [new URL(mirror).hostname]);
 }
 
-/** @param options by which dockerd is told of its mirror */
+/**
+ * @param options by which dockerd is told of its mirror
+ * @param names of the mirror besides those of process.ts
+ */
 export async function startDockerdWith(
   options: readonly string[],
   environment: Record<string, string> = {},
-): Promise<Client> {
-  const { folder, hosts, remove } = await workspace("dockerd");
+  names: readonly string[] = [],
+): Promise<Dockerd> {
+  const { folder, hosts, remove } = await workspace("dockerd", names);
   const root = join(folder, "root");
   const socket = `unix://${join(folder, "docker.sock")}`;
   const docker = (...rest: string[]): Promise<string> =>
@@ -43,6 +56,7 @@ export async function startDockerdWith(
 
   let daemon = await start();
   return {
+    socket,
     pull: async (reference) => {
       await docker("pull", "--quiet", reference);
       const image: unknown = JSON.parse(
@@ -58,6 +72,14 @@ export async function startDockerdWith(
       await daemon.stop();
       await rm(root, { recursive: true, force: true });
       daemon = await start();
+    },
+    login: async (host, username, password) => {
+      await docker("login", "--username", username, "--password", password, host);
+    },
+    configure: async (config) => {
+      const settings = join(folder, "home", ".docker");
+      await mkdir(settings, { recursive: true });
+      await writeFile(join(settings, "config.json"), JSON.stringify(config));
     },
     stop: async () => {
       await daemon.stop();

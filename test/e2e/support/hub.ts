@@ -25,19 +25,36 @@ const SERVICE = "registry.test";
 /**
  * @param registry base URL of the one without tokens, which the storage host gives its content from
  * @param storage where that one's content lies
+ * @param login who alone may pull from it; without one everybody may
  */
-export async function startHub(registry: string, storage: string): Promise<Hub> {
+export async function startHub(
+  registry: string,
+  storage: string,
+  login: { username: string; password: string } | null = null,
+): Promise<Hub> {
   const { folder, remove } = await workspace("hub");
   const certificate = await makeCertificate(folder, [SERVICE]);
   const issue = await tokenIssuer(certificate);
   const tokens: URLSearchParams[] = [];
   const stored: Hub["stored"] = [];
+  /** Tokens that open something. */
+  const opening = new Set<string>();
 
   const realm = await listen((incoming, outgoing) => {
     const query = new URL(incoming.url ?? "/", "http://realm").searchParams;
     tokens.push(query);
+    const shown = incoming.headers.authorization;
+    const isRight = login && shown === `Basic ${btoa(`${login.username}:${login.password}`)}`;
+    if (login && shown !== undefined && !isRight) {
+      outgoing.writeHead(401).end();
+      return;
+    }
+    // As Docker Hub does: whoever isn't let in gets a token that opens nothing.
+    const scopes = !login || isRight ? query.getAll("scope") : [];
+    const token = issue(scopes);
+    if (scopes.length > 0) opening.add(token);
     outgoing.writeHead(200, { "content-type": "application/json" });
-    outgoing.end(JSON.stringify({ token: issue(query.getAll("scope")), expires_in: 300 }));
+    outgoing.end(JSON.stringify({ token, expires_in: 300 }));
   });
   const storageHost = await listen((incoming, outgoing) => {
     const { url: path = "/", headers } = incoming;
@@ -69,9 +86,9 @@ export async function startHub(registry: string, storage: string): Promise<Hub> 
     },
   });
   const upstream = await startUpstream(guarded.url);
-  upstream.interfere = ({ kind, path, authorized }) =>
+  upstream.interfere = ({ kind, path, text }) =>
     // Only who has been let in is sent on; docker-registry refuses the others.
-    kind === "blob" && authorized
+    kind === "blob" && [...opening].some((token) => text.includes(token))
       ? { status: 307, headers: { location: `${storageHost.url}${path}` } }
       : null;
   return {

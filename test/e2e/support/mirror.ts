@@ -1,5 +1,6 @@
 // The mirror under test, in front of an upstream for docker.io and one for ghcr.io that both count.
 import { startMirror } from "../../../scripts/mirror.ts";
+import type { RequestRecord } from "../../../src/requestlog.ts";
 import { waitFor, workspace } from "./process.ts";
 import { startUpstream, type Upstream } from "./upstream.ts";
 
@@ -8,6 +9,12 @@ export interface Stage {
   url: string;
   port: number;
   upstreams: { "docker.io": Upstream; "ghcr.io": Upstream };
+  /** What the mirror logs of each request. */
+  records: RequestRecord[];
+  /** What else it logs. */
+  messages: string[];
+  /** Starts the mirror anew, on the same port with the same data, with other variables over those it had. */
+  restart(vars: Record<string, string>): Promise<void>;
   /** Returns once nothing is being fetched any more. */
   settled(): Promise<void>;
   /** Counts upstream requests from nought again. */
@@ -22,17 +29,29 @@ export async function startStage(registry: string, vars: Record<string, string> 
   const { folder, remove } = await workspace("mirror");
   const upstreams = { "docker.io": await startUpstream(registry), "ghcr.io": await startUpstream(registry) };
   const all = Object.values(upstreams);
-  const mirror = await startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data: folder,
-    upstreams: { "docker.io": [upstreams["docker.io"].url], "ghcr.io": [upstreams["ghcr.io"].url] },
-    vars: { DOMAIN, ...vars },
-  });
+  const records: RequestRecord[] = [];
+  const messages: string[] = [];
+  const start = (port: number, more: Record<string, string>) =>
+    startMirror({
+      port,
+      host: "127.0.0.1",
+      data: folder,
+      upstreams: { "docker.io": [upstreams["docker.io"].url], "ghcr.io": [upstreams["ghcr.io"].url] },
+      vars: { DOMAIN, ...vars, ...more },
+      onRequest: (record) => records.push(record),
+      onMessage: (_level, message) => messages.push(message),
+    });
+  let mirror = await start(0, {});
   return {
     url: `http://127.0.0.1:${mirror.port}`,
     port: mirror.port,
     upstreams,
+    records,
+    messages,
+    restart: async (more) => {
+      await mirror.stop();
+      mirror = await start(mirror.port, more);
+    },
     settled: () =>
       waitFor("the mirror's fetches to end", 30_000, async () => all.every((each) => each.underWay() === 0)),
     forget: () => {

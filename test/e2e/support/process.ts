@@ -52,15 +52,19 @@ export function isolated(hostsFile: string, command: readonly string[]): string[
   return ["setpriv", "--pdeathsig", "KILL", ...unshare, "sh", "-c", script, hostsFile, ...command];
 }
 
-/** A folder of its own for one program, with the hosts file for `isolated` in it. */
+/**
+ * A folder of its own for one program, with the hosts file for `isolated` in it.
+ * @param mirrors names of the mirror besides those above
+ */
 export async function workspace(
   name: string,
+  mirrors: readonly string[] = [],
 ): Promise<{ folder: string; hosts: string; remove(): Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), `${name}-`));
   const hosts = join(folder, "hosts");
   await writeFile(
     hosts,
-    `127.0.0.1 localhost ${MIRRORS.join(" ")}\n${ORIGIN_ADDRESS} ${ORIGINS.join(" ")}\n`,
+    `127.0.0.1 localhost ${[...MIRRORS, ...mirrors].join(" ")}\n${ORIGIN_ADDRESS} ${ORIGINS.join(" ")}\n`,
   );
   await mkdir(join(folder, "home"));
   return { folder, hosts, remove: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) };

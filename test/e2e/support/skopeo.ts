@@ -13,8 +13,11 @@ export interface Copied {
 }
 
 export interface Skopeo {
-  /** @param all every platform with its index, not only this machine's */
-  copy(reference: string, all: boolean): Promise<Copied>;
+  /**
+   * @param all every platform with its index, not only this machine's
+   * @param more options of `skopeo copy`
+   */
+  copy(reference: string, all: boolean, more?: readonly string[]): Promise<Copied>;
   clean(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -26,13 +29,13 @@ export async function startSkopeo(registriesConf: string): Promise<Skopeo> {
   const layout = join(folder, "layout");
   await writeFile(config, registriesConf);
   return {
-    copy: async (reference, all) => {
+    copy: async (reference, all, more = []) => {
       const options = ["--registries-conf", config, "--insecure-policy"];
       const platforms = all ? ["--all"] : ["--override-os", "linux", "--override-arch", "amd64"];
       const [globals, locals] = all ? [[], platforms] : [platforms, []];
       await run(
         isolated(hosts, [
-          ...["skopeo", ...options, ...globals, "copy", "--quiet", ...locals],
+          ...["skopeo", ...options, ...globals, "copy", "--quiet", ...locals, ...more],
           ...[`docker://${reference}`, `oci:${layout}:copied`],
         ]),
         { deadline: CLIENT_DEADLINE, environment: { HOME: join(folder, "home") } },

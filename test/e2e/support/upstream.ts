@@ -14,6 +14,8 @@ export interface UpstreamRequest {
   range: string | null;
   /** Whether the asker showed a credential. */
   authorized: boolean;
+  /** The request's line and all its headers as they came. */
+  text: string;
   /** 0 until there is an answer. */
   status: number;
 }
@@ -121,6 +123,7 @@ function describeRequest(incoming: IncomingMessage): UpstreamRequest {
     digest: reference.startsWith("sha256:") ? reference : null,
     range: incoming.headers.range ?? null,
     authorized: incoming.headers.authorization !== undefined,
+    text: [`${incoming.method} ${incoming.url}`, ...incoming.rawHeaders].join("\n"),
     status: 0,
   };
 }

@@ -2,7 +2,6 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Logins } from "../../../scripts/registry/logins.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { type Place, placeOf, RegistryClient } from "../../../scripts/registry/registry.ts";
-import { type Digest, parseDigest } from "../../../src/oci/digest.ts";
 import {
   behaviours,
   createFakeRegistry,
@@ -10,6 +9,7 @@ import {
   type Image,
 } from "../../support/fake-registry.ts";
 import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
+import { digest } from "../support/digest.ts";
 
 const USER = { username: "reader", password: "s3cret" };
 const NOBODY: Logins = { loginFor: async () => null };
@@ -42,12 +42,6 @@ async function all<Value>(values: AsyncIterable<Value>): Promise<Value[]> {
   const found: Value[] = [];
   for await (const value of values) found.push(value);
   return found;
-}
-
-function digest(text: string): Digest {
-  const parsed = parseDigest(text);
-  if (!parsed) throw new Error(`no digest: ${text}`);
-  return parsed;
 }
 
 describe("a manifest", () => {
@@ -114,7 +108,7 @@ describe("a login", () => {
     fake.settings.auth = "basic";
     fake.settings.redirect = "absolute";
     const [layer] = image.layers;
-    const blob = await client(READER).blob(place, digest(layer?.digest ?? ""));
+    const blob = await client(READER).blob(place, digest(layer?.digest));
     await blob.arrayBuffer();
     const atStorage = fake.requests.filter(({ host }) => host === served.storage.host);
     expect(atStorage.map(({ headers }) => headers.authorization)).toEqual([undefined]);
@@ -129,7 +123,7 @@ describe("a login", () => {
 describe("a blob", () => {
   test("is given as it comes, whole or in part", async () => {
     const layer = image.layers[0];
-    const name = digest(layer?.digest ?? "");
+    const name = digest(layer?.digest);
     expect((await (await client().blob(place, name)).arrayBuffer()).byteLength).toBe(layer?.size);
     const part = await client().blob(place, name, { range: "bytes=1-3" });
     expect(part.status).toBe(206);
@@ -138,7 +132,7 @@ describe("a blob", () => {
 
   test("has a size without being moved, or isn't there", async () => {
     const layer = image.layers[0];
-    expect(await client().hasBlob(place, digest(layer?.digest ?? ""))).toBe(layer?.size);
+    expect(await client().hasBlob(place, digest(layer?.digest))).toBe(layer?.size);
     expect(await client().hasBlob(place, digest(`sha256:${"0".repeat(64)}`))).toBeNull();
   });
 });

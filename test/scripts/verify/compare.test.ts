@@ -134,6 +134,34 @@ test("an image without an index has no line for one", () => {
   expect(worst(findings)).toBe("same");
 });
 
+test("a mirror that gives one platform's manifest where the publisher has an index is told as one", () => {
+  const [amd64] = publisher.platforms;
+  if (!amd64) throw new Error("a platform");
+  const findings = compare(publisher, viewOf({ root: amd64.manifest, isIndex: false, platforms: [amd64] }));
+  expect(findings[0]).toMatchObject({
+    state: "different",
+    reason: "that is the manifest for linux/amd64 alone",
+  });
+  expect(findings[1]?.state).toBe("same");
+  expect(differences(findings)).toContain("linux/arm64 manifest: missing");
+});
+
+test("a mirror that gives an index where the publisher has one manifest differs, though the manifest is in it", () => {
+  const [only] = publisher.platforms;
+  if (!only) throw new Error("a platform");
+  const single = { root: only.manifest, isIndex: false, platforms: [only] };
+  expect(differences(compare(single, viewOf(publisher)))).toEqual(["index: different"]);
+});
+
+test("two manifests without an index are compared though one doesn't say its platform", () => {
+  const [only] = publisher.platforms;
+  if (!only) throw new Error("a platform");
+  const nameless = platform("image", "other");
+  const single = { root: only.manifest, isIndex: false, platforms: [only] };
+  const other = { root: nameless.manifest, isIndex: false, platforms: [nameless] };
+  expect(compare(single, viewOf(other))[0]).toMatchObject({ kind: "manifest", state: "different" });
+});
+
 test("layers that must not be distributed are left out: clients get them elsewhere", () => {
   const [only] = publisher.platforms;
   if (!only) throw new Error("a platform");

@@ -1,7 +1,7 @@
 /** `portolan verify` over sockets: what it finds on mirrors that were made wrong in one way each. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
-import { portolan } from "../support/portolan.ts";
+import { NOBODY, portolan } from "../support/portolan.ts";
 import { type Harbour, harbours, IMAGE, type Launched, launch, REPOSITORY } from "./support/fleet.ts";
 
 const NEW = "2026-03-11T00:00:00Z";
@@ -41,7 +41,7 @@ describe("three mirrors, one with an old tag, one with a swapped layer, one with
 
   test("each is found out, in a table with a column for each, and the command ends with 1", async () => {
     const { code, output, errors } = await verify(mirrors, "--deep");
-    expect(errors).toBe("");
+    expect(errors.match(/downloaded and hashed/g)).toHaveLength(3);
     expect(code).toBe(1);
     const row = (name: string) => output.split("\n").find((line) => line.trim().startsWith(name)) ?? "";
     expect(row("index")).toMatch(/stale, 10 days behind +same +different$/);
@@ -49,7 +49,7 @@ describe("three mirrors, one with an old tag, one with a swapped layer, one with
     expect(row("layer 2")).toMatch(/stale +different +same$/);
     expect(row("linux/arm64")).toMatch(/stale, 10 days behind +same +missing$/);
     expect(output).toContain("its bytes are sha256:");
-    expect(output).toMatch(/0 of 3 mirrors .*: .* stale, .* different, .* different\n$/);
+    expect(output).toMatch(/0 of 3 mirrors give .*: stale, .*: different, .*: different\n$/);
   });
 
   test("a swapped layer of the same size is only found out by downloading it", async () => {
@@ -113,14 +113,7 @@ test("bytes that aren't what they are called are different", async () => {
 });
 
 test("a mirror that doesn't answer is no difference: it ends the command with 2", async () => {
-  const { code, output } = await portolan([
-    "verify",
-    IMAGE,
-    "--against",
-    publisher.url,
-    "--mirror",
-    "http://127.0.0.1:9",
-  ]);
+  const { code, output } = await portolan(["verify", IMAGE, "--against", publisher.url, "--mirror", NOBODY]);
   expect(output).toContain("no answer");
   expect(code).toBe(2);
 });

@@ -49,8 +49,8 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-/** @param upstreams name → URL. */
-export async function startStage(upstreams: Record<string, string>): Promise<Stage> {
+/** @param upstreams name → URL; or URLs, the authority's first. */
+export async function startStage(upstreams: Record<string, string | string[]>): Promise<Stage> {
   const data = await mkdtemp(join(tmpdir(), "portolan-sockets-"));
   const messages: string[] = [];
   const nowhere = await startRawFaults();
@@ -63,7 +63,7 @@ export async function startStage(upstreams: Record<string, string>): Promise<Sta
       port: 0,
       host: "127.0.0.1",
       data,
-      upstreams: Object.fromEntries(Object.entries(table).map(([name, url]) => [name, [url]])),
+      upstreams: Object.fromEntries(Object.entries(table).map(([name, urls]) => [name, [urls].flat()])),
       onMessage: (level, message) => messages.push(`${level}: ${message}`),
     });
     mirror = await within("the mirror to start", START_DEADLINE, starting);

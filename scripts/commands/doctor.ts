@@ -1,0 +1,73 @@
+/** `portolan doctor`: what is wrong between this machine and the mirror, and what to do about it. */
+import type { Check } from "../doctor/check.ts";
+import { examine } from "../doctor/doctor.ts";
+import { parseReference } from "../registry/reference.ts";
+import * as colours from "../terminal/colours.ts";
+import { table } from "../terminal/table.ts";
+import { count } from "../terminal/words.ts";
+import {
+  type CommonSettings,
+  commandNamed,
+  EXIT,
+  mirrorOption,
+  OWN_MIRROR,
+  onePlatformOption,
+  ownMirror,
+  printJson,
+  run,
+} from "./options.ts";
+
+interface Settings extends CommonSettings {
+  mirror?: string;
+  image: string;
+  platform: string;
+}
+
+const MARKS: Record<Check["state"], string> = {
+  good: colours.good("✓"),
+  doubtful: colours.doubtful("!"),
+  bad: colours.bad("✗"),
+  skipped: colours.quiet("–"),
+};
+
+export const doctor = commandNamed("doctor", "Looks for what is wrong with a mirror, and says what to do.", [
+  "doctor",
+  "doctor --mirror https://mirror.example.com",
+  "doctor --image ghcr.io/owner/image:1.0",
+])
+  .addOption(mirrorOption())
+  .option("--image <image>", "a small image to pull for a look", "docker.io/library/hello-world:latest")
+  .addOption(onePlatformOption())
+  .addHelpText("after", "\nEnds with 0 if nothing is wrong, with 1 if something is.")
+  .action((settings: Settings) =>
+    run(settings, async (session) => {
+      const { mirror = ownMirror(), image, platform, json } = settings;
+      const checks = await examine({
+        ...session,
+        ...{ mirror, platform, reference: parseReference(image) },
+        known: [ownMirror(), OWN_MIRROR],
+      });
+      if (json) printJson({ mirror, checks });
+      else console.log(report(mirror, checks));
+      return checks.some(({ state }) => state === "bad") ? EXIT.bad : EXIT.good;
+    }),
+  );
+
+function report(mirror: string, checks: readonly Check[]): string {
+  const lines = table(
+    checks.map(({ name, state, says }) => [MARKS[state], name, says]),
+    { indent: 2 },
+  ).split("\n");
+  const advised = checks.flatMap(({ advice }, index) => {
+    const line = lines[index] ?? "";
+    return advice === null ? [line] : [line, colours.quiet(`      → ${advice}`)];
+  });
+  return [colours.strong(mirror), "", ...advised, "", summary(checks)].join("\n");
+}
+
+function summary(checks: readonly Check[]): string {
+  const number = (state: Check["state"]) => checks.filter((check) => check.state === state).length;
+  const doubts = number("doubtful") === 0 ? "" : `, ${count(number("doubtful"), "thing")} to look at`;
+  if (number("bad") > 0) return `${MARKS.bad} ${count(number("bad"), "thing")} to mend${doubts}`;
+  return `${MARKS.good} Nothing is wrong${doubts}`;
+}

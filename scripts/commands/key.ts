@@ -1,0 +1,170 @@
+/** `portolan key`: the access keys of a mirror that is run for some and not for everybody. */
+import { resolve } from "node:path";
+import { Command, InvalidArgumentError, Option } from "commander";
+import type { WrittenKey } from "../../src/access/key-list.ts";
+import { pushKeys } from "../deploy/wrangler.ts";
+import { KEY_FILE, readKeyFile, writeKeyFile } from "../keys/file.ts";
+import { addKey, asSecret, type MadeKey, revokeKey, rotateKey } from "../keys/list.ts";
+import { expiry } from "../keys/terms.ts";
+import { usage } from "../keys/usage.ts";
+import { bad, doubtful, good, quiet, strong } from "../terminal/colours.ts";
+import { table } from "../terminal/table.ts";
+import { count, span } from "../terminal/words.ts";
+import { EXIT, messageOf, printJson } from "./options.ts";
+
+interface Settings {
+  file: string;
+  json?: boolean;
+}
+
+interface AddSettings extends Settings {
+  allow: string[];
+  deny: string[];
+  expires?: string | null;
+  rate?: number | null;
+}
+
+const TAKES_EFFECT = "It holds from the next npm start, and for a deployed mirror once you say: key push";
+
+export const key = new Command("key")
+  .description("Makes, lists and ends the access keys of a mirror.")
+  .addHelpText(
+    "after",
+    `
+Examples:
+  npm run portolan -- key add alice
+  npm run portolan -- key add ci --allow 'docker.io/library/*' --allow 'ghcr.io/owner/*' --expires 90d --rate 600
+  npm run portolan -- key rotate alice
+  npm run portolan -- key revoke alice
+  npm run portolan -- key push
+
+A key is shown once, when it is made; its hash is kept in ${KEY_FILE}.`,
+  )
+  // Wrong usage ends with 2, so that 1 always means what was found.
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.good : EXIT.unknown));
+
+command("add <name>", "make a key and show it")
+  .addOption(patternsOption("--allow <pattern>", "open only what matches, such as docker.io/library/*"))
+  .addOption(patternsOption("--deny <pattern>", "don't open what matches, whatever --allow says"))
+  .addOption(expiresOption("when it ends: 90d, 12h, 4w, a day such as 2027-01-31, or never (default)"))
+  .addOption(new Option("--rate <n>", "requests a minute (default: any number)").argParser(perMinute))
+  .action((name: string, { allow, deny, expires = null, rate = null, ...settings }: AddSettings) =>
+    perform(settings, async (file) => {
+      const list = (await readKeyFile(file)) ?? [];
+      await keep(file, await addKey(list, name, { allow, deny, expires, rate }), settings);
+    }),
+  );
+
+command("list", "show what keys there are, and what each opens").action((settings: Settings) =>
+  perform(settings, async (file) => {
+    const list = (await readKeyFile(file)) ?? [];
+    if (settings.json) printJson({ file, keys: list.map(told) });
+    else if (list.length === 0) console.log(`There are no keys in ${file}; make one with: key add NAME`);
+    else console.log(listed(list, Date.now()));
+  }),
+);
+
+command("revoke <name>", "end a key, and all tokens that were given for it").action(
+  (name: string, settings: Settings) =>
+    perform(settings, async (file) => {
+      const list = revokeKey((await readKeyFile(file)) ?? [], name);
+      await writeKeyFile(file, list);
+      if (settings.json) printJson({ file, revoked: name });
+      else console.log(`${good("✓")} ${name} is revoked. ${TAKES_EFFECT}`);
+    }),
+);
+
+command("rotate <name>", "give a key a new value, and end the old one")
+  .addOption(expiresOption("when the new one ends (default: as the old one)"))
+  .action((name: string, { expires, ...settings }: AddSettings) =>
+    perform(settings, async (file) => {
+      const list = (await readKeyFile(file)) ?? [];
+      await keep(file, await rotateKey(list, name, expires, Date.now()), settings);
+    }),
+  );
+
+command("push", "upload the keys to the mirror that is deployed")
+  .option("-e, --env <name>", "the environment of wrangler.toml")
+  .action(({ env, ...settings }: Settings & { env?: string }) =>
+    perform(settings, async (file) => {
+      const list = await readKeyFile(file);
+      if (list === null) throw new Error(`there is no ${file}; make a key with: key add NAME`);
+      const code = await pushKeys(asSecret(list), env === undefined ? [] : ["--env", env]);
+      if (code !== 0)
+        throw new Error("wrangler failed, as it says above; the deployed keys are as they were");
+      if (settings.json) printJson({ file, pushed: list.length });
+      else console.log(`${good("✓")} The mirror now takes ${count(list.length, "key")}.`);
+    }),
+  );
+
+function command(form: string, description: string): Command {
+  return key
+    .command(form)
+    .description(description)
+    .option("--file <file>", "where the list of keys lies", KEY_FILE)
+    .option("--json", "print what was done as JSON");
+}
+
+function patternsOption(flags: string, what: string): Option {
+  return new Option(flags, `${what}; repeatable`)
+    .default([], "none")
+    .argParser((text, given: string[]) => [...given, text]);
+}
+
+function expiresOption(what: string): Option {
+  return new Option("--expires <when>", what).argParser((text) => {
+    try {
+      return expiry(text, Date.now());
+    } catch (error) {
+      throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+    }
+  });
+}
+
+function perMinute(text: string): number {
+  if (/^[1-9]\d{0,6}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError("It must be a number of requests a minute, 1 at least.");
+}
+
+async function perform(settings: Settings, work: (file: string) => Promise<void>): Promise<void> {
+  try {
+    await work(resolve(settings.file));
+  } catch (error) {
+    process.exitCode = EXIT.unknown;
+    if (settings.json) printJson({ error: messageOf(error) });
+    else console.error(`${bad("✗")} ${messageOf(error)}`);
+  }
+}
+
+async function keep(file: string, { key: made, written, list }: MadeKey, { json }: Settings): Promise<void> {
+  await writeKeyFile(file, list);
+  if (json) {
+    printJson({ file, key: made, ...told(written) });
+    return;
+  }
+  console.log(`The key of ${written.name}, which is shown this once:\n\n  ${strong(made)}\n`);
+  console.log(`${usage(made)}\n${TAKES_EFFECT}`);
+}
+
+/** Without its hash, which nobody needs to see. */
+function told({ name, allow = [], deny = [], expires, rate }: WrittenKey) {
+  return { name, allow, deny, expires: expires ?? null, rate: rate ?? null };
+}
+
+function listed(list: readonly WrittenKey[], now: number): string {
+  const rows = list
+    .map(told)
+    .map(({ name, allow, deny, expires, rate }) => [
+      name,
+      [allow.join(" ") || "all", ...(deny.length > 0 ? [`but not ${deny.join(" ")}`] : [])].join(" "),
+      expires === null ? "never" : ending(expires, now),
+      rate === null ? "any number" : `${rate} a minute`,
+    ]);
+  return table(rows, { head: ["name", "opens", "ends", "requests"].map(quiet) });
+}
+
+function ending(expires: string, now: number): string {
+  const left = (Date.parse(expires) - now) / 1000;
+  const day = expires.slice(0, 10);
+  return left > 0 ? `${day}, in ${span(left)}` : doubtful(`${day}, ${span(left)} ago`);
+}

@@ -1,0 +1,100 @@
+/** `portolan mirrors`: measures public mirrors, ranks them, and prints the configuration that follows. */
+import { type Command, InvalidArgumentError } from "commander";
+import pLimit from "p-limit";
+import { PUBLIC_MIRRORS, type PublicMirror } from "../mirrors/list.ts";
+import { measure, type Sample } from "../mirrors/measure.ts";
+import { isUsable, type Measured, rank } from "../mirrors/rank.ts";
+import { mirrorsReport } from "../mirrors/report.ts";
+import { manifestReference, parseReference } from "../registry/reference.ts";
+import { openProgress } from "../terminal/progress.ts";
+import { publisherOf } from "../verify/sources.ts";
+import {
+  type CommonSettings,
+  commandNamed,
+  EXIT,
+  mirrorsOption,
+  onePlatformOption,
+  printJson,
+  run,
+  type Session,
+} from "./options.ts";
+
+interface Settings extends CommonSettings {
+  image?: string[];
+  mirror?: string[];
+  /** False with --no-list. */
+  list: boolean;
+  against?: string;
+  platform: string;
+  seconds: number;
+}
+
+const SAMPLE = "docker.io/library/alpine:latest";
+
+export const mirrors: Command = commandNamed("mirrors", "Measures public mirrors and ranks them.", [
+  "mirrors",
+  "mirrors --image alpine --image nginx --mirror https://mirror.example.com",
+  "mirrors --image ghcr.io/owner/image:1.0",
+  "mirrors --no-list --mirror https://one.example.com --mirror https://two.example.com",
+])
+  .option("--image <image>", `what to measure with (default: ${SAMPLE}); repeatable`, collect)
+  .addOption(mirrorsOption("a mirror to measure with the others"))
+  .option("--no-list", "leave out the public mirrors that Portolan knows")
+  .option("--against <registry>", "whom to believe instead of the images' own registry: a host or a URL")
+  .addOption(onePlatformOption())
+  .option("--seconds <number>", "how long the sample layer may take from each mirror", seconds, 10)
+  .addHelpText("after", "\nEnds with 0 if there is a mirror that can be used, with 1 if there is none.")
+  .action((settings: Settings) =>
+    run(settings, async (session) => {
+      const ranked = rank(await measureAll(session, settings));
+      const authorities = new Map(
+        ranked.map(({ mirror: { registry } }) => [registry, authorityOf(registry)]),
+      );
+      if (settings.json) printJson(ranked.map((each) => ({ ...each, isUsable: isUsable(each) })));
+      else console.log(mirrorsReport(ranked, authorities));
+      return ranked.some(isUsable) ? EXIT.good : EXIT.bad;
+    }),
+  );
+
+async function measureAll({ client, network }: Session, settings: Settings): Promise<Measured[]> {
+  const { image: images = [SAMPLE], mirror: given = [], list, against, platform, json = false } = settings;
+  const references = images.map(parseReference);
+  const progress = openProgress({ quiet: json });
+  const samples = await Promise.all(
+    references.map(async (reference): Promise<Sample> => {
+      const publisher = publisherOf(reference, against ?? null);
+      try {
+        await client.head(publisher.place, manifestReference(reference));
+        return { reference, publisher, platform };
+      } catch {
+        progress.say(`${publisher.name} doesn't answer: whether tags are fresh can't be told`);
+        return { reference, publisher: null, platform };
+      }
+    }),
+  );
+  const registries = [...new Set(references.map(({ registry }) => registry))];
+  const mine = registries.flatMap((registry) => given.map((url): PublicMirror => ({ url, registry })));
+  const known = list ? PUBLIC_MIRRORS.filter(({ registry }) => registries.includes(registry)) : [];
+  const measured = [...mine, ...known].map((mirror) => {
+    const own = samples.filter(({ reference }) => reference.registry === mirror.registry);
+    return measure(mirror, own, { client, network, progress, alone, download: settings.seconds * 1000 });
+  });
+  const all = await Promise.all(measured);
+  progress.stop();
+  return all;
+}
+
+const alone = pLimit(1);
+
+function authorityOf(registry: string): string {
+  return publisherOf({ registry, repository: "any", tag: null, digest: null }, null).place.endpoint.origin;
+}
+
+function collect(text: string, given: string[] = []): string[] {
+  return [...given, text];
+}
+
+function seconds(text: string): number {
+  if (/^\d{1,3}$/.test(text) && Number(text) > 0) return Number(text);
+  throw new InvalidArgumentError("It must be a whole number from 1 to 999.");
+}

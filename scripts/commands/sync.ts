@@ -1,0 +1,102 @@
+/** `portolan sync`: all images that a list names. */
+import { readFile } from "node:fs/promises";
+import { type Entry, parseList } from "../copy/list.ts";
+import { outcomeLine, parallelOption, summaryOf } from "../copy/report.ts";
+import { sync as syncAll } from "../copy/sync.ts";
+import { openProgress } from "../terminal/progress.ts";
+import {
+  type CommonSettings,
+  commandNamed,
+  EXIT,
+  messageOf,
+  platformOption,
+  printJson,
+  run,
+} from "./options.ts";
+
+interface Settings extends CommonSettings {
+  platform?: string;
+  referrers?: boolean;
+  parallel: number;
+  dryRun?: boolean;
+}
+
+export const sync = commandNamed(
+  "sync",
+  "Copies all images that a list names. What is there already is left, so that it can be repeated at any time.",
+  ["sync images.yaml", "sync images.txt --dry-run", "sync images.yaml --platform linux/amd64 --json"],
+)
+  .argument("<file>", "the list: YAML, or text if its name doesn't end in .yaml, .yml or .json")
+  .addOption(platformOption("only this platform, where the list doesn't say (default: all)"))
+  .option("--referrers", "signatures, SBOMs and whatever else refers to an image, too")
+  .option("--dry-run", "only list what would be copied")
+  .addOption(parallelOption())
+  .addHelpText(
+    "after",
+    `
+A list in YAML, where all but images may be left out, and an image may be its name alone:
+  to: registry.example.com/mirror/
+  platform: linux/amd64
+  images:
+    - alpine:3.20
+    - from: ghcr.io/owner/image
+      to: registry.example.com/owner/image
+      tags: ["1.*", latest]
+      exclude: ["*-rc*"]
+      newest: 5
+      platform: all
+      referrers: true
+
+A list as text, with a source and a target on each line:
+  alpine:3.20              registry.example.com/alpine:3.20
+  ghcr.io/owner/image:1.*  registry.example.com/mirror/
+
+Where a target ends with a slash, the source's repository follows.
+
+Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are heeded.
+Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if the command or the list is wrong.`,
+  )
+  .action((file: string, settings: Settings) =>
+    run(settings, async ({ client }) => {
+      const entries = await readList(file, settings);
+      const progress = openProgress({ quiet: settings.json ?? false });
+      const outcomes = await syncAll(entries, {
+        client,
+        progress,
+        parallel: settings.parallel,
+        dryRun: settings.dryRun ?? false,
+        onOutcome: (outcome) => {
+          // A plan is the very thing that was asked for.
+          if (outcome.state !== "planned") progress.say(outcomeLine(outcome));
+          else if (!settings.json) console.log(outcomeLine(outcome));
+        },
+        describe: messageOf,
+      });
+      progress.stop();
+      if (settings.json) printJson({ images: outcomes.map(asJson) });
+      else {
+        const failed = outcomes.filter(({ state }) => state === "failed");
+        if (failed.length > 0) console.error(`\nNot copied:\n${failed.map(outcomeLine).join("\n")}\n`);
+        if (!settings.dryRun) console.log(summaryOf(outcomes));
+      }
+      return outcomes.some(({ state }) => state === "failed") ? EXIT.bad : EXIT.good;
+    }),
+  );
+
+async function readList(file: string, settings: Settings): Promise<Entry[]> {
+  const { platform = null, referrers = false } = settings;
+  try {
+    return parseList(await readFile(file, "utf8"), file, { platform, referrers });
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+      throw new Error(`there is no file ${file}`);
+    }
+    throw new Error(`${file}: ${messageOf(error)}`);
+  }
+}
+
+function asJson(outcome: Awaited<ReturnType<typeof syncAll>>[number]): unknown {
+  if (!("copied" in outcome)) return outcome;
+  const { copied, ...rest } = outcome;
+  return { ...rest, ...copied };
+}

@@ -1,0 +1,140 @@
+/** `npm run deploy`: Wrangler's deploy, of a mirror that asks for access keys unless it is said to be open. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { Command, Option } from "commander";
+import { type Plan, planDeploy } from "./deploy/plan.ts";
+import { deployedSecrets, wrangler } from "./deploy/wrangler.ts";
+import { KEY_FILE, readKeyFile } from "./keys/file.ts";
+import { generateSigningSecret } from "./keys/signing.ts";
+
+interface Settings {
+  open: boolean;
+  keys: string;
+  dryRun: boolean;
+  var: string[];
+  env?: string;
+  config?: string;
+  name?: string;
+  profile?: string;
+}
+
+const program = new Command("npm run deploy --")
+  .description("Deploys the mirror to Cloudflare, for the holders of access keys.")
+  .option("--open", "deploy it for everybody, without access keys", false)
+  .option("--keys <file>", "where the list of access keys lies", KEY_FILE)
+  .option("--dry-run", "build it and check everything, and deploy nothing", false)
+  .addOption(
+    new Option("--var <key:value>", "as Wrangler's; repeatable")
+      .default([], "none")
+      .argParser((text, given: string[]) => [...given, text]),
+  )
+  .option("-e, --env <name>", "as Wrangler's")
+  .option("-c, --config <file>", "as Wrangler's")
+  .option("--name <name>", "as Wrangler's")
+  .option("--profile <name>", "as Wrangler's")
+  .allowUnknownOption()
+  .allowExcessArguments()
+  .addHelpText(
+    "after",
+    `
+Other options are handed on to: wrangler deploy
+
+Examples:
+  npm run portolan -- key add alice && npm run deploy
+  npm run deploy -- --dry-run
+  npm run deploy -- --open`,
+  );
+
+try {
+  const { args } = program.parse();
+  process.exitCode = await deploy(program.opts<Settings>(), args);
+} catch (error) {
+  console.error(error instanceof Error ? error.message : error);
+  process.exitCode = 1;
+}
+
+async function deploy(settings: Settings, others: readonly string[]): Promise<number> {
+  refuseOthers(settings, others);
+  const target = targetOf(settings);
+  const isOpen = settings.open;
+  const plan = planDeploy(
+    {
+      isOpen,
+      vars: await variables(settings),
+      keys: isOpen ? null : await readKeyFile(resolve(settings.keys)),
+      // A dry run asks nobody.
+      deployed: isOpen || settings.dryRun ? null : await deployedSecrets(target),
+    },
+    generateSigningSecret,
+  );
+  const vars = [...settings.var, `ACCESS:${plan.access}`].flatMap((each) => ["--var", each]);
+  const rest = [...(settings.dryRun ? ["--dry-run"] : []), ...others];
+  const { code } = await withSecrets(settings.dryRun ? {} : plan.secrets, (secrets) =>
+    wrangler(["deploy", ...target, ...vars, ...secrets, ...rest]),
+  );
+  if (code === 0) console.log(reportOf(plan, settings));
+  return code;
+}
+
+/** What would undo what is decided here. */
+function refuseOthers({ var: vars }: Settings, others: readonly string[]): void {
+  if (vars.some((each) => each.startsWith("ACCESS:"))) {
+    throw new Error("ACCESS is decided by --open or its absence; leave it out of --var");
+  }
+  if (others.some((each) => /^--secrets-file(=|$)/.test(each))) {
+    throw new Error(
+      "--secrets-file is used for the access keys; upload other secrets with: npx wrangler secret put NAME",
+    );
+  }
+}
+
+/** Which Worker is meant, in the words that all of Wrangler's commands understand. */
+function targetOf({ env, config, name, profile }: Settings): string[] {
+  return Object.entries({ env, config, name, profile }).flatMap(([option, value]) =>
+    value === undefined ? [] : [`--${option}`, value],
+  );
+}
+
+/** `[vars]` of Wrangler's configuration with `--var` over them. */
+async function variables({ env, config, var: given }: Settings): Promise<Record<string, unknown>> {
+  // It has things to say on import that don't concern a deploy.
+  process.env.WRANGLER_LOG ??= "error";
+  const { unstable_readConfig } = await import("wrangler");
+  delete process.env.WRANGLER_LOG;
+  const { vars } = unstable_readConfig({ config, env });
+  const pairs = given.map((each) => {
+    const colon = each.indexOf(":");
+    if (colon < 1) throw new Error(`--var ${each} must have the form KEY:VALUE`);
+    return [each.slice(0, colon), each.slice(colon + 1)];
+  });
+  return { ...vars, ...Object.fromEntries(pairs) };
+}
+
+/**
+ * Hands the secrets over in a file that only this user can read and that is gone afterwards, together with the Worker: it
+ * is never deployed without them.
+ */
+async function withSecrets<Result>(
+  secrets: Plan["secrets"],
+  work: (options: string[]) => Promise<Result>,
+): Promise<Result> {
+  if (Object.keys(secrets).length === 0) return work([]);
+  const folder = await mkdtemp(join(tmpdir(), "portolan-deploy-"));
+  try {
+    const file = join(folder, "secrets.json");
+    await writeFile(file, JSON.stringify(secrets), { mode: 0o600 });
+    return await work(["--secrets-file", file]);
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function reportOf({ summary, secrets }: Plan, { dryRun }: Settings): string {
+  const uploaded = Object.keys(secrets);
+  const also =
+    uploaded.length > 0
+      ? `\nSecrets that ${dryRun ? "would be" : "were"} uploaded: ${uploaded.join(", ")}`
+      : "";
+  return `\nThe mirror ${dryRun ? "would be" : "is"} ${summary}.${also}`;
+}

@@ -1,0 +1,69 @@
+/** What a deploy does, decided from what there is, before anything is done. */
+import type { WrittenKey } from "../../src/access/key-list.ts";
+import { readConfig } from "../../src/config.ts";
+import { KEY_FILE } from "../keys/file.ts";
+import { asSecret } from "../keys/list.ts";
+
+export interface Situation {
+  /** Whether the mirror is to be open to everybody. */
+  isOpen: boolean;
+  /** `[vars]` of wrangler.toml, and what `--var` puts over them. */
+  vars: Readonly<Record<string, unknown>>;
+  /** The list of keys; null where there is no file. */
+  keys: readonly WrittenKey[] | null;
+  /** Names of the secrets that are deployed; null where nothing is deployed, or that wasn't asked. */
+  deployed: ReadonlySet<string> | null;
+}
+
+export interface Plan {
+  /** The variable ACCESS. */
+  access: "open" | "keys";
+  /** Secrets to upload with the Worker, so that it is never there without them. */
+  secrets: Readonly<Record<string, string>>;
+  /** What is said of it, in a line. */
+  summary: string;
+}
+
+/** Secrets that this decides on; a variable of such a name would hide the secret, or be refused beside it. */
+const SECRETS = ["ACCESS_KEYS", "SIGNING_SECRET"];
+
+/**
+ * A deployed mirror can be reached by the whole world, so it asks for keys unless it was said that it be open.
+ * @param makeSecret makes a signing secret.
+ * @throws Error that says what to do where the mirror would be open without that having been said, or where nobody could
+ *   use it; ConfigError where the Worker would not start with these variables.
+ */
+export function planDeploy({ isOpen, vars, keys, deployed }: Situation, makeSecret: () => string): Plan {
+  const misplaced = SECRETS.filter((name) => name in vars);
+  if (misplaced.length > 0) {
+    throw new Error(
+      `${misplaced.join(" and ")} can't be a variable of a deployed mirror: take it out of wrangler.toml; it is uploaded as a secret`,
+    );
+  }
+  if (isOpen) {
+    readConfig({ ...vars, ACCESS: "open" });
+    return { access: "open", secrets: {}, summary: "open to everybody who knows its address" };
+  }
+  const holdsKeys = deployed?.has("ACCESS_KEYS") ?? false;
+  if (!holdsKeys && (keys === null || keys.length === 0)) throw new Error(nobody(vars));
+  const signing = deployed?.has("SIGNING_SECRET") ? {} : { SIGNING_SECRET: makeSecret() };
+  const list = keys === null ? {} : { ACCESS_KEYS: asSecret(keys) };
+  readConfig({ ...vars, ACCESS: "keys", SIGNING_SECRET: "0".repeat(32), ...list });
+  return { access: "keys", secrets: { ...signing, ...list }, summary: summaryOf(keys) };
+}
+
+function nobody({ ACCESS }: Situation["vars"]): string {
+  const saysOpen = ACCESS === "open" ? " (ACCESS=open in wrangler.toml doesn't say it)" : "";
+  return `This mirror would be open to everybody who knows its address, or closed to everybody: there is no access key in ${KEY_FILE}.
+Make one with
+  npm run portolan -- key add NAME
+and deploy again; or, if it is to be open to everybody, say so${saysOpen}:
+  npm run deploy -- --open`;
+}
+
+function summaryOf(keys: Situation["keys"]): string {
+  if (keys === null)
+    return `for the holders of the keys that are deployed already; there is no ${KEY_FILE} here`;
+  const names = keys.map(({ name }) => name).join(", ");
+  return names === "" ? "for nobody: all keys are revoked" : `for the holders of access keys: ${names}`;
+}

@@ -1,0 +1,222 @@
+/** What the mirror answers: as a registry at all, to a key, with a manifest, a layer and a part of one. */
+import { performance } from "node:perf_hooks";
+import { RegistryFailure } from "../registry/failure.ts";
+import type { Logins } from "../registry/logins.ts";
+import type { Network } from "../registry/network.ts";
+import { type Place, urlAt } from "../registry/place.ts";
+import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
+import type { RegistryClient } from "../registry/registry.ts";
+import { troubleIn } from "../terminal/trouble.ts";
+import { shortDigest, size } from "../terminal/words.ts";
+import { readSmallBlob } from "../verify/blobs.ts";
+import { blobsOf, entriesOf, type Image, isAttestation, isPlatform } from "../verify/image.ts";
+import { type ProvenManifest, readAt, readImage } from "../verify/read.ts";
+import { bad, type Check, good } from "./check.ts";
+import type { Reading } from "./clock.ts";
+import { judgeRange, type PartAnswer } from "./range.ts";
+
+export interface Tools {
+  network: Network;
+  client: RegistryClient;
+  logins: Logins;
+}
+
+/** Milliseconds for a short answer. */
+const DEADLINE = 10_000;
+/** Bytes of the largest blob that is downloaded for a look. */
+const LARGEST = 8 * 1024 * 1024;
+
+export interface Greeting {
+  checks: Check[];
+  /** Whether to go on and ask for content. */
+  isRegistry: boolean;
+  reading: Reading | null;
+}
+
+/** Asks `/v2/`. @param elsewhere what to advise where something else answers. */
+export async function greet(
+  place: Place,
+  isHere: boolean,
+  { network, client, logins }: Tools,
+  elsewhere: () => Promise<string>,
+): Promise<Greeting> {
+  const { host, origin } = place.endpoint;
+  const started = performance.now();
+  let response: Response;
+  try {
+    response = await network.fetch(urlAt(place, ""), { signal: AbortSignal.timeout(DEADLINE) });
+  } catch (error) {
+    const advice = "If it speaks TLS, write https://. Otherwise look into the mirror's own log.";
+    return { checks: [bad("answer", `/v2/: ${troubleIn(error)}`, advice)], isRegistry: false, reading: null };
+  }
+  const took = `${Math.max(1, Math.round(performance.now() - started))} ms`;
+  const { status, headers } = response;
+  const reading = { host, isHere, date: headers.get("date"), at: Date.now() };
+  const body = await response.text().catch(() => "");
+  const isRegistry = status === 200 || (status === 401 && headers.has("www-authenticate"));
+  const isPage = /html/.test(headers.get("content-type") ?? "");
+  if (!isRegistry || isPage) {
+    const what = isPage ? "a page in HTML" : `${status}`;
+    const reason = portolanError(body);
+    const says = reason ?? `/v2/ answers with ${what}: no registry, but something else, is at ${origin}`;
+    const advice =
+      reason === null
+        ? await elsewhere()
+        : "The mirror's own message says what is wrong; correct it and start anew.";
+    return { checks: [bad("answer", says, advice)], isRegistry: false, reading };
+  }
+  const name = (await isPortolan(place, network)) ? "Portolan" : "a registry";
+  const answer = good("answer", `${name}, /v2/ in ${took}`);
+  const key = await examineKey(status, place, client, logins);
+  return { checks: [answer, key], isRegistry: key.state !== "bad", reading };
+}
+
+async function examineKey(
+  status: number,
+  place: Place,
+  client: RegistryClient,
+  logins: Logins,
+): Promise<Check> {
+  if (status === 200) return good("key", "none is wanted");
+  try {
+    await client.ping(place);
+    const login = await logins.loginFor(place.loginName);
+    return good("key", login ? `taken, from ${login.source}` : "none is wanted, anyone gets a token");
+  } catch (error) {
+    if (!(error instanceof RegistryFailure)) throw error;
+    const login = await logins.loginFor(place.loginName);
+    const says = login ? `the one in ${login.source} is refused` : "one is wanted, and none is known here";
+    return bad("key", says, `Log in: \`docker login ${place.loginName}\`, with the key as the password.`);
+  }
+}
+
+/** Pulls what a client pulls first, by the same questions. */
+export async function examineContent(
+  place: Place,
+  reference: ImageReference,
+  platform: string,
+  { client }: Tools,
+): Promise<Check[]> {
+  try {
+    return await pull(place, reference, platform, client);
+  } catch (error) {
+    if (!(error instanceof RegistryFailure)) throw error;
+    return [bad("pull", error.message, "See the mirror's own log for the same request.")];
+  }
+}
+
+async function pull(
+  place: Place,
+  reference: ImageReference,
+  platform: string,
+  client: RegistryClient,
+): Promise<Check[]> {
+  const name = manifestReference(reference);
+  const { answer, proven } = await readAt(client, place, name);
+  if (proven === null) {
+    const says = "reason" in answer ? answer.reason : `has no ${formatReference(reference)}`;
+    const advice =
+      "docs/troubleshooting.md goes through the mirror's answers. If the registry can't be reached, see that the mirror's machine may reach it.";
+    return [bad("manifest", says, advice)];
+  }
+  const manifest = await examineHead(place, name, proven, client, reference);
+  const image = await imageOf(place, platform, proven, client);
+  return [manifest, ...(image === null ? [] : await examineLayer(place, image, client))];
+}
+
+/** Clients rest on these headers of a HEAD: without them, containerd asks once more with GET, and others give up. */
+async function examineHead(
+  place: Place,
+  name: string,
+  { content, manifest }: ProvenManifest,
+  client: RegistryClient,
+  reference: ImageReference,
+): Promise<Check> {
+  const advice = "Clients need both. If a proxy stands before the mirror, let it pass them on.";
+  const heading = await client.head(place, name);
+  if (heading === null)
+    return bad(
+      "manifest",
+      "is given to GET, and 404 to HEAD",
+      "Clients ask with HEAD first. Use another mirror.",
+    );
+  if (heading.digest !== content.digest)
+    return bad("manifest", "HEAD lacks the digest (Docker-Content-Digest)", advice);
+  if (heading.size !== content.size) return bad("manifest", "HEAD lacks the length (Content-Length)", advice);
+  const kind = manifest.kind === "index" ? "an index" : "a manifest";
+  return good(
+    "manifest",
+    `${formatReference(reference)} is ${kind}, ${shortDigest(content.digest)}, with the right bytes`,
+  );
+}
+
+async function imageOf(
+  place: Place,
+  platform: string,
+  proven: ProvenManifest,
+  client: RegistryClient,
+): Promise<Image | null> {
+  // Any platform will do where this machine's isn't among them.
+  const offered = entriesOf(proven.manifest, []).filter(({ entry }) => !isAttestation(entry));
+  const chosen = offered.find(({ name }) => isPlatform(name, [platform])) ?? offered[0];
+  const { image } = await readImage(
+    proven,
+    chosen ? [chosen.name] : [],
+    (digest) => readAt(client, place, digest),
+    async () => null,
+  );
+  return image;
+}
+
+async function examineLayer(place: Place, image: Image, client: RegistryClient): Promise<Check[]> {
+  const blob = blobsOf(image)
+    .filter((each) => each.size <= LARGEST)
+    .toSorted((one, other) => other.size - one.size)[0];
+  if (blob === undefined) return [];
+  const whole = await readSmallBlob(client, place, blob);
+  if (whole === null) {
+    const advice =
+      "The manifest comes and a layer doesn't: see the mirror's log, and whether a proxy before it cuts long answers.";
+    return [bad("layer", `${shortDigest(blob.digest)} doesn't come whole and right`, advice)];
+  }
+  const first = Math.floor(whole.length / 2);
+  const part = await partOf(place, blob.digest, `bytes=${first}-`, client);
+  return [good("layer", `${size(whole.length)}, with the right bytes`), judgeRange(part, whole, first)];
+}
+
+async function partOf(
+  place: Place,
+  digest: Image["root"]["digest"],
+  range: string,
+  client: RegistryClient,
+): Promise<PartAnswer> {
+  try {
+    const response = await client.blob(place, digest, { range, signal: AbortSignal.timeout(DEADLINE) });
+    const bytes = await response.bytes();
+    return { status: response.status, headers: response.headers, bytes };
+  } catch (error) {
+    if (!(error instanceof RegistryFailure)) throw error;
+    return { status: error.status, headers: new Headers(), bytes: new Uint8Array() };
+  }
+}
+
+async function isPortolan({ endpoint }: Place, { fetch }: Network): Promise<boolean> {
+  try {
+    const response = await fetch(new URL("/_/health", endpoint), { signal: AbortSignal.timeout(DEADLINE) });
+    const { status } = (await response.json()) as { status?: unknown };
+    return response.ok && status === "ok";
+  } catch {
+    return false;
+  }
+}
+
+/** What a Portolan that can't work says of itself: that its configuration can't be used, and why. */
+function portolanError(body: string): string | null {
+  try {
+    const { errors } = JSON.parse(body) as { errors: { message?: unknown }[] };
+    const message = errors[0]?.message;
+    return typeof message === "string" && message.includes("configuration") ? message : null;
+  } catch {
+    return null;
+  }
+}

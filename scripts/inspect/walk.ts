@@ -1,0 +1,181 @@
+/** Goes the way that a pull goes through a mirror, and notes at each step what was met. Layers are asked for, not moved. */
+import pLimit from "p-limit";
+import { type Digest, referrersTag } from "../../src/oci/digest.ts";
+import type { Descriptor, Manifest } from "../../src/oci/manifest.ts";
+import { RegistryFailure } from "../registry/failure.ts";
+import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
+import type { Heading, Place, RegistryClient } from "../registry/registry.ts";
+import { readSmallBlob } from "../verify/blobs.ts";
+import { entriesOf, isAttestation, isPlatform, type PlatformImage, platformImage } from "../verify/image.ts";
+import { type ManifestRead, readAt, readConfig } from "../verify/read.ts";
+import { isHeld } from "./held.ts";
+import { kindOf, madeBy, predicates } from "./kinds.ts";
+
+export interface Step {
+  digest: Digest;
+  /** In bytes. */
+  size: number;
+  /** Null where the mirror doesn't say. */
+  held: boolean | null;
+}
+
+export interface LayerStep extends Step {
+  /** The command that made it, by the config's history; null where that doesn't say. */
+  madeBy: string | null;
+}
+
+export interface Referrer {
+  /** In words: `signature (cosign)`. */
+  kind: string;
+  digest: Digest | null;
+  size: number | null;
+}
+
+export interface Walk {
+  image: string;
+  platform: string;
+  /** Null for an image without one. */
+  index: (Step & { platforms: string[] }) | null;
+  manifest: Step;
+  config: (Step & { made: string | null }) | null;
+  layers: LayerStep[];
+  referrers: Referrer[];
+  /** All platforms with their layers; empty unless they were asked for. */
+  platforms: PlatformImage[];
+}
+
+export interface WalkOptions {
+  client: RegistryClient;
+  place: Place;
+  reference: ImageReference;
+  /** The platform whose way is gone. */
+  platform: string;
+  /** Whether the manifests of the other platforms are read as well, each of which counts as a pull where pulls are counted. */
+  all: boolean;
+}
+
+const QUESTIONS = 8;
+
+/** @throws RegistryFailure, or Error if the image isn't for that platform. */
+export async function walk(options: WalkOptions): Promise<Walk> {
+  const { client, place, reference, platform } = options;
+  const name = manifestReference(reference);
+  // Asked before it is fetched, since fetching changes the answer.
+  const before = await client.head(place, name);
+  const root = proved(await readAt(client, place, name), formatReference(reference));
+  const rootStep = { ...root.content, held: heldOf(before) };
+  const common = { image: formatReference(reference), platform };
+  if (root.manifest.kind === "image") {
+    const way = await walkManifest(options, rootStep, root.manifest);
+    const referrers = await referrersOf(options, [root.content.digest], []);
+    return {
+      ...common,
+      platform: way.platform ?? platform,
+      index: null,
+      ...way.steps,
+      referrers,
+      platforms: [],
+    };
+  }
+  const entries = entriesOf(root.manifest, []);
+  const chosen = entries.find((each) => isPlatform(each.name, [platform]) && !isAttestation(each.entry));
+  const offered = entries.filter(({ entry }) => !isAttestation(entry)).map((each) => each.name);
+  if (!chosen) throw new Error(`the image isn't for ${platform}; it is for ${offered.join(", ")}`);
+  const { digest, size } = chosen.entry;
+  const held = heldOf(await client.head(place, digest));
+  const { manifest } = proved(await readAt(client, place, digest), digest);
+  const way = await walkManifest(options, { digest, size, held }, manifest);
+  const attested = root.manifest.manifests.filter(
+    (entry) => isAttestation(entry) && Object.values(entry.annotations ?? {}).includes(digest),
+  );
+  return {
+    ...common,
+    platform: chosen.name,
+    index: { ...rootStep, platforms: offered },
+    ...way.steps,
+    referrers: await referrersOf(options, [root.content.digest, digest], attested),
+    platforms: options.all ? await readAll(options, entries) : [],
+  };
+}
+
+async function walkManifest(
+  { client, place }: WalkOptions,
+  { digest, size, held }: Step,
+  { config, layers }: Manifest,
+): Promise<{ platform: string | null; steps: Pick<Walk, "manifest" | "config" | "layers"> }> {
+  const few = pLimit(QUESTIONS);
+  const stepTo = (blob: Descriptor) =>
+    few(async (): Promise<Step> => {
+      const heading = await client.headBlob(place, blob.digest);
+      return { digest: blob.digest, size: blob.size, held: heading && isHeld(heading.headers) };
+    });
+  const configStep = config && (await stepTo(config));
+  const bytes = config && (await readSmallBlob(client, place, config));
+  const { platform, made } = readConfig(bytes);
+  const commands = madeBy(bytes);
+  const steps = await Promise.all(layers.map(stepTo));
+  return {
+    platform,
+    steps: {
+      manifest: { digest, size, held },
+      config: configStep && { ...configStep, made: made === null ? null : new Date(made).toISOString() },
+      // A history with another number of layers than the manifest has tells nothing of any of them.
+      layers: steps.map((step, index) => ({
+        ...step,
+        madeBy: commands.length === layers.length ? (commands[index] ?? null) : null,
+      })),
+    },
+  };
+}
+
+async function readAll(
+  { client, place }: WalkOptions,
+  entries: readonly { name: string; entry: Descriptor }[],
+): Promise<PlatformImage[]> {
+  const few = pLimit(QUESTIONS);
+  return Promise.all(
+    entries.map(({ name, entry }) =>
+      few(async () =>
+        platformImage(name, entry, proved(await readAt(client, place, entry.digest), name).manifest),
+      ),
+    ),
+  );
+}
+
+/** What is known of signatures, SBOMs and attestations: by the referrers API, by cosign's tags, and in the index itself. */
+async function referrersOf(
+  { client, place }: WalkOptions,
+  subjects: readonly Digest[],
+  attested: readonly Descriptor[],
+): Promise<Referrer[]> {
+  const listed = await Promise.all(subjects.map((digest) => client.referrers(place, digest)));
+  const byApi = listed.flat().map((each) => ({ kind: kindOf(each), digest: each.digest, size: each.size }));
+  const cosign = subjects.flatMap((digest) =>
+    Object.entries(COSIGN_TAGS).map(async ([suffix, kind]): Promise<Referrer[]> => {
+      const heading = await client.head(place, `${referrersTag(digest)}.${suffix}`);
+      return heading === null ? [] : [{ kind, digest: heading.digest, size: heading.size }];
+    }),
+  );
+  const inIndex = attested.map(async ({ digest, size }): Promise<Referrer> => {
+    const { proven } = await readAt(client, place, digest);
+    return { kind: proven ? predicates(proven.manifest.layers) : "attestation", digest, size };
+  });
+  return [...byApi, ...(await Promise.all(cosign)).flat(), ...(await Promise.all(inIndex))];
+}
+
+/** Tags beside an image, from before there were referrers (sigstore/cosign, "Signature Specification"). */
+const COSIGN_TAGS = {
+  sig: "signature (cosign)",
+  att: "attestation (cosign)",
+  sbom: "SBOM (cosign)",
+} as const;
+
+function heldOf(heading: Heading | null): boolean | null {
+  return heading && isHeld(heading.headers);
+}
+
+function proved({ answer, proven }: ManifestRead, what: string) {
+  if (proven !== null) return proven;
+  const reason = "reason" in answer ? answer.reason : `the mirror has no ${what}`;
+  throw new RegistryFailure(0, "UNAVAILABLE", reason);
+}

@@ -1,0 +1,108 @@
+/** What is done to the list of access keys, without touching a file. */
+import * as v from "valibot";
+import { type WrittenKey, writtenKeys } from "../../src/access/key-list.ts";
+import { generateKey, hashKey } from "../../src/access/keys.ts";
+
+/** What a key is to open, and for how long. */
+export interface KeyTerms {
+  allow: readonly string[];
+  deny: readonly string[];
+  /** ISO 8601; null: for ever. */
+  expires: string | null;
+  /** Requests a minute; null: any number. */
+  rate: number | null;
+}
+
+/** A key that was just made: the only moment at which it is known. */
+export interface MadeKey {
+  key: string;
+  written: WrittenKey;
+  list: WrittenKey[];
+}
+
+/** Bytes that a secret of a Worker may have, as Cloudflare's limits for variables say. */
+const MAXIMUM_SECRET = 5 * 1024;
+
+/** @throws Error for a name that is taken or can't be one, or for a pattern that can't match. */
+export async function addKey(
+  list: readonly WrittenKey[],
+  name: string,
+  { allow, deny, expires, rate }: KeyTerms,
+): Promise<MadeKey> {
+  if (list.some((each) => each.name === name)) {
+    throw new Error(`there is a key named ${name} already; give it a new value with: key rotate ${name}`);
+  }
+  const key = generateKey();
+  const written: WrittenKey = {
+    name,
+    hash: await hashKey(key),
+    ...(allow.length > 0 ? { allow: [...allow] } : {}),
+    ...(deny.length > 0 ? { deny: [...deny] } : {}),
+    ...(expires === null ? {} : { expires }),
+    ...(rate === null ? {} : { rate }),
+  };
+  return { key, written, list: checked([...list, written]) };
+}
+
+/** @throws Error for a name that isn't there. */
+export function revokeKey(list: readonly WrittenKey[], name: string): WrittenKey[] {
+  find(list, name);
+  return list.filter((each) => each.name !== name);
+}
+
+/**
+ * Gives a key a new value; what it opens stays.
+ * @param expires undefined: as before.
+ * @throws Error for a name that isn't there, or a key that would be made expired.
+ */
+export async function rotateKey(
+  list: readonly WrittenKey[],
+  name: string,
+  expires: string | null | undefined,
+  now: number,
+): Promise<MadeKey> {
+  const { expires: before, ...rest } = find(list, name);
+  const until = expires === undefined ? (before ?? null) : expires;
+  if (until !== null && Date.parse(until) <= now) {
+    throw new Error(`${name} has expired; say how long the new one is to hold with --expires 90d, or never`);
+  }
+  const key = generateKey();
+  const written = { ...rest, hash: await hashKey(key), ...(until === null ? {} : { expires: until }) };
+  return { key, written, list: checked(list.map((each) => (each.name === name ? written : each))) };
+}
+
+/** @throws Error that names what is wrong with a list. */
+export function checked(list: unknown): WrittenKey[] {
+  const parsed = v.safeParse(writtenKeys, list);
+  if (parsed.success) return parsed.output;
+  throw new Error(parsed.issues.map((issue) => `${placeOf(issue, list)}${issue.message}`).join("\n"));
+}
+
+/**
+ * The list as the secret ACCESS_KEYS.
+ * @throws Error if Cloudflare would not take it.
+ */
+export function asSecret(list: readonly WrittenKey[]): string {
+  const text = JSON.stringify(list);
+  const size = Buffer.byteLength(text);
+  if (size <= MAXIMUM_SECRET) return text;
+  throw new Error(
+    `the list of keys has ${size} bytes, and a secret of a Worker may have ${MAXIMUM_SECRET}; revoke keys that have expired, or give several people one key`,
+  );
+}
+
+function find(list: readonly WrittenKey[], name: string): WrittenKey {
+  const found = list.find((each) => each.name === name);
+  if (found) return found;
+  const names = list.map((each) => each.name).join(", ");
+  throw new Error(
+    `there is no key named ${name}; ${names === "" ? "there is none yet" : `known are: ${names}`}`,
+  );
+}
+
+function placeOf(issue: v.BaseIssue<unknown>, list: unknown): string {
+  const [entry, field] = issue.path ?? [];
+  const named = Array.isArray(list) ? list[Number(entry?.key)]?.name : undefined;
+  const which = typeof named === "string" ? `the key ${named}: ` : "";
+  return `${which}${field ? `${String(field.key)} ` : ""}`;
+}

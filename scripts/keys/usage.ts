@@ -1,0 +1,19 @@
+/** How a key is used, said once when it is made. */
+import { basicAuthorization, USER } from "../../src/guides/guide.ts";
+import { table } from "../terminal/table.ts";
+
+/** A few lines, each for one kind of client; `MIRROR` stands for the mirror's host. */
+export function usage(key: string): string {
+  const login = `login -u ${USER} MIRROR`;
+  const rows = [
+    ["docker", `docker ${login}, then docker pull MIRROR/ghcr.io/OWNER/IMAGE`],
+    ["dockerd", `"registry-mirrors": ["https://docker-${key}.DOMAIN"]`],
+    ["", `or from Docker 24.0.8 on ["https://MIRROR/${key}/docker.io"]`],
+    ["containerd", `[host."https://MIRROR".header] Authorization = "${basicAuthorization(key)}"`],
+    ["podman", `podman ${login}, or skopeo ${login}`],
+  ];
+  return `${table(rows, { indent: 2 })}
+
+With the key in a file, every client's configuration is shown, or written, by
+  npm run portolan -- config CLIENT --mirror https://MIRROR --key-file FILE`;
+}

@@ -1,0 +1,229 @@
+/** Measures a mirror: whether it answers, how fast, whether what it gives is right, and whether its tags are fresh. */
+import { performance } from "node:perf_hooks";
+import { setTimeout as sleep } from "node:timers/promises";
+import { RegistryFailure } from "../registry/failure.ts";
+import type { Network } from "../registry/network.ts";
+import { type Place, urlAt } from "../registry/place.ts";
+import { type ImageReference, manifestReference } from "../registry/reference.ts";
+import type { RegistryClient } from "../registry/registry.ts";
+import type { Progress, Task } from "../terminal/progress.ts";
+import { troubleIn } from "../terminal/trouble.ts";
+import { hashed, readSmallBlob } from "../verify/blobs.ts";
+import { type State, worst } from "../verify/compare.ts";
+import { blobsOf, type Image } from "../verify/image.ts";
+import { type ProvenManifest, readAt, readImage } from "../verify/read.ts";
+import { mirrorSource, type Source } from "../verify/sources.ts";
+import { verifyImage } from "../verify/verify.ts";
+import { rateLimit, refusal } from "./limits.ts";
+import type { PublicMirror } from "./list.ts";
+import type { Measured } from "./rank.ts";
+
+export interface Sample {
+  reference: ImageReference;
+  /** Null where the publisher doesn't answer: then nobody knows what is fresh. */
+  publisher: Source | null;
+  platform: string;
+}
+
+export interface MeasureOptions {
+  client: RegistryClient;
+  network: Network;
+  progress: Progress;
+  /** Milliseconds for the download of the sample layer. */
+  download: number;
+  /** Runs downloads one after the other, so that mirrors don't take each other's bandwidth. */
+  alone: <Value>(work: () => Promise<Value>) => Promise<Value>;
+}
+
+/** Milliseconds: for a first sign of life, and for all of the questions before the download. */
+const SIGN_OF_LIFE = 6_000;
+const QUESTIONS = 45_000;
+/** Bytes: a larger sample only costs the mirror traffic. */
+const LARGEST = 64 * 1024 * 1024;
+
+const NOTHING = {
+  firstByte: null,
+  speed: null,
+  isCorrect: null,
+  freshness: null,
+  behind: null,
+  limits: null,
+} as const;
+
+/** Never rejects: what went wrong is told as trouble. */
+export async function measure(
+  mirror: PublicMirror,
+  samples: readonly Sample[],
+  options: MeasureOptions,
+): Promise<Measured> {
+  try {
+    const [first] = samples;
+    if (first === undefined) throw new RangeError("nothing to measure with");
+    await signOfLife(mirrorSource(mirror.url, first.reference).place, options.network);
+    const asked = await Promise.race([askAll(mirror, samples, options), tooLate()]);
+    const download = await options.alone(() => downloadSample(mirror, asked.sample, options));
+    const isCorrect = asked.isCorrect && download.isCorrect;
+    const { firstByte, freshness, behind, limits } = asked;
+    return {
+      mirror,
+      trouble: download.trouble,
+      firstByte,
+      speed: download.speed,
+      isCorrect,
+      freshness,
+      behind,
+      limits,
+    };
+  } catch (error) {
+    return { mirror, trouble: troubleOf(error), ...NOTHING };
+  }
+}
+
+async function signOfLife(place: Place, { fetch }: Network): Promise<void> {
+  const response = await fetch(urlAt(place, ""), { signal: AbortSignal.timeout(SIGN_OF_LIFE) });
+  await response.body?.cancel();
+  if (![200, 401].includes(response.status)) throw new RegistryFailure(response.status, null, "");
+}
+
+async function tooLate(): Promise<never> {
+  await sleep(QUESTIONS, undefined, { ref: false });
+  throw new RegistryFailure(0, null, `doesn't answer in ${QUESTIONS / 1000} s`);
+}
+
+interface Asked {
+  firstByte: number;
+  isCorrect: boolean;
+  freshness: State | null;
+  behind: number | null;
+  limits: string | null;
+  sample: { reference: ImageReference; image: Image };
+}
+
+/** Asks for every image; the worst of the answers counts. */
+async function askAll(
+  mirror: PublicMirror,
+  samples: readonly Sample[],
+  options: MeasureOptions,
+): Promise<Asked> {
+  const all: Asked[] = [];
+  for (const sample of samples) all.push(await askFor(mirror, sample, options));
+  const [first] = all;
+  if (first === undefined) throw new RangeError("nothing to measure with");
+  return all.slice(1).reduce(
+    (one, other) => ({
+      firstByte: Math.min(one.firstByte, other.firstByte),
+      isCorrect: one.isCorrect && other.isCorrect,
+      freshness: worstOf(one.freshness, other.freshness),
+      behind: maximum(one.behind, other.behind),
+      limits: other.limits ?? one.limits,
+      sample: largestBlob(other.sample.image) > largestBlob(one.sample.image) ? other.sample : one.sample,
+    }),
+    first,
+  );
+}
+
+async function askFor(mirror: PublicMirror, sample: Sample, options: MeasureOptions): Promise<Asked> {
+  const { client, progress } = options;
+  const { reference, publisher, platform } = sample;
+  const source = mirrorSource(mirror.url, reference);
+  const name = manifestReference(reference);
+  // The first question brings a token; the second one shows how fast the mirror is.
+  const { headers } = await client.manifest(source.place, name);
+  const started = performance.now();
+  await client.head(source.place, name);
+  const firstByte = performance.now() - started;
+  const image = await imageAt(client, source.place, name, platform);
+  const common = { firstByte, limits: rateLimit(headers), sample: { reference, image } };
+  if (publisher === null) return { ...common, isCorrect: true, freshness: null, behind: null };
+  const { mirrors } = await verifyImage({
+    ...{ client, reference, publisher, mirrors: [source], platforms: [platform], deep: false, progress },
+  });
+  const findings = mirrors.flatMap((each) => each.findings);
+  const state = worst(findings);
+  const behind = findings.reduce<number | null>((most, finding) => maximum(most, finding.behind), null);
+  return { ...common, isCorrect: state !== "different", freshness: state, behind };
+}
+
+async function imageAt(client: RegistryClient, place: Place, name: string, platform: string): Promise<Image> {
+  const { answer, proven } = await readAt(client, place, name);
+  if (proven === null)
+    throw new RegistryFailure(0, null, "reason" in answer ? answer.reason : "has lost the image");
+  const read = (root: ProvenManifest) =>
+    readImage(
+      root,
+      [platform],
+      (digest) => readAt(client, place, digest),
+      (config) => readSmallBlob(client, place, config),
+    );
+  return (await read(proven)).image;
+}
+
+/** The largest layer that isn't too large, downloaded for as long as it may take; hashed if it came whole. */
+async function downloadSample(
+  mirror: PublicMirror,
+  { reference, image }: Asked["sample"],
+  { client, progress, download }: MeasureOptions,
+): Promise<{ speed: number | null; isCorrect: boolean; trouble: string | null }> {
+  const blob = blobsOf(image)
+    .filter(({ size }) => size <= LARGEST)
+    .toSorted((one, other) => other.size - one.size)[0];
+  if (blob === undefined)
+    return { speed: null, isCorrect: true, trouble: "has no layer small enough for a sample" };
+  const { place } = mirrorSource(mirror.url, reference);
+  const task = progress.start(mirror.url, blob.size);
+  const signal = AbortSignal.timeout(download);
+  const watch = new Stopwatch(task);
+  try {
+    const { body } = await client.blob(place, blob.digest, { signal });
+    const answer = await hashed(body, blob, (bytes) => watch.take(bytes));
+    const isCut = answer.kind === "failed" && signal.aborted;
+    const trouble = answer.kind === "failed" && !isCut ? answer.reason : null;
+    return { speed: watch.speed(), isCorrect: answer.kind !== "wrong", trouble };
+  } catch (error) {
+    if (signal.aborted) return { speed: null, isCorrect: true, trouble: "is too slow to send a layer" };
+    return { speed: null, isCorrect: true, trouble: troubleOf(error) };
+  } finally {
+    task.done();
+  }
+}
+
+class Stopwatch {
+  readonly #started = performance.now();
+  readonly #task: Task;
+  #bytes = 0;
+  #last = this.#started;
+
+  constructor(task: Task) {
+    this.#task = task;
+  }
+
+  take(bytes: number): void {
+    this.#bytes += bytes;
+    this.#last = performance.now();
+    this.#task.advance(bytes);
+  }
+
+  /** Bytes a second since the question, which is what a user waits for; null before the first byte. */
+  speed(): number | null {
+    if (this.#bytes === 0) return null;
+    return this.#bytes / (Math.max(this.#last - this.#started, 1) / 1000);
+  }
+}
+
+function largestBlob(image: Image): number {
+  return Math.max(0, ...blobsOf(image).map(({ size }) => size));
+}
+
+function worstOf(one: State | null, other: State | null): State | null {
+  const order: readonly (State | null)[] = ["different", "missing", "stale", "failed", null, "same"];
+  return order.find((state) => state === one || state === other) ?? null;
+}
+
+function maximum(one: number | null, other: number | null): number | null {
+  return one === null || other === null ? (one ?? other) : Math.max(one, other);
+}
+
+function troubleOf(error: unknown): string {
+  if (error instanceof RegistryFailure) return refusal(error);
+  return `can't be reached: ${troubleIn(error)}`;
+}

@@ -1,0 +1,359 @@
+/** Puts content into a registry (distribution-spec, "Pushing"): blobs by mount, whole or in chunks, and manifests. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Digest } from "../../src/oci/digest.ts";
+import { type Blob, inPieces } from "./download.ts";
+import { RegistryFailure } from "./failure.ts";
+import { type Place, scopedRepository } from "./place.ts";
+import type { FetchedManifest, RegistryClient } from "./registry.ts";
+
+/** An upload that a registry has opened. */
+interface Upload {
+  /** Where it goes on: changes with every answer. */
+  location: URL;
+  /** Bytes that the registry has. */
+  offset: number;
+  /** Bytes of a chunk; the last one may have fewer. */
+  chunk: number;
+}
+
+export interface BlobSource {
+  blob: Blob;
+  /** Begins to read it anew. What it throws ends the upload. */
+  open: () => AsyncIterable<Uint8Array>;
+  /** A repository of the same registry that has it, to be mounted from; null for none. */
+  mountFrom: string | null;
+  signal?: AbortSignal;
+}
+
+/** Bytes. A chunk is held in memory until the registry has it, and what fails of it is sent again from there. */
+const CHUNK = 8 * 1024 * 1024;
+/** Bytes of the largest chunk that is gathered because a registry wants none smaller. */
+const LARGEST_CHUNK = 64 * 1024 * 1024;
+/** Milliseconds before each try after one that brought nothing. */
+const PAUSES = [500, 1_000, 2_000, 4_000, 8_000];
+/** How often an upload is begun that a registry loses, or that ends in something wrong. */
+const UPLOADS = 3;
+const BYTES = "application/octet-stream";
+
+/** The registry has lost an upload, or has something else than was sent: only a new one can succeed. */
+class UploadLost extends Error {
+  override readonly cause: RegistryFailure;
+
+  constructor(cause: RegistryFailure) {
+    super(cause.message);
+    this.cause = cause;
+  }
+}
+
+/** Puts content into registries; every place must be `writable`. */
+export class Uploader {
+  readonly #client: RegistryClient;
+  /** Origins that have taken several chunks and made a blob of them. */
+  readonly #chunked = new Set<string>();
+  /** Origins that refuse chunks, and get each blob in one request. */
+  readonly #whole = new Set<string>();
+
+  constructor(client: RegistryClient) {
+    this.#client = client;
+  }
+
+  /**
+   * Puts a blob that isn't there yet.
+   * @returns whether it was sent, or mounted without being moved.
+   * @throws RegistryFailure, and whatever reading it throws.
+   */
+  async put(place: Place, source: BlobSource): Promise<"sent" | "mounted"> {
+    const { blob, open, mountFrom, signal } = source;
+    for (let begun = 1; ; begun++) {
+      const upload = await this.#open(place, blob.digest, begun === 1 ? mountFrom : null, signal);
+      if (!upload) return "mounted";
+      try {
+        await this.#send(place, upload, blob, open(), signal);
+        return "sent";
+      } catch (error) {
+        signal?.throwIfAborted();
+        await this.#cancel(place, upload);
+        if (!(error instanceof UploadLost)) throw error;
+        if (begun === UPLOADS) throw error.cause;
+      }
+    }
+  }
+
+  /**
+   * Puts a manifest, whose content must be there already.
+   * @param reference a tag, or its digest.
+   * @returns whether the registry itself keeps account of what it refers to (its `subject`).
+   */
+  async putManifest(
+    place: Place,
+    reference: string,
+    { bytes, mediaType }: Pick<FetchedManifest, "bytes" | "mediaType">,
+  ): Promise<{ keepsReferrers: boolean }> {
+    const at = `manifests/${reference}`;
+    const response = await this.#client.exchange.send(place, {
+      method: "PUT",
+      at,
+      headers: { "Content-Type": mediaType },
+      body: bytes,
+      repeatable: true,
+    });
+    if (!response.ok) throw await this.#client.exchange.failure(place, response, at);
+    await response.body?.cancel();
+    return { keepsReferrers: response.headers.has("OCI-Subject") };
+  }
+
+  /** @returns null if the blob was mounted. */
+  async #open(
+    place: Place,
+    digest: Digest,
+    mountFrom: string | null,
+    signal: AbortSignal | undefined,
+  ): Promise<Upload | null> {
+    if (mountFrom !== null) {
+      const mounted = await this.#tryMount(place, digest, mountFrom, signal);
+      if (mounted !== "refused") return mounted;
+    }
+    const at = "blobs/uploads/";
+    const response = await this.#client.exchange.send(place, {
+      method: "POST",
+      at,
+      repeatable: true,
+      ...(signal && { signal }),
+    });
+    if (response.status !== 202) throw await this.#client.exchange.failure(place, response, at);
+    return this.#opened(place, response);
+  }
+
+  /** A mount that a registry doesn't grant becomes an upload; one that it refuses altogether is done without. */
+  async #tryMount(
+    place: Place,
+    digest: Digest,
+    from: string,
+    signal: AbortSignal | undefined,
+  ): Promise<Upload | null | "refused"> {
+    const scope = `repository:${scopedRepository({ ...place, repository: from })}:pull`;
+    try {
+      const response = await this.#client.exchange.send(place, {
+        method: "POST",
+        at: "blobs/uploads/",
+        search: { mount: digest, from },
+        scopes: [...(place.scopes ?? []), scope],
+        ...(signal && { signal }),
+      });
+      if (response.status === 202) return await this.#opened(place, response);
+      await response.body?.cancel();
+      return response.status === 201 ? null : "refused";
+    } catch (error) {
+      if (error instanceof RegistryFailure) return "refused";
+      throw error;
+    }
+  }
+
+  async #opened(place: Place, response: Response): Promise<Upload> {
+    await response.body?.cancel();
+    const location = locationIn(place, response);
+    if (!location) {
+      throw new RegistryFailure(
+        0,
+        "UNAVAILABLE",
+        `${place.endpoint.host} opened an upload without saying where`,
+      );
+    }
+    const least = Number(response.headers.get("OCI-Chunk-Min-Length") ?? 0);
+    return { location, offset: 0, chunk: Math.max(CHUNK, Number.isSafeInteger(least) ? least : 0) };
+  }
+
+  async #send(
+    place: Place,
+    upload: Upload,
+    blob: Blob,
+    bytes: AsyncIterable<Uint8Array>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { origin } = place.endpoint;
+    const isSmall = blob.size <= Math.min(upload.chunk, LARGEST_CHUNK);
+    if (!isSmall && (this.#whole.has(origin) || upload.chunk > LARGEST_CHUNK)) {
+      return this.#commit(place, upload, blob, { stream: bytes }, signal);
+    }
+    let last = new Uint8Array(0);
+    for await (const piece of inPieces(bytes, Math.max(1, Math.min(upload.chunk, blob.size)))) {
+      if (isSmall) last = piece;
+      else await this.#sendChunk(place, upload, piece, signal);
+    }
+    await this.#commit(place, upload, blob, isSmall ? { bytes: last } : null, signal);
+    if (!isSmall) this.#chunked.add(origin);
+  }
+
+  /** Sends one chunk, what is left of it again after a failure: the registry says how much it has. */
+  async #sendChunk(
+    place: Place,
+    upload: Upload,
+    chunk: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const start = upload.offset;
+    const end = start + chunk.byteLength;
+    for (let vain = 0; upload.offset < end; ) {
+      const before = upload.offset;
+      const failure = await this.#patch(place, upload, chunk.subarray(before - start), signal);
+      if (!failure) continue;
+      this.#refuseForGood(place, failure);
+      const pause = PAUSES[vain];
+      if (pause === undefined) throw failure;
+      await sleep(pause, undefined, { signal });
+      await this.#resume(place, upload, failure, signal);
+      if (upload.offset < start || upload.offset > end) throw new UploadLost(failure);
+      vain = upload.offset > before ? 0 : vain + 1;
+    }
+  }
+
+  /** @throws what a chunk's failure comes to, if neither a moment nor asking how much has arrived can mend it. */
+  #refuseForGood({ endpoint: { origin } }: Place, failure: RegistryFailure): void {
+    if (failure.isPassing || failure.status === 416) return;
+    if (failure.status >= 500 || [0, 401, 403, 413].includes(failure.status)) throw failure;
+    // What has never worked here may not be supported; what has may have lost the upload.
+    if (!this.#chunked.has(origin)) this.#whole.add(origin);
+    throw new UploadLost(failure);
+  }
+
+  /** @returns the failure, or null with the upload brought to what the registry now has. */
+  async #patch(
+    place: Place,
+    upload: Upload,
+    bytes: Uint8Array<ArrayBuffer>,
+    signal: AbortSignal | undefined,
+  ): Promise<RegistryFailure | null> {
+    const { location, offset } = upload;
+    try {
+      const response = await this.#client.exchange.send(place, {
+        method: "PATCH",
+        at: location,
+        headers: { "Content-Type": BYTES, "Content-Range": `${offset}-${offset + bytes.byteLength - 1}` },
+        body: bytes,
+        ...(signal && { signal }),
+      });
+      if (!response.ok) return await this.#client.exchange.failure(place, response, "an upload's chunk");
+      await response.body?.cancel();
+      upload.location = locationIn(place, response) ?? location;
+      const end = offset + bytes.byteLength;
+      const told = offsetIn(response);
+      // A registry may take less than it was sent. Some count wrong, so that anything else isn't believed.
+      upload.offset = told !== null && told > offset && told < end ? told : end;
+      return null;
+    } catch (error) {
+      if (error instanceof RegistryFailure) return error;
+      throw error;
+    }
+  }
+
+  /** Asks how much of an upload the registry has. @throws UploadLost if it has none any more. */
+  async #resume(
+    place: Place,
+    upload: Upload,
+    failure: RegistryFailure,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    let response: Response;
+    try {
+      response = await this.#client.exchange.send(place, {
+        method: "GET",
+        at: upload.location,
+        ...(signal && { signal }),
+      });
+    } catch (error) {
+      // It doesn't answer at all for now: what it had is asked for after the next try.
+      if (error instanceof RegistryFailure && error.isPassing) return;
+      throw error;
+    }
+    await response.body?.cancel();
+    const offset = offsetIn(response);
+    if (!response.ok || offset === null) throw new UploadLost(failure);
+    upload.location = locationIn(place, response) ?? upload.location;
+    upload.offset = offset;
+  }
+
+  /** Ends an upload, with what is still to be sent, or with nothing. */
+  async #commit(
+    place: Place,
+    upload: Upload,
+    { digest, size }: Blob,
+    rest: { bytes: Uint8Array<ArrayBuffer> } | { stream: AsyncIterable<Uint8Array> } | null,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const url = new URL(upload.location);
+    // Not by searchParams, which would write anew what the registry has put there, and may have signed.
+    url.search = `${url.search}${url.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
+    // What reading throws would come back as the registry's failure.
+    const source = rest !== null && "stream" in rest ? watched(rest.stream) : null;
+    const body = source?.bytes ?? (rest !== null && "bytes" in rest ? rest.bytes : null);
+    const length = rest === null ? 0 : size;
+    let failure: RegistryFailure;
+    try {
+      const response = await this.#client.exchange.send(place, {
+        method: "PUT",
+        at: url,
+        headers: { "Content-Type": BYTES, "Content-Length": String(length) },
+        body,
+        ...(signal && { signal }),
+      });
+      if (response.ok) {
+        await response.body?.cancel();
+        return;
+      }
+      failure = await this.#client.exchange.failure(place, response, `the upload of ${digest}`);
+    } catch (error) {
+      source?.rethrow();
+      if (!(error instanceof RegistryFailure)) throw error;
+      failure = error;
+    }
+    if ([401, 403, 413, 429].includes(failure.status)) throw failure;
+    // The answer may have been lost, and not the upload.
+    if ((await this.#client.hasBlob(place, digest)) === size) return;
+    throw new UploadLost(failure);
+  }
+
+  /** Takes back what was sent, as far as the registry lets. */
+  async #cancel(place: Place, { location }: Upload): Promise<void> {
+    try {
+      const response = await this.#client.exchange.send(place, { method: "DELETE", at: location });
+      await response.body?.cancel();
+    } catch (error) {
+      if (!(error instanceof RegistryFailure)) throw error;
+    }
+  }
+}
+
+/** Passes bytes on, and keeps what reading them throws. */
+function watched(stream: AsyncIterable<Uint8Array>): { bytes: AsyncIterable<Uint8Array>; rethrow(): void } {
+  const thrown: unknown[] = [];
+  async function* bytes() {
+    try {
+      yield* stream;
+    } catch (error) {
+      thrown.push(error);
+      throw error;
+    }
+  }
+  return {
+    bytes: bytes(),
+    rethrow: () => {
+      for (const error of thrown) throw error;
+    },
+  };
+}
+
+/** Where an answer says an upload goes on: absolute or relative; null where it doesn't. */
+function locationIn(place: Place, response: Response): URL | null {
+  const text = response.headers.get("Location");
+  const url = text === null ? null : URL.parse(text, new URL("/v2/", place.endpoint));
+  // A registry behind a proxy that ends TLS may not know of it.
+  if (url?.host === place.endpoint.host) url.protocol = place.endpoint.protocol;
+  return url;
+}
+
+/** How many bytes an answer says that the registry has; null where it doesn't say. "0-0" is how registries write none. */
+function offsetIn(response: Response): number | null {
+  const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.get("Range") ?? "")?.[1];
+  if (last === undefined) return null;
+  return last === "0" ? 0 : Number(last) + 1;
+}

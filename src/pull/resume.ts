@@ -1,0 +1,122 @@
+/** Whole bodies that go on when upstream breaks them off: the rest is asked for, and follows in the same stream. */
+import { parseContentRange } from "../oci/range.ts";
+import { UpstreamError } from "../upstream/failure.ts";
+import type { Question } from "../upstream/question.ts";
+import type { Background } from "../upstream/tokens.ts";
+import { declaredLength, patience } from "./body.ts";
+import type { Mirror } from "./mirror.ts";
+import { Relay } from "./relay.ts";
+
+/** What a body is the answer to, and how to ask for the rest of it. */
+export interface Source {
+  question: Question;
+  response: Response;
+  body: ReadableStream<Uint8Array>;
+  /** Bytes of the whole. */
+  length: number;
+  background: Background;
+  /** Fires when nobody waits for the body any more: what breaks off then isn't continued. */
+  signal: AbortSignal | null;
+}
+
+/** Milliseconds to wait before the next try for the rest, by how many in a row have brought too little; then it is over. */
+const PAUSES = [0, 500, 1_000, 2_000, 4_000];
+/** Bytes that a try must bring, so that breaking off isn't held against it. */
+const WORTHWHILE = 1024 * 1024;
+/** Tries for the rest, however much each brings: on the Free plan all that one request asks for is 50 requests at most. */
+const MOST_TRIES = 15;
+
+/** Leads a body on, natively, from as many answers as it takes. */
+export class ResumableBody {
+  /** Of the whole length. It breaks off, as the body would, when upstream can't give the rest either. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** Settles when all has been passed on, or not. */
+  readonly pumped: Promise<void>;
+  /** The answers that the bytes came from. */
+  readonly answers: Response[];
+  /** Those and the ones that weren't what was asked for. */
+  readonly #tried: Response[];
+  readonly #mirror: Mirror;
+  readonly #source: Source;
+  readonly #relay: Relay;
+  readonly #overdue: AbortSignal;
+
+  constructor(mirror: Mirror, source: Source) {
+    this.#mirror = mirror;
+    this.#source = source;
+    this.#relay = new Relay(source.length);
+    this.#overdue = patience(source.length);
+    this.answers = [source.response];
+    this.#tried = [source.response];
+    this.readable = this.#relay.readable;
+    this.pumped = this.#pump();
+  }
+
+  async #pump(): Promise<void> {
+    const { question, length, signal } = this.#source;
+    const late = Promise.withResolvers<never>();
+    late.promise.catch(() => {});
+    this.#overdue.addEventListener("abort", () => late.reject(this.#overdue.reason));
+    let body: ReadableStream<Uint8Array> | null = this.#source.body;
+    let before = 0;
+    let fruitless = 0;
+    for (let tries = 0; ; tries++) {
+      try {
+        body ??= await Promise.race([this.#askRest(before), late.promise]);
+        await this.#relay.feed(body, this.#overdue);
+        break;
+      } catch (error) {
+        const { passed } = this.#relay;
+        if (passed === length) break;
+        fruitless = passed !== null && passed - before >= WORTHWHILE ? 0 : fruitless + 1;
+        const pause = PAUSES[fruitless];
+        const isOver = this.#overdue.aborted || signal?.aborted || tries === MOST_TRIES || isFinal(error);
+        if (passed === null || pause === undefined || isOver) {
+          await this.#relay.abort(error);
+          throw error;
+        }
+        console.warn(`${question.path} broke off after ${passed} bytes: ${error}`);
+        await new Promise((resolve) => setTimeout(resolve, pause));
+        before = passed;
+        body = null;
+      }
+    }
+    await this.#relay.close();
+  }
+
+  /**
+   * What follows the first bytes.
+   * @throws UpstreamError also for anything but exactly that.
+   */
+  async #askRest(passed: number): Promise<ReadableStream<Uint8Array>> {
+    const { question, length, background } = this.#source;
+    const asked = { ...question, range: `bytes=${passed}-`, continues: this.#tried };
+    const response = await this.#mirror.upstream.ask(asked, background);
+    this.#tried.push(response);
+    if (response.body && isRest(response, passed, length) && !this.#overdue.aborted) {
+      this.answers.push(response);
+      return response.body;
+    }
+    await response.body?.cancel();
+    // Another endpoint may do better, but none does twice.
+    const refused = this.#tried.length - this.answers.length;
+    const kind = refused < question.upstream.endpoints.length ? "unavailable" : "missing";
+    throw new UpstreamError(kind, `upstream doesn't send the rest from byte ${passed} on`, response.status);
+  }
+}
+
+/** Whether asking again would be in vain; a body that broke off says nothing of that. */
+function isFinal(error: unknown): boolean {
+  return error instanceof UpstreamError && error.failure.kind !== "unavailable";
+}
+
+function isRest(response: Response, passed: number, length: number): boolean {
+  const sent = parseContentRange(response.headers.get("Content-Range"));
+  return (
+    response.status === 206 &&
+    sent?.first === passed &&
+    sent.last === length - 1 &&
+    (sent.size ?? length) === length &&
+    declaredLength(response) === length - passed
+  );
+}

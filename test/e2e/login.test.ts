@@ -1,0 +1,163 @@
+// Users' own logins: passed through to the upstream they are for where the mirror is set up for that, and otherwise never
+// sent to a mirror at all.
+import { writeFile } from "node:fs/promises";
+import { request } from "node:http";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
+import { type Dockerd, startDockerd } from "./support/dockerd.ts";
+import { REPOSITORIES, TAG } from "./support/global.ts";
+import { startHub } from "./support/hub.ts";
+import { type Stage, startStage } from "./support/mirror.ts";
+import { workspace } from "./support/process.ts";
+import { heldOf, referenceOf } from "./support/pulls.ts";
+import { type Recorder, startRecorder } from "./support/recorder.ts";
+import { startRegistry } from "./support/registry.ts";
+
+const LOGIN = { username: "alice", password: "wonderland" };
+/** The password, as docker-registry has it: bcrypt, by `crypt(3)` with the salt `$2y$05$abcdefghijklmnopqrstuu`. */
+const HTPASSWD = "alice:$2y$05$abcdefghijklmnopqrstuuA0vov2GDneHB3.8.cv9UF9g.RdvScIW\n";
+
+/** Docker's words for it, which differ with what the mirror asked for. */
+const NOT_LET_IN = /unauthorized|denied|authentication required|no basic auth credentials/i;
+
+const image = inject("image");
+const stops: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  for (const stop of stops) await stop();
+});
+
+function base64(text: string): string {
+  return Buffer.from(text).toString("base64");
+}
+
+/** Two kinds of upstream that let in whoever has the login and nobody else; each returns its base URL. */
+const UPSTREAMS = {
+  "takes a user name and a password": async (): Promise<string> => {
+    const { folder, remove } = await workspace("htpasswd");
+    stops.unshift(remove);
+    const path = join(folder, "htpasswd");
+    await writeFile(path, HTPASSWD);
+    const auth = { htpasswd: { realm: "private", path } };
+    const registry = await startRegistry({ storage: inject("storage"), auth });
+    stops.unshift(registry.stop);
+    return registry.url;
+  },
+  "gives tokens": async (): Promise<string> => {
+    const hub = await startHub(inject("registry"), inject("storage"), LOGIN);
+    stops.unshift(hub.stop);
+    return hub.upstream.url;
+  },
+};
+
+describe.each(Object.entries(UPSTREAMS))("docker login to an upstream that %s, by the mirror", (_, start) => {
+  const path = `${REPOSITORIES["ghcr.io"]}/manifests/${TAG}`;
+  const blob = `${REPOSITORIES["ghcr.io"]}/blobs/${image.amd64.layers[0]?.digest}`;
+  let stage: Stage;
+  let docker: Dockerd;
+  let host: string;
+  let reference: string;
+  beforeAll(async () => {
+    stage = await startStage(await start(), { UPSTREAMS: JSON.stringify({ "ghcr.io": { login: true } }) });
+    stops.unshift(stage.stop);
+    docker = await startDockerd(stage.url);
+    stops.unshift(docker.stop);
+    host = `ghcr.mirror.test:${stage.port}`;
+    reference = `${host}/${REPOSITORIES["ghcr.io"]}:${TAG}`;
+  });
+
+  /** What somebody without docker gets, by the upstream's own host or by another of the mirror's. */
+  async function statusOf(path: string, authorization: string | null, onOwnHost = true): Promise<number> {
+    const [base, Host] = onOwnHost ? [`${stage.url}/v2`, host] : [`${stage.url}/v2/ghcr.io`, "127.0.0.1"];
+    const headers = { Host, ...(authorization === null ? {} : { Authorization: authorization }) };
+    return status(`${base}/${path}`, headers);
+  }
+
+  test("before anybody has logged in, nothing is given", async () => {
+    await expect(docker.pull(reference)).rejects.toThrow(NOT_LET_IN);
+  });
+
+  test("a wrong password is refused at the login", async () => {
+    await expect(docker.login(host, LOGIN.username, "jabberwocky")).rejects.toThrow(/unauthorized|denied/i);
+  });
+
+  test("the right one is taken, and the private image pulled", async () => {
+    await docker.login(host, LOGIN.username, LOGIN.password);
+    expect(await docker.pull(reference)).toEqual(heldOf(image));
+    await stage.settled();
+  });
+
+  test("what is held now is given to nobody else", async () => {
+    await docker.configure({});
+    await expect(docker.pull(reference)).rejects.toThrow(NOT_LET_IN);
+    for (const object of [path, blob]) {
+      for (const authorization of [null, `Basic ${base64("alice:jabberwocky")}`, "Bearer of-nobody"]) {
+        expect([401, 403]).toContain(await statusOf(object, authorization));
+      }
+      // The login counts on its own host only: a mirror that took it elsewhere would ask Docker users for theirs.
+      const right = `Basic ${base64(`${LOGIN.username}:${LOGIN.password}`)}`;
+      for (const authorization of [null, right]) {
+        expect([401, 403, 404]).toContain(await statusOf(object, authorization, false));
+      }
+    }
+  });
+
+  test("nor while upstream is down", async () => {
+    await stage.upstreams["ghcr.io"].stop();
+    for (const object of [path, blob]) {
+      for (const isOwn of [true, false])
+        expect(await statusOf(object, null, isOwn)).toBeGreaterThanOrEqual(401);
+    }
+  });
+
+  test("the log has neither the password nor a token", () => {
+    const logged = JSON.stringify(stage.records) + JSON.stringify(stage.messages);
+    expect(logged).toContain(path);
+    const secrets = [LOGIN.password, base64(`${LOGIN.username}:${LOGIN.password}`), "Bearer ", "Basic "];
+    for (const secret of secrets) expect(logged).not.toContain(secret);
+  });
+});
+
+/** fetch sets Host by itself. */
+function status(url: string, headers: Record<string, string>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { headers }, (answer) => {
+      answer.resume();
+      resolve(answer.statusCode ?? 0);
+    });
+    asked.once("error", reject);
+    asked.end();
+  });
+}
+
+describe("dockerd of somebody who is logged in to Docker Hub", () => {
+  const secrets = ["hubster-password", base64("hubster:hubster-password")];
+  const isTold = (): boolean => secrets.some((secret) => recorder.sent().includes(secret));
+  let recorder: Recorder;
+  let docker: Dockerd;
+
+  beforeAll(async () => {
+    const open = await startStage(inject("registry"));
+    stops.unshift(open.stop);
+    recorder = await startRecorder(open.url);
+    stops.unshift(recorder.stop);
+    docker = await startDockerd(recorder.url);
+    stops.unshift(docker.stop);
+    await docker.configure({ auths: { "https://index.docker.io/v1/": { auth: secrets[1] } } });
+  });
+
+  test("tells an open mirror nothing of it", async () => {
+    expect(await docker.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
+    expect(recorder.sent()).toContain(`/v2/${REPOSITORIES["docker.io"]}/manifests/${TAG}`);
+    expect(recorder.sent()).not.toMatch(/authorization/i);
+    expect(isTold()).toBe(false);
+  });
+
+  // What makes the test above one, and what docs/security.md warns of.
+  test("would tell a mirror that challenges it", async () => {
+    const keyed = await startStage(inject("registry"), { ACCESS: "keys", ACCESS_KEYS: "[]" });
+    stops.unshift(keyed.stop);
+    recorder.leadTo(keyed.url);
+    await expect(docker.pull(referenceOf("docker.io"))).rejects.toThrow();
+    expect(isTold()).toBe(true);
+  });
+});

@@ -1,0 +1,117 @@
+// Proxies that alone know the way to hosts whose names resolve nowhere: by HTTP and by SOCKS5, each counting whom it was
+// asked for.
+import { once } from "node:events";
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from "node:http";
+import { connect, createServer, type Server, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
+
+export interface Proxy {
+  url: string;
+  /** By `host:port`, how many connections or requests it was asked to pass on; those to unknown hosts among them. */
+  asked: Map<string, number>;
+  stop(): Promise<void>;
+}
+
+/** @param hosts by `host:port`, the loopback port where it really is */
+export async function startHttpProxy(hosts: Readonly<Record<string, number>>): Promise<Proxy> {
+  const asked = new Map<string, number>();
+  const server = createHttpServer((incoming: IncomingMessage, outgoing: ServerResponse) => {
+    const url = URL.parse(incoming.url ?? "");
+    const port = url && find(hosts, asked, `${url.hostname}:${url.port || 80}`);
+    if (!url || !port) {
+      outgoing.writeHead(502).end();
+      return;
+    }
+    const { method, headers } = incoming;
+    const path = url.pathname + url.search;
+    const onward = request({ host: "127.0.0.1", port, method, path, headers }, (answer) => {
+      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.pipe(outgoing);
+    });
+    onward.once("error", () => outgoing.destroy());
+    incoming.pipe(onward);
+  });
+  server.on("connect", (incoming: IncomingMessage, socket: Duplex) => {
+    const port = find(hosts, asked, incoming.url ?? "");
+    if (!port) socket.end("HTTP/1.1 502 no such host\r\n\r\n");
+    else pass(socket, port, () => socket.write("HTTP/1.1 200 connected\r\n\r\n"));
+  });
+  return listening(server, "http", asked);
+}
+
+/** SOCKS version 5, without authentication, for names alone (RFC 1928): an address would be one that was looked up here. */
+export async function startSocksProxy(hosts: Readonly<Record<string, number>>): Promise<Proxy> {
+  const asked = new Map<string, number>();
+  const server = createServer((socket) => {
+    let received = Buffer.alloc(0);
+    let isGreeted = false;
+    const onData = (chunk: Buffer): void => {
+      received = Buffer.concat([received, chunk]);
+      if (!isGreeted) {
+        const methods = received[1] ?? 0;
+        if (received.length < 2 + methods) return;
+        received = received.subarray(2 + methods);
+        isGreeted = true;
+        socket.write(Buffer.from([5, 0]));
+      }
+      const length = received[4] ?? 0;
+      if (received.length < 7 + length) return;
+      socket.off("data", onData);
+      const isName = received[3] === 3;
+      const name = received.subarray(5, 5 + length).toString("latin1");
+      const port = isName ? find(hosts, asked, `${name}:${received.readUInt16BE(5 + length)}`) : null;
+      const answer = (code: number) => Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0]);
+      if (!port) socket.end(answer(4));
+      else pass(socket, port, () => socket.write(answer(0)));
+    };
+    socket.on("data", onData);
+    socket.on("error", () => socket.destroy());
+  });
+  return listening(server, "socks5h", asked);
+}
+
+function find(
+  hosts: Readonly<Record<string, number>>,
+  asked: Map<string, number>,
+  name: string,
+): number | null {
+  asked.set(name, (asked.get(name) ?? 0) + 1);
+  return hosts[name] ?? null;
+}
+
+function pass(socket: Duplex, port: number, onConnect: () => void): void {
+  const onward = connect(port, "127.0.0.1", () => {
+    onConnect();
+    socket.pipe(onward).pipe(socket);
+  });
+  onward.on("error", () => socket.destroy());
+  socket.on("error", () => onward.destroy());
+  socket.on("close", () => onward.destroy());
+}
+
+async function listening(server: Server, scheme: string, asked: Map<string, number>): Promise<Proxy> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  return {
+    url: `${scheme}://127.0.0.1:${address.port}`,
+    asked,
+    stop: async () => {
+      const closed = once(server, "close");
+      server.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,185 @@
+/** Blobs that upstream breaks off: the rest comes from there or elsewhere, and neither the client nor the store notices. */
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { type Behaviour, behaviours, type FakeRegistry, patternBytes } from "../support/fake-registry.ts";
+import { type Answer, useMirror } from "../support/mirror.ts";
+
+const LAYER = patternBytes(300_000, 1);
+const BYTES = { kind: "storage", method: "GET" } as const;
+/** docker.io, with the host of another registry as its alternate. */
+const mirror = useMirror({
+  UPSTREAMS: { "docker.io": { endpoints: ["https://registry-1.docker.io", "https://ghcr.io"] } },
+});
+/** ghcr.io: an upstream without an alternate. */
+const SOLE = "/v2/ghcr.io/library/demo/blobs";
+const PAIRED = "/v2/library/demo/blobs";
+let digest: string;
+let key: string;
+
+beforeEach(async () => {
+  for (const registry of [mirror.docker, mirror.ghcr]) {
+    registry.settings.auth = "none";
+    const image = await registry.addImage("library/demo", "latest", { layers: [LAYER] });
+    digest = image.layers[0]?.digest ?? "";
+  }
+  const hex = digest.slice("sha256:".length);
+  key = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+});
+
+/** The ranges that storage was asked for, "" for the whole. */
+function rangesOf({ requests }: FakeRegistry): string[] {
+  return requests.filter(({ kind }) => kind === "storage").map(({ headers }) => headers.range ?? "");
+}
+
+function expectWhole({ status, broken, bytes }: Answer): void {
+  expect([status, broken, bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
+  expect(bytes).toEqual(LAYER);
+}
+
+/** Breaks off the answer to the first question alone. */
+function breakOnce(registry: FakeRegistry, behaviour: Behaviour = behaviours.cutAfter(100_000)): void {
+  registry.fail(BYTES, behaviour, 1);
+}
+
+describe("a cold blob that breaks off", () => {
+  test.each([1, 100_000, 299_999])("after %i bytes reaches the client and the store whole", async (cut) => {
+    breakOnce(mirror.ghcr, behaviours.cutAfter(cut));
+    const answer = await mirror.ask(`${SOLE}/${digest}`);
+    expectWhole(answer);
+    expect(rangesOf(mirror.ghcr)).toEqual(["", `bytes=${cut}-`]);
+    expect(mirror.operations()).toMatchObject({ storePuts: 1, leases: 1 });
+    expect(await mirror.stored()).toEqual([key]);
+  });
+
+  test("again and again is asked for from where it broke off each time", async () => {
+    mirror.ghcr.fail(BYTES, behaviours.cutAfter(100_000));
+    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+    expect(rangesOf(mirror.ghcr)).toEqual(["", "bytes=100000-", "bytes=200000-"]);
+    expect(await mirror.stored()).toEqual([key]);
+  });
+
+  test("is continued by the alternate", async () => {
+    mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
+    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expect([rangesOf(mirror.docker), rangesOf(mirror.ghcr)]).toEqual([[""], ["bytes=100000-"]]);
+    expect(await mirror.stored()).toEqual([key]);
+  });
+
+  test("is continued by who broke it off, where the alternate hasn't got it", async () => {
+    breakOnce(mirror.docker);
+    mirror.ghcr.removeBlob(digest);
+    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expect(rangesOf(mirror.docker)).toEqual(["", "bytes=100000-"]);
+  });
+
+  test("is continued by who broke it off, where the alternate ignores the range", async () => {
+    breakOnce(mirror.docker);
+    mirror.ghcr.settings.ranges = false;
+    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expect(rangesOf(mirror.docker)).toEqual(["", "bytes=100000-"]);
+  });
+
+  test("is continued after a moment in which upstream is down", async () => {
+    mirror.ghcr.fail(BYTES, behaviours.cutAfter(100_000), 1);
+    mirror.ghcr.fail(
+      { kind: "blob", path: /blobs/ },
+      { transform: once(new Response(null, { status: 503 }), 3) },
+    );
+    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+  });
+
+  test("is continued for who only gets it passed through", async () => {
+    const job = { upstream: "ghcr.io", repository: "library/demo", digest, sphere: "public" as const };
+    await mirror.bindings.FILLS.getByName(digest).acquire(job);
+    breakOnce(mirror.ghcr);
+    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+    expect(await mirror.stored()).toEqual([]);
+  });
+
+  test("is continued for the alarm", async () => {
+    const job = { upstream: "ghcr.io", repository: "library/demo", digest, sphere: "public" as const };
+    await mirror.bindings.FILLS.getByName(digest).acquire(job);
+    breakOnce(mirror.ghcr);
+    await mirror.runAlarm(digest);
+    expect(await mirror.stored()).toEqual([key]);
+    expect(rangesOf(mirror.ghcr)).toEqual(["", "bytes=100000-"]);
+  });
+
+  test("is continued only as what it was: its ETag goes along", async () => {
+    mirror.ghcr.settings.etag = () => '"strong"';
+    breakOnce(mirror.ghcr);
+    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+    const tags = mirror.ghcr.requests.map(({ headers }) => headers["if-range"]);
+    expect(new Set(tags)).toEqual(new Set([undefined, '"strong"']));
+    expect(tags.at(-1)).toBe('"strong"');
+  });
+});
+
+describe("breaks off for the client, and nothing is stored, when the rest", () => {
+  const refused: Record<string, () => void> = {
+    "begins at another byte": () => onRange({ "content-range": "bytes 99999-299999/300000" }),
+    "ends at another byte": () => onRange({ "content-range": "bytes 100000-299998/300000" }),
+    "is of another length": () => onRange({ "content-range": "bytes 100000-299999/300001" }),
+    "is as long as it doesn't say": () => onRange({ "content-length": "199999" }),
+    "has no Content-Range": () => onRange({ "content-range": null }),
+    "was encoded on the way": () => onRange({ "content-encoding": "gzip" }),
+    "is gone": () => mirror.ghcr.fail({ kind: "blob", path: /blobs/ }, onlyRanges(404)),
+    "is denied": () => mirror.ghcr.fail({ kind: "blob", path: /blobs/ }, onlyRanges(403)),
+    "is limited": () => mirror.ghcr.fail({ kind: "blob", path: /blobs/ }, onlyRanges(429)),
+  };
+  test.each(Object.entries(refused))("%s", async (_, arrange) => {
+    arrange();
+    mirror.ghcr.fail(BYTES, { transform: cutWhole });
+    const answer = await mirror.ask(`${SOLE}/${digest}`);
+    expect([answer.status, answer.broken]).toEqual([200, true]);
+    expect(await mirror.stored()).toEqual([]);
+    const asked = rangesOf(mirror.ghcr);
+    expect(asked.length).toBeLessThanOrEqual(2);
+    mirror.ghcr.clearFaults();
+    mirror.recover();
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+  });
+
+  test("is other bytes: the client gets them to refuse, and who gave them is left alone", async () => {
+    breakOnce(mirror.docker);
+    mirror.ghcr.fail(BYTES, behaviours.corrupted());
+    const answer = await mirror.ask(`${PAIRED}/${digest}`);
+    expect([answer.status, answer.broken]).toEqual([200, false]);
+    expect(answer.bytes).not.toEqual(LAYER);
+    expect(await mirror.stored()).toEqual([]);
+    const before = mirror.ghcr.requests.length;
+    breakOnce(mirror.docker);
+    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expect(mirror.ghcr.requests.length).toBe(before);
+  });
+});
+
+/** Cuts the whole, and leaves parts alone. */
+function cutWhole(response: Response, request: Request): Response | Promise<Response> {
+  const cut = behaviours.cutAfter(100_000).transform;
+  return response.status === 200 ? cut(response, request) : response;
+}
+
+function onRange(changes: Record<string, string | null>): void {
+  const change = behaviours.changedHeaders(changes).transform;
+  const transform = (response: Response, request: Request) =>
+    response.status === 206 ? change(response, request) : response;
+  mirror.ghcr.fail(BYTES, { transform });
+}
+
+/** Answers with a status who asks for a range. */
+function onlyRanges(status: number): Behaviour {
+  return {
+    transform: (response, request) =>
+      request.headers.has("range") ? new Response(null, { status }) : response,
+  };
+}
+
+/** The answer from the second request on, so many times. */
+function once(answer: Response, times: number): (response: Response) => Response {
+  let seen = 0;
+  return (response) => {
+    seen += 1;
+    return seen > 1 && seen <= times + 1 ? answer.clone() : response;
+  };
+}

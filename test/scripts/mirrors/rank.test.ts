@@ -1,0 +1,94 @@
+/** Which mirrors are recommended, in which order, and in which configuration. */
+import { describe, expect, test } from "vitest";
+import { daemonJson, upstreamOption } from "../../../scripts/mirrors/configuration.ts";
+import { rateLimit, refusal } from "../../../scripts/mirrors/limits.ts";
+import { PUBLIC_MIRRORS } from "../../../scripts/mirrors/list.ts";
+import { isUsable, type Measured, rank } from "../../../scripts/mirrors/rank.ts";
+import { RegistryFailure } from "../../../scripts/registry/failure.ts";
+import { REGISTRIES } from "../../../src/upstream/registries.ts";
+
+function measured(url: string, more: Partial<Measured> = {}): Measured {
+  return {
+    mirror: { url, registry: "docker.io" },
+    trouble: null,
+    firstByte: 50,
+    speed: 1e6,
+    isCorrect: true,
+    freshness: "same",
+    behind: null,
+    limits: null,
+    ...more,
+  };
+}
+
+const fast = measured("https://fast.test", { speed: 9e6 });
+const near = measured("https://near.test", { firstByte: 5 });
+const plain = measured("https://plain.test");
+const stale = measured("https://stale.test", { freshness: "stale", behind: 86_400, speed: 99e6 });
+const wrong = measured("https://wrong.test", { isCorrect: false, speed: 99e6 });
+const forged = measured("https://forged.test", { freshness: "different", speed: 99e6 });
+const dead = measured("https://dead.test", { trouble: "doesn't answer", speed: null, isCorrect: null });
+const path = measured("https://path.test/v2/docker.io", { speed: 8e6 });
+const ghcr = measured("https://ghcr.test", { mirror: { url: "https://ghcr.test", registry: "ghcr.io" } });
+
+const ranked = rank([dead, wrong, plain, forged, stale, near, fast]);
+
+test("fresh ones come before faster ones, and those that can't be used last", () => {
+  expect(ranked.slice(0, 4)).toEqual([fast, near, plain, stale]);
+  expect(ranked.slice(4).some(isUsable)).toBe(false);
+});
+
+describe("Docker", () => {
+  test("is given fresh mirrors without a path, three at most", () => {
+    const more = measured("https://more.test", { speed: 1 });
+    const mirrors = ["https://fast.test", "https://near.test", "https://plain.test"];
+    const text = daemonJson(rank([...ranked, path, more, ghcr]));
+    expect(JSON.parse(text ?? "")).toEqual({ "registry-mirrors": mirrors });
+  });
+
+  test("is given none where all are stale", () => {
+    expect(daemonJson([stale])).toBeNull();
+  });
+});
+
+describe("Portolan", () => {
+  const authority = "https://registry-1.docker.io";
+
+  test("is given the registry itself first, and stale ones too: it asks alternates for digests only", () => {
+    expect(upstreamOption([stale, wrong], "docker.io", authority)).toBe(
+      "--upstream docker.io=https://registry-1.docker.io,https://stale.test",
+    );
+  });
+
+  test("is given a path as its endpoints have it", () => {
+    expect(upstreamOption([path], "docker.io", authority)).toContain(",https://path.test/docker.io");
+  });
+
+  test("is given nothing for a registry whose mirrors can't be used", () => {
+    expect(upstreamOption([dead, ghcr], "docker.io", authority)).toBeNull();
+  });
+});
+
+test("limits are read as Docker Hub writes them", () => {
+  const headers = { "ratelimit-limit": "100;w=21600", "ratelimit-remaining": "97;w=21600" };
+  expect(rateLimit(new Headers(headers))).toBe("97 of 100 pulls left in 6 hours");
+  expect(rateLimit(new Headers({ "ratelimit-limit": "200" }))).toBe("200 pulls");
+  expect(rateLimit(new Headers())).toBeNull();
+});
+
+test("refusals are told in few words", () => {
+  const words = (status: number, wait: number | null = null) =>
+    refusal(new RegistryFailure(status, null, "the whole story", wait));
+  expect(words(429, 3600)).toBe("limits you for 60 minutes");
+  expect(words(401)).toBe("wants a login");
+  expect(words(0)).toBe("the whole story");
+  expect(words(502)).toBe("answers 502");
+});
+
+test("the list has mirrors of known registries, over https, each once", () => {
+  for (const { url, registry } of PUBLIC_MIRRORS) {
+    expect(new URL(url).protocol).toBe("https:");
+    expect(Object.keys(REGISTRIES)).toContain(registry);
+  }
+  expect(new Set(PUBLIC_MIRRORS.map(({ url }) => url)).size).toBe(PUBLIC_MIRRORS.length);
+});

@@ -1,0 +1,234 @@
+// Whom a user's login is shown to. The network is a function here, so that every host of the Internet can be in it.
+import { describe, expect, test } from "vitest";
+import { Exchange } from "../../../scripts/registry/exchange.ts";
+import { type Place, placeOf, writable } from "../../../scripts/registry/place.ts";
+import { basic } from "../../../src/upstream/credentials.ts";
+
+const LOGIN = { username: "user", password: "s3cret" };
+const BASIC = basic(LOGIN);
+
+interface Seen {
+  url: string;
+  method: string;
+  authorization: string | null;
+  body: string;
+}
+
+/** A network that answers by URL, the query left out; what isn't named is 404. */
+function world(
+  answers: Record<string, (request: Seen) => Response>,
+  { login = LOGIN, insecure = false } = {},
+) {
+  const seen: Seen[] = [];
+  const network = {
+    fetch: async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+      const request = new Request(input, init);
+      const record = {
+        url: request.url,
+        method: request.method,
+        authorization: request.headers.get("Authorization"),
+        body: await request.text(),
+      };
+      seen.push(record);
+      const answer = answers[request.url.replace(/\?.*$/, "")];
+      return answer ? answer(record) : new Response(null, { status: 404 });
+    },
+    close: async () => {},
+  };
+  const logins = { loginFor: async () => ({ ...login, source: "config.json" }) };
+  const exchange = new Exchange({ network, logins, insecure });
+  const get = async (place: Place) =>
+    (await exchange.send(place, { method: "GET", at: "manifests/1" })).status;
+  /** The hosts that were shown a secret of the login: the password, an identity token, or a token that was got by it. */
+  const shown = () =>
+    seen
+      .filter(({ authorization, body }) => authorization !== null || body.includes(login.password))
+      .map(({ url }) => new URL(url).host);
+  return { seen, get, shown, exchange };
+}
+
+const challenge = (realm: string) => (request: Seen) =>
+  request.authorization === "Bearer token"
+    ? new Response("{}")
+    : new Response(null, {
+        status: 401,
+        headers: { "WWW-Authenticate": `Bearer realm="${realm}",service="s"` },
+      });
+const token = () => Response.json({ token: "token", expires_in: 300 });
+const to = (location: string) => () => new Response(null, { status: 307, headers: { location } });
+
+const MANIFEST = "https://registry.example.com/v2/owner/image/manifests/1";
+const PLACE = placeOf({ registry: "registry.example.com", repository: "owner/image" });
+
+describe("a login", () => {
+  test("goes to the realm that the registry names, on whatever host, over TLS", async () => {
+    const { get, seen, shown } = world({
+      [MANIFEST]: challenge("https://auth.example.net/token"),
+      "https://auth.example.net/token": token,
+    });
+    expect(await get(PLACE)).toBe(200);
+    expect(shown()).toEqual(["auth.example.net", "registry.example.com"]);
+    expect(seen[1]).toMatchObject({ method: "GET", authorization: BASIC });
+  });
+
+  test.each([
+    ["http://auth.example.net/token"],
+    ["http://registry.example.com/token"],
+    ["http://127.0.0.1/token"],
+  ])("doesn't go to a realm without TLS: %s", async (realm) => {
+    const { get, shown } = world({ [MANIFEST]: challenge(realm), [realm]: token });
+    await expect(get(PLACE)).rejects.toThrow(/--insecure allows that/);
+    expect(shown()).toEqual([]);
+  });
+
+  test("doesn't go along to where the registry redirects, nor does what it got", async () => {
+    const storage = "https://storage.example.net/blob";
+    const isIn = (request: Seen) => request.authorization === "Bearer token";
+    const { get, seen } = world({
+      [MANIFEST]: (request) =>
+        isIn(request) ? to(storage)() : challenge("https://auth.example.net/token")(request),
+      "https://auth.example.net/token": token,
+      [storage]: () => new Response("{}"),
+    });
+    expect(await get(PLACE)).toBe(200);
+    expect(seen.at(-1)).toMatchObject({ url: storage, authorization: null });
+  });
+
+  test("isn't given to a redirect's target that asks for it", async () => {
+    const target = "https://evil.example.net/v2/owner/image/manifests/1";
+    const { get, shown } = world({
+      [MANIFEST]: to(target),
+      [target]: () =>
+        new Response(null, {
+          status: 401,
+          headers: { "WWW-Authenticate": 'Basic realm="x", Bearer realm="https://evil.example.net/token"' },
+        }),
+      "https://evil.example.net/token": token,
+    });
+    await expect(get(PLACE)).rejects.toThrow();
+    expect(shown()).toEqual([]);
+  });
+
+  test("as an identity token is exchanged at the realm, and never shown by Basic", async () => {
+    const { get, seen } = world(
+      { [MANIFEST]: challenge("https://auth.example.net/token"), "https://auth.example.net/token": token },
+      { login: { username: "<token>", password: "identity" } },
+    );
+    expect(await get(PLACE)).toBe(200);
+    expect(seen[1]).toMatchObject({
+      method: "POST",
+      authorization: null,
+      url: "https://auth.example.net/token",
+    });
+    expect(Object.fromEntries(new URLSearchParams(seen[1]?.body))).toMatchObject({
+      grant_type: "refresh_token",
+      refresh_token: "identity",
+      service: "s",
+      scope: "repository:owner/image:pull",
+    });
+  });
+
+  test("stays with its registry when an upload goes on at another host", async () => {
+    const storage = new URL("https://storage.example.net/upload");
+    const { exchange, seen } = world({
+      [MANIFEST]: challenge("https://auth.example.net/token"),
+      "https://auth.example.net/token": token,
+      [storage.href]: () => new Response(null, { status: 202 }),
+    });
+    await exchange.send(PLACE, { method: "GET", at: "manifests/1" });
+    await exchange.send(PLACE, { method: "PATCH", at: storage, body: new Uint8Array(1) });
+    expect(seen.at(-1)).toMatchObject({ method: "PATCH", authorization: null });
+  });
+});
+
+describe("a redirect", () => {
+  const INTERNAL = "https://10.0.0.1/blob";
+
+  test("from the Internet doesn't lead into a network", async () => {
+    const { get, seen } = world({ [MANIFEST]: to(INTERNAL), [INTERNAL]: () => new Response("{}") });
+    await expect(get(PLACE)).rejects.toThrow(/redirects to https:\/\/10\.0\.0\.1, which is not allowed/);
+    expect(seen).toHaveLength(1);
+  });
+
+  test("within a network may", async () => {
+    const place = placeOf({ registry: "registry.corp", repository: "owner/image" });
+    const { get } = world({
+      "https://registry.corp/v2/owner/image/manifests/1": to(INTERNAL),
+      [INTERNAL]: () => new Response("{}"),
+    });
+    expect(await get(place)).toBe(200);
+  });
+
+  test("doesn't lead out of TLS", async () => {
+    const plain = "http://storage.example.net/blob";
+    const { get, seen } = world({ [MANIFEST]: to(plain), [plain]: () => new Response("{}") });
+    await expect(get(PLACE)).rejects.toThrow(/not allowed/);
+    expect(seen).toHaveLength(1);
+  });
+
+  test("of a name that stands before another registry takes that one's token along", async () => {
+    const place = placeOf({ registry: "lscr.io", repository: "owner/image" });
+    const { get } = world({
+      "https://lscr.io/v2/owner/image/manifests/1": to("https://ghcr.io/v2/owner/image/manifests/1"),
+      "https://ghcr.io/v2/owner/image/manifests/1": challenge("https://ghcr.io/token"),
+      "https://ghcr.io/token": token,
+    });
+    expect(await get(place)).toBe(200);
+  });
+});
+
+describe("a token", () => {
+  const scopesIn = ({ seen }: ReturnType<typeof world>) =>
+    seen
+      .filter(({ url }) => url.includes("/token"))
+      .map(({ url }) => new URL(url).searchParams.getAll("scope"));
+
+  test("is for reading and writing at once where a repository is written to, and got once", async () => {
+    const made = world({
+      [MANIFEST]: challenge("https://auth.example.net/token"),
+      "https://registry.example.com/v2/owner/image/blobs/uploads/": challenge(
+        "https://auth.example.net/token",
+      ),
+      "https://auth.example.net/token": token,
+    });
+    const place = writable(PLACE);
+    await made.get(place);
+    await made.exchange.send(place, { method: "POST", at: "blobs/uploads/" });
+    expect(scopesIn(made)).toEqual([["repository:owner/image:pull,push"]]);
+  });
+
+  test("to mount a blob is for both repositories", async () => {
+    const made = world({
+      "https://registry.example.com/v2/owner/image/blobs/uploads/": challenge(
+        "https://auth.example.net/token",
+      ),
+      "https://auth.example.net/token": token,
+    });
+    const scopes = ["repository:owner/image:pull,push", "repository:other/image:pull"];
+    await made.exchange.send(PLACE, { method: "POST", at: "blobs/uploads/", scopes });
+    expect(scopesIn(made)).toEqual([scopes]);
+  });
+
+  test("that has had its day is got anew in the middle of an upload", async () => {
+    let valid = "";
+    let given = 0;
+    const made = world({
+      "https://registry.example.com/v2/owner/image/blobs/uploads/1": (request) =>
+        request.authorization === valid && valid !== ""
+          ? new Response(null, { status: 202 })
+          : challenge("https://auth.example.net/token")(request),
+      "https://auth.example.net/token": () => {
+        given += 1;
+        valid = `Bearer token-${given}`;
+        return Response.json({ token: `token-${given}`, expires_in: 300 });
+      },
+    });
+    const at = new URL("https://registry.example.com/v2/owner/image/blobs/uploads/1");
+    const patch = () => made.exchange.send(PLACE, { method: "PATCH", at, body: new Uint8Array(3) });
+    expect((await patch()).status).toBe(202);
+    valid = "";
+    expect((await patch()).status).toBe(202);
+    expect(given).toBe(2);
+    expect(made.seen.at(-1)?.body).toHaveLength(3);
+  });
+});
