@@ -45,6 +45,11 @@ async function pages(c: Context, next: () => Promise<void>): Promise<void> {
   c.res.headers.set("X-Robots-Tag", "noindex");
 }
 
+/** What is mirrored is for callers to know: behind keys, the operator's own registries may be named among it. */
 function welcome({ config }: Mirror): string {
-  return `This is Portolan, a pull-through mirror for container registries.\n\nMirrored here: ${config.upstreamNames.join(", ")}\n`;
+  const mirrored =
+    config.access === "open"
+      ? `Mirrored here: ${config.upstreamNames.join(", ")}`
+      : "It needs an access key.";
+  return `This is Portolan, a pull-through mirror for container registries.\n\n${mirrored}\n`;
 }

@@ -158,8 +158,8 @@ export function readConfig(env: object): Config {
     throw new ConfigError(
       parsed.issues.map((issue) => {
         const path = v.getDotPath(issue) ?? "";
-        // A password in the wrong place could be part of the path.
-        const name = path.startsWith("UPSTREAM_CREDENTIALS") ? "UPSTREAM_CREDENTIALS" : path;
+        // A password or a key in the wrong place could be part of the path.
+        const name = /^(UPSTREAM_CREDENTIALS|ACCESS_KEYS(\.\d+)?)/.exec(path)?.[0] ?? path;
         return `${name}: ${issue.message}`;
       }),
     );

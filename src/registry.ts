@@ -23,7 +23,7 @@ function visitOf({ config }: Mirror, c: Context) {
   // Behind keys, what a client sends is its key, unless that stands in the host already.
   const passesLogins = upstream?.login && (config.access === "open" || (key !== null && prefix === ""));
   const loginUpstream = passesLogins ? upstream : null;
-  const visit: Visit = { url: sent, headers: c.req.raw.headers, key, loginUpstream };
+  const visit: Visit = { url: sent, host: url.host, headers: c.req.raw.headers, key, loginUpstream };
   return { visit, url, prefix };
 }
 
@@ -35,7 +35,7 @@ export async function answerToken(mirror: Mirror, c: Context): Promise<Response>
     return relayToken(mirror, visit.loginUpstream, c.req.raw);
   }
   if (mirror.config.access === "open") throw nothingHere();
-  return answerWithToken(mirror.gate, c.req.raw);
+  return answerWithToken(mirror.gate, c.req.raw, visit.host);
 }
 
 /**
@@ -59,7 +59,10 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   const { visit, url, prefix } = visitOf(mirror, c);
   // Before anything is said of what there is: the challenge is the same for all of it.
   const caller = await mirror.gate.identify(visit);
-  if (caller.key) mirror.limits.countKey(caller.key);
+  if (caller.key) {
+    mirror.limits.countKey(caller.key);
+    await mirror.gate.keepKeysIn(url);
+  }
   const routed = route(url, mirror.config);
   if (routed.kind === "elsewhere") throw nothingHere();
   const asker: Asker = {

@@ -273,4 +273,28 @@ describe("UPSTREAM_CREDENTIALS", () => {
   });
 });
 
+describe("ACCESS_KEYS", () => {
+  const SECRET = "k".repeat(32);
+  const hash = "ab".repeat(32);
+
+  test.each<[string, unknown]>([
+    ["a list of bare keys", [SECRET]],
+    ["a bare key", SECRET],
+    ["keys by name", { ci: SECRET }],
+    ["a key as its hash", [{ name: "ci", hash: SECRET }]],
+    ["a key in the hash's list", [{ name: "ci", hash: [SECRET] }]],
+    ["a key beside its hash", [{ name: "ci", hash, key: SECRET }]],
+    ["a key as the name of a setting", [{ name: "ci", hash, [SECRET]: true }]],
+    ["a key as a pattern", [{ name: "ci", hash, allow: SECRET }]],
+    ["a key as a time", [{ name: "ci", hash, expires: SECRET }]],
+    ["a key as a rate", [{ name: "ci", hash, rate: SECRET }]],
+  ])("that is wrong is refused without a word of what it holds: %s", (_, given) => {
+    for (const ACCESS_KEYS of [given, JSON.stringify(given)]) {
+      const text = complaint({ ACCESS_KEYS });
+      expect(text).toContain("ACCESS_KEYS");
+      expect(text).not.toContain(SECRET);
+    }
+  });
+});
+
 test("dots become hyphens", () => expect(hyphenated("registry.k8s.io")).toBe("registry-k8s-io"));

@@ -4,9 +4,10 @@ import { formatChallenge } from "../oci/challenge.ts";
 import type { Target } from "../routing/target.ts";
 import type { Upstream } from "../upstream/registries.ts";
 import { readAuthorization } from "./credentials.ts";
-import { type AccessKey, findKey } from "./keys.ts";
+import { type AccessKey, findKey, isKey } from "./keys.ts";
 import { matchesAny } from "./patterns.ts";
 import { AccessTokens } from "./tokens.ts";
+import { keysIn } from "./url.ts";
 
 /** Nobody in particular, unless one of its parts says more. */
 export interface Caller {
@@ -20,6 +21,8 @@ export interface Caller {
 export interface Visit {
   /** As the client sent it, with the key if it carries one. */
   url: URL;
+  /** The mirror's own host, without the key: what tokens are good for, and what may be shown and logged. */
+  host: string;
   headers: Headers;
   /** The key that the URL carries. */
   key: string | null;
@@ -58,23 +61,52 @@ export class Gate {
    */
   async identify(visit: Visit): Promise<Caller> {
     const { access } = this.#settings;
-    if (access === "open") return { key: null, login: loginOf(visit) };
+    if (access === "open") return { key: null, login: await this.#loginOf(visit) };
     const key =
       visit.key === null
         ? await this.#keyIn(visit)
         : await findKey(this.#settings.keys, visit.key, this.#now());
     if (!key) throw unauthorized(visit);
     // What a client shows beside a key in the URL is meant for the upstream.
-    return { key, login: visit.key === null ? null : loginOf(visit) };
+    return { key, login: visit.key === null ? null : await this.#loginOf(visit) };
+  }
+
+  /** The client's login at the upstream; what is this mirror's own is none, and upstream is never shown it. */
+  async #loginOf({ headers, loginUpstream }: Visit): Promise<string | null> {
+    const header = headers.get("Authorization");
+    const shown = loginUpstream && readAuthorization(header);
+    if (!shown) return null;
+    const texts = shown.scheme === "basic" ? [shown.username, shown.password] : [shown.token];
+    return (await this.isOwn(texts)) ? null : header;
+  }
+
+  /** Whether any of some texts is a key or a token of this mirror's, valid or no longer. */
+  async isOwn(texts: readonly string[]): Promise<boolean> {
+    const { access, keys } = this.#settings;
+    if (access === "open") return false;
+    const found = texts.map(async (text) => (await isKey(keys, text)) || this.tokens.isOwn(text));
+    return (await Promise.all(found)).includes(true);
+  }
+
+  /**
+   * Makes sure that a URL out of which its key was taken has none left: as a part of a name, or in a query, it would go
+   * upstream.
+   * @throws RegistryError 404
+   */
+  async keepKeysIn({ pathname, search }: URL): Promise<void> {
+    if (!(await this.isOwn(keysIn(pathname + search)))) return;
+    const message =
+      "an access key stands where a name belongs; before the path it would be /<key>/docker.io/v2/";
+    throw new RegistryError(404, "NAME_UNKNOWN", message);
   }
 
   /** The key of a client's Authorization: as password, as bearer token, or by a token of ours. */
-  async #keyIn({ url, headers }: Visit): Promise<AccessKey | null> {
+  async #keyIn({ host, headers }: Visit): Promise<AccessKey | null> {
     const shown = readAuthorization(headers.get("Authorization"));
     if (!shown) return null;
     const text = shown.scheme === "basic" ? shown.password : shown.token;
     const key = await this.find(text);
-    return key ?? (shown.scheme === "bearer" ? this.tokens.keyOf(shown.token, url.host, "pull") : null);
+    return key ?? (shown.scheme === "bearer" ? this.tokens.keyOf(shown.token, host, "pull") : null);
   }
 
   /** The key itself, if it is valid. */
@@ -98,26 +130,22 @@ function permits({ allow, deny }: Pick<AccessKey, "allow" | "deny">, name: strin
   return (allow.length === 0 || matchesAny(allow, name)) && !matchesAny(deny, name);
 }
 
-function loginOf({ headers, loginUpstream }: Visit): string | null {
-  const header = headers.get("Authorization");
-  return loginUpstream && readAuthorization(header) ? header : null;
-}
-
 /** Where this mirror gives out tokens. */
 export const TOKEN_PATH = "/_/token";
 
 /**
- * The challenge, the same for whatever was asked: it names no scope, since a token stands for its key.
+ * The challenge, the same for whatever was asked: it names no scope, since a token stands for its key. The realm has the
+ * key that a client put into the host; the service, which clients repeat in their query, hasn't.
  * Source: distribution-spec, "Token Authentication"; RFC 6750 §3.
  */
-export function challengeOf({ url, headers }: Pick<Visit, "url" | "headers">): string {
+export function challengeOf({ url, host, headers }: Visit): string {
   const origin = new URL(url.origin);
   // A TLS proxy in front is only believed to make things safer, never to lead elsewhere or to plain http.
   if (headers.get("X-Forwarded-Proto") === "https") origin.protocol = "https:";
-  return formatChallenge("Bearer", { realm: new URL(TOKEN_PATH, origin).href, service: url.host });
+  return formatChallenge("Bearer", { realm: new URL(TOKEN_PATH, origin).href, service: host });
 }
 
-function unauthorized(visit: Pick<Visit, "url" | "headers">): RegistryError {
+function unauthorized(visit: Visit): RegistryError {
   const message = "this mirror needs an access key: log in with any user name and the key as the password";
   return new RegistryError(401, "UNAUTHORIZED", message, { "WWW-Authenticate": challengeOf(visit) });
 }

@@ -50,9 +50,19 @@ export async function findKey(
 
 /** As `findKey`, by the key's hash. */
 export function findHash(keys: readonly AccessKey[], hash: string, now: number): AccessKey | null {
+  const found = keyOfHash(keys, hash);
+  return found && (found.expires === null || found.expires > now) ? found : null;
+}
+
+/** Whether a text is one of the keys, valid or no longer. */
+export async function isKey(keys: readonly AccessKey[], text: string): Promise<boolean> {
+  return KEY.test(text) && keyOfHash(keys, await hashKey(text)) !== null;
+}
+
+function keyOfHash(keys: readonly AccessKey[], hash: string): AccessKey | null {
   let found: AccessKey | null = null;
   for (const key of keys) if (isSame(key.hash, hash)) found = key;
-  return found && (found.expires === null || found.expires > now) ? found : null;
+  return found;
 }
 
 function isSame(one: string, other: string): boolean {

@@ -53,10 +53,10 @@ export async function readTokenRequest(request: Request): Promise<TokenRequest> 
 /**
  * Answers with a token for an access key, which is the password, or was when the refresh token was given. Scopes are
  * read but don't narrow the token: what it opens is decided at each request by its key.
+ * @param host the mirror's own, for which the token is good.
  * @throws RegistryError 401 for a key that isn't valid, also where none was shown.
  */
-export async function answerWithToken(gate: Gate, request: Request): Promise<Response> {
-  const { host } = new URL(request.url);
+export async function answerWithToken(gate: Gate, request: Request, host: string): Promise<Response> {
   const { login, refreshToken, isOffline } = await readTokenRequest(request);
   const key =
     refreshToken === null

@@ -30,6 +30,16 @@ export class AccessTokens {
     this.#options = options;
   }
 
+  /** Whether a token was issued here, for whatever host and use, and whether or not it has had its time. */
+  async isOwn(token: string): Promise<boolean> {
+    try {
+      await verify(token, this.#options.secret, { alg: ALGORITHM, iss: ISSUER, exp: false, iat: false });
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   /** @param host the mirror's own host, beyond which the token is worth nothing. */
   issue(key: AccessKey, host: string, use: TokenUse): Promise<string> {
     const now = Math.floor(this.#options.now() / 1000);

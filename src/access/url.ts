@@ -2,7 +2,6 @@
  * Keys in the URL, for clients that can't carry one elsewhere: dockerd's `registry-mirrors` has room for a host and, from
  * 24.0.8, for a path.
  */
-import { KEY } from "./keys.ts";
 
 export interface KeyedUrl {
   /** Without the key; what is behind this file never sees one in a URL. */
@@ -13,8 +12,11 @@ export interface KeyedUrl {
 }
 
 const LABEL = /^(.+)-([a-z2-7]{32})$/;
-/** One that is no part of a longer word; what comes before it may be the end of an escape such as %2f. */
-const KEY_IN_QUERY = /(?<=[^a-z0-9]|%[0-9a-fA-F]{2})[a-z2-7]{32}(?![a-z0-9])/g;
+/**
+ * What could be a key, wherever it stands, behind an escape such as %2f too; no part of a longer word, as a digest is.
+ * In either case: what a client has put in the wrong one is a key all the same.
+ */
+const KEY_LIKE = /(?<=^|[^a-z0-9]|%[0-9a-f]{2})[a-z2-7]{32}(?![a-z0-9])/gi;
 const PATH = /^\/([a-z2-7]{32})(\/.*)$/s;
 
 /** Takes the key out of `docker-<key>.<domain>` or `/<key>/docker.io/v2/…`; the host's counts where both have one. */
@@ -33,14 +35,12 @@ function labelOf({ hostname }: URL, domain: string): string {
   return hostname.slice(0, -domain.length - 1);
 }
 
-/**
- * A path with its query that is fit for a log: what could be a key is left out. Clients repeat the host that they were given,
- * with the key in its label, as the `service` of token requests.
- */
+/** All that could be a key in a path or a query. */
+export function keysIn(text: string): string[] {
+  return text.match(KEY_LIKE) ?? [];
+}
+
+/** A path and a query that are fit for a log: what could be a key is left out, also where none belongs. */
 export function withoutKey(path: string): string {
-  const query = path.indexOf("?");
-  const [before, after] = query === -1 ? [path, ""] : [path.slice(0, query), path.slice(query)];
-  const first = before.slice(1).split("/", 1)[0] ?? "";
-  const shown = KEY.test(first) ? `/<key>${before.slice(1 + first.length)}` : before;
-  return shown + after.replaceAll(KEY_IN_QUERY, "<key>");
+  return path.replace(KEY_LIKE, "<key>");
 }

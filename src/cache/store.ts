@@ -92,5 +92,10 @@ function contentKey(kind: "blobs" | "manifests", digest: Digest, sphere: Sphere)
  */
 export function linkKey(upstream: string, repository: string, digest: Digest): string {
   const { algorithm, hex } = digestParts(digest);
-  return `links/${upstream}/${repository}/_/${algorithm}/${hex}`;
+  return `${linksOf(upstream, repository)}${algorithm}/${hex}`;
+}
+
+/** Where all link records of a repository lie, and no others. */
+export function linksOf(upstream: string, repository: string): string {
+  return `links/${upstream}/${repository}/_/`;
 }

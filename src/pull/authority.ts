@@ -3,10 +3,12 @@ import type { Caller } from "../access/gate.ts";
 import { matchesAny } from "../access/patterns.ts";
 import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import type { Ask, Target } from "../routing/target.ts";
-import { failureOf, isPassing } from "../upstream/failure.ts";
+import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
 import { type Authority, PUBLIC } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
+import { unlink } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
+import type { Place } from "./place.ts";
 import { type Asker, refusal, type Wanted } from "./refusal.ts";
 
 /**
@@ -35,10 +37,33 @@ export async function authorityFor(
     await mirror.upstream.letIn({ ...question, authority: claimed }, background);
   } catch (error) {
     const failure = failureOf(error);
-    const isStillIn = claimed.kind === "owner" && isPassing(failure.kind);
-    if (!isStillIn) throw refusal(failure, wantedOf(ask), asker);
+    const isOwner = claimed.kind === "owner";
+    if (isOwner && isPassing(failure.kind)) return claimed;
+    if (isOwner) await takeBack(mirror, { upstream: upstream.name, repository }, ask, failure);
+    throw refusal(failure, wantedOf(ask), asker);
   }
   return claimed;
+}
+
+/**
+ * Ends what upstream has just taken from the operator: what was asked for, and where the repository itself is denied, all
+ * that is held for it. Else it would come back as soon as upstream is down. A store that is itself out of order can't give
+ * it out either.
+ */
+async function takeBack(
+  mirror: Mirror,
+  place: Pick<Place, "upstream" | "repository">,
+  ask: Ask,
+  { kind }: Failure,
+): Promise<void> {
+  const reference = ask.kind === "manifest" ? ask.reference : ask;
+  try {
+    if ("tag" in reference) await mirror.tags.end({ ...place, tag: reference.tag, sphere: "restricted" });
+    if (kind === "denied") await unlink(mirror, place, null);
+    else if ("digest" in reference) await unlink(mirror, place, reference.digest);
+  } catch (error) {
+    console.warn(`what is held of ${place.upstream}/${place.repository} can't be taken back: ${error}`);
+  }
 }
 
 function claimOf(mirror: Mirror, { key, login }: Caller, name: string): Authority {

@@ -1,6 +1,6 @@
 /** What is held, and for whom: public content for everybody, restricted content for the repositories it is linked to. */
-import { linkKey, type PutOptions, type Sphere } from "../cache/store.ts";
-import { EMPTY_DIGEST } from "../oci/digest.ts";
+import { linkKey, linksOf, type PutOptions, type Sphere } from "../cache/store.ts";
+import { type Digest, EMPTY_DIGEST } from "../oci/digest.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, sphereOf } from "./place.ts";
 
@@ -39,4 +39,21 @@ export async function keep(
   if (sphere === "public") return;
   const link = linkKey(place.upstream, place.repository, options.digest);
   await mirror.store.put(link, new Uint8Array(0), { digest: EMPTY_DIGEST });
+}
+
+/**
+ * Takes back what restricted content a repository is linked to: this digest, or all. The content stays, for others that
+ * are linked to it and until it is evicted; whoever is let in again has it fetched again.
+ */
+export async function unlink(
+  mirror: Mirror,
+  { upstream, repository }: Pick<Place, "upstream" | "repository">,
+  digest: Digest | null,
+): Promise<void> {
+  if (digest !== null) return mirror.store.delete([linkKey(upstream, repository, digest)]);
+  for (;;) {
+    const { entries, cursor } = await mirror.store.list(linksOf(upstream, repository));
+    if (entries.length > 0) await mirror.store.delete(entries.map(({ key }) => key));
+    if (cursor === null) return;
+  }
 }

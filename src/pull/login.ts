@@ -25,7 +25,7 @@ export async function loginChallenge(
     return "bearer" as const;
   });
   if (scheme === "none") return null;
-  return scheme === "bearer" ? challengeOf(visit) : formatChallenge("Basic", { realm: visit.url.host });
+  return scheme === "bearer" ? challengeOf(visit) : formatChallenge("Basic", { realm: visit.host });
 }
 
 /**
@@ -53,6 +53,8 @@ export async function relayToken(mirror: Mirror, upstream: Upstream, request: Re
   const { login, refreshToken, repositories } = await readTokenRequest(request);
   // Upstream's refresh tokens are never asked for, so this can't be one.
   if (refreshToken !== null) throw refused();
+  // A key of this mirror's in the wrong place is none of upstream's business.
+  if (login && (await mirror.gate.isOwn([login.username, login.password]))) throw refused();
   const names = repositories.map((name) => repositoryOn(upstream, name)).filter(isRepository);
   const asker: Asker = { userAgent: request.headers.get("User-Agent") ?? "", hasNamespace: false };
   try {

@@ -1,4 +1,6 @@
 /** Asks an upstream for one thing: of which endpoint, as whom, and whether to try again elsewhere. */
+import { digestOf } from "../oci/digest.ts";
+import { essence } from "../oci/mediatypes.ts";
 import { type Credential, Credentials, type Login } from "./credentials.ts";
 import { isHeadUnsupported, isPassing, UpstreamError } from "./failure.ts";
 import { Health } from "./health.ts";
@@ -42,6 +44,8 @@ export class UpstreamClient {
   readonly #limits: Limits;
   readonly #visibility: Visibility;
   readonly #letIn: Remembered;
+  /** What nobody was given: it may be hidden, or not be there, and says nothing of the rest of its repository. */
+  readonly #missing: Remembered;
   /** Which endpoint gave an answer. */
   readonly #givers = new WeakMap<Response, URL>();
 
@@ -54,6 +58,7 @@ export class UpstreamClient {
     this.#visibility = new Visibility(now);
     this.logins = new LoginRelay({ fetch, now, via });
     this.#letIn = new Remembered(LET_IN, now);
+    this.#missing = new Remembered(LET_IN, now);
   }
 
   /**
@@ -106,17 +111,17 @@ export class UpstreamClient {
    * out, because upstream fails or has no such thing for nobody, is taken not to be public.
    */
   async isPublic(question: Omit<Question, "method">, background: Background): Promise<boolean> {
-    const { upstream, repository } = question;
+    const { upstream, repository, path } = question;
     const known = this.#visibility.isPublic(upstream.name, repository);
+    const name = [upstream.name, repository, path].join(" ");
     const [authority] = upstream.endpoints;
-    if (known !== null || !isProbe(question) || !authority) return known ?? false;
+    if (known !== null || !isProbe(question) || !authority || this.#missing.has(name)) return known ?? false;
     const signal = AbortSignal.timeout(TIME_OUT);
     try {
-      await this.#askAsNobody({ ...question, method: "HEAD", signal }, authority, background);
-      return true;
+      return !isPage(await this.#askAsNobody({ ...question, method: "HEAD", signal }, authority, background));
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
-      if (error.failure.kind === "missing") this.#visibility.noteClosed(upstream.name, repository);
+      if (error.failure.kind === "missing") this.#missing.add(name);
       return false;
     }
   }
@@ -128,15 +133,19 @@ export class UpstreamClient {
    */
   async letIn(question: Omit<Question, "method">, background: Background): Promise<void> {
     const { upstream, repository, authority = PUBLIC } = question;
-    const who = authority.kind === "caller" ? authority.authorization : authority.kind;
+    const who = authority.kind === "caller" ? await fingerprint(authority.authorization) : authority.kind;
     const name = [who, upstream.name, repository].join(" ");
     if (this.#letIn.has(name)) return;
+    let response: Response;
     try {
-      await this.ask({ ...question, method: "HEAD" }, background);
+      response = await this.ask({ ...question, method: "HEAD" }, background);
     } catch (error) {
       if (!isHeadUnsupported(error)) throw error;
-      const response = await this.ask({ ...question, method: "GET" }, background);
+      response = await this.ask({ ...question, method: "GET" }, background);
       await response.body?.cancel();
+    }
+    if (isPage(response)) {
+      throw new UpstreamError("unavailable", `${upstream.name} answered with a page`, response.status);
     }
     this.#letIn.add(name);
   }
@@ -158,31 +167,69 @@ export class UpstreamClient {
       throw new UpstreamError("unavailable", message, 0, wait);
     }
     const { authority = PUBLIC } = question;
+    const { upstream } = question;
     if (authority.kind === "caller") return this.#sender.relay(question, endpoint, authority.authorization);
-    const logins =
-      authority.kind === "owner"
-        ? this.#credentials.usable(question.upstream)
-        : await this.#loginsFor(question, endpoint, background);
-    let refusal: unknown = null;
+    if (authority.kind === "owner") {
+      const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
+      if (answer instanceof Response) return answer;
+      throw answer ?? this.#noLogin(upstream);
+    }
+    if (question.method === "HEAD") return this.#headForAnyone(question, endpoint, background);
+    const logins = await this.#loginsFor(question, endpoint, background);
+    const answer = await this.#askAs(logins, question, endpoint, background);
+    return answer instanceof Response ? answer : this.#askAsNobody(question, endpoint, background);
+  }
+
+  /** What came of asking as each login in turn: the first answer, else why the last one got none; null without any. */
+  async #askAs(
+    logins: readonly Login[],
+    question: TimedQuestion,
+    endpoint: URL,
+    background: Background,
+  ): Promise<Response | UpstreamError | null> {
+    let refusal: UpstreamError | null = null;
     for (const login of logins) {
       try {
         const response = await this.#sender.send(question, endpoint, login, background);
         this.#credentials.note(login, response.headers);
         return response;
       } catch (error) {
-        const failure = error instanceof UpstreamError ? error.failure : null;
+        if (!(error instanceof UpstreamError)) throw error;
+        const { kind, retryAfter } = error.failure;
         if (error instanceof LoginRefused) this.#credentials.refuse(login);
-        else if (failure?.kind === "limited") this.#credentials.setAside(login, failure.retryAfter);
+        else if (kind === "limited") this.#credentials.setAside(login, retryAfter);
         // What is denied to one login, another or nobody may still have.
-        else if (failure?.kind !== "denied") throw error;
+        else if (kind !== "denied") throw error;
         refusal = error;
       }
     }
-    if (authority.kind === "owner") {
-      const message = `no login for ${question.upstream.name} can be used now`;
-      throw refusal ?? new UpstreamError("limited", message, 429);
+    return refusal;
+  }
+
+  /** Why the operator can't be asked as: a limit ends, but logins that are refused, or were taken away, open nothing more. */
+  #noLogin(upstream: Upstream): UpstreamError {
+    return this.#credentials.isWaiting(upstream)
+      ? new UpstreamError("limited", `no login for ${upstream.name} can be used now`, 429)
+      : new UpstreamError("denied", `no login for ${upstream.name} is accepted`, 401);
+  }
+
+  /**
+   * Asks by HEAD as nobody, whatever is known of the repository: it counts for no limit, and so whoever looks whether a tag
+   * has moved learns also whether it is still everybody's. As a login only where nobody's limit is reached.
+   */
+  async #headForAnyone(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+    const { upstream, repository } = question;
+    try {
+      return await this.#askAsNobody(question, endpoint, background);
+    } catch (error) {
+      const isLimited = error instanceof UpstreamError && error.failure.kind === "limited";
+      const mayStandIn =
+        endpoint === upstream.endpoints[0] && this.#visibility.isPublic(upstream.name, repository);
+      if (!isLimited || !mayStandIn) throw error;
+      const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
+      if (answer instanceof Response) return answer;
+      throw error;
     }
-    return this.#askAsNobody(question, endpoint, background);
   }
 
   /** Who is asked, one after the other: the authority first, unless its alternates have been faster for a while. */
@@ -209,7 +256,8 @@ export class UpstreamClient {
     this.#limits.check(question, endpoint);
     try {
       const response = await this.#sender.send(question, endpoint, null, background);
-      if (endpoint === upstream.endpoints[0]) this.#visibility.notePublic(upstream.name, repository);
+      const isWord = endpoint === upstream.endpoints[0] && !isPage(response);
+      if (isWord) this.#visibility.notePublic(upstream.name, repository);
       return response;
     } catch (error) {
       const failure = error instanceof UpstreamError ? error.failure : null;
@@ -226,13 +274,14 @@ export class UpstreamClient {
   async #loginsFor(question: TimedQuestion, endpoint: URL, background: Background): Promise<Login[]> {
     const { upstream, repository } = question;
     if (endpoint !== upstream.endpoints[0] || !this.#credentials.has(upstream)) return [];
+    // A listing has no HEAD to be probed with, and isn't limited.
+    if (!isProbe(question)) return [];
     if (!this.#visibility.isPublic(upstream.name, repository)) {
-      // A listing has no HEAD to be probed with, and isn't limited.
-      if (question.method === "HEAD" || !isProbe(question)) return [];
       try {
         const probe = { ...question, method: "HEAD" as const };
         const response = await this.#askAsNobody(probe, endpoint, background);
         await response.body?.cancel();
+        if (isPage(response)) return [];
       } catch (error) {
         const failure = error instanceof UpstreamError ? error.failure : null;
         // A limit or a mishap says nothing of who may pull: then nobody's turn is the only safe one.
@@ -247,4 +296,17 @@ export class UpstreamClient {
 /** Whether a HEAD of what is asked for would tell who may have it. */
 function isProbe({ path }: Pick<Question, "path">): boolean {
   return /^(manifests|blobs)\//.test(path);
+}
+
+/**
+ * Whether an answer is from somebody in front of the registry, a portal or a notice that it is closed: no registry's word
+ * on who may pull.
+ */
+function isPage({ headers }: Response): boolean {
+  return essence(headers.get("Content-Type")) === "text/html";
+}
+
+/** Tells a user's login from others without keeping it. */
+function fingerprint(authorization: string): Promise<string> {
+  return digestOf(new TextEncoder().encode(authorization));
 }

@@ -53,6 +53,11 @@ export class Credentials {
       .sort((one, other) => (left(one) === left(other) ? 0 : left(other) - left(one)));
   }
 
+  /** Whether one at least is only waiting for a limit to end, and not refused for good. */
+  isWaiting(upstream: Upstream): boolean {
+    return (this.#logins.get(upstream.name) ?? []).some(({ name }) => !this.#refused.has(name));
+  }
+
   /** Takes note of what upstream says is left: `ratelimit-remaining: 76;w=21600`. */
   note(login: Login, headers: Headers): void {
     const remaining = /^\d+/.exec(headers.get("ratelimit-remaining") ?? "")?.[0];

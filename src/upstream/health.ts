@@ -1,5 +1,7 @@
 /** Which endpoints are worth asking: one that is down or lies is left alone for a while, so that it costs nobody a wait. */
 
+import { Bounded } from "./remembered.ts";
+
 interface State {
   /** Failures in a row. */
   failures: number;
@@ -21,9 +23,10 @@ const DISTRUST = 10 * 60_000;
 
 /** One isolate's experience with every endpoint. */
 export class Health {
-  readonly #states = new Map<string, State>();
+  /** By address: of a family of upstreams, callers choose which there are. */
+  readonly #states = new Bounded<State>();
   /** Milliseconds since the epoch. */
-  readonly #distrustedUntil = new Map<string, number>();
+  readonly #distrustedUntil = new Bounded<number>();
   readonly #now: () => number;
 
   constructor(now: () => number) {

@@ -1,6 +1,7 @@
 /** Limits that an endpoint has told anonymous callers of: asking again before they end only makes them longer. */
 import { UpstreamError } from "./failure.ts";
 import type { Upstream } from "./registries.ts";
+import { Bounded } from "./remembered.ts";
 
 /** Seconds that a limit is taken to last, where upstream doesn't say. */
 export const DEFAULT_LIMIT = 60;
@@ -16,7 +17,7 @@ interface Asked {
 /** One isolate's knowledge. */
 export class Limits {
   /** Milliseconds since the epoch. */
-  readonly #until = new Map<string, number>();
+  readonly #until = new Bounded<number>();
   readonly #now: () => number;
 
   constructor(now: () => number) {

@@ -4,6 +4,7 @@ import type { Credential } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
 import { followRedirects } from "./redirects.ts";
 import type { Upstream } from "./registries.ts";
+import { Bounded } from "./remembered.ts";
 import { requestToken, type Token } from "./token-request.ts";
 
 export interface LoginRelayOptions {
@@ -24,7 +25,7 @@ const REMEMBERED = 3600_000;
 
 export class LoginRelay {
   readonly #options: LoginRelayOptions;
-  readonly #challenges = new Map<string, { challenge: Challenge | null; until: number }>();
+  readonly #challenges = new Bounded<{ challenge: Challenge | null; until: number }>();
 
   constructor(options: LoginRelayOptions) {
     this.#options = options;

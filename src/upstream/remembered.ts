@@ -1,9 +1,35 @@
-/** Names that something is true of for a while. */
+/** What is remembered of things that callers choose the names of: never more than so much. */
 
 const MAXIMUM_NAMES = 10_000;
 
+/** A map that forgets what was set longest ago. */
+export class Bounded<Value> {
+  readonly #values = new Map<string, Value>();
+  readonly #maximum: number;
+
+  constructor(maximum = MAXIMUM_NAMES) {
+    this.#maximum = maximum;
+  }
+
+  get(name: string): Value | undefined {
+    return this.#values.get(name);
+  }
+
+  set(name: string, value: Value): void {
+    this.#values.delete(name);
+    this.#values.set(name, value);
+    const oldest = this.#values.keys().next().value;
+    if (this.#values.size > this.#maximum && oldest !== undefined) this.#values.delete(oldest);
+  }
+
+  delete(name: string): void {
+    this.#values.delete(name);
+  }
+}
+
+/** Names that something is true of for a while. */
 export class Remembered {
-  readonly #until = new Map<string, number>();
+  readonly #until = new Bounded<number>();
   readonly #lifetime: number;
   readonly #now: () => number;
 
@@ -18,10 +44,7 @@ export class Remembered {
   }
 
   add(name: string): void {
-    this.#until.delete(name);
     this.#until.set(name, this.#now() + this.#lifetime);
-    const oldest = this.#until.keys().next().value;
-    if (this.#until.size > MAXIMUM_NAMES && oldest !== undefined) this.#until.delete(oldest);
   }
 
   delete(name: string): void {

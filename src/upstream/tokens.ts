@@ -3,7 +3,15 @@ import type { Challenge } from "../oci/challenge.ts";
 import { basic } from "./credentials.ts";
 import { UpstreamError } from "./failure.ts";
 import type { Upstream } from "./registries.ts";
-import { type Errand, requestToken, TIME_OUT, type Token, type TokenOptions } from "./token-request.ts";
+import { Bounded } from "./remembered.ts";
+import {
+  type Errand,
+  LoginRefused,
+  requestToken,
+  TIME_OUT,
+  type Token,
+  type TokenOptions,
+} from "./token-request.ts";
 
 /** Lets work that others may be waiting for go on after the request that began it has been answered. */
 export type Background = (work: Promise<unknown>) => void;
@@ -13,10 +21,10 @@ const MAXIMUM_TOKENS = 1000;
 /** One isolate's tokens. */
 export class Tokens {
   readonly #options: TokenOptions;
-  readonly #tokens = new Map<string, Token>();
+  readonly #tokens = new Bounded<Token>(MAXIMUM_TOKENS);
   readonly #pending = new Map<string, Promise<Token>>();
   /** Per endpoint, the challenge that last led to a token: saves the 401 for the next repository. */
-  readonly #challenges = new Map<string, Challenge>();
+  readonly #challenges = new Bounded<Challenge>();
 
   constructor(options: TokenOptions) {
     this.#options = options;
@@ -74,12 +82,30 @@ export class Tokens {
       throw new UpstreamError("denied", `${upstream.name} wants a login for ${repository}`, 401);
     }
     const name = key(errand);
-    const token = await this.#once(name, upstream, background, () =>
-      requestToken(this.#options, errand, challenge),
-    );
-    this.#keep(name, token);
+    const token = await this.#once(name, upstream, background, () => this.#request(errand, challenge));
+    this.#tokens.set(name, token);
     this.#challenges.set(endpoint.origin, challenge);
     return token.authorization;
+  }
+
+  /**
+   * Gets a token. Some endpoints (ghcr.io) refuse a login the token for a repository that isn't open to it as they refuse a
+   * wrong password. Which it is, a token for nothing tells: whoever may ask for any repository could else have a login
+   * dropped that all others need.
+   */
+  async #request(errand: Errand, challenge: Challenge): Promise<Token> {
+    try {
+      return await requestToken(this.#options, errand, challenge);
+    } catch (error) {
+      if (!(error instanceof LoginRefused)) throw error;
+      await requestToken(this.#options, { ...errand, scopes: [] }, challenge);
+      const { status } = error.failure;
+      throw new UpstreamError(
+        "denied",
+        `${errand.upstream.name} denies its login ${errand.repository}`,
+        status,
+      );
+    }
   }
 
   #held(errand: Errand): string | null {
@@ -113,13 +139,6 @@ export class Tokens {
       );
     });
     return Promise.race([underWay, overdue]).finally(() => clearTimeout(timer));
-  }
-
-  #keep(name: string, token: Token): void {
-    this.#tokens.delete(name);
-    this.#tokens.set(name, token);
-    const oldest = this.#tokens.keys().next().value;
-    if (this.#tokens.size > MAXIMUM_TOKENS && oldest !== undefined) this.#tokens.delete(oldest);
   }
 }
 

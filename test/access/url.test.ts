@@ -77,11 +77,27 @@ describe("a path for the log", () => {
       "/",
       "/v2/",
       "/v2/library/alpine/manifests/latest?ns=docker.io",
-      `/v2/${KEY}/tags/list`,
+      `/v2/library/alpine/blobs/sha256:${"ab".repeat(32)}`,
+      `/v2/library/alpine/blobs/sha256%3A${"ab".repeat(32)}`,
+      `/v2/library/alpine/blobs/sha512:${"c2".repeat(64)}?n=1`,
+      `/v2/${KEY}a/tags/list`,
       `/v2/a/tags/list?n=1&last=x${KEY}`,
       `/v2/a/referrers/sha256:${"ab".repeat(32)}?artifactType=${"c".repeat(64)}`,
     ]) {
       expect(withoutKey(path)).toBe(path);
     }
+  });
+
+  test.each([
+    `/v2/${KEY}/tags/list`,
+    `/docker.io/${KEY}/v2/a/tags/list`,
+    `//${KEY}/v2/`,
+    `/${KEY}/${KEY}/v2/`,
+    `/${KEY.toUpperCase()}/v2/`,
+    `/_/token?service=docker-${KEY}.example.com&scope=repository:a:pull`,
+    `/_/token?service=docker.example.com&account=x%2F${KEY}%2F`,
+    `/v2/a/tags/list?ns=${KEY}`,
+  ])("has none either where none belongs: %s", (path) => {
+    expect(withoutKey(path).toLowerCase()).not.toContain(KEY);
   });
 });

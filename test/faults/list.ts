@@ -141,11 +141,7 @@ export const PARTLY: Readonly<Record<number, string>> = {
   4: "a body whose length upstream understates comes to its client cut to that length; only the digest tells, to the client as to the store",
   8: "nothing ends a range or a body without a length that stalls",
   28: "one way each of failing to connect, resolve and speak TLS; which certificates are trusted is the runtime's matter",
-  54: "neither access keys nor PRIVATE are built: nothing restricted is ever stored, so only that is tested",
-  55: "as 54",
-  57: "what was public when it was taken in is served by digest for good, and the operator's login stands in for a day after a repository was last found public; link records will tell restricted content apart",
-  58: "as 54",
-  74: "the mirror has no token endpoint yet that could be asked for two scopes",
+  57: "what was public when it was taken in is served by digest for good, and the operator's login stands in for a day after a repository was last found public, though not for a look at whether a tag has moved, which finds out; restricted content is held for minutes after upstream has last let its caller in",
   98: "eviction goes by age and knows no images, so a shared blob may go with the image it came with; whoever needs it has it fetched again",
   102: "what the platform itself limits (processor time, subrequests, memory) can't be brought about in a test",
 };

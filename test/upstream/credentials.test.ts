@@ -223,6 +223,28 @@ describe("public content is asked for", () => {
     expect(await tries()).toEqual(["GET ann"]);
   });
 
+  test("as nobody by HEAD, which counts for no limit, and as a login by HEAD only where nobody's is reached", async () => {
+    let isLimited = false;
+    const { tries } = createScene((who) => (who === "nobody" && isLimited ? limited() : null), [ANN]);
+    const head = { method: "HEAD" } as const;
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries(head)).toEqual(["HEAD nobody"]);
+    isLimited = true;
+    expect(await tries(head)).toEqual(["HEAD nobody", "HEAD ann"]);
+  });
+
+  test("by HEAD as nobody alone where it isn't known to be public", async () => {
+    const { tries, ask } = createScene((who) => (who === "nobody" ? limited() : null), [ANN]);
+    expect(await failureOf(ask({ method: "HEAD" }))).toMatchObject({ kind: "limited" });
+    await expect(tries({ method: "HEAD" })).rejects.toThrow();
+  });
+
+  test("for a list of tags, which isn't limited, as nobody", async () => {
+    const { tries } = createScene();
+    await tries();
+    expect(await tries({ path: "tags/list" })).toEqual(["GET nobody"]);
+  });
+
   test("with each login's own token, kept for the next time", async () => {
     const { tries, tokensFor } = createScene((who) => left(who === "ann" ? 90 : 1));
     await tries();
@@ -241,7 +263,8 @@ describe("a login that the token endpoint refuses", () => {
       const { tries, tokensFor, refuse, clock } = createScene();
       refuse("ann", status);
       expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
-      expect(tokensFor("ann")).toBe(1);
+      // For the repository, and for nothing: it might be only the repository that isn't open to her.
+      expect(tokensFor("ann")).toBe(2);
       clock.pass(SIX_HOURS);
       expect(await tries()).not.toContain("GET ann");
       expect(await tries({ repository: "owner/other" })).toEqual(["HEAD nobody", "GET bob"]);

@@ -17,6 +17,18 @@ afterEach(() => {
 });
 
 describe("an endpoint", () => {
+  test("is forgotten when there are very many others: callers choose which there are of a family", () => {
+    const health = new Health(createClock().now);
+    const failed = (name: string) => {
+      for (let time = 0; time < 3; time++) health.failed(new URL(`https://${name}.gcr.io`));
+      return new URL(`https://${name}.gcr.io`);
+    };
+    const first = failed("first");
+    expect(health.mayAsk(first)).toBe(false);
+    for (let index = 0; index < 10_000; index++) failed(`x${index}`);
+    expect(health.mayAsk(first)).toBe(true);
+  });
+
   const createHealth = () => {
     const clock = createClock();
     const health = new Health(clock.now);

@@ -19,6 +19,14 @@ describe("a limit", () => {
     return { limits, clock, holds };
   };
 
+  test("is forgotten when there are very many others", async () => {
+    const { limits, holds } = createLimits();
+    limits.note(MANIFEST, ENDPOINT, 90);
+    for (let index = 0; index < 10_000; index++)
+      limits.note(MANIFEST, new URL(`https://x${index}.gcr.io`), 90);
+    expect(await holds()).toBe(null);
+  });
+
   test("that nobody has told of isn't there", async () => {
     expect(await createLimits().holds()).toBe(null);
   });

@@ -188,6 +188,16 @@ describe("the owner's login is never used", () => {
     expect(wasLoginUsed()).toBe(false);
   });
 
+  test("for a repository that has become private, once anybody has looked whether its tag has moved", async () => {
+    const { ask, registry, wasLoginUsed } = await createScene();
+    await ask();
+    registry.setVisibility("owner/image", "private");
+    registry.requests.length = 0;
+    expect((await failureOf(ask({ method: "HEAD" }))).kind).toBe("denied");
+    expect((await failureOf(ask())).kind).toBe("denied");
+    expect(wasLoginUsed()).toBe(false);
+  });
+
   test("for a repository that has become private, once anybody has been denied it", async () => {
     const { ask, registry, clock, wasLoginUsed } = await createScene();
     await ask();
