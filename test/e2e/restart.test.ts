@@ -28,6 +28,8 @@ describe("dockerd, through a mirror that is killed", () => {
     client = mirror = null;
   });
 
+  const blobUrl = (digest: string) => `${mirror?.url}/v2/${REPOSITORIES["docker.io"]}/blobs/${digest}`;
+
   test("its content is there after a restart, without upstream", async () => {
     await client?.pull(reference);
     await waitFor("the mirror's fetches to end", 30_000, async () => upstream.underWay() === 0);
@@ -54,13 +56,17 @@ describe("dockerd, through a mirror that is killed", () => {
     await waitFor("all but the stalled layer to be through", 30_000, async () => {
       return stalled === 1 && upstream.underWay() === 1;
     });
+    const { layers, config } = image.amd64;
+    for (const { digest } of [config, ...layers]) {
+      if (digest !== largest.digest) await waitForHeld(blobUrl(digest));
+    }
     await mirror?.kill();
     await mirror?.start();
     expect((await pulled) ?? (await client?.pull(reference))).toEqual(heldOf(image));
     expect(await client?.run(reference)).toBe(image.verdict);
 
     // The killed fill leaves no lease behind that keeps the next one from storing the layer.
-    await waitForHeld(`${mirror?.url}/v2/${REPOSITORIES["docker.io"]}/blobs/${largest.digest}`);
+    await waitForHeld(blobUrl(largest.digest));
     await client?.clean();
     await upstream.stop();
     expect(await client?.pull(reference)).toEqual(heldOf(image));
