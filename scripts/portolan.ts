@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { config } from "./commands/config.ts";
 import { copy } from "./commands/copy.ts";
+import { deploy } from "./commands/deploy.ts";
 import { doctor } from "./commands/doctor.ts";
 import { inspect } from "./commands/inspect.ts";
 import { key } from "./commands/key.ts";
@@ -12,7 +13,18 @@ import { verify } from "./commands/verify.ts";
 import { warm } from "./commands/warm.ts";
 
 /** Each command is a file of `commands/`, which reads its options and says what it found; the work is done elsewhere. */
-const COMMANDS: readonly Command[] = [config, verify, inspect, warm, mirrors, doctor, copy, sync, key];
+const COMMANDS: readonly Command[] = [
+  config,
+  verify,
+  inspect,
+  warm,
+  mirrors,
+  doctor,
+  copy,
+  sync,
+  key,
+  deploy,
+];
 
 const program = new Command("portolan").description(
   "Checks, copies and sets up what a mirror of container images gives.",

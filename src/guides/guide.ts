@@ -46,6 +46,13 @@ export function fileSteps(files: readonly GuideFile[], text: string): Step[] {
   return files.map((file, index) => ({ text: index === 0 ? text : "The same for the next registry.", file }));
 }
 
+/** An image to try the set-up with, of a registry that goes through the mirror. */
+export function exampleImage({ upstreams }: Pick<GuideRequest, "upstreams">): string {
+  const [first = "docker.io"] = upstreams ?? [];
+  if (upstreams === null || upstreams.includes("docker.io")) return "docker.io/library/alpine:latest";
+  return `${first}/OWNER/IMAGE:TAG`;
+}
+
 /** The user name that goes with an access key; a mirror takes any. */
 export const USER = "portolan";
 

@@ -4,7 +4,7 @@ import type { Credential } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
 import { followRedirects } from "./redirects.ts";
 import type { Upstream } from "./registries.ts";
-import { Bounded } from "./remembered.ts";
+import { Bounded, Remembered } from "./remembered.ts";
 import { requestToken, type Token } from "./token-request.ts";
 
 export interface LoginRelayOptions {
@@ -22,13 +22,18 @@ export type LoginScheme = "bearer" | "basic" | "none";
 const TIME_OUT = 10_000;
 /** Milliseconds for which an upstream's challenge is taken to be the same. */
 const REMEMBERED = 3600_000;
+/** Milliseconds for which one that couldn't be asked isn't asked again: each of a client's requests would wait for it. */
+const LEFT_ALONE = 30_000;
 
 export class LoginRelay {
   readonly #options: LoginRelayOptions;
   readonly #challenges = new Bounded<{ challenge: Challenge | null; until: number }>();
 
+  readonly #silent: Remembered;
+
   constructor(options: LoginRelayOptions) {
     this.#options = options;
+    this.#silent = new Remembered(LEFT_ALONE, options.now);
   }
 
   /** @throws UpstreamError where upstream can't be asked. */
@@ -72,7 +77,7 @@ export class LoginRelay {
   async #challengeOf(upstream: Upstream): Promise<Challenge | null> {
     const known = this.#challenges.get(upstream.name);
     if (known && known.until > this.#options.now()) return known.challenge;
-    const response = await this.#ping(upstream, null);
+    const response = await this.#firstPing(upstream);
     const offered = parseChallenges(response.headers.get("WWW-Authenticate") ?? "");
     const challenge =
       response.status === 401
@@ -84,6 +89,18 @@ export class LoginRelay {
     }
     this.#challenges.set(upstream.name, { challenge, until: this.#options.now() + REMEMBERED });
     return challenge;
+  }
+
+  async #firstPing(upstream: Upstream): Promise<Response> {
+    if (this.#silent.has(upstream.name)) {
+      throw new UpstreamError("unavailable", `${upstream.name} couldn't be asked how it takes logins`);
+    }
+    try {
+      return await this.#ping(upstream, null);
+    } catch (error) {
+      this.#silent.add(upstream.name);
+      throw error;
+    }
   }
 
   /** @returns an answer of status 200, 401 or 403, without its body. */

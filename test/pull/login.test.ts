@@ -92,6 +92,12 @@ describe("docker login", () => {
     mirror.ghcr.fail({ path: /./ }, { status: 503 });
     expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
     expect((await tokenFor(ALICE)).status).toBe(503);
+    expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
+    // How it takes logins is asked once, and again only after a while.
+    expect(mirror.ghcr.count({ path: /^\/v2\/$/ })).toBe(1);
+    mirror.ghcr.clearFaults();
+    mirror.recover();
+    expect((await tokenFor(ALICE)).status).toBe(200);
   });
 });
 

@@ -377,7 +377,7 @@ describe("the options of key and of npm run deploy", () => {
   });
 
   test("npm run deploy has those that are shown", () => {
-    const known = helpOf("scripts/deploy.ts").map((option) => option.split(" ")[0]);
+    const known = helpOf("scripts/portolan.ts", "deploy").map((option) => option.split(" ")[0]);
     expect(used(/npm run deploy --/)).not.toEqual([]);
     for (const option of used(/npm run deploy --/)) expect(known).toContain(option);
   });

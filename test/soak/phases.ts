@@ -66,15 +66,26 @@ export async function killAmidFill(soak: Soak, atDeath: () => Promise<void>): Pr
   const layer = image.blobs.find(({ size }) => size === SLOW_LAYER);
   if (!layer) throw new Error("the victim has no layer");
   upstreams.faults.slow.add(layer.digest);
-  const leaving = request(`${url}/v2/${tag.upstream}/${tag.repository}/blobs/${layer.digest}`);
-  const sent = () =>
-    upstreams.registries
-      .get(tag.upstream)
-      ?.requests.some(({ path, bytesSent }) => path.endsWith(layer.digest) && bytesSent > 0) ?? false;
-  await until("the victim's layer to be on its way", 10_000, sent);
+  const ask = () => {
+    const asked = {
+      isOver: false,
+      answer: request(`${url}/v2/${tag.upstream}/${tag.repository}/blobs/${layer.digest}`),
+    };
+    asked.answer.finally(() => {
+      asked.isOver = true;
+    });
+    return asked;
+  };
+  let leaving = ask();
+  await until("the victim's layer to be on its way", 30_000, () => {
+    // A fault may have met it, or a limit that an earlier one set.
+    if (leaving.isOver) leaving = ask();
+    const requests = upstreams.registries.get(tag.upstream)?.requests ?? [];
+    return requests.some(({ path, bytesSent }) => path.endsWith(layer.digest) && bytesSent > 0);
+  });
   await sleep(1_000);
   await mirror.kill();
-  const { ending } = await leaving;
+  const { ending } = await leaving.answer;
   if (ending === "whole") throw new Error("the victim's layer was through before the kill");
   await atDeath();
   await mirror.start();

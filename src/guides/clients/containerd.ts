@@ -1,5 +1,5 @@
 /** containerd as Kubernetes uses it: `config_path` in config.toml, at a place that differs by version, and hosts.toml. */
-import { fileSteps, type Guide, type GuideRequest, toml } from "../guide.ts";
+import { exampleImage, fileSteps, type Guide, type GuideRequest, toml } from "../guide.ts";
 import { hostsFiles } from "../hosts-toml.ts";
 
 export const CERTIFICATES = "/etc/containerd/certs.d";
@@ -36,7 +36,7 @@ function containerd(request: GuideRequest, { title, format, plugin }: Version): 
       ...fileSteps(files, "Name the mirror. It is read anew with every pull."),
       {
         text: "Restart containerd, which is needed for `config.toml` only, and pull as Kubernetes would.",
-        command: "systemctl restart containerd\ncrictl pull docker.io/library/alpine:latest",
+        command: `systemctl restart containerd\ncrictl pull ${exampleImage(request)}`,
       },
     ],
     notes: [

@@ -1,5 +1,5 @@
 /** CRI-O: the same registries.conf as podman's, and a file of logins of its own. */
-import { type Guide, type GuideRequest, type Step, toml } from "../guide.ts";
+import { exampleImage, type Guide, type GuideRequest, type Step, toml } from "../guide.ts";
 import { authFile } from "../login.ts";
 import { registriesConf } from "../registries-conf.ts";
 
@@ -14,7 +14,7 @@ export function crio(request: GuideRequest): Guide {
       ...(request.key === null ? [] : login(hosts, request.key)),
       {
         text: "Reload CRI-O and pull as Kubernetes would.",
-        command: `systemctl ${request.key === null ? "reload" : "restart"} crio\ncrictl pull docker.io/library/alpine:latest`,
+        command: `systemctl ${request.key === null ? "reload" : "restart"} crio\ncrictl pull ${exampleImage(request)}`,
       },
     ],
     notes,

@@ -1,6 +1,6 @@
 /** k3s and RKE2: registries.yaml, from which they write containerd's configuration when they start. */
 import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
-import { type Guide, type GuideFile, type GuideRequest, USER, yaml } from "../guide.ts";
+import { exampleImage, type Guide, type GuideFile, type GuideRequest, USER, yaml } from "../guide.ts";
 
 export function k3s(request: GuideRequest): Guide {
   return server(request, "k3s", "k3s");
@@ -25,7 +25,7 @@ function server(request: GuideRequest, name: string, program: string): Guide {
       },
       {
         text: "See what became of it, and pull.",
-        command: `ls /var/lib/rancher/${program}/agent/etc/containerd/certs.d\ncrictl pull docker.io/library/alpine:latest`,
+        command: `ls /var/lib/rancher/${program}/agent/etc/containerd/certs.d\ncrictl pull ${exampleImage(request)}`,
       },
     ],
     notes,

@@ -1,6 +1,6 @@
 /** kind: hosts.toml on this machine, mounted into each node. */
 import { fromContainers } from "../containers.ts";
-import { fileSteps, type Guide, type GuideRequest, yaml } from "../guide.ts";
+import { exampleImage, fileSteps, type Guide, type GuideRequest, yaml } from "../guide.ts";
 import { hostsFiles } from "../hosts-toml.ts";
 import { CERTIFICATES } from "./containerd.ts";
 
@@ -32,7 +32,7 @@ export function kind(given: GuideRequest): Guide {
       { text: "Make the cluster.", command: `kind create cluster --config ${cluster.path}` },
       {
         text: "See what became of it, and pull.",
-        command: `docker exec kind-control-plane crictl pull docker.io/library/alpine:latest`,
+        command: `docker exec kind-control-plane crictl pull ${exampleImage(request)}`,
       },
     ],
     notes: [

@@ -1,5 +1,5 @@
 /** podman, buildah and skopeo: a drop-in file of registries.conf, and auth.json. */
-import type { Guide, GuideRequest } from "../guide.ts";
+import { exampleImage, type Guide, type GuideRequest } from "../guide.ts";
 import { authFile } from "../login.ts";
 import { registriesConf } from "../registries-conf.ts";
 
@@ -20,7 +20,7 @@ export function podman(request: GuideRequest): Guide {
           ]),
       {
         text: "Pull as usual, with the registry's name.",
-        command: "podman pull docker.io/library/alpine:latest",
+        command: `podman pull ${exampleImage(request)}`,
       },
     ],
     notes: [

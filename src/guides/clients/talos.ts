@@ -1,6 +1,6 @@
 /** Talos Linux: documents of the machine configuration. */
 import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
-import { type Guide, type GuideRequest, USER, yaml } from "../guide.ts";
+import { exampleImage, type Guide, type GuideRequest, USER, yaml } from "../guide.ts";
 
 export function talos(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["ns", "path", "prefix", "host"]);
@@ -54,7 +54,7 @@ export function talos(request: GuideRequest): Guide {
       },
       {
         text: "Pull as Kubernetes would.",
-        command: "talosctl image pull --nodes NODE --namespace cri docker.io/library/alpine:latest",
+        command: `talosctl image pull --nodes NODE --namespace cri ${exampleImage(request)}`,
       },
     ],
     notes: [

@@ -81,7 +81,7 @@ async function run(script: string, args: readonly string[], environment: Record<
 }
 
 const deploy = (args: readonly string[] = [], environment?: Record<string, string>) =>
-  run("deploy.ts", args, environment);
+  run("portolan.ts", ["deploy", ...args], environment);
 
 /** Makes a key and returns it. */
 async function addKey(name: string): Promise<string> {

@@ -1,14 +1,13 @@
-/** `npm run deploy`: Wrangler's deploy, of a mirror that asks for access keys unless it is said to be open. */
+/** A deploy: Wrangler's, with what decides who may use the mirror. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Command, Option } from "commander";
-import { type Plan, planDeploy } from "./deploy/plan.ts";
-import { deployedSecrets, wrangler } from "./deploy/wrangler.ts";
-import { KEY_FILE, readKeyFile } from "./keys/file.ts";
-import { generateSigningSecret } from "./keys/signing.ts";
+import { readKeyFile } from "../keys/file.ts";
+import { generateSigningSecret } from "../keys/signing.ts";
+import { type Plan, planDeploy } from "./plan.ts";
+import { deployedSecrets, wrangler } from "./wrangler.ts";
 
-interface Settings {
+export interface DeploySettings {
   open: boolean;
   keys: string;
   dryRun: boolean;
@@ -19,42 +18,13 @@ interface Settings {
   profile?: string;
 }
 
-const program = new Command("npm run deploy --")
-  .description("Deploys the mirror to Cloudflare, for the holders of access keys.")
-  .option("--open", "deploy it for everybody, without access keys", false)
-  .option("--keys <file>", "where the list of access keys lies", KEY_FILE)
-  .option("--dry-run", "build it and check everything, and deploy nothing", false)
-  .addOption(
-    new Option("--var <key:value>", "as Wrangler's; repeatable")
-      .default([], "none")
-      .argParser((text, given: string[]) => [...given, text]),
-  )
-  .option("-e, --env <name>", "as Wrangler's")
-  .option("-c, --config <file>", "as Wrangler's")
-  .option("--name <name>", "as Wrangler's")
-  .option("--profile <name>", "as Wrangler's")
-  .allowUnknownOption()
-  .allowExcessArguments()
-  .addHelpText(
-    "after",
-    `
-Other options are handed on to: wrangler deploy
-
-Examples:
-  npm run portolan -- key add alice && npm run deploy
-  npm run deploy -- --dry-run
-  npm run deploy -- --open`,
-  );
-
-try {
-  const { args } = program.parse();
-  process.exitCode = await deploy(program.opts<Settings>(), args);
-} catch (error) {
-  console.error(error instanceof Error ? error.message : error);
-  process.exitCode = 1;
-}
-
-async function deploy(settings: Settings, others: readonly string[]): Promise<number> {
+/**
+ * Deploys the mirror, for the holders of keys unless it is said to be open.
+ * @param others options that are handed on to Wrangler.
+ * @returns Wrangler's exit code.
+ * @throws Error that says what to do where it must not be deployed as it is.
+ */
+export async function deploy(settings: DeploySettings, others: readonly string[]): Promise<number> {
   refuseOthers(settings, others);
   const target = targetOf(settings);
   const isOpen = settings.open;
@@ -78,7 +48,7 @@ async function deploy(settings: Settings, others: readonly string[]): Promise<nu
 }
 
 /** What would undo what is decided here. */
-function refuseOthers({ var: vars }: Settings, others: readonly string[]): void {
+function refuseOthers({ var: vars }: DeploySettings, others: readonly string[]): void {
   if (vars.some((each) => each.startsWith("ACCESS:"))) {
     throw new Error("ACCESS is decided by --open or its absence; leave it out of --var");
   }
@@ -90,14 +60,14 @@ function refuseOthers({ var: vars }: Settings, others: readonly string[]): void 
 }
 
 /** Which Worker is meant, in the words that all of Wrangler's commands understand. */
-function targetOf({ env, config, name, profile }: Settings): string[] {
+function targetOf({ env, config, name, profile }: DeploySettings): string[] {
   return Object.entries({ env, config, name, profile }).flatMap(([option, value]) =>
     value === undefined ? [] : [`--${option}`, value],
   );
 }
 
 /** `[vars]` of Wrangler's configuration with `--var` over them. */
-async function variables({ env, config, var: given }: Settings): Promise<Record<string, unknown>> {
+async function variables({ env, config, var: given }: DeploySettings): Promise<Record<string, unknown>> {
   // It has things to say on import that don't concern a deploy.
   process.env.WRANGLER_LOG ??= "error";
   const { unstable_readConfig } = await import("wrangler");
@@ -130,7 +100,7 @@ async function withSecrets<Result>(
   }
 }
 
-function reportOf({ summary, secrets }: Plan, { dryRun }: Settings): string {
+function reportOf({ summary, secrets }: Plan, { dryRun }: DeploySettings): string {
   const uploaded = Object.keys(secrets);
   const also =
     uploaded.length > 0

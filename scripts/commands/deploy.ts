@@ -1,0 +1,39 @@
+/** `portolan deploy`, as `npm run deploy`: Wrangler's deploy, of a mirror that asks for access keys unless it is said to be open. */
+import { Command, Option } from "commander";
+import { type DeploySettings, deploy as deployMirror } from "../deploy/deploy.ts";
+import { KEY_FILE } from "../keys/file.ts";
+
+export const deploy = new Command("deploy")
+  .description("Deploys the mirror to Cloudflare, for the holders of access keys.")
+  .option("--open", "deploy it for everybody, without access keys", false)
+  .option("--keys <file>", "where the list of access keys lies", KEY_FILE)
+  .option("--dry-run", "build it and check everything, and deploy nothing", false)
+  .addOption(
+    new Option("--var <key:value>", "as Wrangler's; repeatable")
+      .default([], "none")
+      .argParser((text, given: string[]) => [...given, text]),
+  )
+  .option("-e, --env <name>", "as Wrangler's")
+  .option("-c, --config <file>", "as Wrangler's")
+  .option("--name <name>", "as Wrangler's")
+  .option("--profile <name>", "as Wrangler's")
+  .allowUnknownOption()
+  .allowExcessArguments()
+  .addHelpText(
+    "after",
+    `
+Other options are handed on to: wrangler deploy
+
+Examples:
+  npm run portolan -- key add alice && npm run deploy
+  npm run deploy -- --dry-run
+  npm run deploy -- --open`,
+  )
+  .action(async (settings: DeploySettings, { args }: Command) => {
+    try {
+      process.exitCode = await deployMirror(settings, args);
+    } catch (error) {
+      console.error(error instanceof Error ? error.message : error);
+      process.exitCode = 1;
+    }
+  });
