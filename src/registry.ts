@@ -14,25 +14,26 @@ import type { Mirror } from "./pull/mirror.ts";
 import type { Asker } from "./pull/refusal.ts";
 import { route, type Target, upstreamOfHost } from "./routing/target.ts";
 
-/** Who sends the request, and what it asks for once its key is taken out of the URL. */
+/** Who sends the request, what it asks for once its key is taken out of the URL, and whose logins its host passes on. */
 function visitOf({ config }: Mirror, c: Context) {
   const sent = new URL(c.req.url);
   const { url, key, prefix } =
     config.access === "keys" ? takeKey(sent, config.domain) : { url: sent, key: null, prefix: "" };
   const upstream = upstreamOfHost(url.hostname, config);
   // Behind keys, what a client sends is its key, unless that stands in the host already.
-  const passesLogins = upstream?.login && (config.access === "open" || (key !== null && prefix === ""));
-  const loginUpstream = passesLogins ? upstream : null;
-  const visit: Visit = { url: sent, host: url.host, headers: c.req.raw.headers, key, loginUpstream };
-  return { visit, url, prefix };
+  const mayPass = config.access === "open" || (key !== null && prefix === "");
+  const loginUpstream = upstream?.login && mayPass ? upstream : null;
+  const passesLogins = loginUpstream !== null;
+  const visit: Visit = { url: sent, host: url.host, headers: c.req.raw.headers, key, passesLogins };
+  return { visit, url, prefix, loginUpstream };
 }
 
 /** Answers a token request: with a token of this mirror's, or on a host that passes logins through with upstream's. */
 export async function answerToken(mirror: Mirror, c: Context): Promise<Response> {
-  const { visit } = visitOf(mirror, c);
-  if (visit.loginUpstream) {
+  const { visit, loginUpstream } = visitOf(mirror, c);
+  if (loginUpstream) {
     if (visit.key !== null) await mirror.gate.identify(visit);
-    return relayToken(mirror, visit.loginUpstream, c.req.raw);
+    return relayToken(mirror, loginUpstream, c.req.raw);
   }
   if (mirror.config.access === "open") throw nothingHere();
   return answerWithToken(mirror.gate, c.req.raw, visit.host);
@@ -56,7 +57,7 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   if (c.req.header("Via")?.includes(mirror.via)) {
     throw new RegistryError(508, "UNAVAILABLE", "an upstream leads back to this mirror");
   }
-  const { visit, url, prefix } = visitOf(mirror, c);
+  const { visit, url, prefix, loginUpstream } = visitOf(mirror, c);
   // Before anything is said of what there is: the challenge is the same for all of it.
   const caller = await mirror.gate.identify(visit);
   if (caller.key) {
@@ -69,16 +70,16 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
     userAgent: c.req.header("User-Agent") ?? "",
     hasNamespace: url.searchParams.has("ns"),
   };
-  if (visit.loginUpstream) {
-    const challenge = await loginChallenge(mirror, visit.loginUpstream, visit);
+  if (loginUpstream) {
+    const challenge = await loginChallenge(mirror, loginUpstream, visit);
     if (routed.kind === "ping") {
-      await checkLogin(mirror, visit.loginUpstream, caller.login, challenge, asker);
+      await checkLogin(mirror, loginUpstream, caller.login, challenge, asker);
     }
     if (challenge !== null) asker.challenge = challenge;
   }
   if (routed.kind === "ping") return pong();
   const { target } = routed;
-  mirror.gate.admit(caller, target);
+  mirror.gate.admit(caller, `${target.upstream.name}/${target.repository}`);
 
   const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
   const authority = await authorityFor(mirror, caller, target, asker, background);

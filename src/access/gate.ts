@@ -1,8 +1,6 @@
 /** Who asks, and what they may pull. */
 import { RegistryError } from "../errors.ts";
 import { formatChallenge } from "../oci/challenge.ts";
-import type { Target } from "../routing/target.ts";
-import type { Upstream } from "../upstream/registries.ts";
 import { readAuthorization } from "./credentials.ts";
 import { type AccessKey, findKey, isKey } from "./keys.ts";
 import { matchesAny } from "./patterns.ts";
@@ -26,8 +24,8 @@ export interface Visit {
   headers: Headers;
   /** The key that the URL carries. */
   key: string | null;
-  /** The upstream to which this host passes logins through; null on any other host. */
-  loginUpstream: Upstream | null;
+  /** Whether this host is an upstream's own that passes its users' logins through. */
+  passesLogins: boolean;
 }
 
 /** What of the configuration says who may pull what. */
@@ -72,9 +70,9 @@ export class Gate {
   }
 
   /** The client's login at the upstream; what is this mirror's own is none, and upstream is never shown it. */
-  async #loginOf({ headers, loginUpstream }: Visit): Promise<string | null> {
+  async #loginOf({ headers, passesLogins }: Visit): Promise<string | null> {
     const header = headers.get("Authorization");
-    const shown = loginUpstream && readAuthorization(header);
+    const shown = passesLogins ? readAuthorization(header) : null;
     if (!shown) return null;
     const texts = shown.scheme === "basic" ? [shown.username, shown.password] : [shown.token];
     return (await this.isOwn(texts)) ? null : header;
@@ -114,9 +112,11 @@ export class Gate {
     return findKey(this.#settings.keys, text, this.#now());
   }
 
-  /** @throws RegistryError 403 for what this mirror, or the caller's key, doesn't open. */
-  admit({ key }: Caller, { upstream, repository }: Target): void {
-    const name = `${upstream.name}/${repository}`;
+  /**
+   * @param name `upstream/repository`
+   * @throws RegistryError 403 for what this mirror, or the caller's key, doesn't open.
+   */
+  admit({ key }: Caller, name: string): void {
     if (!permits(this.#settings, name)) {
       throw new RegistryError(403, "DENIED", `${name} is not served by this mirror`);
     }

@@ -266,6 +266,41 @@ describe("with direct access shut", () => {
     }
   });
 
+  test.each([
+    ["HTTPS_PROXY", startHttpProxy],
+    ["ALL_PROXY", startSocksProxy],
+  ] as const)(
+    "verify, inspect and warm go through %s as well, to the publisher and to the mirror",
+    async (variable, start) => {
+      const proxy = await start({
+        [`${SOURCE}:443`]: port(secure.source),
+        [`${TARGET}:443`]: port(secure.target),
+      });
+      const environment = { [variable]: proxy.url };
+      const mirror = ["--mirror", `https://${TARGET}`];
+      try {
+        const copied = await user(["copy", from, `${TARGET}/${repository}`, "--all-platforms"], {
+          environment,
+        });
+        expect(copied.code).toBe(0);
+        for (const args of [
+          ["verify", from, ...mirror, "--deep"],
+          ["inspect", from, ...mirror],
+          ["warm", from, ...mirror],
+        ]) {
+          proxy.asked.clear();
+          const { code, errors } = await user(args, { environment });
+          expect([args[0], code, errors]).toEqual([args[0], 0, expect.not.stringMatching(/proxy/i)]);
+          expect(proxy.asked.get(`${TARGET}:443`)).toBeGreaterThan(0);
+          for (const asked of proxy.asked.keys()) expect([`${SOURCE}:443`, `${TARGET}:443`]).toContain(asked);
+          expect((await user(args)).code, `${args[0]} without a proxy`).not.toBe(0);
+        }
+      } finally {
+        await proxy.stop();
+      }
+    },
+  );
+
   test("plain http goes through HTTP_PROXY too, if --insecure allows it", async () => {
     const proxy = await startHttpProxy({ [`${SOURCE}:80`]: port(fronts.source) });
     const environment = { HTTP_PROXY: proxy.url, HTTPS_PROXY: proxy.url };
