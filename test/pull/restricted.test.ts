@@ -148,8 +148,14 @@ describe("nobody gets it", () => {
 
   test("of another private repository that was pulled: each has its own links", async () => {
     await hold();
-    expect(await statusOf("/v2/owner/other/manifests/latest")).toBe(200);
-    expect(await statusOf(`/v2/owner/secret/blobs/${other.layers[0]?.digest}`)).toBe(404);
+    const layer = `blobs/${other.layers[0]?.digest}`;
+    const manifest = `manifests/${other.target.digest}`;
+    for (const rest of [layer, manifest]) {
+      expect(await statusOf(`/v2/owner/other/${rest}`)).toBe(200);
+      for (const method of ["GET", "HEAD"]) {
+        expect(await statusOf(`/v2/owner/secret/${rest}`, KEY, { method })).toBe(404);
+      }
+    }
   });
 
   test("once upstream no longer gives it to the operator, though all of it is held", async () => {
