@@ -1,6 +1,8 @@
 /** Whoever asks for the same thing at once waits for the same answer; and nobody depends on the resolver being there. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { RepositoryResolver } from "../../src/index.ts";
+import { parseDigest } from "../../src/oci/digest.ts";
+import { createMirror, isolate } from "../../src/pull/mirror.ts";
 import { behaviours, type Image } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
 
@@ -71,6 +73,30 @@ describe("many at once", () => {
     expect(first.headers.get("Docker-Content-Digest")).toBe(image.target.digest);
     expect(second.headers.get("Docker-Content-Digest")).toBe(other.target.digest);
   });
+});
+
+test("nobody waits for what is only the operator's", async () => {
+  const owner = { username: "owner", password: "hunter2" };
+  const bindings = { ...mirror.bindings, UPSTREAM_CREDENTIALS: { "docker.io": [owner] } };
+  isolate.mirror = createMirror(bindings);
+  mirror.docker.settings.credentials = [owner];
+  mirror.docker.setVisibility("library/demo", "private");
+  mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
+  const resolver = mirror.bindings.REPOSITORIES.getByName("docker.io/library/demo");
+  const place = { upstream: "docker.io", repository: "library/demo" };
+  const as = (kind: "owner" | "public") => ({ ...place, authority: { kind } });
+  const digest = parseDigest(image.target.digest);
+  if (!digest) throw new Error("the image has no digest");
+  const fetched = await Promise.all([
+    resolver.fetchManifest(as("owner"), digest),
+    resolver.fetchManifest(as("public"), digest),
+  ]);
+  expect(fetched.map(({ ok }) => ok)).toEqual([true, false]);
+  const resolved = await Promise.all([
+    resolver.resolve(as("owner"), "latest", "GET"),
+    resolver.resolve(as("public"), "latest", "GET"),
+  ]);
+  expect(resolved.map(({ ok }) => ok)).toEqual([true, false]);
 });
 
 describe("a resolver that fails", () => {

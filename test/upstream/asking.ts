@@ -53,8 +53,12 @@ export function stub(answer: (request: Request) => Response | Promise<Response>)
 }
 
 /** Asks about `owner/image` of `registry.test` unless told otherwise. */
-export function createAsker(fetch: Fetch, now: () => number = Date.now) {
-  const client = new UpstreamClient({ fetch, now });
+export function createAsker(
+  fetch: Fetch,
+  now: () => number = Date.now,
+  logins: readonly { username: string; password: string }[] = [],
+) {
+  const client = new UpstreamClient({ fetch, now, credentials: { "registry.test": logins } });
   const background: Promise<unknown>[] = [];
   const ask = (question: Partial<Question> = {}): Promise<Response> =>
     client.ask(
