@@ -6,8 +6,6 @@ import { RegistryError } from "../errors.ts";
 import { MAXIMUM_FORM } from "./bounds.ts";
 import { readAuthorization } from "./credentials.ts";
 import type { Gate } from "./gate.ts";
-import type { AccessKey } from "./keys.ts";
-import { LIFETIME } from "./tokens.ts";
 
 /** What a token request says. */
 export interface TokenRequest {
@@ -64,24 +62,21 @@ export async function answerWithToken(gate: Gate, request: Request, host: string
       : await gate.tokens.keyOf(refreshToken, host, "refresh");
   if (!key) throw refused();
   const renewal =
-    isOffline && refreshToken === null ? await gate.tokens.issue(key, host, "refresh") : refreshToken;
-  return tokenAnswer(await gate.tokens.issue(key, host, "pull"), lifetimeOf(key), renewal);
+    isOffline && refreshToken === null ? (await gate.tokens.issue(key, host, "refresh")).token : refreshToken;
+  const { token, expiresIn } = await gate.tokens.issue(key, host, "pull");
+  return tokenAnswer(token, expiresIn, renewal);
 }
 
-/** Clients read `token` or `access_token`, and take 60 seconds for granted where `expires_in` is less. */
+/** Clients read `token` or `access_token`, and take 60 seconds to be the least that `expires_in` can say. */
 export function tokenAnswer(token: string, expiresIn: number, refreshToken: string | null): Response {
-  const answer = { token, access_token: token, expires_in: expiresIn, issued_at: new Date().toISOString() };
+  const times = { expires_in: Math.max(60, expiresIn), issued_at: new Date().toISOString() };
+  const answer = { token, access_token: token, ...times };
   const body = refreshToken === null ? answer : { ...answer, refresh_token: refreshToken };
   return Response.json(body, { headers: { "Cache-Control": "no-store" } });
 }
 
 export function refused(): RegistryError {
   return new RegistryError(401, "UNAUTHORIZED", "this key or login isn't valid here");
-}
-
-function lifetimeOf({ expires }: AccessKey): number {
-  const left = expires === null ? LIFETIME.pull : Math.floor((expires - Date.now()) / 1000);
-  return Math.max(60, Math.min(LIFETIME.pull, left));
 }
 
 /** A scope parameter may hold several, divided by spaces, and there may be several parameters. */

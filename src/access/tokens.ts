@@ -5,7 +5,7 @@ import { type AccessKey, findHash } from "./keys.ts";
 /** `pull` answers a challenge; `refresh` is kept by a client in place of the key, to get tokens with. */
 export type TokenUse = "pull" | "refresh";
 
-/** Seconds. Clients take 60 to be the least there is (distribution spec, "Token Authentication"). */
+/** Seconds. */
 export const LIFETIME: Record<TokenUse, number> = { pull: 300, refresh: 90 * 24 * 3600 };
 
 const ALGORITHM = "HS256";
@@ -40,12 +40,15 @@ export class AccessTokens {
     }
   }
 
-  /** @param host the mirror's own host, beyond which the token is worth nothing. */
-  issue(key: AccessKey, host: string, use: TokenUse): Promise<string> {
+  /**
+   * @param host the mirror's own host, beyond which the token is worth nothing.
+   * @returns the token and the seconds until it ends, with its key at the latest.
+   */
+  async issue(key: AccessKey, host: string, use: TokenUse): Promise<{ token: string; expiresIn: number }> {
     const now = Math.floor(this.#options.now() / 1000);
     const exp = Math.min(now + LIFETIME[use], Math.floor((key.expires ?? Number.POSITIVE_INFINITY) / 1000));
     const claims = { iss: ISSUER, aud: host, sub: key.hash, use, iat: now, exp };
-    return sign(claims, this.#options.secret, ALGORITHM);
+    return { token: await sign(claims, this.#options.secret, ALGORITHM), expiresIn: exp - now };
   }
 
   /** The key that a token stands for; null for any that isn't ours, isn't for this, or has had its time. */

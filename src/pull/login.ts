@@ -59,7 +59,7 @@ export async function relayToken(mirror: Mirror, upstream: Upstream, request: Re
   const asker: Asker = { userAgent: request.headers.get("User-Agent") ?? "", hasNamespace: false };
   try {
     const { authorization, usableUntil } = await mirror.upstream.logins.token(upstream, names, login);
-    const left = Math.max(60, Math.floor((usableUntil - mirror.now()) / 1000));
+    const left = Math.floor((usableUntil - mirror.now()) / 1000);
     return tokenAnswer(authorization.slice("Bearer ".length), left, null);
   } catch (error) {
     const failure = failureOf(error);

@@ -23,7 +23,7 @@ function claims(changes: object = {}) {
 }
 
 test("a token stands for its key until it ends", async () => {
-  const token = await tokens().issue(KEY, HOST, "pull");
+  const { token } = await tokens().issue(KEY, HOST, "pull");
   now += LIFETIME.pull * 1000 - 1;
   expect(await tokens().keyOf(token, HOST, "pull")).toBe(KEY);
   now += 1;
@@ -32,19 +32,20 @@ test("a token stands for its key until it ends", async () => {
 
 test("a token never outlives its key", async () => {
   const brief = { ...KEY, expires: now + 60_000 };
-  const token = await tokens([brief]).issue(brief, HOST, "pull");
+  const { token, expiresIn } = await tokens([brief]).issue(brief, HOST, "pull");
+  expect(expiresIn).toBe(60);
   now += 60_000;
   expect(await tokens([{ ...brief, expires: null }]).keyOf(token, HOST, "pull")).toBeNull();
 });
 
 test("a key that is revoked takes its tokens along", async () => {
-  const token = await tokens().issue(KEY, HOST, "refresh");
+  const { token } = await tokens().issue(KEY, HOST, "refresh");
   expect(await tokens([{ ...KEY, hash: "cd".repeat(32) }]).keyOf(token, HOST, "refresh")).toBeNull();
 });
 
 test("a token for pulling gets no others, and one for getting others doesn't pull", async () => {
-  expect(await tokens().keyOf(await tokens().issue(KEY, HOST, "pull"), HOST, "refresh")).toBeNull();
-  expect(await tokens().keyOf(await tokens().issue(KEY, HOST, "refresh"), HOST, "pull")).toBeNull();
+  expect(await tokens().keyOf((await tokens().issue(KEY, HOST, "pull")).token, HOST, "refresh")).toBeNull();
+  expect(await tokens().keyOf((await tokens().issue(KEY, HOST, "refresh")).token, HOST, "pull")).toBeNull();
 });
 
 describe("a forged token opens nothing", () => {

@@ -5,7 +5,7 @@ import { evict } from "../../src/cache/eviction.ts";
 import { R2Store } from "../../src/cache/r2.ts";
 import { blobKey, manifestKey } from "../../src/cache/store.ts";
 import worker from "../../src/index.ts";
-import { digestOf } from "../../src/oci/digest.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { createMirror, type Env, isolate } from "../../src/pull/mirror.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 
@@ -17,7 +17,7 @@ afterEach(async () => {
   await reset();
 });
 
-async function put(kind: typeof blobKey, seed: number): Promise<string> {
+async function put(kind: (digest: Digest) => string, seed: number): Promise<string> {
   const bytes = patternBytes(1000, seed);
   const digest = await digestOf(bytes);
   await store.put(kind(digest), bytes, { digest });
@@ -48,6 +48,15 @@ describe("a store over its limit", () => {
   test("keeps its manifests, whatever the limit", async () => {
     expect(await evict(store, 0)).toEqual({ held: 1000, freed: 3000 });
     expect(await held()).toEqual([rest[0]]);
+  });
+
+  test("counts what is restricted, and loses it in its turn", async () => {
+    const manifest = await put((digest) => manifestKey(digest, "restricted"), 4);
+    const blob = await put((digest) => blobKey(digest, "restricted"), 5);
+    expect(await evict(store, 5500)).toEqual({ held: 4000, freed: 2000 });
+    expect(await held()).toEqual([rest[0], rest[2], manifest, blob].sort());
+    expect(await evict(store, 0)).toEqual({ held: 2000, freed: 2000 });
+    expect(await held()).toEqual([rest[0], manifest].sort());
   });
 
   test("that is under it loses nothing", async () => {
