@@ -24,7 +24,12 @@ export async function readIfThere(path: string): Promise<string | null> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (hasCode(error, "ENOENT")) return null;
     throw new Error(`${path} can't be read: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** Whether it is one of these errors of the system: `ENOENT`, `EBUSY`, … */
+export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+  return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

@@ -3,10 +3,11 @@ import { confirm, isCancel } from "@clack/prompts";
 import { Command, Option } from "commander";
 import { CLIENTS, type ClientName, clientNamed } from "../../src/guides/clients.ts";
 import { type Guide, type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
+import { put } from "../config/place.ts";
 import { type ConfigOptions, readRequest } from "../config/request.ts";
 import { guideText } from "../config/text.ts";
 import { isWritable } from "../config/writable.ts";
-import { type Change, differenceText, plannedChanges, write } from "../config/write.ts";
+import { type Change, differenceText, plannedChanges } from "../config/write.ts";
 
 interface Options extends ConfigOptions {
   write?: boolean;
@@ -76,7 +77,7 @@ async function run(name: string | undefined, options: Options): Promise<void> {
     throw new Error(`There is no guide for ${name}. Clients: ${Object.keys(CLIENTS).join(", ")}`);
   }
   const guide = CLIENTS[client](request);
-  if (options.write) await put(client, guide, request, options);
+  if (options.write) await writeFiles(client, guide, request, options);
   else if (options.json) printJson({ client, ...guide });
   else process.stdout.write(guideText(guide));
 }
@@ -92,21 +93,27 @@ interface Outcome {
   written: boolean;
   /** Where what was there before is kept; null if there was nothing. */
   backup: string | null;
+  warning: string | null;
 }
 
-async function put(client: ClientName, guide: Guide, request: GuideRequest, options: Options): Promise<void> {
+async function writeFiles(
+  client: ClientName,
+  guide: Guide,
+  request: GuideRequest,
+  options: Options,
+): Promise<void> {
   if (!isWritable(client)) {
     throw new Error(
       `${guide.title} isn't configured by a file of this machine; leave out --write and follow the steps.`,
     );
   }
-  const changes = await plannedChanges(client, guide, options.root);
+  const changes = await plannedChanges(client, guide, { root: options.root, key: request.key });
   const outcomes: Outcome[] = [];
   for (const change of changes) {
     if (!options.json) process.stdout.write(`${differenceText(change)}\n`);
     const written = options.yes || (await agreed(change, options.json === true));
-    const backup = written ? await write(change, request.key) : null;
-    outcomes.push({ path: change.path, written, backup });
+    const backup = written ? await put(change) : null;
+    outcomes.push({ path: change.path, written, backup, warning: change.warning });
     if (written && !options.json) {
       console.log(`Wrote ${change.path}${backup === null ? "" : `; what was there is in ${backup}`}\n`);
     }

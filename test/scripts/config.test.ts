@@ -1,7 +1,16 @@
 /** `npm run portolan -- config` as a person or a script runs it: what it prints, what it writes, how it ends. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -195,6 +204,7 @@ describe("written", () => {
         path: join(folder, path),
         written: true,
         backup: null,
+        warning: null,
       })),
     });
     expect(readFileSync(join(folder, "etc/containerd/certs.d/_default/hosts.toml"), "utf8")).toContain(
@@ -220,10 +230,35 @@ describe("written", () => {
     expect(readFileSync(drop, "utf8").match(/prefix/g)?.length).toBe(1);
   });
 
-  test("warns that comments of a TOML file are lost", () => {
-    put("etc/containerd/config.toml", "# mine\nversion = 2\n");
-    const { stdout } = config("containerd-1", "--write", "--yes", "--root", folder);
-    expect(stdout).toContain("Comments in");
+  test("keeps comments and order of a TOML file", () => {
+    const file = put("etc/containerd/config.toml", "# mine\nversion = 2 # ours too\n\n# last\n[grpc]\n");
+    config("containerd-1", "--write", "--yes", "--root", folder);
+    expect(readFileSync(file, "utf8")).toBe(
+      '# mine\nversion = 2 # ours too\n\n# last\n[grpc]\n\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/containerd/certs.d"\n',
+    );
+  });
+
+  test("warns before the key goes into a file that others can read, and says so as JSON", () => {
+    const key = put("portolan.key", KEY);
+    const file = put(DAEMON, THEIRS, 0o644);
+    const keyed = ["docker", "--write", "--root", folder, "--key-file", key];
+    expect(config(...keyed).stdout).toContain(`others on this machine can read (mode 0644)`);
+    expect(config(...keyed).stdout).toContain(`chmod 600 ${file}`);
+    const { files } = JSON.parse(config(...keyed, "--json").stdout) as { files: { warning: string }[] };
+    expect(files.map(({ warning }) => warning)).toEqual([expect.stringContaining("mode 0644")]);
+    chmodSync(file, 0o600);
+    expect(config(...keyed).stdout).not.toContain("Warning");
+  });
+
+  test("refuses what containerd wouldn't start with, before anything is written", () => {
+    const before =
+      'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry.mirrors."quay.io"]\nendpoint = ["https://q"]\n';
+    const file = put("etc/containerd/config.toml", before);
+    const { status, stderr } = config("containerd-1", "--write", "--yes", "--root", folder);
+    expect(status).toBe(1);
+    expect(stderr).toContain("registry.mirrors for quay.io");
+    expect(readFileSync(file, "utf8")).toBe(before);
+    expect(readdirSync(join(folder, "etc/containerd"))).toEqual(["config.toml"]);
   });
 });
 

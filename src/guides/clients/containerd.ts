@@ -2,6 +2,7 @@
 import { exampleImage, fileSteps, type Guide, type GuideRequest, toml } from "../guide.ts";
 import { hostsFiles } from "../hosts-toml.ts";
 
+export const CONFIG_TOML = "/etc/containerd/config.toml";
 export const CERTIFICATES = "/etc/containerd/certs.d";
 
 interface Version {
@@ -31,7 +32,7 @@ function containerd(request: GuideRequest, { title, format, plugin }: Version): 
     steps: [
       {
         text: "Tell containerd where it finds what is said of registries. Where the file has `registry.mirrors` or `registry.configs`, take them out: containerd takes either those or `config_path`.",
-        file: toml("/etc/containerd/config.toml", settings),
+        file: toml(CONFIG_TOML, settings),
       },
       ...fileSteps(files, "Name the mirror. It is read anew with every pull."),
       {

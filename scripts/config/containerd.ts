@@ -1,0 +1,110 @@
+/** containerd's config.toml as it is on a machine: which table `config_path` belongs in, and when it must not be written. */
+import { readdir } from "node:fs/promises";
+import { parse } from "smol-toml";
+import { CERTIFICATES, CONFIG_TOML } from "../../src/guides/clients/containerd.ts";
+import { type GuideFile, toml } from "../../src/guides/guide.ts";
+import { hasCode, readIfThere } from "../files.ts";
+import { UnsafeChange } from "./merge/unsafe.ts";
+import { isTable } from "./merge/values.ts";
+import { located } from "./place.ts";
+
+/** By the file's `version`; containerd converts older ones itself, and ignores the tables of older ones in a newer file. */
+const PLUGINS = new Map([
+  [1, "cri"],
+  [2, "io.containerd.grpc.v1.cri"],
+  [3, "io.containerd.cri.v1.images"],
+  [4, "io.containerd.cri.v1.images"],
+]);
+
+/**
+ * The guide's files for the config.toml that is there: its version is kept, and if it names a folder of its own for
+ * hosts.toml, that is where they go.
+ * @throws UnsafeChange if containerd, or its plugin for Kubernetes, wouldn't start with the change
+ */
+export async function forConfigToml(files: readonly GuideFile[], root: string): Promise<GuideFile[]> {
+  const path = await located(CONFIG_TOML, root);
+  const existing = await readIfThere(path);
+  const settings = existing === null ? {} : read(existing);
+  // What can't be read is refused where it is merged.
+  if (settings === null || Object.keys(settings).length === 0) return [...files];
+  const version = Number(settings.version ?? 1);
+  const plugin = PLUGINS.get(version);
+  if (plugin === undefined)
+    throw refusal(path, `its version is ${settings.version}, which isn't known here.`);
+  refuseDisabled(settings.disabled_plugins, path);
+  const registry = tableAt(settings, "plugins", plugin, "registry");
+  refuseMirrors(registry, path);
+  const folder = await folderOf(registry.config_path, path, root);
+  return files.map((file) => {
+    if (file.path === CONFIG_TOML) {
+      return toml(CONFIG_TOML, { plugins: { [plugin]: { registry: { config_path: folder } } } });
+    }
+    return { ...file, path: file.path.replace(CERTIFICATES, folder) };
+  });
+}
+
+function read(text: string): Record<string, unknown> | null {
+  try {
+    return parse(text.replace(/^\uFEFF/, ""), { integersAsBigInt: "asNeeded" });
+  } catch {
+    return null;
+  }
+}
+
+function refuseDisabled(disabled: unknown, path: string): void {
+  const names = Array.isArray(disabled) ? disabled.map(String) : [];
+  const found = names.find((name) => /^cri$|^io\.containerd\.(grpc\.v1\.cri|cri\.v1\.\w+)$/.test(name));
+  if (found === undefined) return;
+  throw refusal(
+    path,
+    `disabled_plugins has "${found}", so this containerd has no plugin for Kubernetes that would use the mirror. If it serves Docker only, as Docker's packages set it up, configure \`docker\` or \`docker-containerd\` instead. If it is to serve Kubernetes, remove "${found}" from disabled_plugins first.`,
+  );
+}
+
+function refuseMirrors(registry: Record<string, unknown>, path: string): void {
+  const mirrors = Object.keys(tableAt(registry, "mirrors"));
+  const configs = tableAt(registry, "configs");
+  const withTls = Object.keys(configs).filter((host) => "tls" in tableAt(configs, host));
+  if (mirrors.length === 0 && withTls.length === 0) return;
+  const what = [
+    ...(mirrors.length > 0 ? [`registry.mirrors for ${mirrors.join(", ")}`] : []),
+    ...(withTls.length > 0 ? [`TLS settings in registry.configs for ${withTls.join(", ")}`] : []),
+  ].join(" and ");
+  throw refusal(
+    path,
+    `it has ${what}, and containerd's plugin for Kubernetes doesn't start with those beside config_path. Write each of them as ${CERTIFICATES}/NAME/hosts.toml, remove them from this file, and run this again.`,
+  );
+}
+
+/** containerd 2.2 reads a list of folders as the name of one, so that hosts.toml is never found: a list becomes one folder. */
+async function folderOf(configured: unknown, path: string, root: string): Promise<string> {
+  const folders = typeof configured === "string" ? configured.split(":").filter((each) => each !== "") : [];
+  const folder = folders.includes(CERTIFICATES) ? CERTIFICATES : (folders[0] ?? CERTIFICATES);
+  for (const other of folders.filter((each) => each !== folder)) {
+    if (await isEmpty(await located(other, root))) continue;
+    throw refusal(
+      path,
+      `config_path is "${configured}", and some versions of containerd find no hosts.toml if it names more than one folder. Move what is in ${other} to ${folder}, set config_path = "${folder}", and run this again.`,
+    );
+  }
+  return folder;
+}
+
+async function isEmpty(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).length === 0;
+  } catch (error) {
+    if (hasCode(error, "ENOENT")) return true;
+    throw error;
+  }
+}
+
+function tableAt(table: unknown, ...path: readonly string[]): Record<string, unknown> {
+  let found = table;
+  for (const key of path) found = isTable(found) && Object.hasOwn(found, key) ? found[key] : {};
+  return isTable(found) ? found : {};
+}
+
+function refusal(path: string, reason: string): UnsafeChange {
+  return new UnsafeChange(`${path}: ${reason} Nothing was written.`);
+}
