@@ -1,4 +1,5 @@
 /** What a registry's refusal, or its silence, means to the person who asked. */
+import { TooLarge } from "../../src/upstream/bounded.ts";
 import { type FailureKind, UpstreamError } from "../../src/upstream/failure.ts";
 import { Untrusted } from "../../src/upstream/redirects.ts";
 
@@ -71,7 +72,7 @@ export function failureOfError(error: unknown, host: string, hint: string): Regi
   if (error instanceof UpstreamError) {
     const { kind, message, status, retryAfter } = error.failure;
     const advice = kind === "denied" ? `; ${hint}` : "";
-    const code = error instanceof Untrusted ? UNSAFE : CODES[kind];
+    const code = error instanceof Untrusted ? UNSAFE : error instanceof TooLarge ? "TOO_LARGE" : CODES[kind];
     return new RegistryFailure(status, code, message + advice, retryAfter);
   }
   const cause = causeOf(error);

@@ -5,7 +5,7 @@ import { parseLinks } from "../../src/oci/link.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
 import { essence, MANIFEST_ACCEPT, OCI_INDEX } from "../../src/oci/mediatypes.ts";
 import { isRepository, isTag } from "../../src/oci/names.ts";
-import { readBounded } from "../../src/pull/body.ts";
+import { readBounded } from "../../src/upstream/bounded.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { failureOfError, RegistryFailure } from "./failure.ts";
 import { type Place, urlAt } from "./place.ts";
@@ -236,8 +236,7 @@ async function readDocument(
   what: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
   try {
-    const bytes = await readBounded(response, MAXIMUM_DOCUMENT, `${place.repository} ${what}`);
-    return new Uint8Array(bytes);
+    return await readBounded(response, MAXIMUM_DOCUMENT, `${place.repository} ${what}`);
   } catch (error) {
     throw failureOfError(error, place.endpoint.host, "");
   }

@@ -5,9 +5,9 @@ import { formatLink, parseLinks } from "../oci/link.ts";
 import { OCI_INDEX } from "../oci/mediatypes.ts";
 import { isTag } from "../oci/names.ts";
 import type { Target } from "../routing/target.ts";
+import { readBounded } from "../upstream/bounded.ts";
 import { failureOf, UpstreamError } from "../upstream/failure.ts";
 import { commonHeadings, type Headings, type Pull, REVALIDATE } from "./answer.ts";
-import { readBounded } from "./body.ts";
 import type { Mirror } from "./mirror.ts";
 import { refusal } from "./refusal.ts";
 

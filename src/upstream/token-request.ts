@@ -1,5 +1,6 @@
 /** One request for a bearer token: what is asked of which realm, and what is made of its answer. */
 import type { Challenge } from "../oci/challenge.ts";
+import { MAXIMUM_TOKEN, readJson } from "./bounded.ts";
 import { basic, type Login } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
 import { PINNED, type Trust, Untrusted } from "./redirects.ts";
@@ -81,7 +82,7 @@ export async function requestToken(
     }
     throw failureOfResponse(response, `a token for ${repository}`, started);
   }
-  const answer: unknown = await response.json().catch(() => null);
+  const answer = await readJson(response, MAXIMUM_TOKEN, `the token response of ${url.host}`);
   const { token, access_token, expires_in } = (answer ?? {}) as Record<string, unknown>;
   const value = [token, access_token].find((text) => typeof text === "string" && /^[\x21-\x7e]+$/.test(text));
   if (value === undefined) {

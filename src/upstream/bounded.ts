@@ -1,0 +1,60 @@
+/** Bodies that are parsed: read whole, and never more of them than a bound, whatever they were compressed from. */
+import { UpstreamError } from "./failure.ts";
+
+/** Bytes of the largest token response that is read. */
+export const MAXIMUM_TOKEN = 64 * 1024;
+
+/** A body is longer than its bound: asking again won't change that. */
+export class TooLarge extends UpstreamError {
+  constructor(message: string) {
+    super("unavailable", message);
+  }
+}
+
+/**
+ * Reads a body that has to be looked into. Bytes are counted after decompression, as the runtime gives them.
+ * @param maximum bytes after which it is given up.
+ * @throws TooLarge; UpstreamError `unavailable` if it breaks off.
+ */
+export async function readBounded(
+  response: Response,
+  maximum: number,
+  what: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  try {
+    // Leaving the loop cancels the rest of the body.
+    for await (const chunk of response.body ?? []) {
+      length += chunk.byteLength;
+      if (length > maximum) break;
+      chunks.push(chunk);
+    }
+  } catch {
+    throw new UpstreamError("unavailable", `upstream broke off while sending ${what}`);
+  }
+  if (length > maximum) {
+    throw new TooLarge(`${what} has more than ${maximum} bytes, the most that is read here`);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, offset);
+    offset += chunk.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * Reads a body of JSON within a bound.
+ * @returns undefined for what isn't JSON.
+ * @throws UpstreamError as `readBounded` does.
+ */
+export async function readJson(response: Response, maximum: number, what: string): Promise<unknown> {
+  const bytes = await readBounded(response, maximum, what);
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
