@@ -3,6 +3,7 @@ import { type Context, Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
 import { checkBounds } from "./access/bounds.ts";
 import { TOKEN_PATH } from "./access/gate.ts";
+import { HEALTH_KEY } from "./cache/store.ts";
 import { errorResponse, RegistryError } from "./errors.ts";
 import type { Mirror } from "./pull/mirror.ts";
 import { answerRegistry, answerToken } from "./registry.ts";
@@ -13,14 +14,14 @@ export function createApp(mirror: Mirror): Hono {
   app.use(logged);
   app.use(async (c, next) => {
     checkBounds(c.req.raw);
-    await mirror.limits.countAddress(c.req.header("CF-Connecting-IP") ?? null);
+    await mirror.limits.countAddress(addressOf(c.req.raw));
     await next();
   });
   app.use("/", pages);
   app.use("/_/*", pages);
   app.get("/", (c) => c.text(welcome(mirror)));
   app.get("/robots.txt", (c) => c.text("User-agent: *\nDisallow: /\n"));
-  app.get("/_/health", (c) => c.json({ status: "ok" }));
+  app.get("/_/health", (c) => health(mirror, c));
   app.all(TOKEN_PATH, (c) => answerToken(mirror, c));
   app.all("*", (c) => answerRegistry(mirror, c));
   app.onError((error, c) => {
@@ -43,6 +44,25 @@ const secured = secureHeaders({
 async function pages(c: Context, next: () => Promise<void>): Promise<void> {
   await secured(c, next);
   c.res.headers.set("X-Robots-Tag", "noindex");
+}
+
+/** Whether pulls can be served and stored. What is wrong is for the log: anyone may ask. */
+async function health({ store }: Mirror, c: Context): Promise<Response> {
+  try {
+    await store.head(HEALTH_KEY);
+    return c.json({ status: "ok" });
+  } catch (error) {
+    console.warn(`the store can't be reached: ${error}`);
+    return c.json({ status: "unavailable" }, 503);
+  }
+}
+
+/** The client's address: on one machine the runtime's `cf` has it, unless a proxy in front says whose request it is. */
+function addressOf({ headers, cf }: Request): string | null {
+  const clientIp = (cf as { clientIp?: string } | undefined)?.clientIp;
+  return (
+    headers.get("CF-Connecting-IP") ?? clientIp?.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1") ?? null
+  );
 }
 
 /** What is mirrored is for callers to know: behind keys, the operator's own registries may be named among it. */

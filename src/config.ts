@@ -5,6 +5,7 @@ import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
 import { isRepository } from "./oci/names.ts";
 import { isLoopback } from "./upstream/addresses.ts";
 import type { Credential } from "./upstream/credentials.ts";
+import { isLocal } from "./upstream/redirects.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 
 export interface Config extends GateSettings {
@@ -18,6 +19,8 @@ export interface Config extends GateSettings {
   upstreamByLabel(label: string): Upstream | null;
   /** Every name, sorted, for messages. */
   upstreamNames: readonly string[];
+  /** Whether the operator's own UPSTREAMS name a URL's host, as an endpoint or a realm. */
+  isOperators(url: URL): boolean;
   /** Seconds for which a tag held without asking is as good as asked. */
   tagTtl: number;
   /** Seconds since its last confirmation after which a tag is no longer served when upstream fails. */
@@ -148,6 +151,9 @@ const variables = v.object({
   SIGNING_SECRET: v.optional(v.pipe(v.string(SHAPE_OF_SECRET), v.minLength(32, SHAPE_OF_SECRET))),
 });
 
+/** Names of all variables. */
+export const VARIABLES: readonly string[] = Object.keys(variables.entries);
+
 /**
  * Reads the configuration from the Worker's environment.
  * @throws ConfigError naming every variable that can't be used.
@@ -198,6 +204,7 @@ export function readConfig(env: object): Config {
     defaultUpstream,
     upstream: find,
     upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? null,
+    isOperators: operatorsHosts(upstreams.filter(({ name }) => UPSTREAMS[name])),
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
@@ -237,6 +244,19 @@ function memberOf(family: Upstream, name: string): Upstream | null {
   const label = suffix === undefined ? "" : name.slice(0, -suffix.length);
   if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(label)) return null;
   return { ...family, name: label + parent, endpoints: [new URL(`https://${label}${parent}`)] };
+}
+
+/** What the operator's upstreams are reached by: their endpoints and realms; for one on this machine, all of the machine. */
+function operatorsHosts(upstreams: readonly Upstream[]): Config["isOperators"] {
+  const hosts = new Set(
+    upstreams.flatMap(({ endpoints, realms }) => [...endpoints.map(({ host }) => host), ...realms]),
+  );
+  const families = upstreams.filter(({ name }) => name.startsWith("*"));
+  const hasLocal = upstreams.some(isLocal);
+  return (url) =>
+    hosts.has(url.host) ||
+    (hasLocal && isLoopback(url)) ||
+    families.some((family) => memberOf(family, url.host) !== null);
 }
 
 /** `registry.k8s.io` → `registry-k8s-io`, for clients that can't carry a dot in the first component. */

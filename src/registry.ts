@@ -12,6 +12,7 @@ import { checkLogin, loginChallenge, relayToken } from "./pull/login.ts";
 import { pullManifestByDigest, pullManifestByTag } from "./pull/manifest.ts";
 import type { Mirror } from "./pull/mirror.ts";
 import type { Asker } from "./pull/refusal.ts";
+import { LOGGED_UPSTREAM } from "./requestlog.ts";
 import { route, type Target, upstreamOfHost } from "./routing/target.ts";
 
 /** Who sends the request, what it asks for once its key is taken out of the URL, and whose logins its host passes on. */
@@ -79,6 +80,7 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   }
   if (routed.kind === "ping") return pong();
   const { target } = routed;
+  c.set(LOGGED_UPSTREAM, target.upstream.name);
   mirror.gate.admit(caller, `${target.upstream.name}/${target.repository}`);
 
   const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);

@@ -2,11 +2,13 @@
 import type { MiddlewareHandler } from "hono";
 import { withoutKey } from "./access/url.ts";
 
-/** What is said of a request; `scripts/serve` prints it for a person. */
+/** What is said of a request; `scripts/start.ts` prints it for a person. */
 export interface RequestRecord {
   method: string;
   /** With its query, and without an access key. */
   path: string;
+  /** The upstream that it is about; null where it is about none, or wasn't let that far. */
+  upstream: string | null;
   status: number;
   /** The `detail` of Cache-Status; null where nothing of a registry was answered. */
   servedBy: string | null;
@@ -14,7 +16,12 @@ export interface RequestRecord {
   bytes: number | null;
   /** Until the answer's headers were ready. */
   ms: number;
+  /** Why it failed, where that isn't the client's doing; else null. */
+  reason: string | null;
 }
+
+/** The variable of a request's context that says which upstream it is about. */
+export const LOGGED_UPSTREAM = "upstream";
 
 /** Milliseconds for which records are gathered: writing each by itself takes a tenth of a warm answer's time. */
 const GATHER = 50;
@@ -32,10 +39,12 @@ export const logged: MiddlewareHandler = async (c, next) => {
   gathered.push({
     method,
     path: withoutKey(url.slice(url.indexOf("/", "https://".length))),
+    upstream: c.get(LOGGED_UPSTREAM) ?? null,
     status,
     servedBy: /detail=([a-z]+)/.exec(headers.get("Cache-Status") ?? "")?.[1] ?? null,
     bytes: length === null ? null : Number(length),
     ms: Date.now() - started,
+    reason: status >= 500 && c.error ? c.error.message : null,
   });
   // Should the runtime end the request that was to write them, the next full batch still does.
   if (gathered.length >= ENOUGH) write();

@@ -22,12 +22,18 @@ describe("the mirror's own pages", () => {
     for (const name of ["docker.io", "ghcr.io", "quay.io"]) expect(text).toContain(name);
   });
 
-  test("/_/health answers without asking anybody", async () => {
+  test("/_/health answers by one look at the store, and asks no upstream", async () => {
     const answer = await mirror.ask("/_/health");
     expect([answer.status, answer.json()]).toEqual([200, { status: "ok" }]);
     const { storeReads, kvReads, leases, resolutions } = mirror.operations();
-    expect([storeReads, kvReads, leases, resolutions]).toEqual([0, 0, 0, 0]);
+    expect([storeReads, kvReads, leases, resolutions]).toEqual([1, 0, 0, 0]);
     expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("/_/health is 503 while the store can't be reached, and doesn't say why to anyone who asks", async () => {
+    mirror.outage("STORE", "head");
+    const answer = await mirror.ask("/_/health");
+    expect([answer.status, answer.json()]).toEqual([503, { status: "unavailable" }]);
   });
 
   test.each(["/", "/_/health"])("%s answers HEAD without a body", async (path) => {

@@ -26,11 +26,23 @@ describe("a record", () => {
       {
         method: "GET",
         path: "/v2/library/demo/manifests/latest?ns=docker.io",
+        upstream: "docker.io",
         status: 200,
         servedBy: "upstream",
         bytes: image.target.size,
         ms: expect.any(Number),
+        reason: null,
       },
+    ]);
+  });
+
+  test("says why the mirror couldn't serve, and nothing of what is the client's doing", async () => {
+    mirror.docker.fail({ kind: "manifest", repository: "library/other" }, { status: 503 });
+    await mirror.ask("/v2/library/other/manifests/latest");
+    await mirror.ask("/v2/library/demo/manifests/latest", { method: "POST" });
+    expect(records().map(({ status, upstream, reason }) => [status, upstream, reason])).toEqual([
+      [503, "docker.io", "upstream answered 503 for library/other/manifests/latest"],
+      [405, null, null],
     ]);
   });
 

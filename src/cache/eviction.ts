@@ -8,6 +8,9 @@ export interface Eviction {
   freed: number;
 }
 
+/** What of a store is needed here; on one machine another process evicts than the one that serves. */
+type Listed = Pick<Store, "list" | "delete">;
+
 /** How far below the limit the store is brought, so that the next blob doesn't start it all over. */
 const HEADROOM = 0.1;
 /** Keys that one delete takes. */
@@ -18,7 +21,7 @@ const BATCH = 1000;
  * it. Manifests stay: they are small, and without them nothing could be said of a tag when upstream is down.
  * A blob that is being read is read to its end; one that is asked for again is fetched again.
  */
-export async function evict(store: Store, limit: number): Promise<Eviction> {
+export async function evict(store: Listed, limit: number): Promise<Eviction> {
   const blobs = [...(await listAll(store, "blobs/")), ...(await listAll(store, "restricted/blobs/"))];
   const manifests = [
     ...(await listAll(store, "manifests/")),
@@ -39,7 +42,7 @@ export async function evict(store: Store, limit: number): Promise<Eviction> {
   return { held: total - freed, freed };
 }
 
-async function listAll(store: Store, prefix: string): Promise<StoredEntry[]> {
+async function listAll(store: Listed, prefix: string): Promise<StoredEntry[]> {
   const entries: StoredEntry[] = [];
   let cursor: string | null = null;
   do {

@@ -66,6 +66,9 @@ export interface Store {
   list(prefix: string, cursor?: string): Promise<{ entries: StoredEntry[]; cursor: string | null }>;
 }
 
+/** The key of no object: it is looked up to see whether the store can be reached. */
+export const HEALTH_KEY = "health";
+
 /**
  * Whom content is for: `public` is what anybody could have had from upstream, `restricted` what they could not. The two
  * lie under different keys, so that nothing which looks for public content can come upon the other.

@@ -7,6 +7,7 @@ import type { Store } from "../cache/store.ts";
 import { TagRecords } from "../cache/tags.ts";
 import { type Config, readConfig } from "../config.ts";
 import { UpstreamClient } from "../upstream/client.ts";
+import { egress, type Network } from "../upstream/egress.ts";
 import type { BlobFill } from "./blob-fill.ts";
 import type { HeldManifest } from "./content.ts";
 import type { RepositoryResolver } from "./repository-resolver.ts";
@@ -19,6 +20,8 @@ export interface Env {
   REPOSITORIES: DurableObjectNamespace<RepositoryResolver>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
+  /** The network that reaches this machine and private addresses; there is one where the mirror runs on one machine. */
+  OPERATOR_NETWORK?: Network;
 }
 
 export interface Mirror {
@@ -56,7 +59,7 @@ export function createMirror(env: Env): Mirror {
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),
     manifests: new Memory(REMEMBERED_MANIFESTS),
     upstream: new UpstreamClient({
-      fetch: (input, init) => fetch(input, init),
+      fetch: egress(env.OPERATOR_NETWORK ?? null, config.isOperators),
       now,
       credentials: config.credentials,
       via,

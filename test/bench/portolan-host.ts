@@ -1,5 +1,5 @@
 /** Runs Portolan as `npm start` does, in a process of its own, so that its cost can be told from the benchmark's. */
-import { startMirror } from "../../scripts/mirror.ts";
+import { startMirror } from "../../scripts/local/mirror.ts";
 import { serveUntilTold } from "./host.ts";
 
 interface Settings {
@@ -13,6 +13,6 @@ await serveUntilTold(({ upstream, data }: Settings) =>
     host: "127.0.0.1",
     data,
     upstreams: { "docker.io": [upstream] },
-    onMessage: (level, message) => process.stderr.write(`${level}: ${message}\n`),
+    onMessage: ({ level, text }) => process.stderr.write(`${level}: ${text}\n`),
   }),
 );

@@ -1,6 +1,6 @@
 // An upstream that wants tokens and redirects its blobs, as Docker Hub does: the client sees nothing of either.
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { startMirror } from "../../scripts/mirror.ts";
+import { startMirror } from "../../scripts/local/mirror.ts";
 import type { Client } from "./support/client.ts";
 import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES } from "./support/global.ts";

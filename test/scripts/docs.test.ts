@@ -318,7 +318,7 @@ test("every path of the source that is named exists", () => {
 });
 
 describe("the options of npm start", () => {
-  const help = execFileSync(process.execPath, [join(root, "scripts/serve.ts"), "--help"], {
+  const help = execFileSync(process.execPath, [join(root, "scripts/start.ts"), "--help"], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });
@@ -345,7 +345,7 @@ describe("the options of npm start", () => {
     const names = printed.map((option) => option.split(" ")[0] ?? "");
     const commands = blocks
       .flatMap(({ text }) => text.split("\n"))
-      .filter((line) => /npm start --|serve\.ts/.test(line));
+      .filter((line) => /npm start --|start\.ts/.test(line));
     const used = commands.flatMap((line) =>
       [...line.matchAll(/ (--[a-z]+)/g)].map(([, option = ""]) => option),
     );

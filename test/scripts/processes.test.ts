@@ -59,18 +59,42 @@ describe.runIf(isLinux)("told to stop", () => {
     await expectGone(children);
   });
 
-  it("in the middle of a download it doesn't wait for the client", async () => {
+  it("in the middle of a download it lets that end first", async () => {
     const running = start();
     const url = await running.ready();
-    const blob = serveBlob(upstream, 8 * MIB, { fault: { type: "trickle", bytesPerSecond: MIB } });
+    const blob = serveBlob(upstream, 4 * MIB, { fault: { type: "trickle", bytesPerSecond: 2 * MIB } });
     const client = await Download.open(`${url}/v2/local.test/some/repository/blobs/${blob.digest}`);
     await client.readTo(MIB / 2);
     const children = descendants(running.pid);
+    running.signal("SIGTERM");
+    expect(await client.end()).toBe("whole");
+    expect(client.digest).toBe(blob.digest);
+    expect((await running.end()).code).toBe(0);
+    await expectGone(children);
+  });
+
+  it("twice, it doesn't wait for a download", async () => {
+    const running = start();
+    const url = await running.ready();
+    const blob = serveBlob(upstream, 8 * MIB, { fault: { type: "stall", after: MIB } });
+    const client = await Download.open(`${url}/v2/local.test/some/repository/blobs/${blob.digest}`);
+    await client.readTo(MIB / 2);
+    const children = descendants(running.pid);
+    running.signal("SIGTERM");
+    await running.line(/Ctrl-C again/);
     running.signal("SIGTERM");
     const { code, took } = await running.end();
     expect(code).toBe(0);
     expect(took).toBeLessThan(END_LIMIT);
     expect(await client.end()).toBe("broken");
+    await expectGone(children);
+  });
+
+  it("by SIGKILL, it takes workerd with it", async () => {
+    const running = start();
+    await running.ready();
+    const children = descendants(running.pid);
+    running.signal("SIGKILL");
     await expectGone(children);
   });
 

@@ -5,7 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { refused } from "./support/serve.ts";
+import { refused, Serve } from "./support/serve.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -29,6 +29,9 @@ const WRONG: [args: string[], named: RegExp][] = [
   ],
   [["--var", "TAG_TTL"], /--var.*KEY=VALUE/],
   [["--var", "TAG_TTL=soon"], /TAG_TTL.*seconds/],
+  [["--var", "TAGTTL=60"], /no variable TAGTTL; did you mean TAG_TTL\?/],
+  [["--var", "cache_limit=1 GB"], /no variable cache_limit; did you mean CACHE_LIMIT\?/],
+  [["--var", "COLOUR=red"], /no variable COLOUR(?!.*did you mean)/],
   [["--var", "DEFAULT_UPSTREAM=nowhere.test"], /DEFAULT_UPSTREAM.*nowhere\.test/],
   [["--var", "UPSTREAMS={"], /UPSTREAMS.*JSON/],
   [["--var", "UPSTREAMS=[1]"], /UPSTREAMS.*(table|object)/i],
@@ -48,6 +51,38 @@ it.concurrent.for(WRONG)("refuses %j", async ([args, named]) => {
   expect(isStackTrace(errors)).toBe(false);
   expect(output).toBe("");
   expect(code).toBe(1);
+});
+
+it.concurrent("refuses a port that another mirror has, and says that it is one", async () => {
+  const other = new Serve(["--port", "0", "--data", "other"], { folder });
+  try {
+    const { port } = new URL(await other.ready());
+    const { code, errors } = await refused(["--port", port], { folder });
+    expect(errors).toMatch(
+      new RegExp(`A mirror is running already at http://127\\.0\\.0\\.1:${port}; .*--port`),
+    );
+    expect(code).toBe(1);
+  } finally {
+    await other.kill();
+  }
+});
+
+it.concurrent("refuses a folder that another mirror uses, until that one has ended, however it did", async () => {
+  const args = ["--port", "0", "--data", "shared"];
+  const first = new Serve(args, { folder });
+  let second: Serve | null = null;
+  try {
+    await first.ready();
+    const { code, errors } = await refused(args, { folder });
+    expect(errors).toMatch(/another mirror uses .*shared.*--data/);
+    expect(code).toBe(1);
+    await first.kill();
+    second = new Serve(args, { folder });
+    expect((await fetch(`${await second.ready()}/v2/`)).status).toBe(200);
+  } finally {
+    await first.kill();
+    await second?.kill();
+  }
 });
 
 it.concurrent("refuses a port that is taken, and names the way out", async () => {

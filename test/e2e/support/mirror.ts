@@ -1,5 +1,5 @@
 // The mirror under test, in front of an upstream for docker.io and one for ghcr.io that both count.
-import { startMirror } from "../../../scripts/mirror.ts";
+import { startMirror } from "../../../scripts/local/mirror.ts";
 import type { RequestRecord } from "../../../src/requestlog.ts";
 import { waitFor, workspace } from "./process.ts";
 import { startUpstream, type Upstream } from "./upstream.ts";
@@ -39,7 +39,7 @@ export async function startStage(registry: string, vars: Record<string, string> 
       upstreams: { "docker.io": [upstreams["docker.io"].url], "ghcr.io": [upstreams["ghcr.io"].url] },
       vars: { DOMAIN, ...vars, ...more },
       onRequest: (record) => records.push(record),
-      onMessage: (_level, message) => messages.push(message),
+      onMessage: ({ text }) => messages.push(text),
     });
   let mirror = await start(0, {});
   return {

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type RunningMirror, startMirror } from "../../../scripts/mirror.ts";
+import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { patternBytes } from "../../support/fake-registry.ts";
 import {
   type RawAnswer,
@@ -64,7 +64,7 @@ export async function startStage(upstreams: Record<string, string | string[]>): 
       host: "127.0.0.1",
       data,
       upstreams: Object.fromEntries(Object.entries(table).map(([name, urls]) => [name, [urls].flat()])),
-      onMessage: (level, message) => messages.push(`${level}: ${message}`),
+      onMessage: ({ level, text }) => messages.push(`${level}: ${text}`),
     });
     mirror = await within("the mirror to start", START_DEADLINE, starting);
   };

@@ -1,14 +1,15 @@
 /** `npm start`: the mirror on this machine, with its storage on disk and a line a request. */
-import { constants } from "node:fs";
-import { access, mkdir } from "node:fs/promises";
-import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { VARIABLES } from "../src/config.ts";
 import type { RequestRecord } from "../src/requestlog.ts";
 import { isLoopback } from "../src/upstream/addresses.ts";
 import { KEY_FILE } from "./keys/file.ts";
-import { type RunningMirror, startMirror } from "./mirror.ts";
+import { reachableUrls } from "./local/address.ts";
+import { type RunningMirror, startMirror } from "./local/mirror.ts";
+import type { Message } from "./local/runtime.ts";
 import { doubtful } from "./terminal/colours.ts";
+import { nearest } from "./terminal/nearest.ts";
 import { count, size } from "./terminal/words.ts";
 
 interface Settings {
@@ -18,6 +19,13 @@ interface Settings {
   upstream: Record<string, string[]>;
   var: Record<string, string>;
 }
+
+/** Milliseconds that requests have to end, once the mirror is to: less than `docker stop` waits. */
+const GRACE = 8_000;
+
+/** Milliseconds after which a person is told what is waited for. */
+const HINT_AFTER = 500;
+const STOPPING = `Waiting up to ${GRACE / 1000} s for requests under way; Ctrl-C again stops at once.`;
 
 /** What looking up or listening on an address that isn't this machine's ends in. */
 const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
@@ -49,40 +57,47 @@ Examples:
   npm start -- --upstream local=http://127.0.0.1:5001 --var TAG_TTL=60`,
   );
 
+// What is made from here on is for its owner, whichever process makes it.
+process.umask(0o077);
 await serve(program.parse().opts<Settings>());
 
 async function serve(settings: Settings): Promise<void> {
-  const { upstream: upstreams, var: vars } = settings;
   try {
-    await checkPort(settings.host, settings.port);
-    await makeFolder(settings.data);
     const mirror = await startMirror({
       port: settings.port,
       host: settings.host,
       data: resolve(settings.data),
-      upstreams,
-      vars,
+      upstreams: settings.upstream,
+      vars: settings.var,
       keyFile: resolve(KEY_FILE),
+      grace: GRACE,
       onRequest: (record) => console.log(requestLine(record)),
-      onMessage: (_level, message) => console.error(message),
+      onMessage: print,
     });
     announce(mirror, settings);
     stopOnSignal(mirror);
+    mirror.crashed.then((how) => {
+      console.error(`The runtime has ended by itself (${how}).`);
+      process.exit(1);
+    });
   } catch (error) {
-    fail(error);
+    await fail(error, settings);
   }
 }
 
-function announce({ url, upstreams, keys }: RunningMirror, { data, host }: Settings): void {
+function announce(mirror: RunningMirror, { data, host }: Settings): void {
+  const { url, port, upstreams, keys } = mirror;
+  const reachable = reachableUrls(host, port);
+  const listing = reachable.length > 1 ? `\n  addresses  ${reachable.join(", ")}` : "";
+  const [forDocker = url] = reachable;
   console.log(`Portolan listens on ${url} and keeps what it pulls in ${data}
+${listing}
+  mirrors    ${upstreams.join(", ")}
+  access     ${keys === null ? "open to everybody who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
-  mirrors  ${upstreams.join(", ")}
-  access   ${keys === null ? "open to everybody who can reach it" : `for the holders of ${count(keys.length, "key")}`}
-
-${keys === null ? openUse(url) : keyedUse(url, keys)}
+${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);
-  const address = new URL(`http://${host.includes(":") ? `[${host}]` : host}`);
-  if (keys === null && !isLoopback(address)) console.error(doubtful(OPEN_TO_OTHERS));
+  if (keys === null && !isLoopback(new URL(url))) console.error(doubtful(OPEN_TO_OTHERS));
 }
 
 function openUse(url: string): string {
@@ -93,63 +108,66 @@ or pull through it by name
 }
 
 function keyedUse(url: string, keys: readonly string[]): string {
-  if (keys.length === 0) return "There are no keys yet: npm run portolan -- key add NAME, then start it anew";
+  if (keys.length === 0)
+    return "There are no keys yet: npm run portolan -- key add NAME, then restart the mirror";
   const { host } = new URL(url);
   return `Docker: log in with any user name and a key as the password, and pull through it by name
   docker login ${host}
   docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`;
 }
 
-/** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms */
-function requestLine({ method, path, status, servedBy, bytes, ms }: RequestRecord): string {
+/** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms, and for a failure its upstream and the reason. */
+function requestLine({ method, path, upstream, status, servedBy, bytes, ms, reason }: RequestRecord): string {
   const time = new Date().toTimeString().slice(0, 8);
-  return [time, method, path, status, servedBy ?? "-", bytes === null ? "-" : size(bytes), `${ms} ms`].join(
-    " ",
-  );
+  const length = bytes === null ? "-" : size(bytes);
+  const line = [time, method, path, status, servedBy ?? "-", length, `${ms} ms`].join(" ");
+  return reason === null ? line : `${line} ${[upstream, reason].filter((part) => part !== null).join(": ")}`;
+}
+
+/** The runtime's own words are about its own code, and a stack is about ours: neither helps who runs a mirror. */
+function print({ from, level, text }: Message): void {
+  if (from === "runtime") return;
+  const [line = ""] = text.split("\n");
+  if (level === "log" || level === "info") console.log(line);
+  else console.error(from === "mirror" ? doubtful(`Warning: ${line}`) : line);
 }
 
 function stopOnSignal(mirror: RunningMirror): void {
   const stop = async () => {
+    const hint = setTimeout(() => console.log(STOPPING), HINT_AFTER);
     await mirror.stop();
+    clearTimeout(hint);
     process.exit(0);
   };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    // Libraries have put handlers of their own there, which would end the process before the mirror has stopped.
-    process.removeAllListeners(signal);
-    process.once(signal, stop);
-  }
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
 }
 
-/** Asked beforehand, because the runtime's own complaint about a taken port names neither the port nor a way out. */
-async function checkPort(host: string, port: number): Promise<void> {
-  await new Promise<void>((done, refuse) => {
-    const probe = createServer();
-    probe.once("error", refuse);
-    probe.listen(port, host, () => probe.close(() => done()));
-  });
-}
-
-/** Made beforehand, because the runtime hangs or complains of its own files where it can't be. */
-async function makeFolder(data: string): Promise<void> {
-  try {
-    await mkdir(data, { recursive: true });
-    await access(data, constants.W_OK);
-  } catch (error) {
-    throw new Error(
-      `--data must be a folder that can be written to: ${error instanceof Error ? error.message : error}`,
-    );
-  }
-}
-
-function fail(error: unknown): never {
+async function fail(error: unknown, { host, port }: Settings): Promise<never> {
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "EADDRINUSE")
-    console.error(`The port is taken; choose another with --port (0 takes any that is free).`);
+  if (code === "EADDRINUSE") console.error(await portTaken(host, port));
   else if (code === "EACCES")
     console.error("This port needs more rights; choose one above 1023 with --port.");
   else if (BAD_HOST.includes(code)) console.error("--host must be an address of this machine.");
   else console.error(error instanceof Error ? error.message : error);
   process.exit(1);
+}
+
+async function portTaken(host: string, port: number): Promise<string> {
+  const another = "choose another with --port (0 takes any that is free)";
+  const [url = ""] = reachableUrls(host, port);
+  return (await isMirror(url))
+    ? `A mirror is running already at ${url}; stop it, or ${another}.`
+    : `Port ${port} is taken; ${another}.`;
+}
+
+async function isMirror(url: string): Promise<boolean> {
+  try {
+    const answer = await fetch(`${url}/_/health`, { signal: AbortSignal.timeout(2_000) });
+    const { status }: { status?: unknown } = await answer.json();
+    return status === "ok" || status === "unavailable";
+  } catch {
+    return false;
+  }
 }
 
 function port(text: string): number {
@@ -165,6 +183,12 @@ function upstream(text: string, given: Record<string, string[]>): Record<string,
 
 function variable(text: string, given: Record<string, string>): Record<string, string> {
   const [name, value] = pair(text, "KEY=VALUE");
+  if (!VARIABLES.includes(name)) {
+    const meant = nearest(name, VARIABLES);
+    throw new InvalidArgumentError(
+      `There is no variable ${name}${meant === null ? "" : `; did you mean ${meant}?`}`,
+    );
+  }
   return { ...given, [name]: value };
 }
 

@@ -1,22 +1,18 @@
 /**
  * What stands in for the R2 bucket on one machine: plain files, each named by its key. It offers the part of R2's interface
  * that `cache/r2.ts` uses, with R2's promise: an object is published whole and with its checksum right, or not at all.
- * Miniflare's own simulation keeps that promise too, but takes many times the processor time and hundreds of megabytes.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
-
-interface Env {
-  /** The runtime's disk service: GET and HEAD of files and folders. */
-  DISK: Fetcher;
-  /** `scripts/publish.ts`: PUT, which hashes, and publishes by renaming; and DELETE. The disk service can't rename. */
-  FILES: Fetcher;
-}
+import { HEALTH_KEY, type StoredEntry } from "../../../src/cache/store.ts";
+import type { StoreEnv } from "./store.ts";
 
 type Stored = Pick<R2Object, "key" | "size" | "uploaded">;
 
-export class DiskBucket extends WorkerEntrypoint<Env> {
+export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
+  /** @throws for the key of the health check if the store can't be written to. */
   async head(key: string): Promise<Stored | null> {
-    const response = await this.env.DISK.fetch(urlOf(key), { method: "HEAD" });
+    if (key === HEALTH_KEY) await this.#write("health", { method: "GET" });
+    const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { method: "HEAD" });
     return response.ok ? stored(key, response) : null;
   }
 
@@ -26,7 +22,7 @@ export class DiskBucket extends WorkerEntrypoint<Env> {
     options: { range?: R2Range } = {},
   ): Promise<(Stored & { body: ReadableStream | null }) | null> {
     const headers = options.range ? { Range: rangeHeader(options.range) } : {};
-    const response = await this.env.DISK.fetch(urlOf(key), { headers });
+    const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { headers });
     if (response.status === 404) return null;
     if (!response.ok) throw new Error(`the disk answered ${response.status} for ${key}`);
     return { ...stored(key, response), body: response.body };
@@ -39,45 +35,26 @@ export class DiskBucket extends WorkerEntrypoint<Env> {
     { sha256, sha512 }: { sha256?: string; sha512?: string },
   ): Promise<void> {
     const headers = { "X-Checksum": sha512 === undefined ? `sha256:${sha256}` : `sha512:${sha512}` };
-    const response = await this.env.FILES.fetch(urlOf(key), { method: "PUT", headers, body });
-    if (response.status === 409) throw new Error(`the checksum of ${key} is another (10037)`);
-    if (!response.ok) throw new Error(`${key} can't be written: ${await response.text()}`);
+    await this.#write(`store/${key}`, { method: "PUT", headers, body });
   }
 
   async delete(keys: string[]): Promise<void> {
-    for (const key of keys) await this.env.FILES.fetch(urlOf(key), { method: "DELETE" });
+    for (const key of keys) await this.#write(`store/${key}`, { method: "DELETE" });
   }
 
   async list({ prefix }: { prefix: string }): Promise<{ objects: Stored[]; truncated: false }> {
-    const objects: Stored[] = [];
-    for (const key of await this.#keysBelow(prefix.replace(/\/$/, ""))) {
-      const object = await this.head(key);
-      if (object) objects.push(object);
-    }
+    const response = await this.#write(`store?prefix=${encodeURIComponent(prefix)}`, { method: "GET" });
+    const entries: StoredEntry[] = await response.json();
+    const objects = entries.map(({ key, size, stored }) => ({ key, size, uploaded: new Date(stored) }));
     return { objects, truncated: false };
   }
 
-  /** The disk service answers a folder with a list of what is in it. */
-  async #keysBelow(folder: string): Promise<string[]> {
-    const response = await this.env.DISK.fetch(urlOf(folder));
-    if (!response.ok) return [];
-    const entries: { name: string; type: string }[] = await response.json();
-    const keys: string[] = [];
-    for (const { name, type } of entries) {
-      const key = `${folder}/${name}`;
-      if (type === "directory") keys.push(...(await this.#keysBelow(key)));
-      else keys.push(key);
-    }
-    return keys.sort();
+  async #write(path: string, init: RequestInit): Promise<Response> {
+    const response = await this.env.WRITER.fetch(`http://writer/${path}`, init);
+    if (response.status === 409) throw new Error(`the checksum of ${path} is another (10037)`);
+    if (!response.ok) throw new Error(`${path}: ${await response.text()}`);
+    return response;
   }
-}
-
-export default {
-  fetch: () => new Response(null, { status: 404 }),
-} satisfies ExportedHandler;
-
-function urlOf(key: string): string {
-  return `http://store/${key}`;
 }
 
 function stored(key: string, response: Response): Stored {

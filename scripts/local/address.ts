@@ -1,0 +1,42 @@
+/** Where the mirror listens: the address that was asked for, as workerd, a URL and a person want it. */
+import { lookup } from "node:dns/promises";
+import { createServer } from "node:net";
+import { networkInterfaces } from "node:os";
+
+/** Addresses that stand for all of a machine's. */
+const ALL = ["0.0.0.0", "::"];
+
+/**
+ * The address to listen on, after a try: workerd's own complaint about a port names neither the port nor a way out.
+ * @param host a name or address of this machine.
+ * @throws Error with the system's code if it can't be listened on.
+ */
+export async function addressToListen(host: string, port: number): Promise<string> {
+  const { address } = await lookup(host);
+  await new Promise<void>((done, refuse) => {
+    const probe = createServer();
+    probe.once("error", refuse);
+    probe.listen(port, address, () => probe.close(() => done()));
+  });
+  return `${bracketed(address)}:${port}`;
+}
+
+export function urlOf(host: string, port: number): string {
+  return `http://${bracketed(host)}:${port}`;
+}
+
+/** The URLs by which a mirror is reached that listens on a host: for `0.0.0.0` and `::` one for each of the machine's addresses. */
+export function reachableUrls(host: string, port: number): string[] {
+  if (!ALL.includes(host)) return [urlOf(host, port)];
+  const addresses = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    // An address that is valid on one link only is of no use without the name of that link.
+    .filter(({ family, scopeid }) => (family === "IPv4" || host === "::") && !scopeid)
+    // This machine's own first: Docker speaks plain http to it without being told.
+    .sort((one, other) => Number(other.internal) - Number(one.internal));
+  return addresses.map(({ address }) => urlOf(address, port));
+}
+
+function bracketed(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}

@@ -1,0 +1,20 @@
+/** Bundles the modules that workerd runs, as they are deployed but for their size. */
+import { build, stop } from "esbuild";
+
+/** @returns the code of each entry point, in their order. */
+export async function bundle(entryPoints: string[]): Promise<string[]> {
+  const result = await build({
+    entryPoints,
+    outdir: "out",
+    bundle: true,
+    format: "esm",
+    target: "es2024",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+    write: false,
+    logLevel: "silent",
+  });
+  // Its service would stay alive as a process of its own for as long as the mirror runs.
+  await stop();
+  return result.outputFiles.map(({ text }) => text);
+}

@@ -1,0 +1,111 @@
+/** The configuration that workerd is started with: which services there are, and which of them knows which others. */
+import { capnpText, type Value } from "./capnp.ts";
+import type { Project } from "./project.ts";
+
+export interface RuntimeOptions {
+  project: Project;
+  /** The code of the Worker, and of the one that stands for R2 and KV. */
+  modules: { mirror: string; store: string };
+  variables: Readonly<Record<string, unknown>>;
+  folders: Folders;
+  /** As workerd takes it: `127.0.0.1:8787`, `[::1]:0`. */
+  address: string;
+  /** Paths of the sockets between workerd and Node. */
+  sockets: { files: string; control: string };
+  /** Certificates that are trusted beside those of public authorities, in PEM. */
+  certificates: readonly string[];
+}
+
+/** Where things lie on the disk; absolute paths. */
+export interface Folders {
+  /** Manifests, blobs and links by their key. */
+  store: string;
+  /** What lies in KV on the platform. */
+  records: string;
+  /** What Durable Objects keep. */
+  objects: string;
+}
+
+/** Names of sockets, as workerd reports them once it listens. */
+export const PUBLIC_SOCKET = "http";
+export const CONTROL_SOCKET = "control";
+
+/** @returns a file for `workerd serve`. It holds the variables, secrets among them. */
+export function configurationText(options: RuntimeOptions): string {
+  const configuration: Value = {
+    logging: { structuredLogging: true },
+    services: [
+      { name: "mirror", worker: mirrorWorker(options) },
+      { name: "store", worker: storeWorker(options) },
+      ...networks(options.certificates),
+      { name: "store-files", disk: { path: options.folders.store } },
+      { name: "record-files", disk: { path: options.folders.records } },
+      { name: "objects", disk: { path: options.folders.objects, writable: true } },
+      { name: "writer", external: { address: `unix:${options.sockets.files}`, http: {} } },
+    ],
+    sockets: [
+      { name: PUBLIC_SOCKET, address: options.address, http: {}, service: "mirror" },
+      {
+        name: CONTROL_SOCKET,
+        address: `unix:${options.sockets.control}`,
+        http: {},
+        service: { name: "mirror", entrypoint: "Control" },
+      },
+    ],
+  };
+  return `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${capnpText(configuration)};\n`;
+}
+
+function mirrorWorker({ project, modules, variables }: RuntimeOptions): Value {
+  const objects = [...project.durableObjects];
+  return {
+    modules: [{ name: "mirror.js", esModule: modules.mirror }],
+    ...compatibility(project),
+    bindings: [
+      ...Object.entries(variables).map(([name, value]) => variable(name, value)),
+      { name: "STORE", service: { name: "store", entrypoint: "DiskBucket" } },
+      { name: "TAGS", service: { name: "store", entrypoint: "DiskRecords" } },
+      { name: "OPERATOR_NETWORK", service: "operator-network" },
+      ...objects.map(([name, className]) => ({ name, durableObjectNamespace: { className } })),
+    ],
+    durableObjectNamespaces: objects.map(([, className]) => ({
+      className,
+      uniqueKey: className,
+      enableSql: true,
+    })),
+    durableObjectStorage: { localDisk: "objects" },
+    globalOutbound: "internet",
+  };
+}
+
+function storeWorker({ project, modules }: RuntimeOptions): Value {
+  return {
+    modules: [{ name: "store.js", esModule: modules.store }],
+    ...compatibility(project),
+    bindings: [
+      { name: "STORE_FILES", service: "store-files" },
+      { name: "RECORD_FILES", service: "record-files" },
+      { name: "WRITER", service: "writer" },
+    ],
+  };
+}
+
+function compatibility({ compatibilityDate, compatibilityFlags }: Project) {
+  return { compatibilityDate, compatibilityFlags };
+}
+
+function variable(name: string, value: unknown): Value {
+  return typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) };
+}
+
+/**
+ * Two ways out. By the Internet's, no name leads to an address of this machine or of a private network, whatever a redirect
+ * or its DNS says; the operator's is for the hosts that the configuration itself names.
+ */
+function networks(certificates: readonly string[]): Value[] {
+  const tlsOptions = { trustBrowserCas: true, trustedCertificates: certificates };
+  return [
+    { name: "internet", network: { allow: ["public"], tlsOptions } },
+    { name: "operator-network", network: { allow: ["public", "private"], tlsOptions } },
+  ];
+}

@@ -1,0 +1,110 @@
+/** The store as files, each named by its key: hashed on their way, and in their place only when they are whole and right. */
+import { createHash, type Hash, randomUUID } from "node:crypto";
+import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Store, StoredEntry } from "../../src/cache/store.ts";
+
+/** Where files lie while they are written; what is found there at the start belongs to no mirror. */
+const INCOMING = "incoming";
+/** Bytes that are hashed and written at a time: they come in far smaller chunks, each of which would cost a write. */
+const PIECE = 1024 * 1024;
+
+export interface Checksum {
+  algorithm: string;
+  hex: string;
+}
+
+export class FileStore implements Pick<Store, "list" | "delete"> {
+  readonly #root: string;
+
+  private constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Makes the folder, and clears it of what was being written when the last mirror on it was ended. */
+  static async open(root: string): Promise<FileStore> {
+    await rm(join(root, INCOMING), { recursive: true, force: true });
+    await mkdir(join(root, INCOMING), { recursive: true, mode: 0o700 });
+    return new FileStore(root);
+  }
+
+  /**
+   * Publishes a file whole or not at all.
+   * @param checksum null where whatever comes is right.
+   * @returns its bytes; null if the content has another checksum.
+   */
+  async put(key: string, body: AsyncIterable<Buffer>, checksum: Checksum | null): Promise<number | null> {
+    const incoming = join(this.#root, INCOMING, randomUUID());
+    try {
+      const hash = checksum && createHash(checksum.algorithm);
+      const bytes = await write(incoming, body, hash);
+      if (hash?.digest("hex") !== checksum?.hex) return null;
+      const path = join(this.#root, key);
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await rename(incoming, path);
+      return bytes;
+    } finally {
+      await rm(incoming, { force: true });
+    }
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    for (const key of keys) await rm(join(this.#root, key), { force: true });
+  }
+
+  /** All of it on one page. @param prefix that of a folder. */
+  async list(prefix: string): Promise<{ entries: StoredEntry[]; cursor: null }> {
+    const folder = join(this.#root, prefix);
+    const found = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
+    const keys = found
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(this.#root.length + 1))
+      .sort();
+    const entries: StoredEntry[] = [];
+    for (const key of keys) {
+      // What was deleted since the folder was read is left out.
+      const file = await stat(join(this.#root, key)).catch(() => null);
+      if (file) entries.push({ key, size: file.size, stored: file.mtimeMs });
+    }
+    return { entries, cursor: null };
+  }
+
+  /** @throws Error if nothing can be written. */
+  async check(): Promise<void> {
+    const path = join(this.#root, INCOMING, randomUUID());
+    try {
+      const file = await open(path, "wx", 0o600);
+      await file.close();
+    } finally {
+      await rm(path, { force: true });
+    }
+  }
+}
+
+/** Writes a body through to the disk. @returns its length. */
+async function write(path: string, body: AsyncIterable<Buffer>, hash: Hash | null): Promise<number> {
+  const file = await open(path, "wx", 0o600);
+  let written = 0;
+  try {
+    let gathered: Buffer[] = [];
+    let length = 0;
+    const flush = async () => {
+      const piece = Buffer.concat(gathered);
+      gathered = [];
+      length = 0;
+      hash?.update(piece);
+      await file.appendFile(piece);
+      written += piece.byteLength;
+    };
+    for await (const chunk of body) {
+      gathered.push(chunk);
+      length += chunk.byteLength;
+      if (length >= PIECE) await flush();
+    }
+    await flush();
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return written;
+}

@@ -1,0 +1,29 @@
+/** One mirror a data folder: a lock that the system takes away from a process however it ends. */
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+
+/** SQLite's number for a database that another process has locked (SQLITE_BUSY). */
+const BUSY = 5;
+
+export interface Lock {
+  release(): void;
+}
+
+/**
+ * Takes the lock of a folder. Node has none of its own; SQLite takes the system's, which a killed process leaves free and
+ * which two that start at the same moment can't both get.
+ * @throws Error if another process has it.
+ */
+export function lockFolder(folder: string): Lock {
+  const database = new DatabaseSync(join(folder, "lock"));
+  try {
+    database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+  } catch (error) {
+    database.close();
+    if (error instanceof Error && "errcode" in error && error.errcode === BUSY) {
+      throw new Error(`another mirror uses ${folder}; stop it, or choose another folder with --data`);
+    }
+    throw error;
+  }
+  return { release: () => database.close() };
+}

@@ -1,0 +1,209 @@
+/** The mirror on this machine: workerd with the Worker that is deployed, and this process, which writes its files. */
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readConfig } from "../../src/config.ts";
+import type { RequestRecord } from "../../src/requestlog.ts";
+import { size } from "../terminal/words.ts";
+import { addressToListen, urlOf } from "./address.ts";
+import { bundle } from "./bundle.ts";
+import { CONTROL_SOCKET, configurationText, PUBLIC_SOCKET } from "./configuration.ts";
+import { FileStore } from "./file-store.ts";
+import { CacheLimit } from "./limit.ts";
+import { lockFolder } from "./lock.ts";
+import { readProject } from "./project.ts";
+import { type Message, startRuntime } from "./runtime.ts";
+import { makeSocketFolder } from "./socket-folder.ts";
+import { listenAt, postTo } from "./unix-http.ts";
+import { type Given, variables } from "./variables.ts";
+import { writer } from "./writer.ts";
+
+export interface MirrorOptions extends Given {
+  /** 0 takes any that is free. */
+  port: number;
+  /** A name or address of this machine. */
+  host: string;
+  /** Milliseconds that `stop` gives the requests that are under way. */
+  grace?: number;
+  onRequest?: (record: RequestRecord) => void;
+  /** Everything else that the Worker, its runtime or this process has to say. */
+  onMessage?: (message: Message) => void;
+}
+
+export interface RunningMirror {
+  /** With the host that was asked for. */
+  url: string;
+  port: number;
+  /** Names of all upstreams, sorted. */
+  upstreams: readonly string[];
+  /** Names of the access keys; null if it is open to everybody. */
+  keys: readonly string[] | null;
+  /** How the runtime ended, if it does so by itself. */
+  crashed: Promise<string>;
+  /** What the platform's cron does every hour for a deployed mirror, and this one does by itself: brings the store under its limit. */
+  tidy(): Promise<void>;
+  /** Lets requests that are under way end, then lets go of the port and the storage. A second call cuts that short. */
+  stop(): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const WORKERS = ["mirror", "store"].map((name) => join(ROOT, `scripts/local/worker/${name}.ts`));
+/** Milliseconds. */
+const HOUR = 3_600_000;
+/** Rights of others than the owner. */
+const OF_OTHERS = 0o077;
+
+/**
+ * Starts the mirror.
+ * @throws ConfigError for variables that can't be used, or another error if it can't be started.
+ */
+export async function startMirror(options: MirrorOptions): Promise<RunningMirror> {
+  // The slowest part of the start, and it needs nothing of the others.
+  const bundled = bundle(WORKERS);
+  bundled.catch(() => {});
+  await using started = new AsyncDisposableStack();
+  const project = await readProject(ROOT);
+  const bindings = await variables(project.vars, options);
+  const { upstreamNames, access, keys, cacheLimit } = readConfig(bindings);
+  const address = await addressToListen(options.host, options.port);
+  await makeDataFolder(options);
+  const lock = lockFolder(options.data);
+  started.defer(() => lock.release());
+
+  const folders = {
+    store: join(options.data, "store"),
+    records: join(options.data, "records"),
+    objects: join(options.data, "objects"),
+  };
+  // What the objects keep is who fills what: that ended with the process that did.
+  await rm(folders.objects, { recursive: true, force: true });
+  await mkdir(folders.objects, { mode: 0o700 });
+  const store = await FileStore.open(folders.store);
+  const records = await FileStore.open(folders.records);
+  const limit = new CacheLimit(store, cacheLimit, ({ freed, held }) =>
+    say(options, "log", `evicted ${size(freed)}; the store holds ${size(held)} of ${size(cacheLimit)}`),
+  );
+  const sockets = await makeSocketFolder(options.data);
+  started.defer(() => rm(sockets, { recursive: true, force: true }));
+  const paths = { files: join(sockets, "files.sock"), control: join(sockets, "control.sock") };
+  const onStored = (bytes: number) => limit.add(bytes);
+  const server = await listenAt(
+    paths.files,
+    writer({ store, records, onStored, onFull: () => limit.makeRoom() }),
+  );
+  started.defer(() => {
+    server.close();
+  });
+
+  const [mirror = "", standIns = ""] = await bundled;
+  const configuration = configurationText({
+    project,
+    modules: { mirror, store: standIns },
+    variables: bindings,
+    folders,
+    address,
+    sockets: paths,
+    certificates: await extraCertificates(),
+  });
+  const file = join(sockets, "workerd.capnp");
+  await writeFile(file, configuration, { mode: 0o600 });
+  const runtime = await startRuntime(file, [PUBLIC_SOCKET, CONTROL_SOCKET], (message) =>
+    hear(options, message),
+  );
+  started.defer(() => runtime.stop(0));
+  // workerd has read it, and it holds secrets.
+  await rm(file);
+  keepLimit(options, limit, cacheLimit, folders.store);
+  const tidy = () => postTo(paths.control, "/scheduled");
+  const hourly = setInterval(() => tidy().catch(() => {}), HOUR).unref();
+  started.defer(() => clearInterval(hourly));
+
+  const running = started.move();
+  const port = runtime.ports.get(PUBLIC_SOCKET) ?? options.port;
+  let isStopping = false;
+  return {
+    url: urlOf(options.host, port),
+    port,
+    upstreams: upstreamNames,
+    keys: access === "keys" ? keys.map(({ name }) => name) : null,
+    crashed: new Promise((resolve) => {
+      runtime.ended.then((how) => isStopping || resolve(how));
+    }),
+    tidy,
+    stop: async () => {
+      const grace = isStopping ? 0 : (options.grace ?? 0);
+      isStopping = true;
+      await runtime.stop(grace);
+      await running.disposeAsync();
+    },
+  };
+}
+
+/** Makes it for its owner alone; one that is there is its owner's to change. */
+async function makeDataFolder(options: MirrorOptions): Promise<void> {
+  const { data } = options;
+  try {
+    await mkdir(data, { recursive: true, mode: 0o700 });
+    const { mode } = await stat(data);
+    if ((mode & OF_OTHERS) === 0) return;
+    say(
+      options,
+      "warn",
+      `others on this machine can look into ${data}, where private images may lie: chmod 700 ${data}`,
+    );
+  } catch (error) {
+    throw new Error(`--data must be a folder that can be written to: ${messageOf(error)}`);
+  }
+}
+
+/** CACHE_LIMIT holds from the start on, for what is there already too; the count of that keeps nobody waiting. */
+async function keepLimit(
+  options: MirrorOptions,
+  limit: CacheLimit,
+  bytes: number,
+  folder: string,
+): Promise<void> {
+  try {
+    await limit.start();
+    const available = await limit.available(folder);
+    if (bytes <= available) return;
+    say(
+      options,
+      "warn",
+      `CACHE_LIMIT is ${size(bytes)}, and the disk has ${size(available)} for it: it will fill up before anything is evicted`,
+    );
+  } catch (error) {
+    say(options, "warn", `the store can't be counted: ${messageOf(error)}`);
+  }
+}
+
+/** What Node trusts beside its own, in the file that it names; each certificate by itself. */
+async function extraCertificates(): Promise<string[]> {
+  const path = process.env.NODE_EXTRA_CA_CERTS;
+  if (!path) return [];
+  const text = await readFile(path, "utf8");
+  return text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+}
+
+function hear(options: MirrorOptions, message: Message): void {
+  const requests = message.from === "worker" ? requestsIn(message.text) : null;
+  if (!requests) options.onMessage?.(message);
+  for (const request of requests ?? []) options.onRequest?.(request);
+}
+
+function say(options: MirrorOptions, level: string, text: string): void {
+  options.onMessage?.({ from: "mirror", level, text });
+}
+
+function requestsIn(message: string): RequestRecord[] | null {
+  if (!message.startsWith('{"requests":')) return null;
+  try {
+    return JSON.parse(message).requests;
+  } catch {
+    return null;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,61 @@
+/** The Worker's variables on one machine: the project's, those given at the start, and the secrets that are kept here. */
+import { readKeyFile } from "../keys/file.ts";
+import { keptSigningSecret } from "../keys/signing.ts";
+
+export interface Given {
+  /** The folder that holds the store. */
+  data: string;
+  /** Upstreams to add to or replace in the built-in table: name → endpoints, the primary first. */
+  upstreams?: Record<string, readonly string[]>;
+  /** Variables as in wrangler.toml's `[vars]`. */
+  vars?: Record<string, string>;
+  /** The file with the access keys, for a mirror with ACCESS=keys whose variables don't hold them. */
+  keyFile?: string;
+}
+
+/** @param own the project's. @throws Error if the file with the keys can't be used. */
+export function variables(own: Record<string, unknown>, given: Given): Promise<Record<string, unknown>> {
+  return withKeys(withUpstreams(own, given), given);
+}
+
+/** The given variables over the project's; tables of upstreams are merged. */
+function withUpstreams(
+  own: Record<string, unknown>,
+  { vars = {}, upstreams = {} }: Given,
+): Record<string, unknown> {
+  const table = tableOf(vars.UPSTREAMS ?? own.UPSTREAMS ?? {});
+  // A table that can't be read is left as it is: checking the configuration says what is wrong with it.
+  if (!table || Object.keys(upstreams).length === 0) return { ...own, ...vars };
+  const given = Object.entries(upstreams).map(([name, endpoints]) => {
+    const settings = tableOf(table[name] ?? {}) ?? {};
+    return [name, { ...settings, endpoints: [...endpoints] }];
+  });
+  return { ...own, ...vars, UPSTREAMS: { ...table, ...Object.fromEntries(given) } };
+}
+
+/** Where ACCESS is keys: the keys of the file, and a signing secret of the data's own, unless variables say otherwise. */
+async function withKeys(
+  bindings: Record<string, unknown>,
+  { data, keyFile }: Given,
+): Promise<Record<string, unknown>> {
+  if (bindings.ACCESS !== "keys") return bindings;
+  const list = bindings.ACCESS_KEYS === undefined && keyFile ? await readKeyFile(keyFile) : null;
+  return {
+    ...(list ? { ACCESS_KEYS: JSON.stringify(list) } : {}),
+    ...(bindings.SIGNING_SECRET === undefined ? { SIGNING_SECRET: await keptSigningSecret(data) } : {}),
+    ...bindings,
+  };
+}
+
+function tableOf(given: unknown): Record<string, unknown> | null {
+  try {
+    const table: unknown = typeof given === "string" ? JSON.parse(given) : given;
+    return isTable(table) ? table : null;
+  } catch {
+    return null;
+  }
+}
+
+function isTable(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

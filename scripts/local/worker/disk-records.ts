@@ -1,0 +1,53 @@
+/** What stands in for the KV namespace on one machine: a file for each record, in the part of KV's interface that is used. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import type { StoreEnv } from "./store.ts";
+
+export class DiskRecords extends WorkerEntrypoint<StoreEnv> {
+  async get(key: string): Promise<string | null> {
+    const response = await this.env.RECORD_FILES.fetch(`http://records/${await pathOf(key)}`);
+    if (response.status === 404) return null;
+    if (!response.ok) throw new Error(`the disk answered ${response.status}`);
+    return response.text();
+  }
+
+  put(key: string, value: string): Promise<void> {
+    return this.#write(key, { method: "PUT", body: value });
+  }
+
+  delete(key: string): Promise<void> {
+    return this.#write(key, { method: "DELETE" });
+  }
+
+  async #write(key: string, init: RequestInit): Promise<void> {
+    const response = await this.env.WRITER.fetch(`http://writer/records/${await pathOf(key)}`, init);
+    if (!response.ok) throw new Error(await response.text());
+  }
+}
+
+/** Bytes of the longest name that file systems take. */
+const LONGEST_NAME = 255;
+
+/**
+ * The file of a key. It lies in a folder `_`, so that the tag `b` of `a` doesn't stand in the way of the repository `a/b`;
+ * and what a file system could take for something else, upper case among it, is spelled by its number.
+ */
+async function pathOf(key: string): Promise<string> {
+  const components = await Promise.all(key.split("/").map(spelled));
+  const name = components.pop() ?? "";
+  return [...components, "_", name].join("/");
+}
+
+async function spelled(component: string): Promise<string> {
+  const name = component.replace(/^[._]|[^a-z0-9._-]/g, (character) =>
+    [...encoder.encode(character)].map((byte) => `=${hex(byte)}`).join(""),
+  );
+  if (name.length <= LONGEST_NAME) return name;
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(component)));
+  return `=sha256-${[...digest].map(hex).join("")}`;
+}
+
+const encoder = new TextEncoder();
+
+function hex(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
+}

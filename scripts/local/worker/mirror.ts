@@ -1,0 +1,20 @@
+/** The Worker as one machine runs it: what is deployed, and beside it a door for the process that started it. */
+import { WorkerEntrypoint } from "cloudflare:workers";
+import worker from "../../../src/index.ts";
+import type { Env } from "../../../src/pull/mirror.ts";
+
+export * from "../../../src/index.ts";
+export default worker;
+
+// There is no edge here, and workerd's object for its cache only ever fails.
+Reflect.deleteProperty(globalThis, "caches");
+
+/** Reached over a socket of its own, which only the owner of the data folder can open. */
+export class Control extends WorkerEntrypoint<Env> {
+  override async fetch(request: Request): Promise<Response> {
+    if (new URL(request.url).pathname !== "/scheduled") return new Response(null, { status: 404 });
+    const controller = { cron: "hourly", scheduledTime: Date.now(), noRetry: () => {} };
+    await worker.scheduled(controller as ScheduledController, this.env);
+    return new Response(null, { status: 204 });
+  }
+}

@@ -1,0 +1,94 @@
+/** Does for the Worker what workerd's disk service can't: publish by renaming, delete, and list with sizes and times. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Checksum, FileStore } from "./file-store.ts";
+
+export interface WriterOptions {
+  store: FileStore;
+  records: FileStore;
+  /** Called for each object of the store that was published, with its bytes. */
+  onStored(bytes: number): void;
+  /** Called when there was no space left for a file. */
+  onFull(): void;
+}
+
+const CONTENT = /^(restricted\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
+/** No component begins with a dot, so that none leads out of the folder. */
+const LINK = /^links(\/[a-z0-9][a-z0-9._-]*)+\/_\/sha(256|512)\/[0-9a-f]+$/;
+/** As `worker/disk-records.ts` spells keys. */
+const RECORD = /^([a-z0-9=-][a-z0-9._=-]*\/)+_\/[a-z0-9=-][a-z0-9._=-]*$/;
+/** Codes of the system for a disk, or a share of it, that is full. */
+const FULL = ["ENOSPC", "EDQUOT"];
+
+/** A request to it, once its path is read. */
+interface Task {
+  files: FileStore;
+  key: string;
+  checksum: Checksum | null;
+}
+
+/**
+ * Handles requests for `/store/<key>` and `/records/<key>`: PUT, for the store with `X-Checksum: sha256:<hex>`, answered
+ * 204, 409 if the body is other content, or 507 if the disk is full; and DELETE, 204. GET of `/store?prefix=` is answered
+ * with a JSON list, of `/health` 204 if the store can be written to.
+ */
+export function writer(options: WriterOptions) {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    try {
+      await handle(options, request, response);
+    } catch (error) {
+      const isFull = error instanceof Error && "code" in error && FULL.includes(String(error.code));
+      if (isFull) options.onFull();
+      const reason = isFull ? "the disk is full" : error instanceof Error ? error.message : String(error);
+      response.writeHead(isFull ? 507 : 500).end(reason);
+    }
+  };
+}
+
+async function handle(
+  options: WriterOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const { pathname, searchParams } = new URL(request.url ?? "/", "http://writer");
+  if (request.method === "GET" && pathname === "/health") {
+    await options.store.check();
+    response.writeHead(204).end();
+    return;
+  }
+  if (request.method === "GET" && pathname === "/store") {
+    const { entries } = await options.store.list(searchParams.get("prefix") ?? "");
+    response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(entries));
+    return;
+  }
+  const task = taskOf(options, pathname, request.headers["x-checksum"]);
+  if (!task) response.writeHead(400).end("no key of the store or the records");
+  else response.writeHead(await perform(options, task, request)).end();
+}
+
+function taskOf(
+  { store, records }: WriterOptions,
+  pathname: string,
+  header: string | string[] | undefined,
+): Task | null {
+  const [, root = "", key = ""] = /^\/([^/]+)\/(.*)$/.exec(pathname) ?? [];
+  if (root === "records" && RECORD.test(key)) return { files: records, key, checksum: null };
+  if (root !== "store" || !(CONTENT.test(key) || LINK.test(key))) return null;
+  const [algorithm = "", hex = ""] = String(header).split(":");
+  return { files: store, key, checksum: { algorithm, hex } };
+}
+
+/** @returns the status to answer with. */
+async function perform(
+  options: WriterOptions,
+  { files, key, checksum }: Task,
+  request: IncomingMessage,
+): Promise<number> {
+  if (request.method !== "PUT") {
+    await files.delete([key]);
+    return 204;
+  }
+  const bytes = await files.put(key, request, checksum);
+  if (bytes === null) return 409;
+  if (files === options.store) options.onStored(bytes);
+  return 204;
+}

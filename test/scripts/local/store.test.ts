@@ -1,0 +1,193 @@
+/** The store on disk: what is published, what isn't, and what leaves it. */
+import { createHash, randomBytes } from "node:crypto";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer, request, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { FileStore } from "../../../scripts/local/file-store.ts";
+import { CacheLimit } from "../../../scripts/local/limit.ts";
+import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { writer } from "../../../scripts/local/writer.ts";
+import { createFakeRegistry, patternBytes } from "../../support/fake-registry.ts";
+import { type Listening, listen } from "../../support/node/listen.ts";
+
+const content = randomBytes(300_000);
+
+let data: string;
+
+beforeEach(async () => {
+  data = await mkdtemp(join(tmpdir(), "portolan-store-"));
+});
+
+afterEach(() => rm(data, { recursive: true }));
+
+function checksumOf(bytes: Uint8Array, algorithm = "sha256"): string {
+  return createHash(algorithm).update(bytes).digest("hex");
+}
+
+function keyOf(hex: string, algorithm = "sha256"): string {
+  return `blobs/${algorithm}/${hex.slice(0, 2)}/${hex}`;
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+describe("the writer", () => {
+  let server: Server;
+  let url: string;
+
+  beforeEach(async () => {
+    const store = await FileStore.open(join(data, "store"));
+    const records = await FileStore.open(join(data, "records"));
+    server = createServer(writer({ store, records, onStored: () => {}, onFull: () => {} }));
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/store/`;
+  });
+
+  afterEach(() => new Promise((done) => server.close(done)));
+
+  const put = async (key: string, body: Uint8Array<ArrayBuffer>, checksum: string): Promise<number> =>
+    (await fetch(url + key, { method: "PUT", body, headers: { "X-Checksum": checksum } })).status;
+
+  test.each(["sha256", "sha512"])("publishes what has its %s", async (algorithm) => {
+    const hex = checksumOf(content, algorithm);
+    expect(await put(keyOf(hex, algorithm), content, `${algorithm}:${hex}`)).toBe(204);
+    expect(await readFile(join(data, "store", keyOf(hex, algorithm)))).toEqual(content);
+    expect(await filesIn(data)).toEqual([hex]);
+  });
+
+  test("publishes nothing whose checksum is another, and leaves nothing of it", async () => {
+    const hex = checksumOf(randomBytes(8));
+    expect(await put(keyOf(hex), content, `sha256:${hex}`)).toBe(409);
+    expect(await filesIn(data)).toEqual([]);
+  });
+
+  test("publishes nothing of a body that breaks off, and leaves nothing of it", async () => {
+    const hex = checksumOf(content);
+    const broken = request(url + keyOf(hex), { method: "PUT", headers: { "X-Checksum": `sha256:${hex}` } });
+    broken.on("error", () => {});
+    broken.write(content.subarray(0, 100_000));
+    await expect.poll(() => filesIn(data)).toHaveLength(1);
+    broken.destroy();
+    await expect.poll(() => filesIn(data)).toEqual([]);
+  });
+
+  test("deletes, also what isn't there", async () => {
+    const hex = checksumOf(content);
+    await put(keyOf(hex), content, `sha256:${hex}`);
+    for (let time = 0; time < 2; time++) {
+      expect((await fetch(url + keyOf(hex), { method: "DELETE" })).status).toBe(204);
+    }
+    expect(await filesIn(data)).toEqual([]);
+  });
+
+  test.each(["x", "blobs/sha256/ab/%2e%2e%2fx", "incoming/x", "blobs/md5/ab/abcd"])(
+    "takes no other name than a key of the store: %s",
+    async (key) => expect(await put(key, content, `sha256:${checksumOf(content)}`)).toBe(400),
+  );
+});
+
+test("what was being written when a mirror was killed is cleared away by the next", async () => {
+  await FileStore.open(data);
+  await writeFile(join(data, "incoming", "half"), content);
+  await FileStore.open(data);
+  expect(await filesIn(data)).toEqual([]);
+});
+
+describe("CACHE_LIMIT", () => {
+  const fake = createFakeRegistry({ auth: "none" });
+  let registry: Listening;
+  let mirror: RunningMirror | null = null;
+  /** Digests, without what they begin with. */
+  let layers: string[];
+
+  beforeAll(async () => {
+    registry = await listen(fake);
+    const contents = [1, 2, 3].map((seed) => patternBytes(60_000, seed));
+    const image = await fake.addImage("owner/image", "latest", { layers: contents });
+    layers = image.layers.map(({ digest }) => digest.replace("sha256:", ""));
+  });
+  afterEach(async () => {
+    await mirror?.stop();
+    mirror = null;
+  });
+  afterAll(() => registry.close());
+
+  const messages: string[] = [];
+  const start = async (limit: string): Promise<void> => {
+    mirror = await startMirror({
+      port: 0,
+      host: "127.0.0.1",
+      data,
+      upstreams: { "registry.test": [registry.url] },
+      vars: { CACHE_LIMIT: limit },
+      onMessage: ({ text }) => messages.push(text),
+    });
+  };
+  const pull = async (layer: string): Promise<void> => {
+    const response = await fetch(`${mirror?.url}/v2/registry.test/owner/image/blobs/sha256:${layer}`);
+    await response.bytes();
+    await expect.poll(blobs).toContain(layer);
+  };
+  const blobs = async (): Promise<string[]> =>
+    (await filesIn(join(data, "store", "blobs")).catch(() => [])).sort();
+
+  test("is kept after the fill that exceeds it, what was stored first going first", async () => {
+    await start("150 kB");
+    for (const layer of layers) await pull(layer);
+    await expect.poll(blobs).toEqual(layers.slice(1).sort());
+    expect(messages).toContain("evicted 60 kB; the store holds 120 kB of 150 kB");
+  });
+
+  test("is kept from the start on, when it was lowered", async () => {
+    await start("1 MB");
+    for (const layer of layers) await pull(layer);
+    await mirror?.stop();
+    await start("100 kB");
+    await expect.poll(blobs).toEqual(layers.slice(2));
+  });
+
+  test("is warned about where the disk is smaller", async () => {
+    await start("900 TB");
+    await expect.poll(() => messages.join("\n")).toMatch(/CACHE_LIMIT is 900 TB, and the disk has /);
+  });
+});
+
+describe("a full disk", () => {
+  test("makes room for what comes next, and says no more than that", async () => {
+    const store = await FileStore.open(data);
+    const sizes = [1, 2, 3].map((seed) => patternBytes(50_000, seed));
+    for (const bytes of sizes) {
+      const hex = checksumOf(bytes);
+      await store.put(keyOf(hex), bodyOf(bytes), { algorithm: "sha256", hex });
+    }
+    const limit = new CacheLimit(store, 1_000_000, () => {});
+    await limit.start();
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    vi.spyOn(store, "put").mockRejectedValue(full);
+    const options = { store, records: store, onStored: () => {}, onFull: () => limit.makeRoom() };
+    const server = createServer(writer(options));
+    await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+    try {
+      const { port } = server.address() as AddressInfo;
+      const hex = checksumOf(content);
+      const response = await fetch(`http://127.0.0.1:${port}/store/${keyOf(hex)}`, {
+        method: "PUT",
+        body: content,
+        headers: { "X-Checksum": `sha256:${hex}` },
+      });
+      expect([response.status, await response.text()]).toEqual([507, "the disk is full"]);
+      await expect.poll(() => filesIn(data)).toHaveLength(2);
+    } finally {
+      await new Promise((done) => server.close(done));
+    }
+  });
+});
+
+async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Buffer> {
+  yield Buffer.from(bytes);
+}
