@@ -1,6 +1,7 @@
 /** Every route, and the order in which a request passes what stands in its way. */
 import { type Context, Hono } from "hono";
 import { secureHeaders } from "hono/secure-headers";
+import { clientAddress } from "./access/address.ts";
 import { checkBounds } from "./access/bounds.ts";
 import { TOKEN_PATH } from "./access/gate.ts";
 import { HEALTH_KEY } from "./cache/store.ts";
@@ -14,7 +15,7 @@ export function createApp(mirror: Mirror): Hono {
   app.use(logged);
   app.use(async (c, next) => {
     checkBounds(c.req.raw);
-    await mirror.limits.countAddress(addressOf(c.req.raw));
+    await mirror.limits.countAddress(clientAddress(c.req.raw));
     await next();
   });
   app.use("/", pages);
@@ -55,14 +56,6 @@ async function health({ store }: Mirror, c: Context): Promise<Response> {
     console.warn(`the store can't be reached: ${error}`);
     return c.json({ status: "unavailable" }, 503);
   }
-}
-
-/** The client's address: on one machine the runtime's `cf` has it, unless a proxy in front says whose request it is. */
-function addressOf({ headers, cf }: Request): string | null {
-  const clientIp = (cf as { clientIp?: string } | undefined)?.clientIp;
-  return (
-    headers.get("CF-Connecting-IP") ?? clientIp?.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1") ?? null
-  );
 }
 
 /** What is mirrored is for callers to know: behind keys, the operator's own registries may be named among it. */

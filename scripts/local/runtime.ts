@@ -28,9 +28,10 @@ const { default: workerd }: { default: string } = createRequire(import.meta.url)
 
 /**
  * The shell becomes workerd itself, so that signals reach it. What it leaves behind waits on a pipe whose other end only
- * Node has: however Node ends, the pipe does too, and workerd is ended with it. A line in it says that all is well.
+ * Node has: however Node ends, the pipe does too, and workerd is ended with it. A line in it says that all is well. What workerd
+ * writes is for its owner only.
  */
-const WITH_PARENT = '{ read -r _ || kill -KILL $$; } <&4 & exec 4<&- && exec "$@"';
+const WITH_PARENT = 'umask 077; { read -r _ || kill -KILL $$; } <&4 & exec 4<&- && exec "$@"';
 
 /**
  * Starts workerd; returns once it listens on every socket of its configuration.

@@ -1,9 +1,10 @@
 /** `npm start` as a person meets it: what it prints, and that it keeps its state in the folder it names. */
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../sockets/support/deadline.ts";
 import { download } from "../sockets/support/download.ts";
 import { MIB, newBlob, requestsFor, serveBlob } from "../sockets/support/stage.ts";
 import { type Listening, listen } from "../support/node/listen.ts";
@@ -96,6 +97,23 @@ it("makes the data folder, and finds in it what it held before", async () => {
     expect(existsSync(data)).toBe(true);
   }
   expect(requestsFor(upstream, blob)).toHaveLength(1);
+});
+
+it("makes its data for the owner alone, whatever the shell's umask", async () => {
+  const data = join(folder, "new");
+  const args = ["--port", "0", "--upstream", `local.test=${upstream.url}`, "--data", data];
+  serve = new Serve(args, { folder, wrapper: ["sh", "-c", 'umask 022 && exec "$@"', "sh"] });
+  const url = await serve.ready();
+  await download(`${url}/v2/local.test/some/repository/blobs/${serveBlob(upstream, 1500).digest}`);
+  const pathsIn = async () => ["", ...(await readdir(data, { recursive: true }))];
+  const isStored = async () => (await pathsIn()).some((path) => path.startsWith("store/blobs/"));
+  await until("the blob to be stored", 5_000, isStored);
+  const paths = await pathsIn();
+  const modes = await Promise.all(
+    paths.map(async (path) => [path, (await stat(join(data, path))).mode & 0o077]),
+  );
+  expect(modes.filter(([, ofOthers]) => ofOthers !== 0)).toEqual([]);
+  expect(serve.errors).toBe("");
 });
 
 it("keeps its data in .portolan under the working directory unless told otherwise", async () => {

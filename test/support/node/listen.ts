@@ -1,4 +1,4 @@
-/** Listen: puts a fetch handler, or a whole fake registry, on loopback sockets for real clients and for Miniflare. */
+/** Listen: puts a fetch handler, or a whole fake registry, on loopback sockets for real clients and mirrors. */
 import { once } from "node:events";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createServer } from "node:http";
@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import type { FakeRegistry } from "../fake-registry.ts";
 
 export type FetchHandler = (request: Request) => Response | Promise<Response>;
-export type NodeHandler = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
+type NodeHandler = (incoming: IncomingMessage, outgoing: ServerResponse) => Promise<void>;
 
 export type Listening = {
   url: string;
@@ -24,8 +24,6 @@ export type ListenOptions = { port?: number };
 
 /** Longer than any client keeps a connection: otherwise it may be reset just as a request is on its way. */
 const KEEP_ALIVE_MS = 60_000;
-/** What Miniflare adds for itself on the way to a Node handler. */
-const MINIFLARE_HEADER = /^mf-/i;
 
 export function listen(target: FakeRegistry, options?: ListenOptions): Promise<ListeningRegistry>;
 export function listen(target: FetchHandler, options?: ListenOptions): Promise<Listening>;
@@ -55,7 +53,7 @@ async function listenRegistry(registry: FakeRegistry, port: number): Promise<Lis
 }
 
 async function listenOn(handler: FetchHandler, port: number): Promise<Listening> {
-  const handle = toNodeHandler(handler, { scheme: "http" });
+  const handle = toNodeHandler(handler);
   const server = createServer((incoming, outgoing) => void handle(incoming, outgoing));
   server.keepAliveTimeout = KEEP_ALIVE_MS;
   server.listen(port, "127.0.0.1");
@@ -64,19 +62,15 @@ async function listenOn(handler: FetchHandler, port: number): Promise<Listening>
   return { url: `http://${host}`, host, port: addressOf(server).port, close: () => closeServer(server) };
 }
 
-/**
- * A fetch handler as a Node handler. As Miniflare's `outboundService: { node: toNodeHandler(fake.fetch) }` it can lose
- * a connection and send bodies to the letter, which a plain function there can't: Miniflare turns its errors into 500
- * and encodes what has a Content-Encoding. Node isn't told the scheme, so it is given here.
- */
-export function toNodeHandler(handler: FetchHandler, { scheme = "https" } = {}): NodeHandler {
+/** A fetch handler as a Node handler, which can lose a connection and sends bodies to the letter. */
+function toNodeHandler(handler: FetchHandler): NodeHandler {
   return async (incoming, outgoing) => {
     const client = new AbortController();
     outgoing.once("close", () => {
       if (!outgoing.writableFinished) client.abort(new DOMException("the client left", "AbortError"));
     });
     try {
-      const response = await handler(toRequest(incoming, scheme, client.signal));
+      const response = await handler(toRequest(incoming, client.signal));
       outgoing.writeHead(response.status, [...response.headers].flat());
       await writeBody(response, incoming.method ?? "GET", outgoing, client.signal);
     } catch {
@@ -87,18 +81,15 @@ export function toNodeHandler(handler: FetchHandler, { scheme = "https" } = {}):
   };
 }
 
-function toRequest(incoming: IncomingMessage, scheme: string, signal: AbortSignal): Request {
+function toRequest(incoming: IncomingMessage, signal: AbortSignal): Request {
   const method = incoming.method ?? "GET";
   const headers = new Headers();
   for (let index = 0; index + 1 < incoming.rawHeaders.length; index += 2) {
-    const name = incoming.rawHeaders[index] ?? "";
-    if (!MINIFLARE_HEADER.test(name)) headers.append(name, incoming.rawHeaders[index + 1] ?? "");
+    headers.append(incoming.rawHeaders[index] ?? "", incoming.rawHeaders[index + 1] ?? "");
   }
   const target = incoming.url ?? "/";
   // Put together, not resolved: a path that starts with // would be taken for a host.
-  const url = /^https?:/i.test(target)
-    ? target
-    : `${scheme}://${incoming.headers.host ?? "localhost"}${target}`;
+  const url = /^https?:/i.test(target) ? target : `http://${incoming.headers.host ?? "localhost"}${target}`;
   const hasBody = method !== "GET" && method !== "HEAD";
   return new Request(url, {
     method,
