@@ -12,7 +12,6 @@ import type { Client } from "./support/client.ts";
 import { registriesConf } from "./support/configurations.ts";
 import { configure, hostsIn } from "./support/configured.ts";
 import { startContainerd } from "./support/containerd.ts";
-import { startCriContainerd } from "./support/cri-containerd.ts";
 import { startDockerdWith } from "./support/dockerd.ts";
 import { DOCKER_TAG, REPOSITORIES } from "./support/global.ts";
 import { DOMAIN, type Stage, startStage } from "./support/mirror.ts";
@@ -82,17 +81,6 @@ describe("containerd pulls by the hosts.toml", () => {
       pullsBoth,
     ),
   );
-
-  test("that stands for all registries, as Kubernetes has it pull, by a config.toml that was there before", async () => {
-    const containerd = await startCriContainerd((root) =>
-      configure("containerd-1", root, ["--mirror", stage.url]),
-    );
-    try {
-      await pullsBoth(containerd);
-    } finally {
-      await containerd.stop();
-    }
-  });
 });
 
 test("podman pulls by the registries.conf", () =>
