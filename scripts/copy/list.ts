@@ -31,7 +31,18 @@ export interface Defaults {
   referrers: boolean;
 }
 
-const Text = v.pipe(v.string("must be text"), v.trim(), v.nonEmpty("mustn't be empty"));
+/** YAML reads 1.10 as the number 1.1, so that what was meant can't be told any more. */
+function unlessText(message: string): (issue: { input: unknown }) => string {
+  return ({ input }) => {
+    const isOther = (value: unknown): boolean => typeof value === "number" || typeof value === "boolean";
+    const found = (Array.isArray(input) ? input : [input]).find(isOther);
+    return found === undefined
+      ? message
+      : `${message}: ${found} is a ${typeof found} in YAML, so write it in quotes`;
+  };
+}
+
+const Text = v.pipe(v.string(unlessText("must be text")), v.trim(), v.nonEmpty("mustn't be empty"));
 const Patterns = v.union(
   [
     v.array(Text),
@@ -40,7 +51,7 @@ const Patterns = v.union(
       v.transform((text) => [text]),
     ),
   ],
-  "must be a tag or a pattern, or a list of them",
+  unlessText("must be a tag or a pattern, or a list of them"),
 );
 const PlatformName = v.pipe(
   Text,

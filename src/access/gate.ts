@@ -145,7 +145,10 @@ export function challengeOf({ url, host, headers }: Visit): string {
   return formatChallenge("Bearer", { realm: new URL(TOKEN_PATH, origin).href, service: host });
 }
 
+/** What a caller without a key reads, wherever one is needed. */
+export const NEEDS_KEY =
+  "this mirror needs an access key: log in with any user name and the key as the password";
+
 function unauthorized(visit: Visit): RegistryError {
-  const message = "this mirror needs an access key: log in with any user name and the key as the password";
-  return new RegistryError(401, "UNAUTHORIZED", message, { "WWW-Authenticate": challengeOf(visit) });
+  return new RegistryError(401, "UNAUTHORIZED", NEEDS_KEY, { "WWW-Authenticate": challengeOf(visit) });
 }

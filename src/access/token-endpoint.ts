@@ -5,7 +5,7 @@
 import { RegistryError } from "../errors.ts";
 import { MAXIMUM_FORM } from "./bounds.ts";
 import { readAuthorization } from "./credentials.ts";
-import type { Gate } from "./gate.ts";
+import { type Gate, NEEDS_KEY } from "./gate.ts";
 
 /** What a token request says. */
 export interface TokenRequest {
@@ -52,7 +52,7 @@ export async function readTokenRequest(request: Request): Promise<TokenRequest> 
  * Answers with a token for an access key, which is the password, or was when the refresh token was given. Scopes are
  * read but don't narrow the token: what it opens is decided at each request by its key.
  * @param host the mirror's own, for which the token is good.
- * @throws RegistryError 401 for a key that isn't valid, also where none was shown.
+ * @throws RegistryError 401 for a key that isn't valid, and, with what to do, where none was shown.
  */
 export async function answerWithToken(gate: Gate, request: Request, host: string): Promise<Response> {
   const { login, refreshToken, isOffline } = await readTokenRequest(request);
@@ -60,7 +60,7 @@ export async function answerWithToken(gate: Gate, request: Request, host: string
     refreshToken === null
       ? login && (await gate.find(login.password))
       : await gate.tokens.keyOf(refreshToken, host, "refresh");
-  if (!key) throw refused();
+  if (!key) throw login === null && refreshToken === null ? needsKey() : refused();
   const renewal =
     isOffline && refreshToken === null ? (await gate.tokens.issue(key, host, "refresh")).token : refreshToken;
   const { token, expiresIn } = await gate.tokens.issue(key, host, "pull");
@@ -73,6 +73,10 @@ export function tokenAnswer(token: string, expiresIn: number, refreshToken: stri
   const answer = { token, access_token: token, ...times };
   const body = refreshToken === null ? answer : { ...answer, refresh_token: refreshToken };
   return Response.json(body, { headers: { "Cache-Control": "no-store" } });
+}
+
+function needsKey(): RegistryError {
+  return new RegistryError(401, "UNAUTHORIZED", NEEDS_KEY);
 }
 
 export function refused(): RegistryError {

@@ -195,6 +195,22 @@ describe("the token endpoint", () => {
     expect(await pulled(TAG, { headers: bearer(given), host: "other.test" })).toBe(401);
   });
 
+  test.each([
+    ["GET", () => token("", {})],
+    ["POST", () => post({ grant_type: "password" })],
+  ])(
+    "tells a %s without a login that it needs a key, and a wrong key that it is wrong",
+    async (_, anonymous) => {
+      const answer = await anonymous();
+      expect(answer.status).toBe(401);
+      expect(answer.json().errors).toMatchObject([
+        { message: expect.stringContaining("needs an access key: log in") },
+      ]);
+      const wrong = await token("", basic("x".repeat(32)));
+      expect(wrong.json().errors).toMatchObject([{ message: expect.stringContaining("isn't valid") }]);
+    },
+  );
+
   test("takes a password by POST, and gives a token to renew with where that is asked for", async () => {
     const plain = await post({
       grant_type: "password",

@@ -117,6 +117,19 @@ describe("what is wrong with a list is said, and where", () => {
       /images\[0\]\.platform must be all, or such as linux\/amd64/,
     ],
     ["images: [{ from: 'alpine:1', to: x/, tags: ['2'] }]", /images\[0\]: alpine:1 has a tag/],
+    [
+      "images: [{ from: alpine, to: x/, tags: 1.10 }]",
+      /images\[0\]\.tags must be .*: 1\.1 is a number in YAML, .*quotes/,
+    ],
+    [
+      "images: [{ from: alpine, to: x/, tags: [edge, 3] }]",
+      /images\[0\]\.tags.*: 3 is a number in YAML, .*quotes/,
+    ],
+    [
+      "images: [{ from: alpine, to: x/, exclude: [true] }]",
+      /images\[0\]\.exclude.*: true is a boolean in YAML/,
+    ],
+    ["images: [{ from: alpine, to: 5000 }]", /images\[0\]\.to must be text: 5000 is a number in YAML/],
     ["images: [{ from: alpine, to: x/, tags: ['/(/'] }]", /images\[0\]: \/\(\/ is no regular expression/],
     ["images: [{ from: 'ghcr.io/owner/*', to: x/y }]", /images\[0\]: .* end to with \//],
     ["images: [{ from: 'https://ghcr.io/owner/image', to: x/y }]", /images\[0\]: .*no scheme/],
