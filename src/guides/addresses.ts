@@ -4,9 +4,20 @@ import { isLoopback } from "../upstream/addresses.ts";
 import { REGISTRIES } from "../upstream/registries.ts";
 import type { GuideRequest, Shape } from "./guide.ts";
 
-/** The upstreams asked for; where none are, every registry that is built in by its own name. */
+/** Of the built-in registries those that most images come from. */
+const COMMON = ["docker.io", "ghcr.io", "quay.io", "gcr.io", "registry.k8s.io", "mcr.microsoft.com"] as const;
+
+/** The upstreams asked for; where none are, those that most people use. */
 export function upstreamsOf({ upstreams }: GuideRequest): readonly string[] {
-  return upstreams ?? Object.keys(REGISTRIES).filter((name) => !name.startsWith("*"));
+  return upstreams ?? COMMON;
+}
+
+/** For clients that need an entry for each registry. */
+export function moreNotes(request: GuideRequest): string[] {
+  if (!wantsAll(request)) return [];
+  return [
+    `These are the registries that most images come from. Name others that the mirror serves by \`--upstream\`, as in \`--upstream ${COMMON[0]},nvcr.io\`.`,
+  ];
 }
 
 /** Whether a client that takes one mirror for all registries at once should be given just that. */

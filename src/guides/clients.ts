@@ -1,4 +1,5 @@
 /** Every client there is a guide for, by the name that the command line takes. */
+import { artifacts } from "./clients/artifacts.ts";
 import { bottlerocket } from "./clients/bottlerocket.ts";
 import { buildkit } from "./clients/buildkit.ts";
 import { buildxAction } from "./clients/buildx-action.ts";
@@ -18,6 +19,7 @@ import { minikube } from "./clients/minikube.ts";
 import { nerdctl } from "./clients/nerdctl.ts";
 import { nexus } from "./clients/nexus.ts";
 import { nginx } from "./clients/nginx.ts";
+import { ollama } from "./clients/ollama.ts";
 import { podman } from "./clients/podman.ts";
 import { reference } from "./clients/reference.ts";
 import { registry, registryBehind } from "./clients/registry.ts";
@@ -51,6 +53,8 @@ export const CLIENTS = {
   nexus,
   registry,
   "registry-behind": registryBehind,
+  ollama,
+  artifacts,
   reference,
 } as const satisfies Record<string, (request: GuideRequest) => Guide>;
 
@@ -62,6 +66,12 @@ export const CLIENT_ALIASES: Readonly<Record<string, ClientName>> = {
   buildah: "podman",
   skopeo: "podman",
   buildx: "buildkit",
+  trivy: "artifacts",
+  helm: "artifacts",
+  flux: "artifacts",
+  opentofu: "artifacts",
+  devcontainers: "artifacts",
+  homebrew: "artifacts",
 };
 
 /** Finds a client by its name or another name of it; null if there is none. */

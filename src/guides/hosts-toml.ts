@@ -1,5 +1,5 @@
 /** hosts.toml, which containerd and all that is built on it read: one file for each registry, or one for all. */
-import { chooseShape, endpoint, originUrl, upstreamsOf, wantsAll } from "./addresses.ts";
+import { chooseShape, endpoint, moreNotes, originUrl, upstreamsOf, wantsAll } from "./addresses.ts";
 import { basicAuthorization, type GuideFile, type GuideRequest, type Shape, toml } from "./guide.ts";
 
 /** All four forms; `ns` first, because it needs neither a DOMAIN nor a file for each registry. */
@@ -29,16 +29,22 @@ export function hostsFiles(
   const files = upstreamsOf(request).map((upstream) =>
     toml(`${folder}/${upstream}/hosts.toml`, hostsToml(request, upstream, shape)),
   );
-  return { files, notes: [...notes, FALLBACK] };
+  return { files, notes: [...notes, ...moreNotes(request), FALLBACK] };
 }
 
 const FALLBACK = "When the mirror fails, containerd goes to the registry itself, without telling you.";
+
+/** For containerd 2 and what is built on it. */
+export const REFERRERS =
+  'With containerd 2.3 or later add `"referrers"` to `capabilities`, so that lists of signatures and attestations come through the mirror too. Older versions refuse a file that has it.';
 
 /** @param upstream null for the file that stands for all; then the registry itself is where containerd goes on to by itself */
 function hostsToml(request: GuideRequest, upstream: string | null, shape: Shape): Record<string, unknown> {
   const host = {
     // With "pull" alone tags would be resolved at the registry, past the mirror.
     capabilities: ["pull", "resolve"],
+    // Otherwise half a minute passes before a mirror that is off is given up.
+    dial_timeout: "3s",
     ...(shape === "path" ? { override_path: true } : {}),
     ...(request.key === null ? {} : { header: { Authorization: basicAuthorization(request.key) } }),
   };

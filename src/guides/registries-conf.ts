@@ -1,5 +1,5 @@
 /** registries.conf (containers-registries.conf(5)), which podman, buildah, skopeo and CRI-O read. */
-import { chooseShape, endpoint, isPlainHttp, referencePrefix, upstreamsOf } from "./addresses.ts";
+import { chooseShape, endpoint, isPlainHttp, moreNotes, referencePrefix, upstreamsOf } from "./addresses.ts";
 import { type GuideFile, type GuideRequest, toml } from "./guide.ts";
 
 /** @returns with the hosts that a login for the mirror is for */
@@ -22,6 +22,7 @@ export function registriesConf(request: GuideRequest): {
     file: toml("/etc/containers/registries.conf.d/portolan.conf", { registry }),
     notes: [
       ...notes,
+      ...moreNotes(request),
       "There is no entry for all registries at once: each needs one of its own.",
       "When the mirror refuses a manifest, the registry itself is asked. A layer that breaks off half-way isn't asked for elsewhere.",
     ],

@@ -1,5 +1,7 @@
 /** What guides write besides addresses and keys: each client's own words, in its own format. */
+import { parse as parseToml } from "smol-toml";
 import { describe, expect, test } from "vitest";
+import { parse as parseYaml } from "yaml";
 import { CLIENTS, clientNamed } from "../../src/guides/clients.ts";
 import { type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
 import { ALL_CLIENTS, commandsOf, fileAt, filesOf, KEY, LOCAL, notesOf, OPEN } from "./requests.ts";
@@ -68,7 +70,7 @@ describe("hosts.toml", () => {
   test("is one file for all registries when none is named", () => {
     expect(hosts({ ...OPEN, upstreams: null })).toEqual({
       "/etc/containerd/certs.d/_default/hosts.toml": {
-        host: { "https://mirror.example.com": { capabilities: ["pull", "resolve"] } },
+        host: { "https://mirror.example.com": { capabilities: ["pull", "resolve"], dial_timeout: "3s" } },
       },
     });
   });
@@ -80,6 +82,7 @@ describe("hosts.toml", () => {
         host: {
           "https://mirror.example.com/v2/docker.io": {
             capabilities: ["pull", "resolve"],
+            dial_timeout: "3s",
             override_path: true,
           },
         },
@@ -87,7 +90,11 @@ describe("hosts.toml", () => {
       "/etc/containerd/certs.d/ghcr.io/hosts.toml": {
         server: "https://ghcr.io",
         host: {
-          "https://mirror.example.com/v2/ghcr.io": { capabilities: ["pull", "resolve"], override_path: true },
+          "https://mirror.example.com/v2/ghcr.io": {
+            capabilities: ["pull", "resolve"],
+            dial_timeout: "3s",
+            override_path: true,
+          },
         },
       },
     });
@@ -199,6 +206,110 @@ test("kind mounts the folder into which the hosts.toml goes", () => {
   const mount = cluster.nodes[0]?.extraMounts[0];
   expect(hosts?.path).toBe(`${mount?.hostPath}/_default/hosts.toml`);
   expect(mount?.containerPath).toBe("/etc/containerd/certs.d");
+});
+
+describe("nginx", () => {
+  const fileOf = (request: GuideRequest): string =>
+    String(fileAt("nginx", request, "/etc/nginx/conf.d/portolan.conf"));
+
+  test.each([
+    ["of this machine", LOCAL],
+    ["elsewhere", OPEN],
+  ])("has every setting within its servers, for a mirror %s", (_, request) => {
+    const outside = fileOf(request).replaceAll(/^server \{\n.*?^\}$/gms, "");
+    expect(outside.trim()).toBe("");
+  });
+
+  test("passes a mirror of this machine the client's own host with its port, and that TLS was spoken", () => {
+    const request = { ...LOCAL, domain: "example.com" };
+    expect(fileOf(request)).toContain("server_name mirror.example.com docker.example.com ghcr.example.com;");
+    expect(fileOf(request)).toContain("proxy_set_header Host $http_host;");
+    expect(fileOf(request)).toContain("proxy_set_header X-Forwarded-Proto $scheme;");
+    expect(commandsOf("nginx", request)).toContain("npm start -- --port 8787 --var DOMAIN=example.com");
+  });
+
+  test("asks another mirror by its own name, in the path of each registry", () => {
+    expect(fileOf(OPEN)).toContain("proxy_pass https://mirror.example.com/ghcr.io/v2/;");
+    expect(fileOf(OPEN)).not.toContain("$http_host");
+    expect(notesOf("nginx", OPEN)).toContain("--key-file");
+  });
+});
+
+test.each(["nginx", "kaniko", "podman", "cri-o", "buildkit", "docker-containerd"] as const)(
+  "%s has the registries that most people use when none is named, and says how to name others",
+  (client) => {
+    const all = { ...LOCAL, domain: "example.com", upstreams: null };
+    const text = JSON.stringify(CLIENTS[client](all));
+    for (const label of ["docker", "ghcr", "quay"]) expect(text).toContain(label);
+    expect(text).not.toMatch(/opensuse|cloudsmith|codeberg|ollama/);
+    expect(notesOf(client, all)).toContain("`--upstream docker.io,nvcr.io`");
+    expect(notesOf(client, OPEN)).not.toContain("--upstream docker.io,nvcr.io");
+  },
+);
+
+describe("EKS", () => {
+  test("has containerd look into one folder, by a NodeConfig", () => {
+    const data = String(fileAt("eks", OPEN, "user-data.txt"));
+    const [, node = ""] = /application\/node\.eks\.aws\n\n(.*?)\n--\/\//s.exec(data) ?? [];
+    const { kind, spec } = parseYaml(node) as { kind: string; spec: { containerd: { config: string } } };
+    expect(kind).toBe("NodeConfig");
+    expect(parseToml(spec.containerd.config)).toEqual({
+      plugins: { "io.containerd.cri.v1.images": { registry: { config_path: "/etc/containerd/certs.d" } } },
+    });
+  });
+});
+
+test("Docker is reloaded, which stops no container", () => {
+  expect(commandsOf("docker", OPEN)).toContain("systemctl reload docker");
+  expect(commandsOf("docker", OPEN)).not.toContain("restart");
+});
+
+test("k3d's own images of ghcr.io are named by the mirror", () => {
+  expect(notesOf("k3d", OPEN)).toContain("K3D_IMAGE_TOOLS=mirror.example.com/ghcr.io/k3d-io/k3d-tools");
+});
+
+describe("Ollama's names have three parts", () => {
+  test.each([
+    ["with a DOMAIN", OPEN, "ollama pull ollama.example.com/library/llama3.2:1b"],
+    ["without", { ...OPEN, domain: null }, "ollama pull mirror.example.com/registry-ollama-ai/llama3.2:1b"],
+    ["without TLS", LOCAL, "ollama pull --insecure 127.0.0.1:8787/registry-ollama-ai/llama3.2:1b"],
+    ["with a key", { ...OPEN, key: KEY }, `ollama pull ollama-${KEY}.example.com/library/llama3.2:1b`],
+  ])("%s", (_, request, command) => {
+    expect(commandsOf("ollama", request)).toContain(command);
+  });
+
+  test("so a key without a DOMAIN can't be carried", () => {
+    const { steps } = CLIENTS.ollama({ ...OPEN, domain: null, key: KEY });
+    expect(steps.map(({ text }) => text).join()).toContain("give the mirror a DOMAIN");
+    expect(commandsOf("ollama", { ...OPEN, domain: null, key: KEY }).trim()).toBe("");
+  });
+});
+
+describe("clients of artifacts", () => {
+  test("name the mirror and the registry in each artifact's name", () => {
+    const commands = commandsOf("artifacts", OPEN);
+    expect(commands).toContain("--db-repository mirror.example.com/ghcr.io/aquasecurity/trivy-db:2");
+    expect(commands).toContain("helm pull oci://mirror.example.com/ghcr.io/OWNER/CHART");
+    expect(commands).toContain("HOMEBREW_ARTIFACT_DOMAIN=https://ghcr.example.com\n");
+    expect(fileAt("artifacts", OPEN, "portolan-ocirepository.yaml")).toMatchObject({
+      spec: { url: "oci://mirror.example.com/ghcr.io/OWNER/MANIFESTS" },
+    });
+    expect(fileAt("artifacts", OPEN, ".devcontainer/devcontainer.json")).toMatchObject({
+      features: { "mirror.example.com/ghcr.io/devcontainers/features/node:1": {} },
+    });
+  });
+
+  test("are found by the clients' own names", () => {
+    for (const name of ["trivy", "helm", "flux", "opentofu", "devcontainers", "homebrew"]) {
+      expect(clientNamed(name)).toBe("artifacts");
+    }
+  });
+
+  test("have Homebrew ask a mirror without a DOMAIN by a path that its own begins with", () => {
+    expect(commandsOf("artifacts", LOCAL)).toContain(
+      "HOMEBREW_ARTIFACT_DOMAIN=http://127.0.0.1:8787/ghcr.io\n",
+    );
+  });
 });
 
 test("nginx is warned of names that lead it to itself", () => {

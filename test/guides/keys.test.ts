@@ -146,16 +146,23 @@ test("nginx adds the key to every request that it passes on", () => {
   expect(text.split(`proxy_set_header Authorization "${AUTHORIZATION}";`).length - 1).toBe(passed);
 });
 
-test("Harbor, Nexus and registry:2 have it as user and password", () => {
+test("Harbor and Nexus have it as user and password", () => {
   expect(fileAt("harbor", KEYED, "portolan-registry-docker.json")).toMatchObject({
     credential: { type: "basic", access_key: "portolan", access_secret: KEY },
   });
   expect(fileAt("nexus", KEYED, "portolan-docker.json")).toMatchObject({
     httpClient: { authentication: { type: "username", ...auth } },
   });
-  expect(fileAt("registry", KEYED, "/etc/docker-registry/portolan-docker.yml")).toMatchObject({
-    proxy: auth,
-  });
+});
+
+test("registry:2 has a login where the mirror has host names, else the key in the path, where it sends none", () => {
+  const proxy = (request: GuideRequest): unknown =>
+    fileAt("registry", request, "/etc/docker-registry/portolan-docker.yml");
+  expect(proxy(KEYED)).toMatchObject({ proxy: { remoteurl: "https://docker.example.com", ...auth } });
+  for (const request of [WITHOUT_DOMAIN, { ...KEYED, shape: "prefix" } as const]) {
+    const { proxy: remote } = proxy(request) as { proxy: unknown };
+    expect(remote).toEqual({ remoteurl: `https://mirror.example.com/${KEY}/docker.io/` });
+  }
 });
 
 describe.each(ALL_CLIENTS)("%s", (client: ClientName) => {

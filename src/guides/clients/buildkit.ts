@@ -5,6 +5,7 @@ import {
   endpoint,
   isOnThisMachine,
   isPlainHttp,
+  moreNotes,
   referencePrefix,
   upstreamsOf,
 } from "../addresses.ts";
@@ -51,6 +52,6 @@ export function buildkitdToml(request: GuideRequest): {
   return {
     file: toml("/etc/buildkit/buildkitd.toml", { registry: { ...registry, ...plain } }),
     hosts,
-    notes,
+    notes: [...notes, ...moreNotes(request)],
   };
 }

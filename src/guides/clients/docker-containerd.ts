@@ -1,6 +1,6 @@
 /** Docker from 28 on with containerd's image store: a hosts.toml for each registry, all of them and not docker.io only. */
 import { fileSteps, type Guide, type GuideRequest, json } from "../guide.ts";
-import { hostsFiles } from "../hosts-toml.ts";
+import { hostsFiles, REFERRERS } from "../hosts-toml.ts";
 import { DAEMON_JSON } from "./docker.ts";
 
 export function dockerContainerd(request: GuideRequest): Guide {
@@ -10,7 +10,7 @@ export function dockerContainerd(request: GuideRequest): Guide {
     title: "Docker with the containerd image store",
     steps: [
       {
-        text: "Turn on containerd's image store. It is on in new installations from Docker 29 on. What was pulled before is hidden while it is on, and pulled anew.",
+        text: "Turn on containerd's image store. It is on in new installations from Docker 29 on. Images of the other store are hidden while it is on, and have to be pulled again.",
         file: json(DAEMON_JSON, { features: { "containerd-snapshotter": true } }),
       },
       ...fileSteps(files, "Give each registry its mirror."),
@@ -18,6 +18,8 @@ export function dockerContainerd(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
+      "Where a registry's hosts.toml names several hosts, dockerd doesn't use `registry-mirrors` for that registry.",
+      REFERRERS,
       "It needs Docker 28 or later. `docker info` shows `driver-type: io.containerd.snapshotter.v1` when the store is in use.",
     ],
   };

@@ -23,7 +23,11 @@ export function docker(request: GuideRequest): Guide {
       ...(forHub || insecure ? configure(settings) : []),
       ...(other === undefined ? [] : byName(request, other)),
     ],
-    notes,
+    notes: [
+      ...notes,
+      "If dockerd is started with `--registry-mirror` (`systemctl cat docker` shows it), change that option instead: with both dockerd doesn't start.",
+      "New installations of Docker 29 and later use containerd's image store. `registry-mirrors` works there too; with a hosts.toml for each registry it mirrors others besides docker.io (see Docker with the containerd image store).",
+    ],
   };
 }
 
@@ -31,8 +35,8 @@ function configure(settings: object): Step[] {
   return [
     { text: "Name the mirror in Docker's configuration.", file: json(DAEMON_JSON, settings) },
     {
-      text: "Restart Docker. `docker info` then lists the mirror under Registry Mirrors.",
-      command: "systemctl restart docker\ndocker info",
+      text: "Reload Docker, which stops no container. `docker info` then lists the mirror under Registry Mirrors.",
+      command: "systemctl reload docker\ndocker info",
     },
   ];
 }

@@ -1,6 +1,6 @@
 /** Amazon EKS on Amazon Linux 2023: hosts.toml written by the nodes' user data. */
-import type { Guide, GuideRequest } from "../guide.ts";
-import { hostsFiles } from "../hosts-toml.ts";
+import { type Guide, type GuideRequest, toml, yaml } from "../guide.ts";
+import { hostsFiles, REFERRERS } from "../hosts-toml.ts";
 import { CERTIFICATES } from "./containerd.ts";
 
 const BOUNDARY = "//";
@@ -14,6 +14,10 @@ export function eks(request: GuideRequest): Guide {
   const userData = `MIME-Version: 1.0
 Content-Type: multipart/mixed; boundary="${BOUNDARY}"
 
+--${BOUNDARY}
+Content-Type: application/node.eks.aws
+
+${nodeConfig()}
 --${BOUNDARY}
 Content-Type: text/x-shellscript; charset="us-ascii"
 
@@ -30,17 +34,31 @@ ${script.join("")}
         file: { path: "user-data.txt", language: "text", content: userData },
       },
       {
-        text: "Make the nodes anew, one after the other, and see on one of them what became of it.",
-        command: `ls ${CERTIFICATES}`,
+        text: "Replace the nodes one after the other, and look on one of them what came of it.",
+        command: `ls ${CERTIFICATES}\ncontainerd config dump | grep config_path`,
       },
     ],
     notes: [
       ...notes,
-      "This is for Amazon Linux 2023, whose containerd looks into that folder. For nodes with Bottlerocket see Bottlerocket.",
+      REFERRERS,
+      "This is for Amazon Linux 2023. For nodes with Bottlerocket see Bottlerocket.",
+      "The NodeConfig is for nodes with containerd 2, which finds no hosts.toml in two folders, as Amazon Linux has them in `config_path`. Leave it out for nodes with containerd 1.7: `kubectl get nodes -o wide` shows the version.",
       "Amazon's own images, from `….dkr.ecr.….amazonaws.com`, aren't mirrored.",
       ...(request.key === null
         ? []
         : ["User data can be read by whoever may describe the launch template or the instance."]),
     ],
   };
+}
+
+/** For nodeadm, which merges it into containerd's configuration: one folder in place of two. */
+function nodeConfig(): string {
+  const plugins = { "io.containerd.cri.v1.images": { registry: { config_path: CERTIFICATES } } };
+  const config = toml("config.toml", { plugins }).content;
+  const document = {
+    apiVersion: "node.eks.aws/v1alpha1",
+    kind: "NodeConfig",
+    spec: { containerd: { config } },
+  };
+  return yaml("node.yaml", document).content;
 }

@@ -1,5 +1,5 @@
 /** Google Kubernetes Engine: containerd's hosts.toml by way of the runtime configuration file. */
-import { chooseShape, endpoint, upstreamsOf } from "../addresses.ts";
+import { chooseShape, endpoint, moreNotes, upstreamsOf } from "../addresses.ts";
 import { basicAuthorization, type Guide, type GuideRequest, yaml } from "../guide.ts";
 
 /** More the runtime configuration file doesn't take. */
@@ -14,6 +14,7 @@ export function gke(request: GuideRequest): Guide {
       {
         host: hostOf(endpoint(request, server, shape)),
         capabilities: ["HOST_CAPABILITY_PULL", "HOST_CAPABILITY_RESOLVE"],
+        dialTimeout: "3s",
         ...(shape === "path" ? { overridePath: true } : {}),
         ...(request.key === null
           ? {}
@@ -33,6 +34,7 @@ export function gke(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
+      ...moreNotes(request),
       ...(upstreams.length > MOST
         ? [`GKE takes ${MOST} registries at most; those after the ${MOST}th are left out.`]
         : []),

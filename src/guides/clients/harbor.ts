@@ -1,5 +1,5 @@
 /** Harbor with a proxy cache project for each upstream, fed by this mirror. */
-import { chooseShape, endpoint, hostLabel, upstreamsOf } from "../addresses.ts";
+import { chooseShape, endpoint, hostLabel, moreNotes, upstreamsOf } from "../addresses.ts";
 import { loopbackNotes } from "../containers.ts";
 import { type Guide, type GuideRequest, json, type Step, USER } from "../guide.ts";
 
@@ -18,6 +18,7 @@ export function harbor(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
+      ...moreNotes(request),
       "The same by hand: Administration, Registries, New Endpoint, provider Docker Registry; then Projects, New Project, Proxy Cache, with that endpoint.",
       "The provider is Docker Registry for docker.io too, so images of one part are pulled with `library/`.",
       ...loopbackNotes(request),

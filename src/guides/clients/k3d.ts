@@ -1,4 +1,5 @@
 /** k3d: k3s in Docker, given registries.yaml when a cluster is made. */
+import { referencePrefix } from "../addresses.ts";
 import { fromContainers, RUN_A_POD } from "../containers.ts";
 import type { Guide, GuideRequest } from "../guide.ts";
 import { registriesYaml } from "./k3s.ts";
@@ -6,6 +7,7 @@ import { registriesYaml } from "./k3s.ts";
 export function k3d(given: GuideRequest): Guide {
   const { request, steps } = fromContainers(given);
   const { file, notes } = registriesYaml(request, "portolan-registries.yaml");
+  const ghcr = referencePrefix(given, "ghcr.io");
   return {
     title: "k3d",
     steps: [
@@ -19,7 +21,7 @@ export function k3d(given: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
-      "The image of the node itself, `rancher/k3s`, is pulled by the Docker that k3d runs in: configure that one too.",
+      `k3d's own images are pulled by Docker and not by the cluster: \`rancher/k3s\` comes from docker.io, for which Docker can have a mirror; the others come from ghcr.io, for which it can't. Name those by the mirror: \`K3D_IMAGE_LOADBALANCER=${ghcr}/k3d-io/k3d-proxy:VERSION\` and \`K3D_IMAGE_TOOLS=${ghcr}/k3d-io/k3d-tools:VERSION\` in the environment of \`k3d\`, with k3d's own version.`,
     ],
   };
 }

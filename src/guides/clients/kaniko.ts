@@ -1,6 +1,6 @@
 /** kaniko: options of its executor. */
 import { hyphenated } from "../../config.ts";
-import { authority, chooseShape, endpoint, isPlainHttp, upstreamsOf } from "../addresses.ts";
+import { authority, chooseShape, endpoint, isPlainHttp, moreNotes, upstreamsOf } from "../addresses.ts";
 import type { Guide, GuideRequest, Step } from "../guide.ts";
 import { authFile } from "../login.ts";
 
@@ -34,6 +34,7 @@ export function kaniko(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
+      ...moreNotes(request),
       ...(shape === "path"
         ? ["kaniko takes a path whose first part has no dot, so upstreams are written with hyphens."]
         : []),

@@ -1,7 +1,7 @@
 /** kind: hosts.toml on this machine, mounted into each node. */
 import { fromContainers } from "../containers.ts";
 import { exampleImage, fileSteps, type Guide, type GuideRequest, yaml } from "../guide.ts";
-import { hostsFiles } from "../hosts-toml.ts";
+import { hostsFiles, REFERRERS } from "../hosts-toml.ts";
 import { CERTIFICATES } from "./containerd.ts";
 
 /** Absolute, because a relative one would be taken from where `kind` runs. */
@@ -37,6 +37,7 @@ export function kind(given: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
+      REFERRERS,
       `Node images from before kind 0.27 don't look into \`${CERTIFICATES}\` by themselves. For those add to ${cluster.path} a \`containerdConfigPatches\` that sets \`config_path = "${CERTIFICATES}"\` under \`[plugins."io.containerd.grpc.v1.cri".registry]\`.`,
       "The image of the node itself, `kindest/node`, is pulled by the Docker that kind runs in: configure that one too.",
     ],

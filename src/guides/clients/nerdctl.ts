@@ -1,6 +1,6 @@
 /** nerdctl, which reads hosts.toml itself. */
 import { fileSteps, type Guide, type GuideRequest } from "../guide.ts";
-import { hostsFiles } from "../hosts-toml.ts";
+import { hostsFiles, REFERRERS } from "../hosts-toml.ts";
 import { CERTIFICATES } from "./containerd.ts";
 
 export function nerdctl(request: GuideRequest): Guide {
@@ -13,6 +13,7 @@ export function nerdctl(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
+      REFERRERS,
       "Rootless nerdctl reads `~/.config/containerd/certs.d` instead. `hosts_dir` in nerdctl.toml or `--hosts-dir` name another folder.",
     ],
   };

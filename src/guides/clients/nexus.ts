@@ -1,5 +1,5 @@
 /** Sonatype Nexus with a docker (proxy) repository for each upstream, fed by this mirror. */
-import { chooseShape, endpoint, hostLabel, upstreamsOf } from "../addresses.ts";
+import { chooseShape, endpoint, hostLabel, moreNotes, upstreamsOf } from "../addresses.ts";
 import { loopbackNotes } from "../containers.ts";
 import { type Guide, type GuideRequest, json, type Step, USER } from "../guide.ts";
 
@@ -12,6 +12,7 @@ export function nexus(request: GuideRequest): Guide {
     ),
     notes: [
       ...notes,
+      ...moreNotes(request),
       "The same by hand: Repositories, Create repository, docker (proxy), with the URL as Remote storage and Use proxy registry as Docker index.",
       "A docker (group) repository puts several of them under one address. Clients need a connector: a port, a subdomain or path based routing.",
       ...loopbackNotes(request),

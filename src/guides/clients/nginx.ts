@@ -1,6 +1,6 @@
-/** nginx in front of a mirror: TLS, and a server name for each upstream, for clients that can't write a path. */
-import { authority, hostLabel, upstreamsOf } from "../addresses.ts";
-import { basicAuthorization, type Guide, type GuideRequest } from "../guide.ts";
+/** nginx in front of a mirror: TLS, and a host name for each upstream, for clients that can't write a path. */
+import { authority, hostLabel, isOnThisMachine, moreNotes, upstreamsOf } from "../addresses.ts";
+import { basicAuthorization, type Guide, type GuideRequest, type Step } from "../guide.ts";
 
 const FOLDER = "/etc/nginx/portolan";
 /** Where the request names no domain, there is one to be replaced. */
@@ -8,55 +8,73 @@ const PLACEHOLDER = "example.com";
 
 export function nginx(request: GuideRequest): Guide {
   const domain = request.domain ?? PLACEHOLDER;
-  const servers = upstreamsOf(request).map((upstream) => ({
-    upstream,
-    name: `${hostLabel(upstream)}.${domain}`,
-  }));
-  const mirrorName = `mirror.${domain}`;
-  // Under the mirror's own name nginx would pass each request to itself.
-  const taken = request.mirror.hostname.endsWith(`.${domain}`);
-  const names = [mirrorName, ...servers.map(({ name }) => name)];
-  const content = [
-    preamble(request),
-    server(mirrorName, [location("/", request, "")]),
-    ...servers.map(({ upstream, name }) =>
-      server(name, [
-        location("/v2/", request, `/${upstream}/v2/`),
-        // Where a list goes on (Link headers) is said with the path that the mirror itself was asked by.
-        location(`/${upstream}/`, request, ""),
-      ]),
-    ),
-  ].join("\n");
+  const isLocal = isOnThisMachine(request);
+  const names = [
+    `mirror.${domain}`,
+    ...upstreamsOf(request).map((upstream) => `${hostLabel(upstream)}.${domain}`),
+  ];
+  const servers = isLocal ? [localServer(request, names)] : remoteServers(request, names);
   return {
     title: "nginx in front of the mirror",
     steps: [
       {
-        text: "A certificate for all the names. If you have none, a private CA makes one; its `ca.pem` is what clients are told to trust.",
+        text: "A certificate for all the names. If you have none, a private CA makes one; clients have to trust its `ca.pem`.",
         command: certificateCommands(names),
       },
+      ...(isLocal ? [startWithDomain(request, domain)] : []),
       {
-        text: "A server for each upstream, and one for the mirror as it is.",
-        file: { path: "/etc/nginx/conf.d/portolan.conf", language: "nginx", content },
+        text: isLocal
+          ? "A server for all the names. The mirror sees the name that a client uses, and so which registry is meant."
+          : "A server for each upstream, and one for the mirror as it is.",
+        file: {
+          path: "/etc/nginx/conf.d/portolan.conf",
+          language: "nginx",
+          content: servers.join("\n"),
+        },
       },
       { text: "Check and load it.", command: "nginx -t\nnginx -s reload" },
       {
-        text: "Let the names lead to this machine, by DNS or in each client's `/etc/hosts`, and ask.",
-        command: `curl --cacert ${FOLDER}/ca.pem https://${names[1] ?? mirrorName}/v2/`,
+        text: "Let the names lead to this machine, by DNS or in each client's `/etc/hosts`, and try one.",
+        command: `curl --cacert ${FOLDER}/ca.pem https://${names[1] ?? names[0]}/v2/`,
       },
     ],
-    notes: [
-      ...(taken
-        ? [
-            `The mirror is itself below ${domain}, so these names are its own or lead nginx to itself: give nginx another domain (\`--domain\`).`,
-          ]
-        : []),
-      ...(request.domain === null ? [`${PLACEHOLDER} stands for your own domain (\`--domain\`).`] : []),
-      `With a private CA clients must be told of \`ca.pem\`: Docker as \`/etc/docker/certs.d/${names[1] ?? mirrorName}/ca.crt\`, containerd by \`ca = "/path/ca.pem"\` in hosts.toml, podman and CRI-O as \`/etc/containers/certs.d/${names[1] ?? mirrorName}/ca.crt\`, everything on a machine by \`update-ca-certificates\`.`,
-      "Guides for other clients then count with the names here: give them `https://` and the server's name as the mirror's, and the same domain.",
-      ...(request.key === null
-        ? []
-        : ["nginx adds the mirror's key, so whoever reaches nginx needs none: keep others out there."]),
-    ],
+    notes: notesOf(request, domain, names),
+  };
+}
+
+function notesOf(request: GuideRequest, domain: string, names: readonly string[]): string[] {
+  const example = names[1] ?? names[0];
+  // Under the mirror's own name nginx would pass each request to itself.
+  const taken = request.mirror.hostname.endsWith(`.${domain}`);
+  return [
+    ...(taken
+      ? [
+          `The mirror is itself below ${domain}, so these names are its own or lead nginx to itself: give nginx another domain (\`--domain\`).`,
+        ]
+      : []),
+    ...(request.domain === null ? [`${PLACEHOLDER} stands for your own domain (\`--domain\`).`] : []),
+    ...moreNotes(request),
+    `With a private CA clients need \`ca.pem\`: Docker as \`/etc/docker/certs.d/${example}/ca.crt\`, containerd by \`ca = "/path/ca.pem"\` in hosts.toml, podman and CRI-O as \`/etc/containers/certs.d/${example}/ca.crt\`, everything on a machine by \`update-ca-certificates\`.`,
+    "In the guides for other clients use the names here: `https://` and the server's name as the mirror's, and the same domain.",
+    ...keyNotes(request),
+  ];
+}
+
+function keyNotes(request: GuideRequest): string[] {
+  if (request.key !== null) {
+    return ["nginx adds the mirror's key, so everyone who reaches nginx can pull: restrict who reaches it."];
+  }
+  if (isOnThisMachine(request)) return [];
+  return [
+    "If the mirror needs access keys, give this guide one (`--key-file`) for nginx to add: a client's own login would be sent past nginx, to the mirror's own name.",
+  ];
+}
+
+function startWithDomain({ mirror }: GuideRequest, domain: string): Step {
+  const port = mirror.port === "" ? "80" : mirror.port;
+  return {
+    text: "Start the mirror with that domain, so that it knows the names.",
+    command: `npm start -- --port ${port} --var DOMAIN=${domain}`,
   };
 }
 
@@ -71,41 +89,63 @@ function certificateCommands(names: readonly string[]): string {
   ].join("\n");
 }
 
-/** What holds for all servers of the file. */
-function preamble({ mirror }: GuideRequest): string {
-  const upstreamTls = `
-# Let nginx name and check the mirror it talks to.
-proxy_ssl_server_name on;
-proxy_ssl_name ${mirror.hostname};
-proxy_ssl_verify on;
-proxy_ssl_verify_depth 4;
-proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;
-`;
-  return `ssl_certificate ${FOLDER}/cert.pem;
-ssl_certificate_key ${FOLDER}/key.pem;
-
-# Bodies are passed on as they come: a layer must not pile up in memory or on disk first.
-proxy_http_version 1.1;
-proxy_buffering off;
-proxy_read_timeout 300s;
-${mirror.protocol === "https:" ? upstreamTls : ""}`;
+/** A mirror on this machine is passed the client's own Host and scheme, by which it says where tokens are given out. */
+function localServer(request: GuideRequest, names: readonly string[]): string {
+  return server(request, names.join(" "), [
+    location("/", request, "", [
+      "proxy_set_header Host $http_host;",
+      "proxy_set_header X-Forwarded-Proto $scheme;",
+      "proxy_set_header CF-Connecting-IP $remote_addr;",
+    ]),
+  ]);
 }
 
-function server(name: string, locations: readonly string[]): string {
+/** Another mirror needs no DOMAIN: it is asked by its own name, for a path that names the upstream. */
+function remoteServers(request: GuideRequest, [mirrorName = "", ...names]: readonly string[]): string[] {
+  const host = [`proxy_set_header Host ${authority(request)};`];
+  return [
+    server(request, mirrorName, [location("/", request, "", host)]),
+    ...upstreamsOf(request).map((upstream, index) =>
+      server(request, names[index] ?? "", [
+        location("/v2/", request, `/${upstream}/v2/`, host),
+        // Where a list goes on (Link headers) is said with the path that the mirror itself was asked by.
+        location(`/${upstream}/`, request, "", host),
+      ]),
+    ),
+  ];
+}
+
+/** Everything is set within the server, so that nothing changes for other sites of this nginx. */
+function server({ mirror }: GuideRequest, names: string, locations: readonly string[]): string {
+  const upstreamTls = `
+  # Let nginx name and check the mirror it talks to.
+  proxy_ssl_server_name on;
+  proxy_ssl_name ${mirror.hostname};
+  proxy_ssl_verify on;
+  proxy_ssl_verify_depth 4;
+  proxy_ssl_trusted_certificate /etc/ssl/certs/ca-certificates.crt;
+`;
   return `server {
   listen 443 ssl;
-  server_name ${name};
+  server_name ${names};
+  ssl_certificate ${FOLDER}/cert.pem;
+  ssl_certificate_key ${FOLDER}/key.pem;
+
+  # Bodies are passed on as they come: a layer must not pile up in memory or on disk first.
+  proxy_http_version 1.1;
+  proxy_buffering off;
+  proxy_request_buffering off;
+  client_max_body_size 0;
+  proxy_read_timeout 300s;
+${mirror.protocol === "https:" ? upstreamTls : ""}
 ${locations.join("")}}
 `;
 }
 
 /** @param path what stands before the rest of the request's path at the mirror; empty to leave the path as it is */
-function location(prefix: string, request: GuideRequest, path: string): string {
+function location(prefix: string, request: GuideRequest, path: string, headers: readonly string[]): string {
   const authorization =
-    request.key === null ? "" : `    proxy_set_header Authorization "${basicAuthorization(request.key)}";\n`;
-  return `  location ${prefix} {
-    proxy_pass ${request.mirror.origin}${path};
-    proxy_set_header Host ${authority(request)};
-${authorization}  }
-`;
+    request.key === null ? [] : [`proxy_set_header Authorization "${basicAuthorization(request.key)}";`];
+  const lines = [`proxy_pass ${request.mirror.origin}${path};`, ...headers, ...authorization];
+  return `  location ${prefix} {\n${lines.map((line) => `    ${line}\n`).join("")}  }\n`;
 }

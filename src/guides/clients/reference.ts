@@ -1,5 +1,12 @@
 /** Whatever pulls images: the mirror's name put before the image's. */
-import { authority, isOnThisMachine, isPlainHttp, referencePrefix, upstreamsOf } from "../addresses.ts";
+import {
+  authority,
+  isOnThisMachine,
+  isPlainHttp,
+  moreNotes,
+  referencePrefix,
+  upstreamsOf,
+} from "../addresses.ts";
 import type { Guide, GuideRequest } from "../guide.ts";
 import { loginSteps } from "../login.ts";
 
@@ -27,6 +34,7 @@ export function reference(request: GuideRequest): Guide {
       },
     ],
     notes: [
+      ...moreNotes(request),
       "There is no way back to the registry when the mirror fails, and what pulls is known by the mirror's name from then on.",
       "A name on docker.io of one part may leave `library/` out.",
       ...(isPlainHttp(request) && !isOnThisMachine(request)

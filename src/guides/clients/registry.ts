@@ -1,6 +1,6 @@
 /** registry:2 (distribution) as a proxy, before this mirror, which it asks, or behind it, asked by it. */
-import { chooseShape, endpoint, hostLabel, originUrl, upstreamsOf } from "../addresses.ts";
-import { type Guide, type GuideRequest, type Step, USER, yaml } from "../guide.ts";
+import { chooseShape, endpoint, hostLabel, moreNotes, originUrl, upstreamsOf } from "../addresses.ts";
+import { type Guide, type GuideRequest, type Shape, type Step, USER, yaml } from "../guide.ts";
 
 const FIRST_PORT = 5001;
 
@@ -20,12 +20,13 @@ function proxy(label: string, index: number, remote: object): { step: Step; addr
 }
 
 export function registry(request: GuideRequest): Guide {
-  const { shape, notes } = chooseShape(request, ["prefix", "host"]);
-  const login = request.key === null ? {} : { username: USER, password: request.key };
+  // It sends its login only where the mirror has a host name for each upstream.
+  const { shape, notes } = chooseShape(
+    request,
+    request.key === null ? ["prefix", "host"] : ["host", "prefix"],
+  );
   const steps = upstreamsOf(request).map((upstream, index) => {
-    // Without the slash at its end a path would be dropped when /v2/… is resolved against it.
-    const remoteurl = `${endpoint(request, upstream, shape)}/`;
-    const { step, address } = proxy(hostLabel(upstream), index, { remoteurl, ...login });
+    const { step, address } = proxy(hostLabel(upstream), index, remote(request, upstream, shape));
     return { ...step, text: `A registry on ${address} that asks the mirror for ${upstream}.` };
   });
   return {
@@ -33,10 +34,27 @@ export function registry(request: GuideRequest): Guide {
     steps,
     notes: [
       ...notes,
+      ...moreNotes(request),
+      ...(request.key !== null && shape === "prefix"
+        ? [
+            "The key is part of `remoteurl`, because the registry sends no login to an address with a path: keep the files as you keep a password.",
+          ]
+        : []),
       "Debian's package calls the program `docker-registry`; in the image `registry:2` the file is `/etc/docker/registry/config.yml`, and 127.0.0.1 is the container itself.",
       "It keeps what it pulls for a week unless `proxy.ttl` says otherwise. While the mirror fails it serves what it has.",
     ],
   };
+}
+
+function remote(request: GuideRequest, upstream: string, shape: Shape): object {
+  const { key, mirror } = request;
+  if (shape === "host") {
+    const login = key === null ? {} : { username: USER, password: key };
+    return { remoteurl: endpoint(request, upstream, shape), ...login };
+  }
+  const base = key === null ? endpoint(request, upstream, shape) : `${mirror.origin}/${key}/${upstream}`;
+  // Without the slash at its end the path would be dropped when /v2/… is resolved against it.
+  return { remoteurl: `${base}/` };
 }
 
 export function registryBehind(request: GuideRequest): Guide {
@@ -59,6 +77,7 @@ export function registryBehind(request: GuideRequest): Guide {
       },
     ],
     notes: [
+      ...moreNotes(request),
       "This is for a mirror on one machine. A deployed one reaches upstreams by https only, so give the registries TLS and set `UPSTREAMS` (docs/upstreams.md).",
       "Any registry in proxy mode will do, such as a Harbor or Nexus that you have: its base URL is the upstream's endpoint.",
     ],
