@@ -170,7 +170,7 @@ describe("written", () => {
     const { status, stdout } = config("docker", "--write", "--yes", "--root", folder);
     expect(status).toBe(0);
     expect(stdout).toContain('+  "registry-mirrors": [');
-    expect(stdout).toContain("systemctl restart docker");
+    expect(stdout).toContain("systemctl reload docker");
     expect(readFileSync(file, "utf8")).toBe(OURS);
     expect(statSync(file).mode & 0o777).toBe(0o640);
     const [, backup] = readdirSync(dirname(file)).sort();
