@@ -1,13 +1,14 @@
 /** `portolan config CLIENT`: how a client is led to a mirror, shown or put into its files. */
-import { confirm, isCancel } from "@clack/prompts";
 import { Command, Option } from "commander";
 import { CLIENTS, type ClientName, clientNamed } from "../../src/guides/clients.ts";
 import { type Guide, type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
-import { put } from "../config/place.ts";
 import { type ConfigOptions, readRequest } from "../config/request.ts";
 import { guideText } from "../config/text.ts";
 import { isWritable } from "../config/writable.ts";
-import { type Change, differenceText, plannedChanges } from "../config/write.ts";
+import type { Change } from "../config/write.ts";
+import { nearest } from "../terminal/nearest.ts";
+import { attempt, EXIT, printJson } from "./options.ts";
+import { SUMMARIES } from "./summaries.ts";
 
 interface Options extends ConfigOptions {
   write?: boolean;
@@ -16,11 +17,8 @@ interface Options extends ConfigOptions {
   json?: boolean;
 }
 
-/** What was to be written wasn't, though nothing is wrong. */
-const NOT_WRITTEN = 2;
-
 export const config = new Command("config")
-  .description("Shows how a client is set up to pull through a mirror, or sets it up.")
+  .description(SUMMARIES.config)
   .argument("[client]", "the client's name; without it the clients are listed")
   .option("--mirror <url>", "where the mirror is", "http://127.0.0.1:8787")
   .option("--domain <name>", "the mirror's DOMAIN, if it has one: docker.<name> leads to it")
@@ -37,14 +35,7 @@ export const config = new Command("config")
   .option("--root <folder>", "with --write: the folder in which the client's machine is mounted", "/")
   .option("--json", "print JSON")
   .addHelpText("after", () => HELP)
-  .action(async (name: string | undefined, options: Options) => {
-    try {
-      await run(name, options);
-    } catch (error) {
-      console.error(error instanceof Error ? error.message : error);
-      process.exitCode = 1;
-    }
-  });
+  .action((name: string | undefined, options: Options) => attempt(options, () => run(name, options)));
 
 const HELP = `
 Clients:
@@ -63,23 +54,28 @@ Examples:
 
 Exit codes:
   0  shown, written, or nothing to change
-  1  wrong use, or a file that can't be read or written
-  2  not written: you declined, or there was no one to ask and no --yes`;
+  1  not written: you declined, or there was no one to ask and no --yes
+  2  wrong usage, or a file that can't be read or written`;
 
-async function run(name: string | undefined, options: Options): Promise<void> {
+async function run(name: string | undefined, options: Options): Promise<number> {
   const request = await readRequest({ ...options });
   if (name === undefined) {
     listClients(request, options.json === true);
-    return;
+    return EXIT.good;
   }
   const client = clientNamed(name);
   if (client === null) {
-    throw new Error(`There is no guide for ${name}. Clients: ${Object.keys(CLIENTS).join(", ")}`);
+    const names = Object.keys(CLIENTS);
+    const meant = nearest(name, names);
+    throw new Error(
+      `There is no guide for ${name}${meant === null ? "." : `; did you mean ${meant}?`} Clients: ${names.join(", ")}`,
+    );
   }
   const guide = CLIENTS[client](request);
-  if (options.write) await writeFiles(client, guide, request, options);
-  else if (options.json) printJson({ client, ...guide });
+  if (options.write) return writeFiles(client, guide, request, options);
+  if (options.json) printJson({ client, ...guide });
   else process.stdout.write(guideText(guide));
+  return EXIT.good;
 }
 
 function listClients(request: GuideRequest, json: boolean): void {
@@ -101,12 +97,14 @@ async function writeFiles(
   guide: Guide,
   request: GuideRequest,
   options: Options,
-): Promise<void> {
+): Promise<number> {
   if (!isWritable(client)) {
     throw new Error(
       `${guide.title} isn't configured by a file of this machine; leave out --write and follow the steps.`,
     );
   }
+  const { put } = await import("../config/place.ts");
+  const { differenceText, plannedChanges } = await import("../config/write.ts");
   const changes = await plannedChanges(client, guide, { root: options.root, key: request.key });
   const outcomes: Outcome[] = [];
   for (const change of changes) {
@@ -118,14 +116,15 @@ async function writeFiles(
       console.log(`Wrote ${change.path}${backup === null ? "" : `; what was there is in ${backup}`}\n`);
     }
   }
-  if (outcomes.some(({ written }) => !written)) process.exitCode = NOT_WRITTEN;
   if (options.json) printJson({ client, files: outcomes });
   else report(guide, changes, outcomes);
+  return outcomes.every(({ written }) => written) ? EXIT.good : EXIT.bad;
 }
 
 /** Asks whoever sits at the terminal; without one the answer is no. */
 async function agreed({ path }: Change, json: boolean): Promise<boolean> {
   if (json || !canAsk()) return false;
+  const { confirm, isCancel } = await import("@clack/prompts");
   const answer = await confirm({ message: `Write ${path}?` });
   return !isCancel(answer) && answer;
 }
@@ -154,8 +153,4 @@ function report(guide: Guide, changes: readonly Change[], outcomes: readonly Out
 
 function several(text: string, given: readonly string[] = []): string[] {
   return [...given, ...text.split(",").map((name) => name.trim())];
-}
-
-function printJson(value: object): void {
-  console.log(JSON.stringify(value, null, 2));
 }

@@ -23,15 +23,11 @@ interface Settings extends CommonSettings {
   parallel: number;
 }
 
-export const copy = commandNamed(
-  "copy",
-  "Copies an image from one registry to another; nothing is stored here, and digests stay what they are.",
-  [
-    "copy alpine:3.20 registry.example.com/library/alpine --all-platforms",
-    "copy ghcr.io/owner/image:1.0 127.0.0.1:5000/owner/image:1.0 --platform linux/arm64",
-    "copy quay.io/owner/image@sha256:… registry.example.com/owner/image:stable --all-platforms --referrers",
-  ],
-)
+export const copy = commandNamed("copy", [
+  "copy alpine:3.20 registry.example.com/library/alpine --all-platforms",
+  "copy ghcr.io/owner/image:1.0 127.0.0.1:5000/owner/image:1.0 --platform linux/arm64",
+  "copy quay.io/owner/image@sha256:… registry.example.com/owner/image:stable --all-platforms --referrers",
+])
   .argument("<source>", "the image, as in docker pull")
   .argument("<target>", "where to; without a tag it gets the source's")
   .addOption(platformOption(`the platform, where there are several (default: ${OWN_PLATFORM})`))

@@ -2,9 +2,11 @@
 import { Command, Option } from "commander";
 import { type DeploySettings, deploy as deployMirror } from "../deploy/deploy.ts";
 import { KEY_FILE } from "../keys/file.ts";
+import { attempt } from "./options.ts";
+import { SUMMARIES } from "./summaries.ts";
 
 export const deploy = new Command("deploy")
-  .description("Deploys the mirror to Cloudflare, for the holders of access keys.")
+  .description(SUMMARIES.deploy)
   .option("--open", "deploy it for everybody, without access keys", false)
   .option("--keys <file>", "where the list of access keys lies", KEY_FILE)
   .option("--dry-run", "build it and check everything, and deploy nothing", false)
@@ -29,11 +31,4 @@ Examples:
   npm run deploy -- --dry-run
   npm run deploy -- --open`,
   )
-  .action(async (settings: DeploySettings, { args }: Command) => {
-    try {
-      process.exitCode = await deployMirror(settings, args);
-    } catch (error) {
-      console.error(error instanceof Error ? error.message : error);
-      process.exitCode = 1;
-    }
-  });
+  .action((settings: DeploySettings, { args }: Command) => attempt({}, () => deployMirror(settings, args)));

@@ -30,7 +30,7 @@ const MARKS: Record<Check["state"], string> = {
   skipped: colours.quiet("–"),
 };
 
-export const doctor = commandNamed("doctor", "Looks for what is wrong with a mirror, and says what to do.", [
+export const doctor = commandNamed("doctor", [
   "doctor",
   "doctor --mirror https://mirror.example.com",
   "doctor --image ghcr.io/owner/image:1.0",

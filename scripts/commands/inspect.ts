@@ -22,15 +22,11 @@ interface Settings extends CommonSettings {
   all?: boolean;
 }
 
-export const inspect = commandNamed(
-  "inspect",
-  "Shows what a pull of an image meets, and which of it a mirror holds.",
-  [
-    "inspect alpine",
-    "inspect ghcr.io/owner/image:1.0 --platform linux/arm64 --mirror https://mirror.example.com",
-    "inspect alpine --all",
-  ],
-)
+export const inspect = commandNamed("inspect", [
+  "inspect alpine",
+  "inspect ghcr.io/owner/image:1.0 --platform linux/arm64 --mirror https://mirror.example.com",
+  "inspect alpine --all",
+])
   .argument("<image>", "an image as in docker pull")
   .addOption(mirrorOption())
   .addOption(onePlatformOption())

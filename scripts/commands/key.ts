@@ -7,10 +7,11 @@ import { KEY_FILE, readKeyFile, writeKeyFile } from "../keys/file.ts";
 import { addKey, asSecret, type MadeKey, revokeKey, rotateKey } from "../keys/list.ts";
 import { expiry } from "../keys/terms.ts";
 import { usage } from "../keys/usage.ts";
-import { bad, doubtful, good, quiet, strong } from "../terminal/colours.ts";
+import { doubtful, good, quiet, strong } from "../terminal/colours.ts";
 import { table } from "../terminal/table.ts";
 import { count, span } from "../terminal/words.ts";
-import { EXIT, messageOf, printJson } from "./options.ts";
+import { attempt, EXIT, printJson } from "./options.ts";
+import { SUMMARIES } from "./summaries.ts";
 
 interface Settings {
   file: string;
@@ -26,11 +27,9 @@ interface AddSettings extends Settings {
 
 const TAKES_EFFECT = "It holds from the next npm start, and for a deployed mirror once you say: key push";
 
-export const key = new Command("key")
-  .description("Makes, lists and ends the access keys of a mirror.")
-  .addHelpText(
-    "after",
-    `
+export const key = new Command("key").description(SUMMARIES.key).addHelpText(
+  "after",
+  `
 Examples:
   npm run portolan -- key add alice
   npm run portolan -- key add ci --allow 'docker.io/library/*' --allow 'ghcr.io/owner/*' --expires 90d --rate 600
@@ -39,9 +38,7 @@ Examples:
   npm run portolan -- key push
 
 A key is shown once, when it is made; its hash is kept in ${KEY_FILE}.`,
-  )
-  // Wrong usage ends with 2, so that 1 always means what was found.
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.good : EXIT.unknown));
+);
 
 command("add <name>", "make a key and show it")
   .addOption(patternsOption("--allow <pattern>", "open only what matches, such as docker.io/library/*"))
@@ -126,14 +123,11 @@ function perMinute(text: string): number {
   throw new InvalidArgumentError("It must be a number of requests a minute, 1 at least.");
 }
 
-async function perform(settings: Settings, work: (file: string) => Promise<void>): Promise<void> {
-  try {
+function perform(settings: Settings, work: (file: string) => Promise<void>): Promise<void> {
+  return attempt(settings, async () => {
     await work(resolve(settings.file));
-  } catch (error) {
-    process.exitCode = EXIT.unknown;
-    if (settings.json) printJson({ error: messageOf(error) });
-    else console.error(`${bad("✗")} ${messageOf(error)}`);
-  }
+    return EXIT.good;
+  });
 }
 
 async function keep(file: string, { key: made, written, list }: MadeKey, { json }: Settings): Promise<void> {

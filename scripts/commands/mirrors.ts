@@ -31,7 +31,7 @@ interface Settings extends CommonSettings {
 
 const SAMPLE = "docker.io/library/alpine:latest";
 
-export const mirrors: Command = commandNamed("mirrors", "Measures public mirrors and ranks them.", [
+export const mirrors: Command = commandNamed("mirrors", [
   "mirrors",
   "mirrors --image alpine --image nginx --mirror https://mirror.example.com",
   "mirrors --image ghcr.io/owner/image:1.0",

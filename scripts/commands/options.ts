@@ -1,16 +1,18 @@
 /** What the commands that look at mirrors have in common: their options, and what they need to ask registries. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import { causeOf, RegistryFailure } from "../registry/failure.ts";
-import { type Logins, readLogins } from "../registry/logins.ts";
-import { type Network, openNetwork } from "../registry/network.ts";
-import { RegistryClient } from "../registry/registry.ts";
-import { bad } from "../terminal/colours.ts";
+import type { Logins } from "../registry/logins.ts";
+import type { Network } from "../registry/network.ts";
+import type { RegistryClient } from "../registry/registry.ts";
+import { printFailure, printJson } from "../terminal/output.ts";
+import { EXIT } from "./exit.ts";
+import { SUMMARIES } from "./summaries.ts";
+
+export { printJson } from "../terminal/output.ts";
+export { EXIT } from "./exit.ts";
 
 /** Where `npm start` listens. */
 export const OWN_MIRROR = "http://127.0.0.1:8787";
-
-/** What every command ends with: all is well; something is not as it should be; it couldn't be found out. */
-export const EXIT = { good: 0, bad: 1, unknown: 2 } as const;
 
 export interface CommonSettings {
   json?: boolean;
@@ -23,17 +25,16 @@ export interface Session {
   logins: Logins;
 }
 
-/** A command with the options that all have. Wrong usage ends with 2, so that 1 always means what was found. */
-export function commandNamed(name: string, description: string, examples: readonly string[]): Command {
+/** A command with the options that all have. */
+export function commandNamed(name: keyof typeof SUMMARIES, examples: readonly string[]): Command {
   return new Command(name)
-    .description(description)
+    .description(SUMMARIES[name])
     .option("--json", "print what was found as JSON")
     .option("--insecure", "let registries and mirrors on other machines be asked without TLS")
     .addHelpText(
       "after",
       `\nExamples:\n${examples.map((each) => `  npm run portolan -- ${each}`).join("\n")}`,
-    )
-    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? EXIT.good : EXIT.unknown));
+    );
 }
 
 /** `--mirror` for a command that looks at one; `ownMirror` stands in for it. */
@@ -102,27 +103,36 @@ function platform(text: string): string {
 }
 
 /**
- * Runs what a command does and ends the process with the code that it returns; a refusal or a user's mistake is told in one line, and
- * ends it with 2.
+ * Does what a command is for. The exit code is what it returns; a refusal or a user's mistake is reported in one line, or as JSON, and
+ * exits with 2.
  */
-export async function run(
-  settings: CommonSettings,
-  work: (session: Session) => Promise<number>,
+export async function attempt(
+  { json = false }: { json?: boolean },
+  work: () => Promise<number>,
 ): Promise<void> {
-  const insecure = settings.insecure ?? false;
-  let network: Network | null = null;
   try {
-    network = openNetwork({ insecure });
-    const logins = await readLogins();
-    const client = new RegistryClient({ network, logins, insecure });
-    process.exitCode = await work({ network, client, logins });
+    process.exitCode = await work();
   } catch (error) {
     process.exitCode = EXIT.unknown;
-    if (settings.json) printJson({ error: messageOf(error) });
-    else console.error(`${bad("✗")} ${messageOf(error)}`);
-  } finally {
-    await network?.close();
+    if (json) printJson({ error: messageOf(error) });
+    else printFailure(messageOf(error));
   }
+}
+
+/** The same for a command that asks registries. */
+export function run(settings: CommonSettings, work: (session: Session) => Promise<number>): Promise<void> {
+  const insecure = settings.insecure ?? false;
+  return attempt(settings, async () => {
+    const { openNetwork, readLogins, RegistryClient } = await import("./session.ts");
+    const network = openNetwork({ insecure });
+    try {
+      const logins = await readLogins();
+      const client = new RegistryClient({ network, logins, insecure });
+      return await work({ network, client, logins });
+    } finally {
+      await network.close();
+    }
+  });
 }
 
 /** What went wrong, in words that a user can do something with; a mistake in Portolan itself shows where it is. */
@@ -130,8 +140,4 @@ export function messageOf(error: unknown): string {
   if (error instanceof RegistryFailure) return error.message;
   if (error instanceof TypeError || error instanceof RangeError) return error.stack ?? error.message;
   return causeOf(error);
-}
-
-export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, null, 2));
 }

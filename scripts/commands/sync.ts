@@ -21,11 +21,11 @@ interface Settings extends CommonSettings {
   dryRun?: boolean;
 }
 
-export const sync = commandNamed(
-  "sync",
-  "Copies all images that a list names. What is there already is left, so that it can be repeated at any time.",
-  ["sync images.yaml", "sync images.txt --dry-run", "sync images.yaml --platform linux/amd64 --json"],
-)
+export const sync = commandNamed("sync", [
+  "sync images.yaml",
+  "sync images.txt --dry-run",
+  "sync images.yaml --platform linux/amd64 --json",
+])
   .argument("<file>", "the list: YAML, or text if its name doesn't end in .yaml, .yml or .json")
   .addOption(platformOption("only this platform, where the list doesn't say (default: all)"))
   .option("--referrers", "signatures, SBOMs and whatever else refers to an image, too")

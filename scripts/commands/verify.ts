@@ -32,15 +32,11 @@ interface Failed {
   error: string;
 }
 
-export const verify = commandNamed(
-  "verify",
-  "Tells whether what mirrors give is what the publisher pushed.",
-  [
-    "verify alpine",
-    "verify ghcr.io/owner/image:1.0 --mirror https://mirror.example.com --deep",
-    "verify alpine --mirror https://docker.m.daocloud.io --mirror https://mirror.gcr.io --platform linux/amd64",
-  ],
-)
+export const verify = commandNamed("verify", [
+  "verify alpine",
+  "verify ghcr.io/owner/image:1.0 --mirror https://mirror.example.com --deep",
+  "verify alpine --mirror https://docker.m.daocloud.io --mirror https://mirror.gcr.io --platform linux/amd64",
+])
   .argument("<image...>", "images as in docker pull")
   .addOption(
     mirrorsOption("a mirror, as in a client's configuration (PORTOLAN_MIRROR, or http://127.0.0.1:8787)"),

@@ -24,15 +24,11 @@ interface Settings extends CommonSettings {
   platform: string[];
 }
 
-export const warm = commandNamed(
-  "warm",
-  "Brings images into a mirror, so that nobody has to wait for them.",
-  [
-    "warm alpine nginx:1.27",
-    "warm ghcr.io/owner/image:1.0 --platform linux/amd64 --platform linux/arm64",
-    "warm alpine --mirror https://mirror.example.com",
-  ],
-)
+export const warm = commandNamed("warm", [
+  "warm alpine nginx:1.27",
+  "warm ghcr.io/owner/image:1.0 --platform linux/amd64 --platform linux/arm64",
+  "warm alpine --mirror https://mirror.example.com",
+])
   .argument("<image...>", "images as in docker pull")
   .addOption(mirrorOption())
   .addOption(platformsOption("only this platform"))

@@ -17,7 +17,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { CLIENTS } from "../../src/guides/clients.ts";
 
-const program = fileURLToPath(new URL("../../scripts/portolan.ts", import.meta.url));
+const program = fileURLToPath(new URL("../../scripts/portolan.js", import.meta.url));
 const KEY = "abcdefghijklmnopqrstuvwxyz234567";
 
 let folder = "";
@@ -107,9 +107,13 @@ describe("shown", () => {
   });
 });
 
-describe("refused with 1, in words", () => {
+describe("refused with 2, in words", () => {
   test.each([
-    ["a client that there is none of", ["dockre"], "There is no guide for dockre. Clients: docker,"],
+    [
+      "a client that there is none of",
+      ["dockre"],
+      "There is no guide for dockre; did you mean docker? Clients: docker,",
+    ],
     [
       "a mirror that is no URL",
       ["docker", "--mirror", "mirror.example.com"],
@@ -143,7 +147,7 @@ describe("refused with 1, in words", () => {
     const { status, stdout, stderr } = config(...options);
     expect(stderr).toContain(message);
     expect(stdout).toBe("");
-    expect(status).toBe(1);
+    expect(status).toBe(2);
   });
 
   test("a file that holds no key, without showing what it holds", () => {
@@ -151,14 +155,14 @@ describe("refused with 1, in words", () => {
     const { status, stderr } = config("docker", "--key-file", file);
     expect(stderr).toContain("holds no access key");
     expect(stderr).not.toContain("perhaps-a-secret");
-    expect(status).toBe(1);
+    expect(status).toBe(2);
   });
 
   test("a file that can't be read as what it should be, which stays as it is", () => {
     const file = put(DAEMON, "{ not json");
     const { status, stderr } = config("docker", "--write", "--yes", "--root", folder);
     expect(stderr).toContain(`daemon.json can't be read as JSON`);
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(readFileSync(file, "utf8")).toBe("{ not json");
     expect(readdirSync(dirname(file))).toEqual(["daemon.json"]);
   });
@@ -187,10 +191,10 @@ describe("written", () => {
     expect(readdirSync(join(folder, "etc/docker")).length).toBe(2);
   });
 
-  test("isn't without a yes where no one can be asked, and ends with 2", () => {
+  test("isn't without a yes where no one can be asked, and exits with 1", () => {
     const file = put(DAEMON, THEIRS);
     const { status, stderr } = config("docker", "--write", "--root", folder);
-    expect(status).toBe(2);
+    expect(status).toBe(1);
     expect(stderr).toContain("--yes writes without asking");
     expect(readFileSync(file, "utf8")).toBe(THEIRS);
   });
@@ -255,7 +259,7 @@ describe("written", () => {
       'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry.mirrors."quay.io"]\nendpoint = ["https://q"]\n';
     const file = put("etc/containerd/config.toml", before);
     const { status, stderr } = config("containerd-1", "--write", "--yes", "--root", folder);
-    expect(status).toBe(1);
+    expect(status).toBe(2);
     expect(stderr).toContain("registry.mirrors for quay.io");
     expect(readFileSync(file, "utf8")).toBe(before);
     expect(readdirSync(join(folder, "etc/containerd"))).toEqual(["config.toml"]);
@@ -281,9 +285,9 @@ describe("asked on a terminal", () => {
     return { status, shown };
   }
 
-  test("yes writes, and no leaves the file and ends with 2", async () => {
+  test("yes writes, and no leaves the file and exits with 1", async () => {
     const file = put(DAEMON, THEIRS);
-    expect((await answer("n")).status).toBe(2);
+    expect((await answer("n")).status).toBe(1);
     expect(readFileSync(file, "utf8")).toBe(THEIRS);
     const { status, shown } = await answer("y");
     expect(shown).toContain("Wrote ");

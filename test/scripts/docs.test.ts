@@ -368,7 +368,7 @@ describe("the options of key and of npm run deploy", () => {
   test("key add has those of the table, and no other", () => {
     const rows = tableBelow(page("docs/access.md"), "Keys").map(([option]) => codes(option)[0]);
     expect(rows.sort()).toEqual(
-      helpOf("scripts/portolan.ts", "key", "add")
+      helpOf("scripts/portolan.js", "key", "add")
         .filter((option) => option !== "--help")
         .sort(),
     );
@@ -377,7 +377,7 @@ describe("the options of key and of npm run deploy", () => {
   });
 
   test("npm run deploy has those that are shown", () => {
-    const known = helpOf("scripts/portolan.ts", "deploy").map((option) => option.split(" ")[0]);
+    const known = helpOf("scripts/portolan.js", "deploy").map((option) => option.split(" ")[0]);
     expect(used(/npm run deploy --/)).not.toEqual([]);
     for (const option of used(/npm run deploy --/)) expect(known).toContain(option);
   });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { run } from "./process.ts";
 
-const PROGRAM = fileURLToPath(new URL("../../../scripts/portolan.ts", import.meta.url));
+const PROGRAM = fileURLToPath(new URL("../../../scripts/portolan.js", import.meta.url));
 
 /** Writes a client's files below `root`, which stands for the root of the client's machine. */
 export async function configure(client: string, root: string, options: readonly string[]): Promise<void> {

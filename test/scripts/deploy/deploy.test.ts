@@ -81,11 +81,11 @@ async function run(script: string, args: readonly string[], environment: Record<
 }
 
 const deploy = (args: readonly string[] = [], environment?: Record<string, string>) =>
-  run("portolan.ts", ["deploy", ...args], environment);
+  run("portolan.js", ["deploy", ...args], environment);
 
 /** Makes a key and returns it. */
 async function addKey(name: string): Promise<string> {
-  const { output } = await run("portolan.ts", ["key", "add", name, "--json"]);
+  const { output } = await run("portolan.js", ["key", "add", name, "--json"]);
   return JSON.parse(output).key;
 }
 
@@ -105,7 +105,7 @@ const DEPLOYED = JSON.stringify(
 describe("npm run deploy", () => {
   test("deploys nothing that nobody said should be open, and says what to do", async () => {
     const { code, errors, calls } = await deploy();
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(errors).toMatch(/npm run portolan -- key add NAME[\s\S]*npm run deploy -- --open/);
     expect(errors).not.toMatch(/^\s+at /m);
     expect(calls.map(({ args }) => args[0])).not.toContain("deploy");
@@ -184,7 +184,7 @@ describe("npm run deploy", () => {
   ])("refuses %j and deploys nothing", async (args, message) => {
     await addKey("alice");
     const { code, errors, calls } = await deploy(args);
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(errors).toMatch(message);
     expect(calls.map((call) => call.args[0])).not.toContain("deploy");
   });
@@ -192,7 +192,7 @@ describe("npm run deploy", () => {
   test("deploys nothing where Wrangler can't say which secrets there are, and passes on why", async () => {
     await addKey("alice");
     const { code, errors, calls } = await deploy([], { FAKE_FAILURE: "You are not authenticated" });
-    expect(code).toBe(1);
+    expect(code).toBe(2);
     expect(errors).toMatch(/wrangler login[\s\S]*You are not authenticated/);
     expect(calls.map(({ args }) => args[0])).toEqual(["secret"]);
   });
@@ -208,7 +208,7 @@ describe("npm run deploy", () => {
 
 describe("key push", () => {
   const push = (args: readonly string[] = [], environment?: Record<string, string>) =>
-    run("portolan.ts", ["key", "push", ...args], environment);
+    run("portolan.js", ["key", "push", ...args], environment);
 
   test("hands the list over by standard input", async () => {
     const key = await addKey("alice");

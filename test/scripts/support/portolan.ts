@@ -30,7 +30,7 @@ export async function portolan(args: readonly string[], options: RunOptions = {}
   const { environment = {}, deadline = 20_000, byNpm = false, kill } = options;
   const [program, ...start] = byNpm
     ? ["npm", "run", "portolan", "--"]
-    : [process.execPath, `${PROJECT}scripts/portolan.ts`];
+    : [process.execPath, `${PROJECT}scripts/portolan.js`];
   const child = spawn(program ?? "", [...start, ...args], {
     cwd: PROJECT,
     stdio: ["ignore", "pipe", "pipe"],

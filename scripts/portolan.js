@@ -1,0 +1,27 @@
+#!/usr/bin/env node
+/**
+ * `portolan COMMAND`. JavaScript, so that any Node can read it: one that doesn't run TypeScript hands over to the Node that the project
+ * pins. And so that what strips the types isn't even loaded where the cache has the program without them.
+ */
+import { spawnSync } from "node:child_process";
+import module from "node:module";
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+
+if (process.features.typescript) {
+  // In the project's own folder: what lies in one that others may write to would be run as code.
+  module.enableCompileCache(pathOf("../node_modules/.cache/portolan"));
+  const { main } = await import("./program.ts");
+  await main(process.argv.slice(2));
+} else {
+  const [node, program] = [pathOf("../node_modules/.bin/node"), fileURLToPath(import.meta.url)];
+  const { error, status, signal } = spawnSync(node, [program, ...process.argv.slice(2)], {
+    stdio: "inherit",
+  });
+  if (error) console.error(`The Node that Portolan needs isn't installed; run: npm ci (${error.message})`);
+  process.exitCode = error ? 2 : (status ?? 128 + constants.signals[signal]);
+}
+
+function pathOf(relative) {
+  return fileURLToPath(new URL(relative, import.meta.url));
+}

@@ -1,0 +1,143 @@
+/** How the program starts: with what a command needs and no more, under any Node; and what holds for all commands alike. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { openSync, readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { SUMMARIES } from "../../scripts/commands/summaries.ts";
+import { portolan } from "./support/portolan.ts";
+
+const PROJECT = fileURLToPath(new URL("../../", import.meta.url));
+const COMMANDS = Object.keys(SUMMARIES);
+
+/** The files of the project that a command loads, and the packages. */
+async function loadedBy(args: readonly string[]): Promise<{ files: string[]; packages: string[] }> {
+  const preloaded = new URL("support/loaded.ts", import.meta.url);
+  const { errors } = await portolan(args, { environment: { NODE_OPTIONS: `--import=${preloaded}` } });
+  const urls: string[] = JSON.parse(/^loaded (.*)$/m.exec(errors)?.[1] ?? "");
+  const paths = urls
+    .filter((url) => url.startsWith("file:"))
+    .map((url) => fileURLToPath(url).slice(PROJECT.length));
+  const packages = paths.flatMap((path) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? []);
+  return {
+    files: paths.filter((path) => !path.startsWith("node_modules/")),
+    packages: [...new Set(packages)],
+  };
+}
+
+describe("what is loaded", () => {
+  test("for --help: the list of commands, and none of them", async () => {
+    const { files, packages } = await loadedBy(["--help"]);
+    expect(packages).toEqual(["commander"]);
+    expect(files.filter((path) => path.startsWith("scripts/commands/")).sort()).toEqual([
+      "scripts/commands/exit.ts",
+      "scripts/commands/summaries.ts",
+    ]);
+    expect(files.length).toBeLessThan(10);
+  });
+
+  test.each(COMMANDS)("for %s: no other command", async (name) => {
+    const { files } = await loadedBy([name, "--help"]);
+    expect(files).toContain(`scripts/commands/${name}.ts`);
+    const others = COMMANDS.filter((each) => each !== name).map((each) => `scripts/commands/${each}.ts`);
+    expect(files.filter((path) => others.includes(path))).toEqual([]);
+  });
+
+  test("for a look at an image: nothing of files, copies, prompts or bars", async () => {
+    const empty = createServer((_, response) => response.writeHead(404).end()).listen(0, "127.0.0.1");
+    await once(empty, "listening");
+    const mirror = `http://127.0.0.1:${(empty.address() as AddressInfo).port}`;
+    const { files, packages } = await loadedBy(["inspect", "alpine", "--mirror", mirror]);
+    empty.close();
+    expect(packages).toContain("undici");
+    for (const name of [
+      "@clack/prompts",
+      "cli-progress",
+      "diff",
+      "smol-toml",
+      "yaml",
+      "esbuild",
+      "wrangler",
+    ]) {
+      expect(packages).not.toContain(name);
+    }
+    expect(
+      files.filter((path) => /^scripts\/(copy|config|deploy|keys|mirrors|warm|doctor)\//.test(path)),
+    ).toEqual([]);
+  });
+
+  test("for keys: nothing that asks registries", async () => {
+    const { packages } = await loadedBy(["key", "list", "--file", "/nonexistent/keys.json"]);
+    expect(packages).not.toContain("undici");
+  });
+});
+
+test("--version is that of the package", async () => {
+  const { version } = JSON.parse(readFileSync(`${PROJECT}package.json`, "utf8"));
+  expect(await portolan(["--version"])).toMatchObject({ code: 0, output: `${version}\n` });
+});
+
+describe("wrong usage", () => {
+  const WRONG: [string, ...string[]][] = [
+    ["nonsense"],
+    ["--nonsense"],
+    ...COMMANDS.filter((name) => name !== "deploy").map((name): [string, string] => [name, "--nonsense"]),
+    ["verify"],
+    ["inspect", "alpine", "--platform", "nonsense"],
+    ["key", "add"],
+    ["deploy", "--config"],
+  ];
+
+  test.each(WRONG)("%s %s exits with 2 and one line", async (...args) => {
+    const { code, output, errors } = await portolan(args);
+    expect([code, output]).toEqual([2, ""]);
+    expect(errors).toMatch(/^error: /);
+  });
+
+  // What deploy prints is Wrangler's.
+  const jsonCommands = WRONG.filter(([name]) => name !== "deploy");
+  test.each(jsonCommands)("%s %s is reported as JSON where JSON is wanted", async (...args) => {
+    const finished = await portolan([...args, "--json"]);
+    expect([finished.code, finished.errors]).toEqual([2, ""]);
+    expect(finished.json()).toEqual({ error: expect.stringMatching(/^[^\n]+$/) });
+  });
+
+  test("a command that is misspelled is found", async () => {
+    expect((await portolan(["verfy"])).errors).toContain("Did you mean verify?");
+  });
+});
+
+describe("output that can't be written", () => {
+  const start = (args: readonly string[], stdout: "pipe" | number) =>
+    spawn(process.execPath, [`${PROJECT}scripts/portolan.js`, ...args], {
+      stdio: ["ignore", stdout, "pipe"],
+    });
+
+  test("is no error where the reader has left", async () => {
+    const child = start(["config", "--json"], "pipe");
+    child.stdout?.destroy();
+    const errors = child.stderr?.setEncoding("utf8").toArray();
+    const [code] = await once(child, "close");
+    expect([code, await errors]).toEqual([0, []]);
+  });
+
+  test("exits with 2 and one line where the disk is full", async () => {
+    const child = start(["config", "--json"], openSync("/dev/full", "w"));
+    const errors = child.stderr?.setEncoding("utf8").toArray();
+    const [code] = await once(child, "close");
+    expect(code).toBe(2);
+    expect((await errors)?.join("")).toMatch(/^✗ what was found can't be written: ENOSPC.*\n$/);
+  });
+});
+
+test("a Node that can't run TypeScript hands over to the one that the project pins", () => {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--no-experimental-strip-types", `${PROJECT}scripts/portolan.js`, "verfy"],
+    { encoding: "utf8" },
+  );
+  expect([status, stdout]).toEqual([2, ""]);
+  expect(stderr).toContain("Did you mean verify?");
+});
