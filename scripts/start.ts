@@ -31,7 +31,7 @@ const STOPPING = `Waiting up to ${GRACE / 1000} s for requests under way; Ctrl-C
 const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
 
 const OPEN_TO_OTHERS =
-  "Warning: everybody who reaches this address can pull through the mirror; --var ACCESS=keys asks them for access keys.";
+  "Warning: everybody who reaches this address can pull through the mirror; without --var ACCESS=open it is for the holders of access keys.";
 
 const program = new Command("npm start --")
   .description("Runs the mirror on this machine.")
@@ -108,8 +108,12 @@ or pull through it by name
 }
 
 function keyedUse(url: string, keys: readonly string[]): string {
-  if (keys.length === 0)
-    return "There are no keys yet: npm run portolan -- key add NAME, then restart the mirror";
+  if (keys.length === 0) {
+    return `It is closed, because there are no keys yet. Make one and restart it
+  npm run portolan -- key add NAME
+or open it to everybody who can reach it
+  npm start -- --var ACCESS=open`;
+  }
   const { host } = new URL(url);
   return `Docker: log in with any user name and a key as the password, and pull through it by name
   docker login ${host}

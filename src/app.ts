@@ -1,10 +1,11 @@
 /** Every route, and the order in which a request passes what stands in its way. */
 import { type Context, Hono } from "hono";
-import { secureHeaders } from "hono/secure-headers";
 import { clientAddress } from "./access/address.ts";
 import { checkBounds } from "./access/bounds.ts";
-import { TOKEN_PATH } from "./access/gate.ts";
+import { checkHost, checkSite, protect } from "./access/browsers.ts";
+import { CLOSED, TOKEN_PATH } from "./access/gate.ts";
 import { HEALTH_KEY } from "./cache/store.ts";
+import type { Config } from "./config.ts";
 import { errorResponse, RegistryError } from "./errors.ts";
 import type { Mirror } from "./pull/mirror.ts";
 import { answerRegistry, answerToken } from "./registry.ts";
@@ -14,15 +15,23 @@ export function createApp(mirror: Mirror): Hono {
   const app = new Hono();
   app.use(logged);
   app.use(async (c, next) => {
+    await next();
+    protect(c.res.headers);
+  });
+  app.use(async (c, next) => {
     checkBounds(c.req.raw);
+    checkHost(c.req.url, mirror.config);
     await mirror.limits.countAddress(clientAddress(c.req.raw));
     await next();
   });
-  app.use("/", pages);
-  app.use("/_/*", pages);
   app.get("/", (c) => c.text(welcome(mirror)));
   app.get("/robots.txt", (c) => c.text("User-agent: *\nDisallow: /\n"));
   app.get("/_/health", (c) => health(mirror, c));
+  // Pages can be followed a link to; below here, requests cost something.
+  app.use(async (c, next) => {
+    checkSite(c.req.raw.headers);
+    await next();
+  });
   app.all(TOKEN_PATH, (c) => answerToken(mirror, c));
   app.all("*", (c) => answerRegistry(mirror, c));
   app.onError((error, c) => {
@@ -35,16 +44,6 @@ export function createApp(mirror: Mirror): Hono {
     );
   });
   return app;
-}
-
-/** A private service: nothing of it is to be found by a search engine, framed, or made to load anything from elsewhere. */
-const secured = secureHeaders({
-  contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-  strictTransportSecurity: false,
-});
-async function pages(c: Context, next: () => Promise<void>): Promise<void> {
-  await secured(c, next);
-  c.res.headers.set("X-Robots-Tag", "noindex");
 }
 
 /** Whether pulls can be served and stored. What is wrong is for the log: anyone may ask. */
@@ -60,9 +59,10 @@ async function health({ store }: Mirror, c: Context): Promise<Response> {
 
 /** What is mirrored is for callers to know: behind keys, the operator's own registries may be named among it. */
 function welcome({ config }: Mirror): string {
-  const mirrored =
-    config.access === "open"
-      ? `Mirrored here: ${config.upstreamNames.join(", ")}`
-      : "It needs an access key.";
-  return `This is Portolan, a pull-through mirror for container registries.\n\n${mirrored}\n`;
+  return `This is Portolan, a pull-through mirror for container registries.\n\n${admission(config)}\n`;
+}
+
+function admission({ access, keys, upstreamNames }: Config): string {
+  if (access === "open") return `Mirrored here: ${upstreamNames.join(", ")}`;
+  return keys.length > 0 ? "It needs an access key." : CLOSED;
 }

@@ -11,6 +11,8 @@ import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/reg
 export interface Config extends GateSettings {
   /** Base of host routing: `docker.<domain>`; null turns it off. */
   domain: string | null;
+  /** Host names that are accepted besides loopback ones and `domain` with all below it; null accepts any. */
+  hosts: readonly string[] | null;
   /** For names without an upstream. */
   defaultUpstream: Upstream;
   /** Finds an upstream by its name, its name with hyphens for dots, or an alias with a dot; null if there is none. */
@@ -120,13 +122,14 @@ const credentials = v.pipe(
   ),
 );
 /** A list in TOML, or text with commas. */
-const patterns = v.pipe(
-  v.union([v.array(v.string()), v.string()], "must be a list of patterns"),
-  v.transform((given) =>
-    (typeof given === "string" ? given.split(",") : given).map((text) => text.trim()).filter(Boolean),
-  ),
-  v.array(pattern),
-);
+const list = (message: string) =>
+  v.pipe(
+    v.union([v.array(v.string()), v.string()], message),
+    v.transform((given) =>
+      (typeof given === "string" ? given.split(",") : given).map((text) => text.trim()).filter(Boolean),
+    ),
+  );
+const patterns = v.pipe(list("must be a list of patterns"), v.array(pattern));
 /** None of its messages may hold what it is about. */
 const accessKeys = v.pipe(
   v.unknown(),
@@ -137,13 +140,16 @@ const accessKeys = v.pipe(
 const SHAPE_OF_SECRET = "must be text of 32 characters at least that nobody can guess";
 const variables = v.object({
   DOMAIN: v.optional(v.union([v.literal(""), domainName], "must be a lower-case host name"), ""),
+  HOSTS: v.optional(v.pipe(list("must be a list of host names"), v.array(domainName)), []),
+  /** Set by `npm start` alone: only this machine reaches the mirror. */
+  LOOPBACK: v.optional(v.union([v.literal(true), v.literal("true")], "is set by npm start")),
   DEFAULT_UPSTREAM: v.optional(v.string(), "docker.io"),
   UPSTREAMS: v.optional(upstreamTable, {}),
   TAG_TTL: v.optional(seconds, 300),
   STALE_MAX: v.optional(seconds, 30 * 24 * 3600),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   UPSTREAM_CREDENTIALS: v.optional(credentials, {}),
-  ACCESS: v.optional(v.picklist(["open", "keys"], "must be open or keys"), "open"),
+  ACCESS: v.optional(v.picklist(["open", "keys"], "must be open or keys")),
   ACCESS_KEYS: v.optional(accessKeys, []),
   ALLOW: v.optional(patterns, []),
   DENY: v.optional(patterns, []),
@@ -170,7 +176,8 @@ export function readConfig(env: object): Config {
       }),
     );
   }
-  const { DOMAIN, DEFAULT_UPSTREAM, UPSTREAMS, TAG_TTL, UPSTREAM_CREDENTIALS, ACCESS } = parsed.output;
+  const { DOMAIN, DEFAULT_UPSTREAM, UPSTREAMS, TAG_TTL, UPSTREAM_CREDENTIALS, HOSTS, LOOPBACK } =
+    parsed.output;
   const upstreams = [
     ...Object.keys(REGISTRIES).filter((name) => !UPSTREAMS[name]),
     ...Object.keys(UPSTREAMS),
@@ -197,10 +204,12 @@ export function readConfig(env: object): Config {
   if (Object.keys(UPSTREAM_CREDENTIALS).some((name) => find(name)?.name !== name)) {
     throw new ConfigError(["UPSTREAM_CREDENTIALS: names an upstream that isn't known by that name"]);
   }
-  const faults = accessFaults(parsed.output);
+  const access = accessOf(parsed.output);
+  const faults = accessFaults(parsed.output, access);
   if (faults.length > 0) throw new ConfigError(faults);
   return {
     domain: DOMAIN || null,
+    hosts: LOOPBACK || HOSTS.length > 0 ? HOSTS : null,
     defaultUpstream,
     upstream: find,
     upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? null,
@@ -210,7 +219,7 @@ export function readConfig(env: object): Config {
     staleMax: parsed.output.STALE_MAX,
     cacheLimit: parsed.output.CACHE_LIMIT,
     credentials: UPSTREAM_CREDENTIALS,
-    access: ACCESS,
+    access,
     keys: parsed.output.ACCESS_KEYS,
     allow: parsed.output.ALLOW,
     deny: parsed.output.DENY,
@@ -219,14 +228,21 @@ export function readConfig(env: object): Config {
   };
 }
 
+type Variables = v.InferOutput<typeof variables>;
+
+/** Closed unless ACCESS says otherwise, or nobody but this machine can reach a mirror that has no keys. */
+function accessOf({ ACCESS, ACCESS_KEYS, LOOPBACK }: Variables): Config["access"] {
+  return ACCESS ?? (LOOPBACK && ACCESS_KEYS.length === 0 ? "open" : "keys");
+}
+
 /** What doesn't go together. */
-function accessFaults(given: v.InferOutput<typeof variables>): string[] {
-  const { ACCESS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS } = given;
+function accessFaults(given: Variables, access: Config["access"]): string[] {
+  const { ACCESS_KEYS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS } = given;
   const faults: string[] = [];
-  if (ACCESS === "keys" && SIGNING_SECRET === undefined) {
-    faults.push("SIGNING_SECRET: is needed where ACCESS is keys; `npm run deploy` makes one");
+  if (access === "keys" && ACCESS_KEYS.length > 0 && SIGNING_SECRET === undefined) {
+    faults.push("SIGNING_SECRET: is needed beside ACCESS_KEYS; `npm run deploy` makes one");
   }
-  if (ACCESS === "open" && PRIVATE.length > 0) {
+  if (access === "open" && PRIVATE.length > 0) {
     faults.push("PRIVATE: would open private images to everybody; set ACCESS to keys");
   }
   if (DOMAIN === "" && Object.values(UPSTREAMS).some(({ login }) => login)) {

@@ -1,4 +1,5 @@
 /** The Worker's entry: what the platform calls. */
+import { protect } from "./access/browsers.ts";
 import { createApp } from "./app.ts";
 import { evict } from "./cache/eviction.ts";
 import { errorResponse, RegistryError } from "./errors.ts";
@@ -17,7 +18,9 @@ export default {
       // A configuration that can't be used: the operator has to see it, and nothing may be served by half of it.
       console.error(error);
       const message = error instanceof Error ? error.message : String(error);
-      return errorResponse(new RegistryError(500, "UNAVAILABLE", message), request.method);
+      const response = errorResponse(new RegistryError(500, "UNAVAILABLE", message), request.method);
+      protect(response.headers);
+      return response;
     }
     return app.fetch(request, env, context);
   },

@@ -50,20 +50,10 @@ describe("a private service", () => {
     expect(new TextDecoder().decode(bytes)).toBe("User-agent: *\nDisallow: /\n");
   });
 
-  test.each(["/", "/_/health", "/_/unknown"])(
-    "says so at %s, which can't be framed or made to load anything",
-    async (path) => {
-      const { headers } = await mirror.ask(path);
-      expect(headers.get("X-Robots-Tag")).toBe("noindex");
-      expect(headers.get("Content-Security-Policy")).toBe("default-src 'none'; frame-ancestors 'none'");
-      expect(headers.get("X-Content-Type-Options")).toBe("nosniff");
-      expect(headers.get("X-Frame-Options")).not.toBeNull();
-      expect(headers.get("Referrer-Policy")).toBe("no-referrer");
-      // The mirror may be behind a proxy of its operator's, whose other hosts are not ours to decide on.
-      expect(headers.get("Strict-Transport-Security")).toBeNull();
-      expect(headers.get("X-Powered-By")).toBeNull();
-    },
-  );
+  test("isn't told that it is to be reached by https only: a proxy's other hosts aren't ours to decide on", async () => {
+    const { headers } = await mirror.ask("/");
+    for (const name of ["Strict-Transport-Security", "X-Powered-By"]) expect(headers.get(name)).toBeNull();
+  });
 
   test("names nothing of what it holds or whom it serves", async () => {
     await mirror.docker.addImage("library/demo", "latest");
@@ -71,13 +61,6 @@ describe("a private service", () => {
     for (const path of ["/", "/robots.txt", "/_/health"]) {
       expect(new TextDecoder().decode((await mirror.ask(path)).bytes)).not.toContain("demo");
     }
-  });
-
-  test("keeps what browsers are told of pages out of what clients pull", async () => {
-    await mirror.docker.addImage("library/demo", "latest");
-    const { status, headers } = await mirror.ask("/v2/library/demo/manifests/latest");
-    expect(status).toBe(200);
-    for (const name of ["X-Robots-Tag", "Content-Security-Policy"]) expect(headers.get(name)).toBeNull();
   });
 });
 
@@ -175,6 +158,7 @@ describe("the Worker's entry", () => {
 
   test("serves nothing with one that can't, and says all that is wrong with it", async () => {
     const response = await fetchEntry({ TAG_TTL: "soon", DOMAIN: "Not A Host" });
+    expect(response.headers.get("X-Content-Type-Options")).toBe("nosniff");
     expect(response.status).toBe(500);
     expect(response.headers.get("Cache-Control")).toBe("no-store");
     const { errors } = (await response.json()) as { errors: { code: string; message: string }[] };

@@ -21,8 +21,6 @@ import { writer } from "./writer.ts";
 export interface MirrorOptions extends Given {
   /** 0 takes any that is free. */
   port: number;
-  /** A name or address of this machine. */
-  host: string;
   /** Milliseconds that `stop` gives the requests that are under way. */
   grace?: number;
   onRequest?: (record: RequestRecord) => void;

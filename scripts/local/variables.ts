@@ -1,21 +1,28 @@
 /** The Worker's variables on one machine: the project's, those given at the start, and the secrets that are kept here. */
+import { isLoopback } from "../../src/upstream/addresses.ts";
 import { readKeyFile } from "../keys/file.ts";
 import { keptSigningSecret } from "../keys/signing.ts";
+import { urlOf } from "./address.ts";
 
 export interface Given {
+  /** A name or address of this machine to listen on. */
+  host: string;
   /** The folder that holds the store. */
   data: string;
   /** Upstreams to add to or replace in the built-in table: name → endpoints, the primary first. */
   upstreams?: Record<string, readonly string[]>;
   /** Variables as in wrangler.toml's `[vars]`. */
   vars?: Record<string, string>;
-  /** The file with the access keys, for a mirror with ACCESS=keys whose variables don't hold them. */
+  /** The file with the access keys, for a mirror that is for their holders and whose variables don't hold them. */
   keyFile?: string;
 }
 
 /** @param own the project's. @throws Error if the file with the keys can't be used. */
 export function variables(own: Record<string, unknown>, given: Given): Promise<Record<string, unknown>> {
-  return withKeys(withUpstreams(own, given), given);
+  // LOOPBACK opens a mirror without a word of its operator's: no configuration may say it.
+  const { LOOPBACK: _, ...chosen } = withUpstreams(own, given);
+  const url = URL.parse(urlOf(given.host, 0));
+  return withKeys(url && isLoopback(url) ? { ...chosen, LOOPBACK: true } : chosen, given);
 }
 
 /** The given variables over the project's; tables of upstreams are merged. */
@@ -33,12 +40,13 @@ function withUpstreams(
   return { ...own, ...vars, UPSTREAMS: { ...table, ...Object.fromEntries(given) } };
 }
 
-/** Where ACCESS is keys: the keys of the file, and a signing secret of the data's own, unless variables say otherwise. */
+/** Where keys are asked for: the keys of the file, and a signing secret of the data's own, unless variables say otherwise. */
 async function withKeys(
   bindings: Record<string, unknown>,
   { data, keyFile }: Given,
 ): Promise<Record<string, unknown>> {
-  if (bindings.ACCESS !== "keys") return bindings;
+  const { ACCESS, ACCESS_KEYS, LOOPBACK } = bindings;
+  if (ACCESS === "open" || (ACCESS === undefined && LOOPBACK && ACCESS_KEYS === undefined)) return bindings;
   const list = bindings.ACCESS_KEYS === undefined && keyFile ? await readKeyFile(keyFile) : null;
   return {
     ...(list ? { ACCESS_KEYS: JSON.stringify(list) } : {}),

@@ -37,7 +37,7 @@ export interface GateSettings {
   allow: readonly string[];
   /** Patterns that are not served, whatever `allow` says. */
   deny: readonly string[];
-  /** What access tokens are signed with; null only where `access` is open. */
+  /** What access tokens are signed with; null only where `access` is open, or there are no keys. */
   signingSecret: string | null;
 }
 
@@ -55,18 +55,26 @@ export class Gate {
   /**
    * Finds out who sends a request. On an open mirror nobody is asked, and what a client sends by itself is ignored,
    * unless the host passes logins through.
-   * @throws RegistryError 401 with a challenge where a key is needed and none that is valid was shown.
+   * @throws RegistryError 401 with a challenge where a key is needed and none that is valid was shown, or 403 where no key
+   *   could be valid.
    */
   async identify(visit: Visit): Promise<Caller> {
-    const { access } = this.#settings;
+    const { access, keys } = this.#settings;
     if (access === "open") return { key: null, login: await this.#loginOf(visit) };
-    const key =
-      visit.key === null
-        ? await this.#keyIn(visit)
-        : await findKey(this.#settings.keys, visit.key, this.#now());
+    this.requireKeys();
+    const key = visit.key === null ? await this.#keyIn(visit) : await findKey(keys, visit.key, this.#now());
     if (!key) throw unauthorized(visit);
     // What a client shows beside a key in the URL is meant for the upstream.
     return { key, login: visit.key === null ? null : await this.#loginOf(visit) };
+  }
+
+  /**
+   * Makes sure that a keyed mirror has keys. One without never challenges: no login could be right, and dockerd would answer
+   * with its user's Docker Hub password.
+   * @throws RegistryError 403 that tells its operator how it is opened.
+   */
+  requireKeys(): void {
+    if (this.#settings.keys.length === 0) throw new RegistryError(403, "DENIED", CLOSED);
   }
 
   /** The client's login at the upstream; what is this mirror's own is none, and upstream is never shown it. */
@@ -144,6 +152,10 @@ export function challengeOf({ url, host, headers }: Visit): string {
   if (headers.get("X-Forwarded-Proto") === "https") origin.protocol = "https:";
   return formatChallenge("Bearer", { realm: new URL(TOKEN_PATH, origin).href, service: host });
 }
+
+/** What an operator is to do whose mirror has no keys. */
+export const CLOSED =
+  "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME` and runs `npm run deploy`, or restarts `npm start`; or opens it to everybody by ACCESS=open, with `npm run deploy -- --open`";
 
 /** What a caller without a key reads, wherever one is needed. */
 export const NEEDS_KEY =

@@ -55,6 +55,7 @@ export async function readTokenRequest(request: Request): Promise<TokenRequest> 
  * @throws RegistryError 401 for a key that isn't valid, and, with what to do, where none was shown.
  */
 export async function answerWithToken(gate: Gate, request: Request, host: string): Promise<Response> {
+  gate.requireKeys();
   const { login, refreshToken, isOffline } = await readTokenRequest(request);
   const key =
     refreshToken === null

@@ -19,7 +19,7 @@ export function fromContainers(request: GuideRequest): { request: GuideRequest; 
     steps: [
       {
         text: `Within a container 127.0.0.1 is the container itself. Let the mirror listen on Docker's bridge, which containers reach and other machines don't. (With Docker Desktop leave the mirror where it is, and write \`host.docker.internal\` for ${BRIDGE}.)`,
-        command: `npm start -- --host ${BRIDGE} --port ${port}`,
+        command: `npm start -- --host ${BRIDGE} --port ${port} --var ACCESS=open`,
       },
     ],
   };

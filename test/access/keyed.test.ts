@@ -184,6 +184,19 @@ describe("the token endpoint", () => {
     for (const path of ["/v2/", TAG]) expect(await pulled(path, { headers: bearer(given) })).toBe(200);
   });
 
+  test.each<[string, () => Promise<Answer>]>([
+    ["GET", () => token("", {})],
+    ["GET with podman's empty login", () => token("", { Authorization: "Basic Og==" })],
+    ["POST", () => post({ grant_type: "password", username: "", password: "" })],
+  ])("tells an anonymous client that a key is needed, and how to log in: %s", async (_, send) => {
+    const answer = await send();
+    const { errors } = answer.json() as { errors: { code: string; message: string }[] };
+    expect([answer.status, errors[0]?.code]).toEqual([401, "UNAUTHORIZED"]);
+    expect(errors[0]?.message).toBe(
+      "this mirror needs an access key: log in with any user name and the key as the password",
+    );
+  });
+
   test("gives one that opens no more than its key", async () => {
     const given = (await token("?scope=repository:ghcr.io/owner/image:pull", basic(NARROW))).json().token;
     await mirror.ghcr.addImage("owner/image", "latest");

@@ -234,7 +234,9 @@ test("nodes that are containers aren't sent to their own loopback address", () =
   for (const client of ["k3d", "kind", "minikube"] as const) {
     const text = JSON.stringify(filesOf(client, LOCAL)) + commandsOf(client, LOCAL);
     expect(text).not.toContain("127.0.0.1");
-    expect(commandsOf(client, LOCAL)).toContain("npm start -- --host 172.17.0.1 --port 8787");
+    expect(commandsOf(client, LOCAL)).toContain(
+      "npm start -- --host 172.17.0.1 --port 8787 --var ACCESS=open",
+    );
   }
 });
 

@@ -1,6 +1,7 @@
 /** `npm start` with and without access keys: whom it serves, and what it says of that. */
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -9,7 +10,7 @@ import { ADDRESS_RATE } from "../../src/access/limits.ts";
 import { refused, Serve } from "./support/serve.ts";
 
 const KEYED = ["--var", "ACCESS=keys"];
-const WARNING = /Warning: everybody .*ACCESS=keys/;
+const WARNING = /Warning: everybody .*without --var ACCESS=open/;
 
 let folder: string;
 let serve: Serve | null = null;
@@ -51,10 +52,41 @@ describe("without ACCESS", () => {
     expect(running.errors).not.toMatch(WARNING);
   });
 
+  test("it answers to this machine's names only", async () => {
+    const { url } = await start("--var", "HOSTS=mirror.lan");
+    const status = (host: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const asked = request(`${url}/v2/`, { headers: { Host: host } }, (answer) => {
+          answer.resume();
+          resolve(answer.statusCode);
+        });
+        asked.once("error", reject).end();
+      });
+    expect([await status("localhost"), await status("mirror.lan:80"), await status("evil.test")]).toEqual([
+      200, 200, 421,
+    ]);
+  });
+
+  test("on an address that others can reach it is closed, and says how it is opened", async () => {
+    const { running, url } = await start("--host", "0.0.0.0", "--var", "LOOPBACK=true");
+    await running.line(/ACCESS=open/);
+    expect(running.output).toContain("npm run portolan -- key add NAME");
+    expect(await statusOf(url, null)).toBe(403);
+  });
+
+  test("on an address that others can reach it takes the keys that there are", async () => {
+    const key = await makeKey();
+    const { url } = await start("--host", "0.0.0.0");
+    expect(await statusOf(url, null)).toBe(401);
+    expect(await statusOf(url, key)).toBe(200);
+  });
+});
+
+describe("with ACCESS=open", () => {
   test("on an address that others can reach, it warns in one line", async () => {
-    const { running } = await start("--host", "0.0.0.0");
+    const { running } = await start("--host", "0.0.0.0", "--var", "ACCESS=open");
     await running.line(/docker pull/);
-    expect(running.errors.trim()).toMatch(WARNING);
+    await expect.poll(() => running.errors.trim(), { timeout: 15_000 }).toMatch(WARNING);
     expect(running.errors.trim().split("\n")).toHaveLength(1);
   });
 });
@@ -95,13 +127,14 @@ describe("with ACCESS=keys", () => {
   test("ACCESS_KEYS given by --var counts, and the file doesn't", async () => {
     const key = await makeKey();
     const { url } = await start(...KEYED, "--var", "ACCESS_KEYS=[]");
-    expect(await statusOf(url, key)).toBe(401);
+    expect(await statusOf(url, key)).toBe(403);
   });
 
   test("without any key it says how one is made", async () => {
     const { running, url } = await start(...KEYED);
-    expect(await running.line(/no keys yet/)).toContain("npm run portolan -- key add NAME");
-    expect(await statusOf(url, null)).toBe(401);
+    await running.line(/no keys yet/);
+    expect(await running.line(/key add/)).toContain("npm run portolan -- key add NAME");
+    expect(await statusOf(url, null)).toBe(403);
   });
 
   test("a list that can't be used is refused at the start", async () => {

@@ -196,6 +196,8 @@ describe("the configuration table", () => {
       DOMAIN: config.domain ?? "none",
       DEFAULT_UPSTREAM: config.defaultUpstream.name,
       UPSTREAMS: "{}",
+      HOSTS: "none",
+      LOOPBACK: "none",
       TAG_TTL: String(config.tagTtl),
       STALE_MAX: String(config.staleMax),
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,

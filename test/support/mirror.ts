@@ -64,7 +64,7 @@ export interface Operations {
   resolutions: number;
 }
 
-/** To be called at the top of a test file: a fresh mirror for every test, everything undone after it. */
+/** To be called at the top of a test file: a fresh open mirror for every test, everything undone after it. */
 export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
   const test = {} as TestMirror;
   let app: ReturnType<typeof createApp>;
@@ -79,7 +79,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     const ghcr = createFakeRegistry(profiles["ghcr.io"]);
     const network = createFakeNetwork(docker, ghcr);
     vi.stubGlobal("fetch", network.fetch);
-    const bindings = { ...(env as unknown as Env), ...vars };
+    const bindings = { ...(env as unknown as Env), ACCESS: "open", ...vars };
     const operations = countOperations(bindings);
     const newIsolate = () => {
       test.mirror = createMirror(bindings);

@@ -99,7 +99,7 @@ describe("an address", () => {
   });
 
   test("of all of the machine's is listened on at each", async () => {
-    const { url, port } = await start({ host: "0.0.0.0" });
+    const { url, port } = await start({ host: "0.0.0.0", vars: { ACCESS: "open" } });
     expect(url).toBe(`http://0.0.0.0:${port}`);
     for (const host of ["127.0.0.1", "127.0.0.2"]) {
       expect((await fetch(`http://${host}:${port}/v2/`)).status).toBe(200);
