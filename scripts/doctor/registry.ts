@@ -1,6 +1,7 @@
 /** What the mirror answers: as a registry at all, to a key, with a manifest, a layer and a part of one. */
 import { performance } from "node:perf_hooks";
-import { RegistryFailure } from "../registry/failure.ts";
+import { readBounded } from "../../src/upstream/bounded.ts";
+import { failureOfError, RegistryFailure } from "../registry/failure.ts";
 import type { Logins } from "../registry/logins.ts";
 import type { Network } from "../registry/network.ts";
 import { type Place, urlAt } from "../registry/place.ts";
@@ -192,11 +193,11 @@ async function partOf(
 ): Promise<PartAnswer> {
   try {
     const response = await client.blob(place, digest, { range, signal: AbortSignal.timeout(DEADLINE) });
-    const bytes = await response.bytes();
+    const bytes = await readBounded(response, LARGEST, `a part of ${digest}`);
     return { status: response.status, headers: response.headers, bytes };
   } catch (error) {
-    if (!(error instanceof RegistryFailure)) throw error;
-    return { status: error.status, headers: new Headers(), bytes: new Uint8Array() };
+    const { status } = failureOfError(error, place.endpoint.host, "");
+    return { status, headers: new Headers(), bytes: new Uint8Array() };
   }
 }
 

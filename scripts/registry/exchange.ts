@@ -8,9 +8,10 @@ import { followRedirects, type Trust } from "../../src/upstream/redirects.ts";
 import { REGISTRIES, type Upstream } from "../../src/upstream/registries.ts";
 import type { Errand } from "../../src/upstream/token-request.ts";
 import { Tokens } from "../../src/upstream/tokens.ts";
+import type { Answer } from "./answer.ts";
 import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
-import type { Network } from "./network.ts";
+import type { Network, Sent, Way } from "./network.ts";
 import { type Place, scopedRepository, urlAt } from "./place.ts";
 import { personalTrust } from "./trust.ts";
 
@@ -27,8 +28,8 @@ export interface Request {
   at: string | URL;
   search?: Record<string, string>;
   headers?: Record<string, string>;
-  /** What isn't in memory can be sent only once. */
-  body?: Uint8Array<ArrayBuffer> | AsyncIterable<Uint8Array> | null;
+  /** What isn't in memory is opened for each time it is sent: again for a new token, and where a redirect leads. */
+  body?: Uint8Array<ArrayBuffer> | (() => AsyncIterable<Uint8Array>) | null;
   /** What a token is to allow; what the place says where it is left out. */
   scopes?: readonly string[];
   /** Whether it may be tried again when it fails in passing, as what is only read is. */
@@ -50,7 +51,8 @@ export class Exchange {
   readonly #logins: Logins;
   readonly #insecure: boolean;
   readonly #trust: Trust;
-  readonly #tokens: Tokens;
+  /** By the host that was named, the way to it and the tokens for it. */
+  readonly #ways = new Map<string, Way & { tokens: Tokens }>();
   /** By origin, what it has answered to: `https:` or `http:`. */
   readonly #schemes = new Map<string, string>();
 
@@ -59,8 +61,6 @@ export class Exchange {
     this.#logins = logins;
     this.#insecure = insecure;
     this.#trust = personalTrust(insecure);
-    const { fetch } = network;
-    this.#tokens = new Tokens({ fetch, now: Date.now, trust: this.#trust, timeOut: TOKEN_TIME_OUT });
   }
 
   /**
@@ -68,7 +68,7 @@ export class Exchange {
    * @returns the answer, whatever its status, its body unread.
    * @throws RegistryFailure where there is none, or no token for it.
    */
-  async send(place: Place, request: Request): Promise<Response> {
+  async send(place: Place, request: Request): Promise<Answer> {
     const { repeatable = isRead(request) } = request;
     for (let attempt = 0; ; attempt++) {
       const pause = repeatable ? PAUSES[attempt] : undefined;
@@ -90,7 +90,7 @@ export class Exchange {
   }
 
   /** The failure that an answer is, in the words of this place. Reads its body. */
-  async failure(place: Place, response: Response, what: string): Promise<RegistryFailure> {
+  async failure(place: Place, response: Answer, what: string): Promise<RegistryFailure> {
     return failureOfAnswer(
       response,
       place.endpoint.host,
@@ -99,19 +99,15 @@ export class Exchange {
     );
   }
 
-  async #sendOnce(place: Place, request: Request): Promise<Response> {
+  async #sendOnce(place: Place, request: Request): Promise<Answer> {
     const errand = await this.#errand(place, request);
-    return askAuthorized({
-      tokens: this.#tokens,
-      errand,
-      ask: (authorization) => this.#ask(place, request, errand, authorization),
-      background: () => {},
-      isRepeatable: isReplayable(request),
-    });
+    const { tokens } = this.#wayOf(place);
+    const ask = (authorization: string | null) => this.#ask(place, request, errand, authorization);
+    return askAuthorized({ tokens, errand, ask, background: () => {} });
   }
 
   /** Sends it with TLS or without: of what a host may be spoken to with, whichever it first answers to. */
-  async #sendAnyway(place: Place, request: Request): Promise<Response> {
+  async #sendAnyway(place: Place, request: Request): Promise<Answer> {
     const { origin } = place.endpoint;
     const known = this.#schemes.get(origin);
     const schemes = known ? [known] : this.#schemesOf(place.endpoint);
@@ -132,7 +128,7 @@ export class Exchange {
       } catch (error) {
         unreachable ??= error;
         const isAnswer = error instanceof RegistryFailure || error instanceof UpstreamError;
-        if (isAnswer || !isReplayable(request)) throw error;
+        if (isAnswer) throw error;
       }
     }
     throw unreachable;
@@ -148,12 +144,7 @@ export class Exchange {
     throw new RegistryFailure(0, UNSAFE, why);
   }
 
-  async #ask(
-    place: Place,
-    request: Request,
-    errand: Errand,
-    authorization: string | null,
-  ): Promise<Response> {
+  async #ask(place: Place, request: Request, errand: Errand, authorization: string | null): Promise<Answer> {
     const { method, body = null, signal } = request;
     const url = typeof request.at === "string" ? urlAt(place, request.at) : new URL(request.at);
     for (const [name, value] of Object.entries(request.search ?? {})) url.searchParams.set(name, value);
@@ -167,19 +158,17 @@ export class Exchange {
     if (authorization !== null && this.#trust.maySee(errand.upstream, errand.endpoint, url)) {
       headers.set("Authorization", authorization);
     }
+    if (!this.#trust.mayLead(errand.upstream, place.endpoint, url)) {
+      const why = `${place.endpoint.host} wants it sent to ${url.origin}, which is not allowed`;
+      throw new RegistryFailure(0, UNSAFE, why);
+    }
+    const { send } = this.#wayOf(place);
     if (!isRead(request)) {
-      // Given as it is, fetch would copy it.
-      const given = body instanceof Uint8Array ? streamed(body) : body;
       if (body instanceof Uint8Array) headers.set("Content-Length", String(body.byteLength));
-      const sent = {
-        method,
-        headers,
-        body: given,
-        duplex: "half",
-        redirect: "manual",
-        ...(signal && { signal }),
-      };
-      return this.#network.fetch(url.href, sent as RequestInit);
+      const init = { method, headers, ...(signal && { signal }) };
+      const sender = (href: string, each: Sent) =>
+        send(href, { ...each, body: typeof body === "function" ? body() : body });
+      return followRedirects(errand.upstream, url, init, sender, this.#trust);
     }
     const inTime = new AbortController();
     const late = new RegistryFailure(0, "UNAVAILABLE", `${url.host} doesn't answer`);
@@ -187,10 +176,21 @@ export class Exchange {
     try {
       const either = AbortSignal.any([inTime.signal, ...(signal ? [signal] : [])]);
       const init = { method, headers, signal: either };
-      return await followRedirects(errand.upstream, url, init, this.#network.fetch, this.#trust);
+      return await followRedirects(errand.upstream, url, init, send, this.#trust);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #wayOf({ endpoint }: Place): Way & { tokens: Tokens } {
+    const known = this.#ways.get(endpoint.hostname);
+    if (known) return known;
+    const way = this.#network.wayOf(endpoint);
+    const { fetch } = way;
+    const tokens = new Tokens({ fetch, now: Date.now, trust: this.#trust, timeOut: TOKEN_TIME_OUT });
+    const made = { ...way, tokens };
+    this.#ways.set(endpoint.hostname, made);
+    return made;
   }
 
   async #errand(place: Place, { scopes = place.scopes }: Request): Promise<Errand> {
@@ -222,16 +222,7 @@ function isRead({ method }: Request): boolean {
   return method === "GET" || method === "HEAD";
 }
 
-async function* streamed(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
-}
-
-/** Whether the body, if there is one, can be sent once more. */
-function isReplayable({ body }: Request): boolean {
-  return !body || body instanceof Uint8Array;
-}
-
-function statusOf(response: Response): { isPassing: boolean; retryAfter: number } {
+function statusOf(response: Answer): { isPassing: boolean; retryAfter: number } {
   const wait = response.headers.get("Retry-After") ?? "";
   return {
     isPassing: new RegistryFailure(response.status, null, "").isPassing,

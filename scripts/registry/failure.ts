@@ -2,6 +2,7 @@
 import { TooLarge } from "../../src/upstream/bounded.ts";
 import { type FailureKind, UpstreamError } from "../../src/upstream/failure.ts";
 import { Untrusted } from "../../src/upstream/redirects.ts";
+import type { Answer } from "./answer.ts";
 
 export class RegistryFailure extends Error {
   override readonly name = "RegistryFailure";
@@ -32,6 +33,9 @@ export const UNSAFE = "UNSAFE";
 /** Bytes of an answer that are looked into for what a registry has to say. */
 const MAXIMUM_BODY = 16 * 1024;
 
+const TOO_LARGE_ADVICE =
+  "; it, or a proxy before it, takes no body of this size: raise its limit (nginx: client_max_body_size 0)";
+
 const CODES: Readonly<Record<FailureKind, string>> = {
   missing: "NAME_UNKNOWN",
   denied: "DENIED",
@@ -45,7 +49,7 @@ const CODES: Readonly<Record<FailureKind, string>> = {
  * @param hint what to do about it if it is a refusal.
  */
 export async function failureOfAnswer(
-  response: Response,
+  response: Answer,
   host: string,
   what: string,
   hint: string,
@@ -56,6 +60,7 @@ export async function failureOfAnswer(
   const wait = /^\d{1,9}$/.exec(response.headers.get("Retry-After") ?? "")?.[0];
   const advice = [
     (status === 401 || status === 403) && `; ${hint}`,
+    status === 413 && TOO_LARGE_ADVICE,
     wait !== undefined && `; it asks to wait ${wait} s`,
   ].filter((each) => each !== false);
   return new RegistryFailure(
@@ -68,7 +73,8 @@ export async function failureOfAnswer(
 
 /** The failure behind whatever was thrown on the way to an answer; one's own mistakes are thrown on. */
 export function failureOfError(error: unknown, host: string, hint: string): RegistryFailure {
-  if (error instanceof RegistryFailure) return error;
+  const refusal = refusalIn(error);
+  if (refusal) return refusal;
   if (error instanceof UpstreamError) {
     const { kind, message, status, retryAfter } = error.failure;
     const advice = kind === "denied" ? `; ${hint}` : "";
@@ -81,6 +87,12 @@ export function failureOfError(error: unknown, host: string, hint: string): Regi
   return new RegistryFailure(0, code, `${host} can't be reached: ${cause}`);
 }
 
+/** What we refused to do ourselves, however deep a library has wrapped it. */
+function refusalIn(error: unknown): RegistryFailure | null {
+  if (error instanceof RegistryFailure) return error;
+  return error instanceof Error && error.cause !== undefined ? refusalIn(error.cause) : null;
+}
+
 /** The reason that a library has wrapped, perhaps more than once: "fetch failed" helps nobody. */
 export function causeOf(error: unknown): string {
   let innermost = error;
@@ -91,7 +103,7 @@ export function causeOf(error: unknown): string {
   return innermost.message || ("code" in innermost ? String(innermost.code) : innermost.name);
 }
 
-async function reasonIn(response: Response): Promise<{ code: string | null; message: string }> {
+async function reasonIn(response: Answer): Promise<{ code: string | null; message: string }> {
   let text = "";
   try {
     const decoder = new TextDecoder();

@@ -1,10 +1,30 @@
 /** The way to registries: through the proxies that the environment names, encrypted except on this machine. */
-import { Agent, Dispatcher, ProxyAgent, Socks5ProxyAgent, fetch as undiciFetch } from "undici";
+import type { Readable } from "node:stream";
+import { Agent, Dispatcher, ProxyAgent, request, Socks5ProxyAgent, fetch as undiciFetch } from "undici";
 import { isLoopback } from "../../src/upstream/addresses.ts";
+import { type Answer, answerOf } from "./answer.ts";
+import { RegistryFailure, UNSAFE } from "./failure.ts";
 import { type Environment, proxyFor } from "./proxies.ts";
+import { Reach } from "./reach.ts";
+
+export interface Sent {
+  method: string;
+  headers: Headers;
+  body?: Uint8Array | AsyncIterable<Uint8Array> | null;
+  signal?: AbortSignal | undefined;
+}
+
+/** The way to one registry that the user has named, and to where its answers may lead. Redirects aren't followed. */
+export interface Way {
+  send: (url: string, sent: Sent) => Promise<Answer>;
+  fetch: typeof fetch;
+}
 
 export interface Network {
+  /** For a URL that the user has named. */
   fetch: typeof fetch;
+  /** @param named the registry whose word is acted on. */
+  wayOf(named: URL): Way;
   close(): Promise<void>;
 }
 
@@ -26,57 +46,95 @@ export function openNetwork(
   for (const url of ["https://registry.invalid", "http://registry.invalid"]) {
     proxyFor(new URL(url), environment);
   }
-  const routes = new Routes(insecure, environment);
+  /** By the host that was named: connections aren't shared, since each has been checked for one only. */
+  const ways = new Map<string, Way & { routes: Routes }>();
+  const wayOf = (named: URL) => {
+    const known = ways.get(named.hostname);
+    if (known) return known;
+    const routes = new Routes(new Reach(named), insecure, environment);
+    const way = { routes, ...openWay(routes) };
+    ways.set(named.hostname, way);
+    return way;
+  };
+  return {
+    wayOf,
+    fetch: (input, init) => {
+      const url = new URL(input instanceof Request ? input.url : input);
+      return wayOf(url).fetch(input, init);
+    },
+    close: async () => {
+      await Promise.all([...ways.values()].map(({ routes }) => routes.close()));
+      ways.clear();
+    },
+  };
+}
+
+function openWay(dispatcher: Dispatcher): Way {
   // undici's own fetch, since only that is sure to fit undici's dispatchers; what is global has other types for the same.
   const fetcher = undiciFetch as unknown as (
     ...given: [...Parameters<typeof fetch>, { dispatcher?: Dispatcher }?]
   ) => Promise<Response>;
   return {
-    fetch: (input, init) => fetcher(input, { ...init, dispatcher: routes } as RequestInit),
-    close: () => routes.close(),
+    fetch: (input, init) => fetcher(input, { ...init, dispatcher } as RequestInit),
+    send: async (url, { method, headers, body = null, signal }) => {
+      const received = await request(url, {
+        method: method as Dispatcher.HttpMethod,
+        headers: Object.fromEntries(headers),
+        // undici takes any iterable of bytes, which its types don't say.
+        body: body as Readable | Uint8Array | null,
+        signal: signal ?? null,
+        dispatcher,
+      });
+      return answerOf(url, received);
+    },
   };
 }
 
 /** Finds the way for each request, so that redirects are held to the same rules as what was asked for. */
 class Routes extends Dispatcher {
+  readonly #reach: Reach;
   readonly #insecure: boolean;
   readonly #environment: Environment;
   /** By the proxy's URL; "" is without one. */
-  readonly #ways = new Map<string, Dispatcher>();
+  readonly #dispatchers = new Map<string, Dispatcher>();
 
-  constructor(insecure: boolean, environment: Environment) {
+  constructor(reach: Reach, insecure: boolean, environment: Environment) {
     super();
+    this.#reach = reach;
     this.#insecure = insecure;
     this.#environment = environment;
   }
 
   override dispatch(options: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
     const url = new URL(String(options.origin));
+    this.#reach.check(url);
     if (url.protocol !== "https:" && !this.#insecure && !isLoopback(url)) {
-      throw new Error(`${url.host} would be spoken to without encryption; --insecure allows that`);
+      const why = `${url.host} would be spoken to without encryption; --insecure allows that`;
+      throw new RegistryFailure(0, UNSAFE, why);
     }
-    return this.#way(proxyFor(url, this.#environment)).dispatch(options, handler);
+    return this.#dispatcher(proxyFor(url, this.#environment)).dispatch(options, handler);
   }
 
   override async close(): Promise<void> {
     // Not `close`, which would wait for bodies that nobody reads any more.
-    await Promise.all([...this.#ways.values()].map((way) => way.destroy()));
-    this.#ways.clear();
+    await Promise.all([...this.#dispatchers.values()].map((each) => each.destroy()));
+    this.#dispatchers.clear();
   }
 
-  #way(proxy: URL | null): Dispatcher {
+  #dispatcher(proxy: URL | null): Dispatcher {
     const name = proxy?.href ?? "";
-    const known = this.#ways.get(name);
+    const known = this.#dispatchers.get(name);
     if (known) return known;
-    const way = openWay(proxy);
-    this.#ways.set(name, way);
-    return way;
+    const dispatcher = openDispatcher(proxy, this.#reach);
+    this.#dispatchers.set(name, dispatcher);
+    return dispatcher;
   }
 }
 
-function openWay(proxy: URL | null): Dispatcher {
+/** Names are looked up by the proxy where there is one; what it may reach is its operator's to say. */
+function openDispatcher(proxy: URL | null, { lookup }: Reach): Dispatcher {
   const options = { bodyTimeout: SILENCE, headersTimeout: COMMIT, allowH2: false };
-  if (!proxy) return new Agent(options);
+  if (!proxy) return new Agent({ ...options, connect: { lookup } });
   if (!proxy.protocol.startsWith("socks")) return new ProxyAgent({ ...options, uri: proxy.href });
   // It asks the proxy to look names up in any case, which is what socks5h means.
   const uri = new URL(proxy.href.replace(/^socks5h:/, "socks5:"));

@@ -6,6 +6,7 @@ import { type Descriptor, manifestType, readManifest } from "../../src/oci/manif
 import { essence, MANIFEST_ACCEPT, OCI_INDEX } from "../../src/oci/mediatypes.ts";
 import { isRepository, isTag } from "../../src/oci/names.ts";
 import { readBounded } from "../../src/upstream/bounded.ts";
+import type { Answer } from "./answer.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { failureOfError, RegistryFailure } from "./failure.ts";
 import { type Place, urlAt } from "./place.ts";
@@ -95,7 +96,7 @@ export class RegistryClient {
     place: Place,
     digest: Digest,
     { range, signal }: { range?: string; signal?: AbortSignal } = {},
-  ): Promise<Response> {
+  ): Promise<Answer> {
     const at = `blobs/${digest}`;
     const response = await this.exchange.send(place, {
       method: "GET",
@@ -180,7 +181,7 @@ export class RegistryClient {
     at: string | URL,
     accept: string,
     search?: Record<string, string>,
-  ): Promise<Response> {
+  ): Promise<Answer> {
     const headers = { Accept: accept };
     const response = await this.exchange.send(place, {
       method: "GET",
@@ -230,11 +231,7 @@ function lengthOf(headers: Headers): number | null {
   return length !== null && /^\d+$/.test(length) ? Number(length) : null;
 }
 
-async function readDocument(
-  response: Response,
-  place: Place,
-  what: string,
-): Promise<Uint8Array<ArrayBuffer>> {
+async function readDocument(response: Answer, place: Place, what: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
     return await readBounded(response, MAXIMUM_DOCUMENT, `${place.repository} ${what}`);
   } catch (error) {

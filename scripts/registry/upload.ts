@@ -1,9 +1,11 @@
 /** Puts content into a registry (distribution-spec, "Pushing"): blobs by mount, whole or in chunks, and manifests. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "../../src/oci/digest.ts";
+import type { Answer } from "./answer.ts";
 import { type Blob, inPieces } from "./download.ts";
-import { RegistryFailure } from "./failure.ts";
+import { RegistryFailure, UNSAFE } from "./failure.ts";
 import { type Place, scopedRepository } from "./place.ts";
+import { type ChunkBounds, chunkBoundsIn, Portions } from "./portions.ts";
 import type { FetchedManifest, RegistryClient } from "./registry.ts";
 
 /** An upload that a registry has opened. */
@@ -12,8 +14,7 @@ interface Upload {
   location: URL;
   /** Bytes that the registry has. */
   offset: number;
-  /** Bytes of a chunk; the last one may have fewer. */
-  chunk: number;
+  bounds: ChunkBounds;
 }
 
 export interface BlobSource {
@@ -25,14 +26,10 @@ export interface BlobSource {
   signal?: AbortSignal;
 }
 
-/** Bytes. A chunk is held in memory until the registry has it, and what fails of it is sent again from there. */
-const CHUNK = 8 * 1024 * 1024;
-/** Bytes of the largest chunk that is gathered because a registry wants none smaller. */
-const LARGEST_CHUNK = 64 * 1024 * 1024;
 /** Milliseconds before each try after one that brought nothing. */
 const PAUSES = [500, 1_000, 2_000, 4_000, 8_000];
 /** How often an upload is begun that a registry loses, or that ends in something wrong. */
-const UPLOADS = 3;
+const UPLOADS = 4;
 const BYTES = "application/octet-stream";
 
 /** The registry has lost an upload, or has something else than was sent: only a new one can succeed. */
@@ -48,10 +45,9 @@ class UploadLost extends Error {
 /** Puts content into registries; every place must be `writable`. */
 export class Uploader {
   readonly #client: RegistryClient;
+  readonly #portions = new Portions();
   /** Origins that have taken several chunks and made a blob of them. */
   readonly #chunked = new Set<string>();
-  /** Origins that refuse chunks, and get each blob in one request. */
-  readonly #whole = new Set<string>();
 
   constructor(client: RegistryClient) {
     this.#client = client;
@@ -68,7 +64,7 @@ export class Uploader {
       const upload = await this.#open(place, blob.digest, begun === 1 ? mountFrom : null, signal);
       if (!upload) return "mounted";
       try {
-        await this.#send(place, upload, blob, open(), signal);
+        await this.#send(place, upload, blob, open, signal);
         return "sent";
       } catch (error) {
         signal?.throwIfAborted();
@@ -149,7 +145,7 @@ export class Uploader {
     }
   }
 
-  async #opened(place: Place, response: Response): Promise<Upload> {
+  async #opened(place: Place, response: Answer): Promise<Upload> {
     await response.body?.cancel();
     const location = locationIn(place, response);
     if (!location) {
@@ -159,29 +155,22 @@ export class Uploader {
         `${place.endpoint.host} opened an upload without saying where`,
       );
     }
-    const least = Number(response.headers.get("OCI-Chunk-Min-Length") ?? 0);
-    return { location, offset: 0, chunk: Math.max(CHUNK, Number.isSafeInteger(least) ? least : 0) };
+    return { location, offset: 0, bounds: chunkBoundsIn(response.headers) };
   }
 
   async #send(
     place: Place,
     upload: Upload,
     blob: Blob,
-    bytes: AsyncIterable<Uint8Array>,
+    open: BlobSource["open"],
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const { origin } = place.endpoint;
-    const isSmall = blob.size <= Math.min(upload.chunk, LARGEST_CHUNK);
-    if (!isSmall && (this.#whole.has(origin) || upload.chunk > LARGEST_CHUNK)) {
-      return this.#commit(place, upload, blob, { stream: bytes }, signal);
-    }
-    let last = new Uint8Array(0);
-    for await (const piece of inPieces(bytes, Math.max(1, Math.min(upload.chunk, blob.size)))) {
-      if (isSmall) last = piece;
-      else await this.#sendChunk(place, upload, piece, signal);
-    }
-    await this.#commit(place, upload, blob, isSmall ? { bytes: last } : null, signal);
-    if (!isSmall) this.#chunked.add(origin);
+    const size = this.#portions.chunkFor(origin, blob.size, upload.bounds);
+    if (size === null) return this.#commit(place, upload, blob, open, signal);
+    for await (const piece of inPieces(open(), size)) await this.#sendChunk(place, upload, piece, signal);
+    await this.#commit(place, upload, blob, null, signal);
+    this.#chunked.add(origin);
   }
 
   /** Sends one chunk, what is left of it again after a failure: the registry says how much it has. */
@@ -193,26 +182,48 @@ export class Uploader {
   ): Promise<void> {
     const start = upload.offset;
     const end = start + chunk.byteLength;
+    let most = chunk.byteLength;
     for (let vain = 0; upload.offset < end; ) {
       const before = upload.offset;
-      const failure = await this.#patch(place, upload, chunk.subarray(before - start), signal);
+      const bytes = chunk.subarray(before - start, before - start + most);
+      const failure = await this.#patch(place, upload, bytes, signal);
       if (!failure) continue;
-      this.#refuseForGood(place, failure);
+      const isTooLarge = failure.status === 413 || failure.status === 416;
       const pause = PAUSES[vain];
-      if (pause === undefined) throw failure;
-      await sleep(pause, undefined, { signal });
+      if (!isTooLarge) {
+        this.#refuseForGood(place, failure);
+        if (pause === undefined) throw failure;
+        await sleep(pause, undefined, { signal });
+      }
       await this.#resume(place, upload, failure, signal);
       if (upload.offset < start || upload.offset > end) throw new UploadLost(failure);
-      vain = upload.offset > before ? 0 : vain + 1;
+      if (upload.offset > before) vain = 0;
+      else if (isTooLarge) most = this.#shrink(place, upload, failure, bytes.byteLength);
+      else vain += 1;
     }
   }
 
-  /** @throws what a chunk's failure comes to, if neither a moment nor asking how much has arrived can mend it. */
+  /** @returns the bytes that are tried next. @throws what it comes to where there is no smaller chunk. */
+  #shrink(
+    { endpoint: { origin } }: Place,
+    upload: Upload,
+    failure: RegistryFailure,
+    refused: number,
+  ): number {
+    const smaller = this.#portions.shrink(origin, refused, upload.bounds.most);
+    if (smaller !== null) return smaller;
+    if (failure.status === 413) throw failure;
+    // It is told that it begins elsewhere than it says itself: this registry doesn't take chunks.
+    this.#portions.refusesChunks(origin);
+    throw new UploadLost(failure);
+  }
+
+  /** @throws what a chunk's failure comes to, if neither a moment nor asking how much has arrived can help. */
   #refuseForGood({ endpoint: { origin } }: Place, failure: RegistryFailure): void {
-    if (failure.isPassing || failure.status === 416) return;
-    if (failure.status >= 500 || [0, 401, 403, 413].includes(failure.status)) throw failure;
+    if (failure.isPassing) return;
+    if (failure.status >= 500 || [0, 401, 403].includes(failure.status)) throw failure;
     // What has never worked here may not be supported; what has may have lost the upload.
-    if (!this.#chunked.has(origin)) this.#whole.add(origin);
+    if (!this.#chunked.has(origin)) this.#portions.refusesChunks(origin);
     throw new UploadLost(failure);
   }
 
@@ -232,6 +243,8 @@ export class Uploader {
         body: bytes,
         ...(signal && { signal }),
       });
+      const { most } = chunkBoundsIn(response.headers);
+      if (most !== null) upload.bounds = { ...upload.bounds, most };
       if (!response.ok) return await this.#client.exchange.failure(place, response, "an upload's chunk");
       await response.body?.cancel();
       upload.location = locationIn(place, response) ?? location;
@@ -253,7 +266,7 @@ export class Uploader {
     failure: RegistryFailure,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    let response: Response;
+    let response: Answer;
     try {
       response = await this.#client.exchange.send(place, {
         method: "GET",
@@ -272,28 +285,27 @@ export class Uploader {
     upload.offset = offset;
   }
 
-  /** Ends an upload, with what is still to be sent, or with nothing. */
+  /** Ends an upload: with the whole blob, or with nothing where its chunks are there. */
   async #commit(
     place: Place,
     upload: Upload,
     { digest, size }: Blob,
-    rest: { bytes: Uint8Array<ArrayBuffer> } | { stream: AsyncIterable<Uint8Array> } | null,
+    open: BlobSource["open"] | null,
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const url = new URL(upload.location);
     // Not by searchParams, which would write anew what the registry has put there, and may have signed.
     url.search = `${url.search}${url.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
     // What reading throws would come back as the registry's failure.
-    const source = rest !== null && "stream" in rest ? watched(rest.stream) : null;
-    const body = source?.bytes ?? (rest !== null && "bytes" in rest ? rest.bytes : null);
-    const length = rest === null ? 0 : size;
+    const source = open && watched(open);
+    const length = source ? size : 0;
     let failure: RegistryFailure;
     try {
       const response = await this.#client.exchange.send(place, {
         method: "PUT",
         at: url,
         headers: { "Content-Type": BYTES, "Content-Length": String(length) },
-        body,
+        body: source?.open ?? null,
         ...(signal && { signal }),
       });
       if (response.ok) {
@@ -306,9 +318,15 @@ export class Uploader {
       if (!(error instanceof RegistryFailure)) throw error;
       failure = error;
     }
-    if ([401, 403, 413, 429].includes(failure.status)) throw failure;
-    // The answer may have been lost, and not the upload.
-    if ((await this.#client.hasBlob(place, digest)) === size) return;
+    if ([401, 403, 429].includes(failure.status) || failure.code === UNSAFE) throw failure;
+    const { origin } = place.endpoint;
+    if (failure.status === 413) {
+      if (this.#portions.shrink(origin, length, upload.bounds.most) === null) throw failure;
+    } else {
+      // The answer may have been lost, and not the upload.
+      if ((await this.#client.hasBlob(place, digest)) === size) return;
+      if (source) this.#portions.brokeOff(origin);
+    }
     throw new UploadLost(failure);
   }
 
@@ -324,35 +342,34 @@ export class Uploader {
 }
 
 /** Passes bytes on, and keeps what reading them throws. */
-function watched(stream: AsyncIterable<Uint8Array>): { bytes: AsyncIterable<Uint8Array>; rethrow(): void } {
+function watched(open: BlobSource["open"]): { open: BlobSource["open"]; rethrow(): void } {
   const thrown: unknown[] = [];
-  async function* bytes() {
-    try {
-      yield* stream;
-    } catch (error) {
-      thrown.push(error);
-      throw error;
-    }
-  }
   return {
-    bytes: bytes(),
+    open: async function* () {
+      try {
+        yield* open();
+      } catch (error) {
+        thrown.push(error);
+        throw error;
+      }
+    },
     rethrow: () => {
       for (const error of thrown) throw error;
     },
   };
 }
 
-/** Where an answer says an upload goes on: absolute or relative; null where it doesn't. */
-function locationIn(place: Place, response: Response): URL | null {
+/** Where an answer says an upload goes on: absolute, or relative to what was asked; null where it doesn't. */
+function locationIn(place: Place, response: Answer): URL | null {
   const text = response.headers.get("Location");
-  const url = text === null ? null : URL.parse(text, new URL("/v2/", place.endpoint));
+  const url = text === null ? null : URL.parse(text, response.url);
   // A registry behind a proxy that ends TLS may not know of it.
   if (url?.host === place.endpoint.host) url.protocol = place.endpoint.protocol;
   return url;
 }
 
 /** How many bytes an answer says that the registry has; null where it doesn't say. "0-0" is how registries write none. */
-function offsetIn(response: Response): number | null {
+function offsetIn(response: Answer): number | null {
   const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.get("Range") ?? "")?.[1];
   if (last === undefined) return null;
   return last === "0" ? 0 : Number(last) + 1;

@@ -2,9 +2,10 @@
 import { createHash } from "node:crypto";
 import { type Digest, digestParts } from "../../src/oci/digest.ts";
 import type { Descriptor } from "../../src/oci/manifest.ts";
-import { causeOf, RegistryFailure } from "../registry/failure.ts";
+import { readBounded } from "../../src/upstream/bounded.ts";
+import { causeOf, failureOfError } from "../registry/failure.ts";
 import type { Place } from "../registry/place.ts";
-import type { RegistryClient } from "../registry/registry.ts";
+import { digestOfBytes, type RegistryClient } from "../registry/registry.ts";
 import { shortDigest } from "../terminal/words.ts";
 import type { Answer } from "./compare.ts";
 import { answerOf } from "./read.ts";
@@ -41,7 +42,7 @@ export async function downloadBlob(
 
 /** Reads a body to its end and holds it against the descriptor; one that is longer is given up. */
 export async function hashed(
-  body: ReadableStream<Uint8Array> | null,
+  body: AsyncIterable<Uint8Array> | null,
   { digest, size }: Pick<Descriptor, "digest" | "size">,
   onBytes: (bytes: number) => void,
 ): Promise<Answer> {
@@ -74,20 +75,11 @@ export async function readSmallBlob(
 ): Promise<Uint8Array | null> {
   if (blob.size > MOST) return null;
   try {
-    const { body } = await client.blob(place, blob.digest);
-    const chunks: Uint8Array[] = [];
-    const kept = body?.pipeThrough(
-      new TransformStream<Uint8Array, Uint8Array>({
-        transform: (chunk, controller) => {
-          chunks.push(chunk);
-          controller.enqueue(chunk);
-        },
-      }),
-    );
-    const answer = await hashed(kept ?? null, blob, () => {});
-    return answer.kind === "given" ? Buffer.concat(chunks) : null;
+    const response = await client.blob(place, blob.digest);
+    const bytes = await readBounded(response, blob.size, blob.digest);
+    return digestOfBytes(bytes, digestParts(blob.digest).algorithm) === blob.digest ? bytes : null;
   } catch (error) {
-    if (error instanceof RegistryFailure) return null;
-    throw error;
+    failureOfError(error, place.endpoint.host, "");
+    return null;
   }
 }

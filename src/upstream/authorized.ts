@@ -1,18 +1,17 @@
 /** Asks with the Authorization that a registry wants: the one that is held, or one that its challenge leads to. */
 import { parseChallenges } from "../oci/challenge.ts";
+import type { Answer } from "./redirects.ts";
 import { type Errand, LoginRefused } from "./token-request.ts";
 import type { Background, Tokens } from "./tokens.ts";
 
-export interface AuthorizedOptions {
+export interface AuthorizedOptions<Received extends Answer> {
   tokens: Tokens;
   errand: Errand;
   /** Sends the request; null: without an Authorization. */
-  ask: (authorization: string | null) => Promise<Response>;
+  ask: (authorization: string | null) => Promise<Received>;
   background: Background;
   /** Waits for a token, perhaps not for ever. */
   wait?: (work: Promise<string | null>) => Promise<string | null>;
-  /** Whether it can be sent more than once, as it can't with a body that is read as it goes. */
-  isRepeatable?: boolean;
 }
 
 /**
@@ -20,14 +19,13 @@ export interface AuthorizedOptions {
  * @returns the last answer, whatever its status, its body unread.
  * @throws UpstreamError where no token is to be had, as `Tokens.obtain` says; LoginRefused; whatever `ask` throws.
  */
-export async function askAuthorized({
+export async function askAuthorized<Received extends Answer>({
   tokens,
   errand,
   ask,
   background,
   wait = (work) => work,
-  isRepeatable = true,
-}: AuthorizedOptions): Promise<Response> {
+}: AuthorizedOptions<Received>): Promise<Received> {
   const { login, upstream } = errand;
   let authorization = await wait(tokens.ready(errand, background));
   for (let isFresh = false; ; ) {
@@ -37,7 +35,7 @@ export async function askAuthorized({
       await response.body?.cancel();
       throw new LoginRefused(upstream, login, 401);
     }
-    if (isFresh || !isRepeatable) return response;
+    if (isFresh) return response;
     await response.body?.cancel();
     if (authorization !== null) {
       tokens.forget(errand, authorization);

@@ -4,6 +4,11 @@ import { UpstreamError } from "./failure.ts";
 /** Bytes of the largest token response that is read. */
 export const MAXIMUM_TOKEN = 64 * 1024;
 
+/** A Response, or as much of one as is read. */
+interface Body {
+  body: AsyncIterable<Uint8Array> | null;
+}
+
 /** A body is longer than its bound: asking again won't change that. */
 export class TooLarge extends UpstreamError {
   constructor(message: string) {
@@ -17,7 +22,7 @@ export class TooLarge extends UpstreamError {
  * @throws TooLarge; UpstreamError `unavailable` if it breaks off.
  */
 export async function readBounded(
-  response: Response,
+  { body }: Body,
   maximum: number,
   what: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -25,7 +30,7 @@ export async function readBounded(
   let length = 0;
   try {
     // Leaving the loop cancels the rest of the body.
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of body ?? []) {
       length += chunk.byteLength;
       if (length > maximum) break;
       chunks.push(chunk);
@@ -50,7 +55,7 @@ export async function readBounded(
  * @returns undefined for what isn't JSON.
  * @throws UpstreamError as `readBounded` does.
  */
-export async function readJson(response: Response, maximum: number, what: string): Promise<unknown> {
+export async function readJson(response: Body, maximum: number, what: string): Promise<unknown> {
   const bytes = await readBounded(response, maximum, what);
   try {
     return JSON.parse(new TextDecoder().decode(bytes));

@@ -28,6 +28,20 @@ export const PINNED: Trust = {
   realmAdvice: "if that is right, list it under realms of this upstream",
 };
 
+interface Asked {
+  method: string;
+  headers: Headers;
+  signal?: AbortSignal;
+  redirect: "manual";
+}
+
+/** What redirects and challenges are read from: a Response, or as much of one. */
+export interface Answer {
+  status: number;
+  headers: Headers;
+  body: { cancel(): Promise<void> } | null;
+}
+
 /** Hops after which an upstream is taken to be redirecting in circles. */
 const MAXIMUM_HOPS = 5;
 
@@ -40,13 +54,13 @@ const MAXIMUM_HOPS = 5;
  * @returns the first response that is no redirect.
  * @throws UpstreamError `unavailable` for a loop, too many hops, or a target that isn't allowed; StorageRefused.
  */
-export async function followRedirects(
+export async function followRedirects<Received extends Answer = Response>(
   upstream: Upstream,
   url: URL,
-  init: { method: string; headers: Headers; signal: AbortSignal },
-  fetcher: typeof fetch,
+  init: Omit<Asked, "redirect">,
+  fetcher: (url: string, init: Asked) => Promise<Received>,
   trust: Trust = PINNED,
-): Promise<Response> {
+): Promise<Received> {
   const headers = new Headers(init.headers);
   let here = url;
   for (let hop = 0; hop <= MAXIMUM_HOPS; hop++) {

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Logins } from "../../../scripts/registry/logins.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { type Place, placeOf, RegistryClient } from "../../../scripts/registry/registry.ts";
+import { readBounded } from "../../../src/upstream/bounded.ts";
 import {
   behaviours,
   createFakeRegistry,
@@ -110,7 +111,7 @@ describe("a login", () => {
     fake.settings.redirect = "absolute";
     const [layer] = image.layers;
     const blob = await client(READER).blob(place, digest(layer?.digest));
-    await blob.arrayBuffer();
+    await readBounded(blob, 1e6, "it");
     const atStorage = fake.requests.filter(({ host }) => host === served.storage.host);
     expect(atStorage.map(({ headers }) => headers.authorization)).toEqual([undefined]);
   });
@@ -125,10 +126,10 @@ describe("a blob", () => {
   test("is given as it comes, whole or in part", async () => {
     const layer = image.layers[0];
     const name = digest(layer?.digest);
-    expect((await (await client().blob(place, name)).arrayBuffer()).byteLength).toBe(layer?.size);
+    expect((await readBounded(await client().blob(place, name), 1e6, "it")).byteLength).toBe(layer?.size);
     const part = await client().blob(place, name, { range: "bytes=1-3" });
     expect(part.status).toBe(206);
-    expect((await part.arrayBuffer()).byteLength).toBe(3);
+    expect((await readBounded(part, 1e6, "it")).byteLength).toBe(3);
   });
 
   test("has a size without being moved, or isn't there", async () => {

@@ -1,8 +1,12 @@
 // Whom a user's login is shown to. The network is a function here, so that every host of the Internet can be in it.
 import { describe, expect, test } from "vitest";
 import { Exchange } from "../../../scripts/registry/exchange.ts";
+import type { Network, Way } from "../../../scripts/registry/network.ts";
 import { type Place, placeOf, writable } from "../../../scripts/registry/place.ts";
+import { RegistryClient } from "../../../scripts/registry/registry.ts";
+import { Uploader } from "../../../scripts/registry/upload.ts";
 import { basic } from "../../../src/upstream/credentials.ts";
+import { digest } from "../support/digest.ts";
 
 const LOGIN = { username: "user", password: "s3cret" };
 const BASIC = basic(LOGIN);
@@ -20,21 +24,21 @@ function world(
   { login = LOGIN, insecure = false } = {},
 ) {
   const seen: Seen[] = [];
-  const network = {
-    fetch: async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-      const request = new Request(input, init);
-      const record = {
-        url: request.url,
-        method: request.method,
-        authorization: request.headers.get("Authorization"),
-        body: await request.text(),
-      };
-      seen.push(record);
-      const answer = answers[request.url.replace(/\?.*$/, "")];
-      return answer ? answer(record) : new Response(null, { status: 404 });
-    },
-    close: async () => {},
+  const ask = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
+    const request = new Request(input, init);
+    const record = {
+      url: request.url,
+      method: request.method,
+      authorization: request.headers.get("Authorization"),
+      body: await request.text(),
+    };
+    seen.push(record);
+    const answer = answers[request.url.replace(/\?.*$/, "")];
+    return answer ? answer(record) : new Response(null, { status: 404 });
   };
+  const send: Way["send"] = async (url, sent) =>
+    Object.defineProperty(await ask(url, { ...sent, duplex: "half" } as RequestInit), "url", { value: url });
+  const network: Network = { fetch: ask, wayOf: () => ({ fetch: ask, send }), close: async () => {} };
   const logins = { loginFor: async () => ({ ...login, source: "config.json" }) };
   const exchange = new Exchange({ network, logins, insecure });
   const get = async (place: Place) =>
@@ -175,6 +179,56 @@ describe("a redirect", () => {
     });
     expect(await get(place)).toBe(200);
   });
+});
+
+describe("an upload", () => {
+  test.each([
+    "http://127.0.0.1:2375/containers/x",
+    "https://127.0.0.1/x",
+    "https://10.0.0.1/x",
+    "https://[fd00::1]/x",
+    "https://nas.local/x",
+    "http://storage.example.net/x",
+  ])(
+    "doesn't go on at %s because a registry on the Internet says so, nor is it taken back there",
+    async (at) => {
+      const { exchange, seen } = world({
+        "https://registry.example.com/v2/owner/image/blobs/uploads/": () =>
+          new Response(null, { status: 202, headers: { location: at } }),
+      });
+      const network = {} as never;
+      const client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
+      Object.assign(client, { exchange });
+      const blob = { digest: digest(`sha256:${"a".repeat(64)}`), size: 1 };
+      const put = new Uploader(client).put(PLACE, {
+        blob,
+        mountFrom: null,
+        open: async function* () {
+          yield new Uint8Array(1);
+        },
+      });
+      await expect(put).rejects.toThrow(/which is not allowed/);
+      expect(seen.map(({ method }) => method)).toEqual(["POST"]);
+    },
+  );
+
+  test.each(["POST", "PATCH", "PUT"] as const)(
+    "isn't led into a network by a redirected %s",
+    async (method) => {
+      const url = "https://registry.example.com/v2/owner/image/blobs/uploads/1";
+      const { exchange, seen } = world({ [url]: to("https://10.0.0.1/x") });
+      const sent = exchange.send(PLACE, { method, at: new URL(url), body: new Uint8Array(1) });
+      await expect(sent).rejects.toThrow(/not allowed/);
+      expect(seen).toHaveLength(1);
+    },
+  );
+});
+
+test("a token isn't asked for inside a network on the word of a registry on the Internet", async () => {
+  const realm = "https://10.0.0.1/token";
+  const { get, seen } = world({ [MANIFEST]: challenge(realm), [realm]: token });
+  await expect(get(PLACE)).rejects.toThrow(/10\.0\.0\.1 as its token realm/);
+  expect(seen).toHaveLength(1);
 });
 
 describe("a token", () => {

@@ -60,6 +60,10 @@ function methods(): string[] {
   return registry.requests.map(({ method }) => method);
 }
 
+function chunks(): PushRegistry["requests"] {
+  return registry.requests.filter(({ method }) => method === "PATCH");
+}
+
 /** Lets the nth request of a method come to grief. */
 function fault(method: string, nth: number, what: ReturnType<PushRegistry["interfere"]>): void {
   let seen = 0;
@@ -79,53 +83,113 @@ describe("a blob", () => {
   });
 
   test.each(["absolute", "relative"] as const)(
-    "that is large goes in chunks, wherever a %s Location leads",
+    "that is large goes in one request too, wherever a %s Location leads",
     async (location) => {
       registry.settings.location = location;
       const made = content(20 * MIB);
       await put(made);
       expect(stored(made)?.equals(made.bytes)).toBe(true);
-      const chunks = registry.requests.filter(({ method }) => method === "PATCH");
-      expect(chunks.map(({ headers }) => [headers["content-range"], headers["content-length"]])).toEqual([
-        [`0-${8 * MIB - 1}`, `${8 * MIB}`],
-        [`${8 * MIB}-${16 * MIB - 1}`, `${8 * MIB}`],
-        [`${16 * MIB}-${20 * MIB - 1}`, `${4 * MIB}`],
-      ]);
+      expect(methods()).toEqual(["POST", "PUT"]);
+      expect(registry.requests[1]?.headers["content-length"]).toBe(`${20 * MIB}`);
     },
   );
 
+  test("goes in chunks where a proxy takes no such body, and so do all after it", async () => {
+    registry.settings.bodyLimit = 8 * MIB;
+    const [one, other] = [content(20 * MIB), content(9 * MIB)];
+    await put(one);
+    await put(other);
+    expect([stored(one)?.equals(one.bytes), stored(other)?.equals(other.bytes)]).toEqual([true, true]);
+    expect(chunks().map(({ headers }) => [headers["content-range"], headers["content-length"]])).toEqual([
+      [`0-${8 * MIB - 1}`, `${8 * MIB}`],
+      [`${8 * MIB}-${16 * MIB - 1}`, `${8 * MIB}`],
+      [`${16 * MIB}-${20 * MIB - 1}`, `${4 * MIB}`],
+      [`0-${8 * MIB - 1}`, `${8 * MIB}`],
+      [`${8 * MIB}-${9 * MIB - 1}`, `${MIB}`],
+    ]);
+    expect(registry.requests.filter(({ status }) => status === 413)).toHaveLength(1);
+  });
+
+  test("goes in chunks as small as a proxy wants them", async () => {
+    registry.settings.bodyLimit = 1.5 * MIB;
+    const made = content(5 * MIB);
+    await put(made);
+    expect(stored(made)?.equals(made.bytes)).toBe(true);
+    expect(chunks().at(-1)?.bytes).toBe(MIB);
+  });
+
+  test("that no request may carry is refused with advice", async () => {
+    registry.settings.bodyLimit = 1000;
+    await expect(put(content(2 * MIB))).rejects.toThrow(/answered 413 .*client_max_body_size/);
+    expect(registry.uploads.size).toBe(0);
+  });
+
+  test("goes in chunks no larger than the registry says", async () => {
+    Object.assign(registry.settings, { chunkLimit: 4 * MIB, saysChunkLimit: true });
+    const made = content(9 * MIB);
+    await put(made);
+    expect(stored(made)?.equals(made.bytes)).toBe(true);
+    expect(chunks().map(({ bytes, status }) => [bytes, status])).toEqual([
+      [4 * MIB, 202],
+      [4 * MIB, 202],
+      [MIB, 202],
+    ]);
+  });
+
+  test("goes in smaller chunks where larger ones are answered 416, and is read once for them", async () => {
+    Object.assign(registry.settings, { chunkLimit: 4 * MIB, bodyLimit: 8 * MIB });
+    const made = content(12 * MIB);
+    await put(made);
+    expect(stored(made)?.equals(made.bytes)).toBe(true);
+    expect(chunks().map(({ bytes, status }) => [bytes, status])).toEqual([
+      [8 * MIB, 416],
+      [4 * MIB, 202],
+      [4 * MIB, 202],
+      [4 * MIB, 202],
+    ]);
+    // Once for the request that was answered 413.
+    expect(made.opened).toBeLessThanOrEqual(2);
+  });
+
   test("goes in chunks no smaller than the registry wants them", async () => {
-    registry.settings.chunkLeast = 12 * MIB;
+    Object.assign(registry.settings, { chunkLeast: 12 * MIB, bodyLimit: 16 * MIB });
     const made = content(20 * MIB);
     await put(made);
     expect(stored(made)?.equals(made.bytes)).toBe(true);
-    expect(registry.requests.filter(({ method }) => method === "PATCH").map(({ bytes }) => bytes)).toEqual([
-      12 * MIB,
-      8 * MIB,
-    ]);
+    expect(chunks().map(({ bytes }) => bytes)).toEqual([12 * MIB, 8 * MIB]);
   });
 
   test.each([
     ["takes less than a chunk at a time", { chunkMost: 5 * MIB }],
     ["counts one byte too many", { countsWrong: true }],
   ])("goes in chunks to a registry that %s", async (_, settings) => {
-    Object.assign(registry.settings, settings);
+    Object.assign(registry.settings, settings, { bodyLimit: 8 * MIB });
     const made = content(20 * MIB);
     await put(made);
     expect(stored(made)?.equals(made.bytes)).toBe(true);
-    expect(made.opened).toBe(1);
+    expect(chunks().length).toBeGreaterThan(2);
   });
 
-  test("goes in one request, with its length, to a registry that refuses chunks, and so do all after it", async () => {
+  test("that broke off goes in one request to a registry that refuses chunks, and so do all after it", async () => {
     registry.settings.chunks = "refused";
+    fault("PUT", 1, { cutAfter: MIB });
     const [one, other] = [content(10 * MIB), content(9 * MIB)];
     await put(one);
     await put(other);
     expect([stored(one)?.equals(one.bytes), stored(other)?.equals(other.bytes)]).toEqual([true, true]);
-    expect(methods().filter((method) => method === "PATCH")).toHaveLength(1);
-    const whole = registry.requests.filter(({ method, bytes }) => method === "PUT" && bytes > 0);
+    expect(chunks()).toHaveLength(1);
+    const whole = registry.requests.filter(({ method, status }) => method === "PUT" && status === 201);
     expect(whole.map(({ headers }) => headers["content-length"])).toEqual([`${10 * MIB}`, `${9 * MIB}`]);
     expect(registry.uploads.size).toBe(0);
+  });
+
+  test.each([["POST"], ["PATCH"], ["PUT"]])("goes where a %s is redirected, whole", async (method) => {
+    Object.assign(registry.settings, { redirected: [method], chunkLimit: 8 * MIB });
+    registry.settings.saysChunkLimit = method === "PATCH";
+    const made = content(9 * MIB);
+    await put(made);
+    expect(stored(made)?.equals(made.bytes)).toBe(true);
+    expect(registry.requests.some((each) => each.method === method && each.status === 307)).toBe(true);
   });
 
   test("is mounted from a repository that has it, without being read", async () => {
@@ -145,7 +209,18 @@ describe("a blob", () => {
 });
 
 describe("an upload that fails", () => {
+  const inChunks = () => Object.assign(registry.settings, { chunkLimit: 8 * MIB, saysChunkLimit: true });
+
+  test("in one request goes on in chunks", async () => {
+    fault("PUT", 1, { cutAfter: 3 * MIB });
+    const made = content(20 * MIB);
+    await put(made);
+    expect(stored(made)?.equals(made.bytes)).toBe(true);
+    expect([made.opened, chunks().length]).toEqual([2, 3]);
+  });
+
   test("in the middle of a chunk goes on from what the registry has, and reads nothing again", async () => {
+    inChunks();
     fault("PATCH", 2, { cutAfter: 3 * MIB });
     const made = content(20 * MIB);
     await put(made);
@@ -158,6 +233,7 @@ describe("an upload that fails", () => {
   });
 
   test("because a gateway fails goes on", async () => {
+    inChunks();
     fault("PATCH", 1, { status: 502 });
     const made = content(9 * MIB);
     await put(made);
@@ -166,6 +242,7 @@ describe("an upload that fails", () => {
   });
 
   test("whose chunk arrived though its answer was lost goes on with the next", async () => {
+    inChunks();
     fault("PATCH", 1, { cutAnswer: true });
     const made = content(9 * MIB);
     await put(made);
@@ -173,7 +250,8 @@ describe("an upload that fails", () => {
     expect(methods().filter((method) => method === "PATCH")).toHaveLength(2);
   });
 
-  test("because the registry has lost it begins anew", async () => {
+  test("because the registry has lost it begins again", async () => {
+    inChunks();
     fault("PATCH", 2, { cutAfter: 1 });
     const cut = registry.interfere;
     registry.interfere = (request) => {
@@ -201,11 +279,11 @@ describe("an upload that fails", () => {
   });
 
   test.each([
-    ["whole", 1000, "taken"],
-    ["in chunks", 9 * MIB, "taken"],
-    ["in one request", 9 * MIB, "refused"],
-  ] as const)("because its source does is told as that, and never ended: %s", async (_, size, chunks) => {
-    registry.settings.chunks = chunks;
+    ["whole", 1000, () => ({})],
+    ["in chunks", 9 * MIB, inChunks],
+    ["large, in one request", 9 * MIB, () => ({})],
+  ] as const)("because its source does is told as that, and never ended: %s", async (_, size, prepare) => {
+    prepare();
     const made = content(size);
     made.open = async function* () {
       yield made.bytes.subarray(1);

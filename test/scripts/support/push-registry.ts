@@ -14,6 +14,16 @@ export interface PushSettings {
   countsWrong: boolean;
   /** OCI-Chunk-Min-Length; null for none. */
   chunkLeast: number | null;
+  /** Bytes of the largest chunk: a larger one is answered 416, as ghcr.io does; null for any. */
+  chunkLimit: number | null;
+  /** Whether the bound is said when the upload is opened (OCI-Chunk-Max-Length). */
+  saysChunkLimit: boolean;
+  /** Bytes of the largest body that a proxy before the registry lets through, else 413 before it is read; null for any. */
+  bodyLimit: number | null;
+  /** The status of a HEAD of a manifest that isn't there. */
+  missingHead: number;
+  /** Methods that are answered 307 first. */
+  redirected: readonly string[];
   mount: "granted" | "uploaded" | "refused";
   /** Whether OCI-Subject is answered. */
   keepsReferrers: boolean;
@@ -60,6 +70,11 @@ export async function startPushRegistry(given: Partial<PushSettings> = {}): Prom
     chunkMost: null,
     countsWrong: false,
     chunkLeast: null,
+    chunkLimit: null,
+    saysChunkLimit: false,
+    bodyLimit: null,
+    missingHead: 404,
+    redirected: [],
     mount: "granted",
     keepsReferrers: false,
     ...given,
@@ -117,6 +132,18 @@ async function answer(
     status: 0,
   };
   registry.requests.push(request);
+  const { settings } = registry;
+  if (settings.redirected.includes(request.method) && !url.searchParams.has("redirected")) {
+    url.searchParams.set("redirected", "");
+    const location = url.pathname + url.search;
+    incoming.resume();
+    return send(outgoing, request, { status: 307, headers: { location } });
+  }
+  const declared = Number(incoming.headers["content-length"] ?? 0);
+  if (settings.bodyLimit !== null && declared > settings.bodyLimit) {
+    incoming.resume();
+    return send(outgoing, request, { status: 413, headers: { connection: "close" } });
+  }
   const fault = registry.interfere(request);
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) {
@@ -169,10 +196,14 @@ function upload({ registry, request, body, repository, name }: Asked): Answer {
     counter += 1;
     const id = `upload-${counter}`;
     uploads.set(id, Buffer.alloc(0));
-    const least = settings.chunkLeast;
+    const { chunkLeast: least, chunkLimit, saysChunkLimit } = settings;
     return {
       status: 202,
-      headers: { location: at(id), ...(least === null ? {} : { "oci-chunk-min-length": String(least) }) },
+      headers: {
+        location: at(id),
+        ...(least === null ? {} : { "oci-chunk-min-length": String(least) }),
+        ...(saysChunkLimit && chunkLimit !== null ? { "oci-chunk-max-length": String(chunkLimit) } : {}),
+      },
     };
   }
   const held = uploads.get(name);
@@ -185,7 +216,9 @@ function upload({ registry, request, body, repository, name }: Asked): Answer {
   if (method === "PATCH") {
     if (settings.chunks === "refused") return { status: 405 };
     const [, first] = /^(\d+)-\d+$/.exec(headers["content-range"] ?? "") ?? [];
-    if (Number(first) !== held.length) return { status: 416, headers: progress(name) };
+    if (Number(first) !== held.length || body.length > (settings.chunkLimit ?? body.length)) {
+      return { status: 416, headers: progress(name) };
+    }
     uploads.set(name, Buffer.concat([held, body.subarray(0, settings.chunkMost ?? body.length)]));
     return { status: 202, headers: progress(name) };
   }
@@ -221,7 +254,7 @@ function manifest({ registry, request, body, repository, name }: Asked): Answer 
     return { status: 201, headers: keeps ? { "oci-subject": subject.digest } : {} };
   }
   const held = registry.manifests.get(`${repository} ${name}`);
-  if (!held) return { status: 404 };
+  if (!held) return { status: request.method === "HEAD" ? registry.settings.missingHead : 404 };
   const headers = { "content-type": held.mediaType, "docker-content-digest": digestOf(held.bytes) };
   return { status: 200, headers, body: held.bytes };
 }
