@@ -101,7 +101,7 @@ ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 }
 
 function openUse(url: string): string {
-  return `Docker: put this in /etc/docker/daemon.json and restart docker
+  return `Docker: put this in /etc/docker/daemon.json and reload docker
   { "registry-mirrors": ["${url}"] }
 or pull through it by name
   docker pull ${new URL(url).host}/ghcr.io/OWNER/IMAGE:TAG`;

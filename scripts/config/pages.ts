@@ -75,8 +75,9 @@ Each page shows what a client's configuration is for an example mirror. For your
 npm run portolan -- config containerd-2 --mirror https://mirror.example.com
 \`\`\`
 
-\`--write\` puts it into the client's files: it shows the difference, asks, merges into what is there and keeps a copy of
-that. \`--domain\` is for a mirror with [host routing](../deploy.md#host-routing), \`--key-file\` for one with access keys,
+\`--write\` puts it into the client's files: it shows the difference, asks, inserts what is missing and keeps a copy of what was
+there. The rest of a file stays as it is, with its comments, order, owner and mode. A change that would stop the client from
+working, or alter what else the file says, is refused with what to do instead. \`--domain\` is for a mirror with [host routing](../deploy.md#host-routing), \`--key-file\` for one with access keys,
 \`--upstream\` for some registries only. \`npm run portolan -- config --help\` explains them all.
 
 From nothing to a running pod: [Kubernetes with containerd](../tutorials/kubernetes-containerd.md),

@@ -79,7 +79,7 @@ function advice(mirror: string, others: readonly string[]): string {
   }
   const all = [mirror, ...others].map((each) => each.replace(/\/$/, ""));
   const listed = JSON.stringify({ "registry-mirrors": all });
-  return `Put ${listed} into /etc/docker/daemon.json and run \`systemctl restart docker\`. If you only pull by the mirror's name, nothing is to be done.`;
+  return `Put ${listed} into /etc/docker/daemon.json and run \`systemctl reload docker\`. If you only pull by the mirror's name, nothing is to be done.`;
 }
 
 function isSame(one: string, other: string): boolean {

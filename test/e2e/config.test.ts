@@ -123,33 +123,39 @@ describe("nginx", () => {
     await checkNginx({ ...request, key: "abcdefghijklmnopqrstuvwxyz234567" });
   });
 
-  test("with a private CA serves a host name for each registry over TLS", async () => {
-    const nginx = await startNginx({ ...request, mirror: new URL(stage.url) });
-    const host = (name: string): string => `${name}.${DOMAIN}:${nginx.port}`;
-    const hosts = (name: string): string =>
-      `[host."https://${host(name)}"]\ncapabilities = ["pull", "resolve"]\nca = "${nginx.ca}"\n`;
-    const containerd = await startContainerd({ "docker.io": hosts("docker"), "ghcr.io": hosts("ghcr") });
-    // containerd names the registry in `ns` besides, so a client that doesn't shows whether the host's name is enough.
-    const podman = await startPodman(
-      ["docker.io", "ghcr.io"]
-        .map((name) => registriesConf(name, host(name.split(".")[0] ?? "")).replace("insecure = true", ""))
-        .join(""),
-      { SSL_CERT_FILE: nginx.ca },
-    );
-    try {
-      await pullsBoth(containerd);
-      await pullsBoth(podman);
-      const list = `/v2/${REPOSITORIES["ghcr.io"]}/tags/list?n=1`;
-      const first = await getOver(nginx, host("ghcr"), list);
-      const [, next = ""] = /<([^>]+)>; rel="next"/.exec(String(first.headers.link)) ?? [];
-      const { body } = await getOver(nginx, host("ghcr"), next);
-      expect(JSON.parse(body)).toMatchObject({ tags: [DOCKER_TAG] });
-    } finally {
-      await containerd.stop();
-      await podman.stop();
-      await nginx.stop();
-    }
-  });
+  test.each([
+    ["of this machine, by the client's own host", () => stage.url],
+    ["elsewhere, by a path for each registry", () => `http://${DOMAIN}:${stage.port}`],
+  ])(
+    "with a private CA serves a host name for each registry over TLS, for a mirror %s",
+    async (_, mirror) => {
+      const nginx = await startNginx({ ...request, mirror: new URL(mirror()) });
+      const host = (name: string): string => `${name}.${DOMAIN}:${nginx.port}`;
+      const hosts = (name: string): string =>
+        `[host."https://${host(name)}"]\ncapabilities = ["pull", "resolve"]\nca = "${nginx.ca}"\n`;
+      const containerd = await startContainerd({ "docker.io": hosts("docker"), "ghcr.io": hosts("ghcr") });
+      // containerd names the registry in `ns` besides, so a client that doesn't shows whether the host's name is enough.
+      const podman = await startPodman(
+        ["docker.io", "ghcr.io"]
+          .map((name) => registriesConf(name, host(name.split(".")[0] ?? "")).replace("insecure = true", ""))
+          .join(""),
+        { SSL_CERT_FILE: nginx.ca },
+      );
+      try {
+        await pullsBoth(containerd);
+        await pullsBoth(podman);
+        const list = `/v2/${REPOSITORIES["ghcr.io"]}/tags/list?n=1`;
+        const first = await getOver(nginx, host("ghcr"), list);
+        const [, next = ""] = /<([^>]+)>; rel="next"/.exec(String(first.headers.link)) ?? [];
+        const { body } = await getOver(nginx, host("ghcr"), next);
+        expect(JSON.parse(body)).toMatchObject({ tags: [DOCKER_TAG] });
+      } finally {
+        await containerd.stop();
+        await podman.stop();
+        await nginx.stop();
+      }
+    },
+  );
 });
 
 /** Asks nginx by a name that this process can't look up, trusting the private CA. */
