@@ -1,33 +1,35 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { byRuntime } from "./test/support/node/runtime.ts";
 
-const nodeTests = [
+/** They start processes and wait for them. */
+const processTests = [
   "test/sockets/**/*.test.ts",
   "test/scripts/**/*.test.ts",
   "test/support/node/**/*.test.ts",
 ];
+const elsewhere = [...processTests, "test/e2e/**", "test/bench/**", "test/soak/**"];
+const { workerd, node } = byRuntime(["test/**/*.test.ts"], elsewhere);
 
 /**
- * Two projects: `workerd` runs what needs only the Worker's own runtime, `node` starts the mirror as
- * `npm start` does and talks to it over real sockets. test/e2e and test/bench have runs of their own.
+ * Three projects: `workerd` runs what needs the Worker's own runtime, `node` what runs anywhere, and `processes` starts the
+ * mirror and the commands as a person does and talks to them over real sockets. test/e2e and test/bench have runs of their
+ * own. A busy machine takes its time, so time-outs are long: what must be quick is counted, never timed.
  */
 export default defineConfig({
   test: {
     // Most of a test's time is waited out, for what must not happen too soon: more files than processors can wait at once.
     maxWorkers: 3,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     projects: [
       {
+        extends: true,
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
-        test: {
-          name: "workerd",
-          // A busy machine takes its time; what must be quick is counted, never timed.
-          testTimeout: 30_000,
-          hookTimeout: 30_000,
-          include: ["test/**/*.test.ts"],
-          exclude: [...nodeTests, "test/e2e/**", "test/bench/**"],
-        },
+        test: { name: "workerd", include: workerd },
       },
-      { test: { name: "node", include: nodeTests, testTimeout: 60_000, hookTimeout: 60_000 } },
+      { extends: true, test: { name: "node", include: node, isolate: false, pool: "threads" } },
+      { extends: true, test: { name: "processes", include: processTests } },
     ],
   },
 });

@@ -28,9 +28,8 @@ describe("a pattern", () => {
   });
 
   test("takes linear time, however many stars it has", () => {
-    const started = performance.now();
-    matchesAny([`${"a*".repeat(120)}b`], "a".repeat(255));
-    expect(performance.now() - started).toBeLessThan(100);
+    // Tried one way after the other, they would take years.
+    expect(matchesAny([`${"a*".repeat(120)}b`], "a".repeat(255))).toBe(false);
   });
 
   test.each(["", "UPPER/*", "a b", "https://ghcr.io/*", "a?b", "a".repeat(256), "-a"])(

