@@ -1,0 +1,55 @@
+// What names resolve to: on one machine nothing of upstream's leads to a private address, whatever its name is.
+import { once } from "node:events";
+import { createServer, type Server } from "node:net";
+import { afterEach, beforeEach, expect, inject, test } from "vitest";
+import { ORIGIN_ADDRESS } from "./support/process.ts";
+import { type Served, serve } from "./support/served.ts";
+import { startUpstream, type Upstream } from "./support/upstream.ts";
+
+const BLOB = `sha256:${"1".repeat(64)}`;
+
+let upstream: Upstream;
+let served: Served | null = null;
+/** Where ghcr.io leads to here. */
+let inside: Server;
+let connections = 0;
+
+beforeEach(async () => {
+  upstream = await startUpstream(inject("registry"));
+  connections = 0;
+  inside = createServer((socket) => {
+    connections += 1;
+    socket.destroy();
+  }).listen(443, ORIGIN_ADDRESS);
+  await once(inside, "listening");
+});
+afterEach(async () => {
+  await served?.stop();
+  served = null;
+  inside.close();
+  await upstream.stop();
+});
+
+async function statusOf(path: string): Promise<number> {
+  const response = await fetch(`${served?.url}${path}`);
+  await response.body?.cancel();
+  return response.status;
+}
+
+test("a redirect to a name that resolves to a private address isn't followed", async () => {
+  served = await serve({ "docker.io": upstream.url });
+  upstream.interfere = ({ kind }) =>
+    kind === "blob" ? { status: 307, headers: { Location: "https://ghcr.io/inside" } } : null;
+  expect(await statusOf(`/v2/library/portolan-e2e/blobs/${BLOB}`)).toBe(503);
+  expect(connections).toBe(0);
+});
+
+test("a registry whose name resolves to a private address isn't asked, unless the operator names it", async () => {
+  served = await serve({ "docker.io": upstream.url });
+  expect(await statusOf(`/v2/ghcr.io/portolan/e2e/blobs/${BLOB}`)).toBe(503);
+  expect(connections).toBe(0);
+  await served.stop();
+  served = await serve({ "docker.io": upstream.url, "ghcr.io": "https://ghcr.io" });
+  expect(await statusOf(`/v2/ghcr.io/portolan/e2e/blobs/${BLOB}`)).toBe(503);
+  expect(connections).toBeGreaterThan(0);
+});

@@ -1,0 +1,59 @@
+/** The two networks of one machine: which hosts are the operator's own, and that nothing else goes by their network. */
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { readConfig } from "../../src/config.ts";
+import { egress } from "../../src/upstream/egress.ts";
+
+const UPSTREAMS = {
+  "docker.io": { endpoints: ["https://registry-1.docker.io", "https://mirror.lan:8443/docker.io"] },
+  "registry.corp.example": { realms: ["login.corp.example"] },
+  "*.ci.example": {},
+};
+
+afterEach(() => vi.unstubAllGlobals());
+
+/** Which network a URL goes by. */
+async function wayOf(url: string, upstreams: object = UPSTREAMS): Promise<string> {
+  const by = (name: string) => async () => new Response(name);
+  vi.stubGlobal("fetch", by("internet"));
+  const { isOperators } = readConfig({ UPSTREAMS: upstreams });
+  const response = await egress({ fetch: by("operator") }, isOperators)(url);
+  return response.text();
+}
+
+describe("goes by the operator's network", () => {
+  test.each([
+    "https://registry-1.docker.io/v2/",
+    "https://mirror.lan:8443/v2/docker.io/library/alpine/manifests/latest",
+    "https://registry.corp.example/v2/",
+    "https://login.corp.example/token",
+    "https://team.ci.example/v2/",
+  ])("%s, which the configuration names", async (url) => {
+    expect(await wayOf(url)).toBe("operator");
+  });
+
+  test("another port of this machine, where an upstream is on it", async () => {
+    const local = { "local.test": { endpoints: ["http://127.0.0.1:5000"] } };
+    expect(await wayOf("http://127.0.0.1:9000/storage", local)).toBe("operator");
+    expect(await wayOf("http://localhost:9000/storage", local)).toBe("operator");
+  });
+});
+
+describe("goes by the Internet's network", () => {
+  test.each([
+    "https://ghcr.io/v2/",
+    "https://cdn.example/blob",
+    "https://mirror.lan/v2/",
+    "https://corp.example/",
+    "https://a.team.ci.example/",
+    "http://127.0.0.1:9000/",
+  ])("%s, which it doesn't name", async (url) => {
+    expect(await wayOf(url)).toBe("internet");
+  });
+
+  test("everything, where there is no other", async () => {
+    vi.stubGlobal("fetch", async () => new Response("internet"));
+    const { isOperators } = readConfig({ UPSTREAMS });
+    const response = await egress(null, isOperators)("https://registry-1.docker.io/v2/");
+    expect(await response.text()).toBe("internet");
+  });
+});
