@@ -168,7 +168,7 @@ async function keepLimit(
     say(
       options,
       "warn",
-      `CACHE_LIMIT is ${size(bytes)}, and the disk has ${size(available)} for it: it will fill up before anything is evicted`,
+      `CACHE_LIMIT is ${size(bytes)}, but the disk has room for ${size(available)}: set a lower one, or the disk fills up first`,
     );
   } catch (error) {
     say(options, "warn", `the store can't be counted: ${messageOf(error)}`);

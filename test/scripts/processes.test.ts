@@ -98,6 +98,14 @@ describe.runIf(isLinux)("told to stop", () => {
     await expectGone(children);
   });
 
+  it("because workerd has ended, it says so and fails", async () => {
+    const running = start();
+    await running.ready();
+    for (const [pid, name] of descendants(running.pid)) if (name === "workerd") process.kill(pid, "SIGKILL");
+    expect((await running.end()).code).toBe(1);
+    expect(running.errors).toBe("The runtime has ended by itself (SIGKILL).\n");
+  });
+
   it("before it is ready it leaves no process behind either", async () => {
     const running = start();
     let children = new Map<number, string>();

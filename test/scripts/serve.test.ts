@@ -1,7 +1,7 @@
 /** `npm start` as a person meets it: what it prints, and that it keeps its state in the folder it names. */
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../sockets/support/deadline.ts";
@@ -46,6 +46,18 @@ it("says where it listens, what it mirrors, where it keeps it, and how Docker fi
   expect((await fetch(`${url}/v2/`)).status).toBe(200);
 });
 
+it("on all of the machine's addresses, names each, and for Docker the one that needs no TLS", async () => {
+  const running = start("--host", "0.0.0.0");
+  const { port, hostname } = new URL(await running.ready());
+  expect(hostname).toBe("0.0.0.0");
+  await running.line(/docker pull/);
+  for (const { address, family } of Object.values(networkInterfaces()).flatMap((each) => each ?? [])) {
+    if (family === "IPv4")
+      expect(running.output).toMatch(new RegExp(`addresses .*http://${address}:${port}\\b`));
+  }
+  expect(running.output).toContain(`{ "registry-mirrors": ["http://127.0.0.1:${port}"] }`);
+});
+
 describe("a line a request", () => {
   it("has its method, path, status, who served it, bytes and time", async () => {
     const running = start();
@@ -65,6 +77,19 @@ describe("a line a request", () => {
     expect(await running.line(/ HEAD /)).toMatch(
       / HEAD \/v2\/local\.test\/\S+\/tags\/list\?n=1 404 - \S+ \d+ ms$/,
     );
+  });
+
+  it("is all that is said of a registry that can't be reached: which, and why", async () => {
+    const running = start();
+    const url = await running.ready();
+    await running.line(/docker pull/);
+    const said = running.output;
+    await upstream.close();
+    await fetch(`${url}/v2/local.test/some/repository/manifests/latest`);
+    const line = await running.line(/ 503 /);
+    expect(line).toMatch(/ 503 - \S+ \d+ ms local\.test: 127\.0\.0\.1:\d+ can't be reached$/);
+    expect(running.output.slice(said.length).trim()).toBe(line);
+    expect(running.errors).toBe("");
   });
 
   let vast: Listening;

@@ -52,7 +52,7 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   async #write(path: string, init: RequestInit): Promise<Response> {
     const response = await this.env.WRITER.fetch(`http://writer/${path}`, init);
     if (response.status === 409) throw new Error(`the checksum of ${path} is another (10037)`);
-    if (!response.ok) throw new Error(`${path}: ${await response.text()}`);
+    if (!response.ok) throw new Error(await response.text());
     return response;
   }
 }
