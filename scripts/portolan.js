@@ -1,16 +1,14 @@
 #!/usr/bin/env node
 /**
  * `portolan COMMAND`. JavaScript, so that any Node can read it: one that doesn't run TypeScript hands over to the Node that the project
- * pins. And so that what strips the types isn't even loaded where the cache has the program without them.
+ * pins.
  */
+import "./compile-cache.js";
 import { spawnSync } from "node:child_process";
-import module from "node:module";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
 if (process.features.typescript) {
-  // In the project's own folder: what lies in one that others may write to would be run as code.
-  module.enableCompileCache(pathOf("../node_modules/.cache/portolan"));
   const { main } = await import("./program.ts");
   await main(process.argv.slice(2));
 } else {

@@ -157,8 +157,10 @@ const variables = v.object({
   SIGNING_SECRET: v.optional(v.pipe(v.string(SHAPE_OF_SECRET), v.minLength(32, SHAPE_OF_SECRET))),
 });
 
-/** Names of all variables. */
-export const VARIABLES: readonly string[] = Object.keys(variables.entries);
+/** Names of all variables that an operator may set. */
+export const VARIABLES: readonly string[] = Object.keys(variables.entries).filter(
+  (name) => name !== "LOOPBACK",
+);
 
 /**
  * Reads the configuration from the Worker's environment.

@@ -320,7 +320,7 @@ test("every path of the source that is named exists", () => {
 });
 
 describe("the options of npm start", () => {
-  const help = execFileSync(process.execPath, [join(root, "scripts/start.ts"), "--help"], {
+  const help = execFileSync(process.execPath, [join(root, "scripts/start.js"), "--help"], {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });
@@ -347,7 +347,7 @@ describe("the options of npm start", () => {
     const names = printed.map((option) => option.split(" ")[0] ?? "");
     const commands = blocks
       .flatMap(({ text }) => text.split("\n"))
-      .filter((line) => /npm start --|start\.ts/.test(line));
+      .filter((line) => /npm start --|start\.js/.test(line));
     const used = commands.flatMap((line) =>
       [...line.matchAll(/ (--[a-z]+)/g)].map(([, option = ""]) => option),
     );

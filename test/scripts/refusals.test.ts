@@ -31,6 +31,7 @@ const WRONG: [args: string[], named: RegExp][] = [
   [["--var", "TAG_TTL=soon"], /TAG_TTL.*seconds/],
   [["--var", "TAGTTL=60"], /no variable TAGTTL; did you mean TAG_TTL\?/],
   [["--var", "cache_limit=1 GB"], /no variable cache_limit; did you mean CACHE_LIMIT\?/],
+  [["--var", "LOOPBACK=true"], /no variable LOOPBACK/],
   [["--var", "COLOUR=red"], /no variable COLOUR(?!.*did you mean)/],
   [["--var", "DEFAULT_UPSTREAM=nowhere.test"], /DEFAULT_UPSTREAM.*nowhere\.test/],
   [["--var", "UPSTREAMS={"], /UPSTREAMS.*JSON/],

@@ -47,7 +47,7 @@ it("says where it listens, what it mirrors, where it keeps it, and how Docker fi
 });
 
 it("on all of the machine's addresses, names each, and for Docker the one that needs no TLS", async () => {
-  const running = start("--host", "0.0.0.0");
+  const running = start("--host", "0.0.0.0", "--var", "ACCESS=open");
   const { port, hostname } = new URL(await running.ready());
   expect(hostname).toBe("0.0.0.0");
   await running.line(/docker pull/);
@@ -69,7 +69,8 @@ describe("a line a request", () => {
     expect(cold).toMatch(
       new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 upstream 1\\.5 ?kB \\d+ ms$`, "i"),
     );
-    await download(url + path);
+    const isStored = async () => (await download(url + path)).answer.servedBy === "store";
+    await until("the blob to be stored", 5_000, isStored);
     expect(await running.line(/ store /)).toMatch(
       new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 store 1\\.5 ?kB \\d+ ms$`, "i"),
     );

@@ -153,7 +153,7 @@ describe("CACHE_LIMIT", () => {
 
   test("is warned about where the disk is smaller", async () => {
     await start("900 TB");
-    await expect.poll(() => messages.join("\n")).toMatch(/CACHE_LIMIT is 900 TB, and the disk has room for /);
+    await expect.poll(() => messages.join("\n")).toMatch(/CACHE_LIMIT is 900 TB, but the disk has room for /);
   });
 });
 

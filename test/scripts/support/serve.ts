@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { until, within } from "../../sockets/support/deadline.ts";
 
-const SERVE = fileURLToPath(new URL("../../../scripts/start.ts", import.meta.url));
+const SERVE = fileURLToPath(new URL("../../../scripts/start.js", import.meta.url));
 const READY_DEADLINE = 15_000;
 const END_DEADLINE = 15_000;
 
