@@ -3,7 +3,6 @@ import { type Copied, Copier } from "../copy/copier.ts";
 import { copiedLine, parallelOption } from "../copy/report.ts";
 import { jobOf } from "../copy/sync.ts";
 import { formatReference, parseAsWritten, parseReference } from "../registry/reference.ts";
-import { bad } from "../terminal/colours.ts";
 import { openProgress } from "../terminal/progress.ts";
 import {
   type CommonSettings,
@@ -12,7 +11,9 @@ import {
   messageOf,
   OWN_PLATFORM,
   platformOption,
+  printFailure,
   printJson,
+  printReport,
   run,
 } from "./options.ts";
 
@@ -62,12 +63,12 @@ Ends with 0 if the target has the image, with 1 if it couldn't be copied, with 2
       } catch (error) {
         progress.stop();
         if (settings.json) printJson({ state: "failed", ...names, error: messageOf(error) });
-        else console.error(`${bad("✗")} ${messageOf(error)}`);
+        else printFailure(messageOf(error));
         return EXIT.bad;
       }
       progress.stop();
       if (settings.json) printJson({ state: copied.unchanged ? "unchanged" : "copied", ...names, ...copied });
-      else console.log(copiedLine(names.target, copied));
+      else printReport((found) => copiedLine(names.target, found), copied);
       return EXIT.good;
     });
   });

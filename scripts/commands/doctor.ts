@@ -14,6 +14,7 @@ import {
   onePlatformOption,
   ownMirror,
   printJson,
+  printReport,
   run,
 } from "./options.ts";
 
@@ -48,7 +49,7 @@ export const doctor = commandNamed("doctor", [
         known: [ownMirror(), OWN_MIRROR],
       });
       if (json) printJson({ mirror, checks });
-      else console.log(report(mirror, checks));
+      else printReport((found) => report(mirror, found), checks);
       return checks.some(({ state }) => state === "bad") ? EXIT.bad : EXIT.good;
     }),
   );

@@ -13,6 +13,7 @@ import {
   onePlatformOption,
   ownMirror,
   printJson,
+  printReport,
   run,
 } from "./options.ts";
 
@@ -38,7 +39,7 @@ export const inspect = commandNamed("inspect", [
       const { place } = mirrorSource(mirror, reference);
       const way = await walk({ client, place, reference, platform, all });
       if (json) printJson({ mirror, ...way, ...(all && { sizes: sizesOf(way.platforms) }) });
-      else console.log(walkReport(way, mirror));
+      else printReport((found) => walkReport(found, mirror), way);
       return EXIT.good;
     }),
   );

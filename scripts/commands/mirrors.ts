@@ -15,6 +15,7 @@ import {
   mirrorsOption,
   onePlatformOption,
   printJson,
+  printReport,
   run,
   type Session,
 } from "./options.ts";
@@ -51,7 +52,7 @@ export const mirrors: Command = commandNamed("mirrors", [
         ranked.map(({ mirror: { registry } }) => [registry, authorityOf(registry)]),
       );
       if (settings.json) printJson(ranked.map((each) => ({ ...each, isUsable: isUsable(each) })));
-      else console.log(mirrorsReport(ranked, authorities));
+      else printReport((found) => mirrorsReport(found, authorities), ranked);
       return ranked.some(isUsable) ? EXIT.good : EXIT.bad;
     }),
   );

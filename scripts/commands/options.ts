@@ -8,7 +8,7 @@ import { printFailure, printJson } from "../terminal/output.ts";
 import { EXIT } from "./exit.ts";
 import { SUMMARIES } from "./summaries.ts";
 
-export { printJson } from "../terminal/output.ts";
+export { printFailure, printJson, printReport } from "../terminal/output.ts";
 export { EXIT } from "./exit.ts";
 
 /** Where `npm start` listens. */

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { type Entry, parseList } from "../copy/list.ts";
 import { outcomeLine, parallelOption, summaryOf } from "../copy/report.ts";
 import { sync as syncAll } from "../copy/sync.ts";
+import { cleaned } from "../terminal/clean.ts";
 import { openProgress } from "../terminal/progress.ts";
 import {
   type CommonSettings,
@@ -11,6 +12,7 @@ import {
   messageOf,
   platformOption,
   printJson,
+  printReport,
   run,
 } from "./options.ts";
 
@@ -67,8 +69,8 @@ Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if th
         dryRun: settings.dryRun ?? false,
         onOutcome: (outcome) => {
           // A plan is the very thing that was asked for.
-          if (outcome.state !== "planned") progress.say(outcomeLine(outcome));
-          else if (!settings.json) console.log(outcomeLine(outcome));
+          if (outcome.state !== "planned") progress.say(outcomeLine(cleaned(outcome)));
+          else if (!settings.json) printReport(outcomeLine, outcome);
         },
         describe: messageOf,
       });
@@ -76,7 +78,8 @@ Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if th
       if (settings.json) printJson({ images: outcomes.map(asJson) });
       else {
         const failed = outcomes.filter(({ state }) => state === "failed");
-        if (failed.length > 0) console.error(`\nNot copied:\n${failed.map(outcomeLine).join("\n")}\n`);
+        if (failed.length > 0)
+          console.error(`\nNot copied:\n${cleaned(failed).map(outcomeLine).join("\n")}\n`);
         if (!settings.dryRun) console.log(summaryOf(outcomes));
       }
       return outcomes.some(({ state }) => state === "failed") ? EXIT.bad : EXIT.good;

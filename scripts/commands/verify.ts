@@ -1,7 +1,6 @@
 /** `portolan verify`: is what a mirror gives what the publisher pushed? */
 import { RegistryFailure } from "../registry/failure.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
-import { bad } from "../terminal/colours.ts";
 import { openProgress, type Progress } from "../terminal/progress.ts";
 import { worst } from "../verify/compare.ts";
 import { hasDifference, type ImageResult, imageReport, isAllSame, summary } from "../verify/report.ts";
@@ -15,7 +14,9 @@ import {
   mirrorsOption,
   ownMirror,
   platformsOption,
+  printFailure,
   printJson,
+  printReport,
   run,
   type Session,
 } from "./options.ts";
@@ -94,9 +95,9 @@ function refusal(error: unknown, { against }: Settings): string {
 }
 
 function print(results: readonly ImageResult[], failed: readonly Failed[], deep: boolean): void {
-  for (const result of results) console.log(`${imageReport(result)}\n`);
-  for (const { image, error } of failed) console.error(`${bad("✗")} ${image}: ${error}`);
-  if (results.length > 0) console.log(summary(results, deep));
+  for (const result of results) printReport((found) => `${imageReport(found)}\n`, result);
+  for (const { image, error } of failed) printFailure(`${image}: ${error}`);
+  if (results.length > 0) printReport((found) => summary(found, deep), results);
 }
 
 function asJson(results: readonly ImageResult[], failed: readonly Failed[]): unknown {

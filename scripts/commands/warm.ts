@@ -16,6 +16,7 @@ import {
   ownMirror,
   platformsOption,
   printJson,
+  printReport,
   run,
 } from "./options.ts";
 
@@ -52,7 +53,11 @@ export const warm = commandNamed("warm", [
       }
       progress.stop();
       if (json) printJson({ mirror, images: told });
-      else for (const each of told) console.log("error" in each ? failure(each) : line(each, mirror));
+      else {
+        for (const each of told) {
+          printReport((found) => ("error" in found ? failure(found) : line(found, mirror)), each);
+        }
+      }
       if (told.some((each) => "error" in each)) return EXIT.unknown;
       return told.some((each) => !("error" in each) && failed(each).length > 0) ? EXIT.bad : EXIT.good;
     }),

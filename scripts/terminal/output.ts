@@ -2,14 +2,9 @@
 import { cleaned, cleanJson } from "./clean.ts";
 import { bad } from "./colours.ts";
 
-/** Prints what was found. @param report of the same without anything that a terminal would obey; it adds only colours. */
-export function printFound<Found>(
-  { json = false }: { json?: boolean },
-  found: Found,
-  report: (found: Found) => string,
-): void {
-  if (json) printJson(found);
-  else console.log(report(cleaned(found)));
+/** Prints a report of what was found, which is cleaned before: the report adds nothing but words and colours. */
+export function printReport<Found>(report: (found: Found) => string, found: Found): void {
+  console.log(report(cleaned(found)));
 }
 
 export function printJson(value: unknown): void {

@@ -1,5 +1,6 @@
 /** How far work has come: bars on a terminal, a line for each thing that is done elsewhere, nothing beside JSON. */
 import { MultiBar, type SingleBar } from "cli-progress";
+import { cleaned } from "./clean.ts";
 import { size } from "./words.ts";
 
 export interface Task {
@@ -15,7 +16,7 @@ export interface Progress {
    * @param total in bytes, unless `unit` says otherwise; 0 where it isn't known.
    */
   start(name: string, total: number, unit?: "bytes" | "things"): Task;
-  /** A line of its own. */
+  /** A line of its own, which may be coloured: what others say in it has to be clean. */
   say(line: string): void;
   /** Takes the bars away. Nothing may be shown after it. */
   stop(): void;
@@ -30,7 +31,12 @@ export function openProgress({
   output?: NodeJS.WriteStream;
 } = {}): Progress {
   if (quiet) return { start: () => ({ advance: () => {}, done: () => {} }), say: () => {}, stop: () => {} };
-  return output.isTTY ? bars(output) : lines(output);
+  const { start, ...others } = output.isTTY ? bars(output) : lines(output);
+  return { ...others, start: (name, ...rest) => withCleanEnd(start(cleaned(name), ...rest)) };
+}
+
+function withCleanEnd({ advance, done }: Task): Task {
+  return { advance, done: (outcome) => done(cleaned(outcome)) };
 }
 
 function lines(output: NodeJS.WriteStream): Progress {
