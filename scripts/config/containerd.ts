@@ -1,5 +1,6 @@
 /** containerd's config.toml as it is on a machine: which table `config_path` belongs in, and when it must not be written. */
-import { readdir } from "node:fs/promises";
+import { glob, readdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
 import { parse } from "smol-toml";
 import { CERTIFICATES, CONFIG_TOML } from "../../src/guides/clients/containerd.ts";
 import { type GuideFile, toml } from "../../src/guides/guide.ts";
@@ -16,31 +17,71 @@ const PLUGINS = new Map([
   [4, "io.containerd.cri.v1.images"],
 ]);
 
+/** A file of containerd's configuration: config.toml, or one that it imports. */
+interface ConfigFile {
+  /** On the machine that it configures. */
+  path: string;
+  settings: Record<string, unknown>;
+  plugin: string;
+  registry: Record<string, unknown>;
+}
+
 /**
- * The guide's files for the config.toml that is there: its version is kept, and if it names a folder of its own for
+ * The guide's files for the configuration that is there: its version is kept, and if it names a folder of its own for
  * hosts.toml, that is where they go.
  * @throws UnsafeChange if containerd, or its plugin for Kubernetes, wouldn't start with the change
  */
 export async function forConfigToml(files: readonly GuideFile[], root: string): Promise<GuideFile[]> {
-  const path = await located(CONFIG_TOML, root);
-  const existing = await readIfThere(path);
-  const settings = existing === null ? {} : read(existing);
+  const main = await readConfigFile(CONFIG_TOML, root);
   // What can't be read is refused where it is merged.
-  if (settings === null || Object.keys(settings).length === 0) return [...files];
-  const version = Number(settings.version ?? 1);
-  const plugin = PLUGINS.get(version);
-  if (plugin === undefined)
-    throw refusal(path, `its version is ${settings.version}, which isn't known here.`);
-  refuseDisabled(settings.disabled_plugins, path);
-  const registry = tableAt(settings, "plugins", plugin, "registry");
-  refuseMirrors(registry, path);
-  const folder = await folderOf(registry.config_path, path, root);
+  if (main === null) return [...files];
+  const all = [main, ...(await importedBy(main, root))];
+  for (const { settings, registry, path } of all) {
+    refuseDisabled(settings.disabled_plugins, path);
+    refuseMirrors(registry, path);
+  }
+  // containerd 1 takes a plugin's settings from the last file that has any, and from no other.
+  const target =
+    all.findLast(({ settings, plugin }) => hasEntries(tableAt(settings, "plugins", plugin))) ?? main;
+  const source = all.findLast(({ registry }) => registry.config_path !== undefined) ?? target;
+  const folder = await folderOf(source.registry.config_path, source.path, root);
   return files.map((file) => {
     if (file.path === CONFIG_TOML) {
-      return toml(CONFIG_TOML, { plugins: { [plugin]: { registry: { config_path: folder } } } });
+      const { path, plugin } = target;
+      return toml(path, { plugins: { [plugin]: { registry: { config_path: folder } } } });
     }
     return { ...file, path: file.path.replace(CERTIFICATES, folder) };
   });
+}
+
+/** @returns null if it says nothing, or can't be read */
+async function readConfigFile(path: string, root: string): Promise<ConfigFile | null> {
+  const text = await readIfThere(await located(path, root));
+  const settings = text === null ? null : read(text);
+  if (settings === null || !hasEntries(settings)) return null;
+  const plugin = PLUGINS.get(Number(settings.version ?? 1));
+  if (plugin === undefined)
+    throw refusal(path, `its version is ${settings.version}, which isn't known here.`);
+  return { path, settings, plugin, registry: tableAt(settings, "plugins", plugin, "registry") };
+}
+
+async function importedBy({ settings }: ConfigFile, root: string): Promise<ConfigFile[]> {
+  const patterns = Array.isArray(settings.imports) ? settings.imports.map(String) : [];
+  const found: ConfigFile[] = [];
+  for (const pattern of patterns) {
+    const places: string[] = [];
+    for await (const place of glob(resolve(dirname(CONFIG_TOML), pattern).slice(1), { cwd: root }))
+      places.push(place);
+    for (const place of places.sort()) {
+      const file = await readConfigFile(`/${place}`, root);
+      if (file !== null) found.push(file);
+    }
+  }
+  return found;
+}
+
+function hasEntries(table: Record<string, unknown>): boolean {
+  return Object.keys(table).length > 0;
 }
 
 function read(text: string): Record<string, unknown> | null {

@@ -45,14 +45,25 @@ describe.each(VERSIONS.filter(({ program }) => program !== ""))("$name", ({ clie
     }
   });
 
-  test.each([["no config.toml", null], ...files])("has one config_path with %s", async (_, before) => {
+  test.each<[string, Record<string, () => Promise<string | null>>]>([
+    ["no config.toml", {}],
+    ...files.map(([name, text]) => [name, { "config.toml": text }] as [string, Record<string, typeof text>]),
+    [
+      "an imported file that has the plugin's settings",
+      {
+        "config.toml": async () => 'version = 2\nimports = ["conf.d/*.toml"]\n',
+        "conf.d/99-gpu.toml": async () => NODE,
+      },
+    ],
+  ])("has one config_path with %s", async (_, before) => {
     const { folder, remove } = await workspace("config-dump");
     try {
-      const path = join(folder, "etc/containerd/config.toml");
-      await mkdir(join(folder, "etc/containerd"), { recursive: true });
-      if (before !== null) await writeFile(path, (await before()) ?? "");
+      const settings = join(folder, "etc/containerd");
+      await mkdir(join(settings, "conf.d"), { recursive: true });
+      for (const [name, text] of Object.entries(before))
+        await writeFile(join(settings, name), (await text()) ?? "");
       await configure(client, folder, ["--mirror", stage.url]);
-      const dumped = await run([program, "--config", path, "config", "dump"]);
+      const dumped = await run([program, "--config", join(settings, "config.toml"), "config", "dump"]);
       const paths = [...dumped.matchAll(/^\s*config_path = ["'](.+)["']$/gm)].map(([, value]) => value);
       expect(paths).toEqual(["/etc/containerd/certs.d"]);
     } finally {

@@ -103,3 +103,33 @@ test("a folder that is named already is where hosts.toml goes", async () => {
     'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry]\nconfig_path = "/etc/registries"\n';
   expect(Object.keys(await changed("containerd-1", before))).toEqual(["/etc/registries/_default/hosts.toml"]);
 });
+
+describe("with files that config.toml imports", () => {
+  const MAIN = 'version = 2\nimports = ["/etc/containerd/conf.d/*.toml"]\n';
+  const imported = async (text: string): Promise<void> => {
+    await mkdir(join(root, "etc/containerd/conf.d"));
+    await writeFile(join(root, "etc/containerd/conf.d/99-gpu.toml"), text);
+  };
+
+  test("the one that has the plugin's settings gets the line, because containerd 1 reads those of no other", async () => {
+    await imported('version = 2\n[plugins."io.containerd.grpc.v1.cri"]\nenable_cdi = true\n');
+    const changes = await changed("containerd-1", MAIN);
+    expect(changes[CONFIG]).toBeUndefined();
+    expect(parse(changes["/etc/containerd/conf.d/99-gpu.toml"] ?? "")).toEqual({
+      version: 2,
+      plugins: { "io.containerd.grpc.v1.cri": { enable_cdi: true, ...registry } },
+    });
+  });
+
+  test("mirrors in one of them are refused, and others don't matter", async () => {
+    await imported('version = 2\n[metrics]\naddress = ":1338"\n');
+    expect(Object.keys(await changed("containerd-1", MAIN))).toContain(CONFIG);
+    await writeFile(
+      join(root, "etc/containerd/conf.d/10.toml"),
+      'version = 2\n[plugins."io.containerd.grpc.v1.cri".registry.mirrors.q]\n',
+    );
+    await expect(changed("containerd-1", MAIN)).rejects.toThrow(
+      "/etc/containerd/conf.d/10.toml: it has registry.mirrors",
+    );
+  });
+});
