@@ -86,8 +86,9 @@ export class Copier {
     const { digests, unchanged } = await this.#copyManifest(source, target, top, tag, copied);
     copied.unchanged = unchanged;
     if (referrers) {
+      const seen = new Set(digests);
       for (const digest of digests)
-        copied.referrers += await this.#copyReferrers(source, target, digest, copied);
+        copied.referrers += await this.#copyReferrers(source, target, digest, seen, copied);
     }
     const found = await this.#client.manifest(target, tag ?? top.digest);
     if (found.digest !== top.digest) {
@@ -125,12 +126,22 @@ export class Copier {
     const { digest } = fetched;
     const manifest = parsed(fetched);
     // A registry takes a manifest only once it has what that leads to: an image that is there is there whole.
-    const isThere = (await this.#client.head(target, digest))?.digest === digest;
-    const isTagged = tag === null || (await this.#client.head(target, tag))?.digest === digest;
+    const isThere = await this.#has(target, digest, digest);
+    const isTagged = tag === null || (await this.#has(target, tag, digest));
     const below = manifest.kind === "index" ? await this.#copyIndexed(source, target, manifest, copied) : [];
     if (manifest.kind === "image" && !isThere) await this.#copyBlobs(source, target, manifest, copied);
     if (!isThere || !isTagged) await this.#putManifest(target, tag ?? digest, fetched, manifest, copied);
     return { digests: [...below, digest], unchanged: isThere && isTagged };
+  }
+
+  /** Whether a target has a manifest. Some refuse to say so of what, or of repositories, they don't have. */
+  async #has(target: Place, reference: string, digest: Digest): Promise<boolean> {
+    try {
+      return (await this.#client.head(target, reference))?.digest === digest;
+    } catch (error) {
+      if (isRefusalToSay(error)) return false;
+      throw error;
+    }
   }
 
   async #copyIndexed(source: Place, target: Place, index: Manifest, copied: Copied): Promise<Digest[]> {
@@ -181,7 +192,7 @@ export class Copier {
   async #moveBlob(source: Place, target: Place, blob: Descriptor): Promise<Deed> {
     const { digest, size } = blob;
     const holder = `${target.endpoint.href} ${digest}`;
-    const isThere = (await this.#client.hasBlob(target, digest)) !== null;
+    const isThere = await this.#hasBlob(target, digest);
     if (isThere) {
       this.#holders.set(holder, target.repository);
       return "present";
@@ -213,6 +224,15 @@ export class Copier {
     }
   }
 
+  async #hasBlob(target: Place, digest: Digest): Promise<boolean> {
+    try {
+      return (await this.#client.hasBlob(target, digest)) !== null;
+    } catch (error) {
+      if (isRefusalToSay(error)) return false;
+      throw error;
+    }
+  }
+
   async #putManifest(
     target: Place,
     reference: string,
@@ -227,23 +247,45 @@ export class Copier {
     await this.#accounts(() => addReferrer(this.#client, this.#uploader, target, subject, fetched, manifest));
   }
 
-  /** Copies what refers to a manifest, and what refers to that. @returns how many there are. */
-  async #copyReferrers(source: Place, target: Place, subject: Digest, copied: Copied): Promise<number> {
+  /**
+   * Copies what refers to a manifest, and what refers to that.
+   * @param seen what is copied already: a list may lead back to it.
+   * @returns how many there are.
+   */
+  async #copyReferrers(
+    source: Place,
+    target: Place,
+    subject: Digest,
+    seen: Set<Digest>,
+    copied: Copied,
+  ): Promise<number> {
     let count = 0;
     for (const { digest } of await this.#client.referrers(source, subject)) {
+      if (seen.has(digest)) continue;
+      seen.add(digest);
       const fetched = await this.#client.manifest(source, digest);
       await this.#copyManifest(source, target, fetched, null, copied);
-      count += 1 + (await this.#copyReferrers(source, target, digest, copied));
+      count += 1 + (await this.#copyReferrers(source, target, digest, seen, copied));
     }
     for (const suffix of COSIGN_SUFFIXES) {
       const tag = `${referrersTag(subject)}.${suffix}`;
-      if ((await this.#client.head(source, tag)) === null) continue;
-      const fetched = await this.#client.manifest(source, tag);
+      const fetched = await this.#client.manifest(source, tag).catch(nullIfMissing);
+      if (fetched === null) continue;
       await this.#copyManifest(source, target, fetched, tag, copied);
       count += 1;
     }
     return count;
   }
+}
+
+/** Turns the failure to have what isn't there into null. @throws every other one. */
+function nullIfMissing(error: unknown): null {
+  if (error instanceof RegistryFailure && error.status === 404) return null;
+  throw error;
+}
+
+function isRefusalToSay(error: unknown): boolean {
+  return error instanceof RegistryFailure && [400, 403, 405].includes(error.status);
 }
 
 /** What cosign, before it used referrers, called the tags of signatures, attestations and SBOMs: `sha256-<hex>.sig`. */

@@ -75,7 +75,9 @@ export class Exchange {
       try {
         const response = await this.#sendAnyway(place, request);
         const { isPassing, retryAfter } = statusOf(response);
-        if (pause === undefined || !isPassing || retryAfter > LONGEST_WAIT) return response;
+        // It may be how a registry says that it doesn't know HEAD: then a GET follows, which is tried again.
+        const isUnknown = request.method === "HEAD" && response.status === 500;
+        if (pause === undefined || !isPassing || isUnknown || retryAfter > LONGEST_WAIT) return response;
         await response.body?.cancel();
         await sleep(Math.max(pause, retryAfter * 1000), undefined, { signal: request.signal });
       } catch (error) {
@@ -112,6 +114,7 @@ export class Exchange {
     const known = this.#schemes.get(origin);
     const schemes = known ? [known] : this.#schemesOf(place.endpoint);
     let unreachable: unknown;
+    let refused: Answer | null = null;
     for (const [index, scheme] of schemes.entries()) {
       const isLast = index === schemes.length - 1;
       const endpoint = new URL(place.endpoint);
@@ -120,9 +123,10 @@ export class Exchange {
         const response = await this.#sendOnce({ ...place, endpoint }, request);
         // What a server with TLS says to a request without.
         if (!isLast && scheme === "http:" && response.status === 400) {
-          await response.body?.cancel();
+          refused = response;
           continue;
         }
+        await refused?.body?.cancel();
         this.#schemes.set(origin, scheme);
         return response;
       } catch (error) {
@@ -131,6 +135,8 @@ export class Exchange {
         if (isAnswer) throw error;
       }
     }
+    // There is no TLS, so the answer meant what was asked for.
+    if (refused) return refused;
     throw unreachable;
   }
 

@@ -30,8 +30,13 @@ export interface Heading {
   headers: Headers;
 }
 
+/** Our own code for a body that isn't the listing it should be. */
+const NO_LISTING = "NO_LISTING";
+
 /** Bytes of the largest manifest or listing that is read, as at the mirror. */
 const MAXIMUM_DOCUMENT = 8 * 1024 * 1024;
+/** What registries answer to a HEAD where they answer a GET as they should. */
+const UNLIKE_GET = [400, 403, 405, 500, 501];
 /** Tags asked for at a time. */
 const PAGE = "1000";
 
@@ -70,22 +75,15 @@ export class RegistryClient {
 
   /** @returns null for what the registry doesn't have. */
   async head(place: Place, reference: string): Promise<Heading | null> {
-    const at = `manifests/${reference}`;
-    const response = await this.exchange.send(place, {
-      method: "HEAD",
-      at,
-      headers: { Accept: MANIFEST_ACCEPT },
-    });
-    await response.body?.cancel();
-    if (response.status === 404) return null;
-    if (response.status !== 200) throw await this.exchange.failure(place, response, at);
-    const { headers } = response;
-    return {
-      digest: parseDigest(headers.get("Docker-Content-Digest") ?? ""),
-      mediaType: essence(headers.get("Content-Type")),
-      size: lengthOf(headers),
-      headers,
-    };
+    const headers = await this.#head(place, `manifests/${reference}`, { Accept: MANIFEST_ACCEPT });
+    return (
+      headers && {
+        digest: parseDigest(headers.get("Docker-Content-Digest") ?? ""),
+        mediaType: essence(headers.get("Content-Type")),
+        size: lengthOf(headers),
+        headers,
+      }
+    );
   }
 
   /**
@@ -118,12 +116,22 @@ export class RegistryClient {
 
   /** @returns null for a blob that the registry doesn't have. */
   async headBlob(place: Place, digest: Digest): Promise<Omit<Heading, "digest" | "mediaType"> | null> {
-    const at = `blobs/${digest}`;
-    const response = await this.exchange.send(place, { method: "HEAD", at });
-    await response.body?.cancel();
-    if (response.status === 404) return null;
-    if (response.status !== 200) throw await this.exchange.failure(place, response, at);
-    return { size: lengthOf(response.headers), headers: response.headers };
+    const headers = await this.#head(place, `blobs/${digest}`);
+    return headers && { size: lengthOf(headers), headers };
+  }
+
+  /** The headers of something; asked for by GET, whose body is left, where HEAD fails: some registries answer only that. */
+  async #head(place: Place, at: string, headers: Record<string, string> = {}): Promise<Headers | null> {
+    for (const method of ["HEAD", "GET"] as const) {
+      const response = await this.exchange.send(place, { method, at, headers });
+      const isLast = method === "GET" || !UNLIKE_GET.includes(response.status);
+      if (isLast && response.status !== 200 && response.status !== 404) {
+        throw await this.exchange.failure(place, response, at);
+      }
+      await response.body?.cancel();
+      if (isLast) return response.status === 200 ? response.headers : null;
+    }
+    return null;
   }
 
   /** Lists a repository's tags, page by page as they are read. */
@@ -150,23 +158,31 @@ export class RegistryClient {
    * @param artifactType only those of this type.
    */
   async referrers(place: Place, digest: Digest, artifactType?: string): Promise<Descriptor[]> {
-    const found: Descriptor[] = [];
     const search: Record<string, string> = artifactType === undefined ? {} : { artifactType };
-    for (const [at, query] of [
-      [`referrers/${digest}`, search],
-      [`manifests/${referrersTag(digest)}`, {}],
-    ] as const) {
-      try {
-        for await (const page of this.#pages(place, at, query)) {
-          found.push(...(readManifest(Buffer.from(JSON.stringify(page)))?.manifests ?? []));
-        }
-        return found.filter((each) => artifactType === undefined || each.artifactType === artifactType);
-      } catch (error) {
-        // Registries without the API say so in different ways.
-        if (!(error instanceof RegistryFailure) || ![400, 404, 405].includes(error.status)) throw error;
+    const found =
+      (await this.#listed(place, `referrers/${digest}`, search)) ??
+      (await this.#listed(place, `manifests/${referrersTag(digest)}`, {})) ??
+      [];
+    return found.filter((each) => artifactType === undefined || each.artifactType === artifactType);
+  }
+
+  /** What the index at a path lists; null where there is none: registries without it answer anything, a page with 200 too. */
+  async #listed(place: Place, at: string, search: Record<string, string>): Promise<Descriptor[] | null> {
+    const found: Descriptor[] = [];
+    try {
+      for await (const page of this.#pages(place, at, search)) {
+        const index = readManifest(Buffer.from(JSON.stringify(page)));
+        if (index?.kind !== "index") return null;
+        found.push(...index.manifests);
       }
+      return found;
+    } catch (error) {
+      if (!(error instanceof RegistryFailure)) throw error;
+      const { status, code } = error;
+      const isRefusal = (status >= 400 && status < 500) || status === 501;
+      if (code === NO_LISTING || (isRefusal && ![408, 429].includes(status))) return null;
+      throw error;
     }
-    return [];
   }
 
   /** Whether the registry answers at all, and lets the login in if there is one. */
@@ -212,8 +228,8 @@ export class RegistryClient {
       const next = link && URL.parse(link.target, first);
       if (!next) return;
       // A name of its own that a registry behind a proxy takes for its host is none to connect to.
-      next.protocol = place.endpoint.protocol;
-      next.host = place.endpoint.host;
+      const { protocol, hostname, port } = place.endpoint;
+      Object.assign(next, { protocol, hostname, port });
       if (seen.has(next.href)) throw unusable(place, `${what} leads in circles`);
       seen.add(next.href);
       response = await this.#get(place, next, accept);
@@ -246,7 +262,7 @@ function parseObject(bytes: Uint8Array, place: Place, what: string): Record<stri
   } catch {
     // Told below.
   }
-  throw unusable(place, `${place.repository} ${what} is no listing`);
+  throw unusable(place, `${place.repository} ${what} is no listing`, NO_LISTING);
 }
 
 /** An answer that came, and is worth nothing. */

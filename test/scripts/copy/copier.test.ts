@@ -164,12 +164,21 @@ test("a target that has something else in the end is told of", async () => {
   await expect(copier.copy(job())).rejects.toThrow(/and was sent sha256:/);
 });
 
+test.each([400, 403, 405])("a target that answers %d for what it doesn't have gets it", async (status) => {
+  target.settings.missingHead = status;
+  target.interfere = ({ method, path }) =>
+    method === "GET" && path.includes("/manifests/") && target.manifests.size === 0 ? { status } : null;
+  const { digest } = await copier.copy(job());
+  expect(references()).toContain(digest);
+});
+
 describe("what refers to an image", () => {
   let signature: string;
+  let referrer: Awaited<ReturnType<FakeRegistry["addManifest"]>>;
 
   beforeEach(async () => {
     const config = await fake.addBlob(new TextEncoder().encode("{}"));
-    const stored = await fake.addManifest("owner/image", {
+    referrer = await fake.addManifest("owner/image", {
       schemaVersion: 2,
       mediaType: "application/vnd.oci.image.manifest.v1+json",
       artifactType: "application/vnd.example.signature",
@@ -182,7 +191,7 @@ describe("what refers to an image", () => {
       },
       annotations: { "org.example.by": "somebody" },
     });
-    signature = stored.digest;
+    signature = referrer.digest;
   });
 
   test("stays behind unless it is asked for", async () => {
@@ -201,6 +210,23 @@ describe("what refers to an image", () => {
         annotations: { "org.example.by": "somebody" },
       },
     ]);
+  });
+
+  test("is copied once, though the list under its tag leads back to the image and to itself", async () => {
+    fake.settings.referrers = "off";
+    const entry = (stored: { mediaType: string; digest: string; bytes: Uint8Array }) => {
+      return { mediaType: stored.mediaType, digest: stored.digest, size: stored.bytes.byteLength };
+    };
+    const list = {
+      schemaVersion: 2,
+      mediaType: "application/vnd.oci.image.index.v1+json",
+      manifests: [entry(image.target), entry(referrer)],
+    };
+    for (const subject of [image.target.digest, signature]) {
+      await fake.addManifest("owner/image", list, { tag: referrersTag(digest(subject)) });
+    }
+    expect(await copier.copy(job({ referrers: true }))).toMatchObject({ referrers: 1 });
+    expect(references()).toContain(signature);
   });
 
   test("gets no such tag where the registry keeps account of it", async () => {

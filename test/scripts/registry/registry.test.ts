@@ -181,6 +181,87 @@ describe("listings", () => {
   });
 });
 
+describe("a registry without the referrers API", () => {
+  const OTHER_JSON = {
+    status: 200,
+    headers: { "content-type": "application/json" },
+    body: '{"hello":"world"}',
+  };
+  const PAGE = {
+    status: 200,
+    headers: { "content-type": "text/html" },
+    body: "<!doctype html><title>Log in</title>",
+  };
+  const ANSWERS = [
+    ...[400, 403, 404, 405, 406, 501].map((status) => ({ name: String(status), behaviour: { status } })),
+    { name: "a page with 200", behaviour: PAGE },
+    { name: "other JSON with 200", behaviour: OTHER_JSON },
+  ];
+
+  test.each(ANSWERS)(
+    "that answers $name is asked for the tag that stands in for it",
+    async ({ behaviour }) => {
+      const name = digest(image.target.digest);
+      fake.fail({ kind: "referrers" }, behaviour);
+      expect(await client().referrers(place, name)).toEqual([]);
+      const [entry] = image.manifests;
+      const index = {
+        schemaVersion: 2,
+        mediaType: "application/vnd.oci.image.index.v1+json",
+        manifests: [{ mediaType: entry?.mediaType, digest: entry?.digest, size: entry?.bytes.byteLength }],
+      };
+      await fake.addManifest("owner/image", index, { tag: name.replace(":", "-") });
+      expect((await client().referrers(place, name)).map((each) => each.digest)).toEqual([entry?.digest]);
+    },
+  );
+
+  test("has none where something else than a list is under that tag", async () => {
+    fake.settings.referrers = "off";
+    const name = digest(image.target.digest);
+    const manifest = JSON.parse(new TextDecoder().decode(image.manifests[0]?.bytes));
+    await fake.addManifest("owner/image", manifest, { tag: name.replace(":", "-") });
+    expect(await client().referrers(place, name)).toEqual([]);
+  });
+
+  test("that fails isn't taken for one without", async () => {
+    fake.fail({ kind: "referrers" }, { status: 429, headers: { "retry-after": "3600" } });
+    await expect(client().referrers(place, digest(image.target.digest))).rejects.toMatchObject({
+      status: 429,
+    });
+  });
+});
+
+test.each([400, 403, 405, 500, 501])("a HEAD that is answered %d is made up for by a GET", async (status) => {
+  fake.fail({ method: "HEAD" }, { status });
+  const name = digest(image.target.digest);
+  expect(await client().head(place, "latest")).toMatchObject({ digest: name });
+  expect(await client().head(place, "missing")).toBeNull();
+  const layer = image.layers[0];
+  expect(await client().hasBlob(place, digest(layer?.digest))).toBe(layer?.size);
+});
+
+test("a next page is asked for where the registry is, whatever host and port it takes for its own", async () => {
+  fake.settings.absoluteLinks = true;
+  fake.settings.tagsPageSize = 1;
+  await fake.addImage("owner/image", "second");
+  fake.fail(
+    { kind: "tags" },
+    {
+      transform: (response) => {
+        const headers = new Headers(response.headers);
+        headers.set(
+          "link",
+          (headers.get("link") ?? "").replace(/<http:\/\/[^/]+/, "<https://inside.corp:8443"),
+        );
+        return new Response(response.body, { status: response.status, headers });
+      },
+    },
+  );
+  const tags: string[] = [];
+  for await (const tag of client().tags(place)) tags.push(tag);
+  expect(tags).toContain("second");
+});
+
 test("a registry on another machine isn't spoken to without TLS", async () => {
   const plain = { ...place, endpoint: new URL("http://registry.example.com") };
   await expect(client().ping(plain)).rejects.toThrow(/--insecure allows that/);
