@@ -51,7 +51,7 @@ describe.each(VERSIONS.filter(({ program }) => program !== ""))("$name", ({ clie
     [
       "an imported file that has the plugin's settings",
       {
-        "config.toml": async () => 'version = 2\nimports = ["conf.d/*.toml"]\n',
+        "config.toml": async () => 'version = 2\nimports = ["conf.d/99-gpu.toml"]\n',
         "conf.d/99-gpu.toml": async () => NODE,
       },
     ],
