@@ -1,6 +1,7 @@
 /** The way of a registry request: from who sends it, to what it asks for, to the pull that answers. */
 import type { Context } from "hono";
-import type { Visit } from "./access/gate.ts";
+import { readAuthorization } from "./access/credentials.ts";
+import type { Caller, Visit } from "./access/gate.ts";
 import { answerWithToken } from "./access/token-endpoint.ts";
 import { takeKey } from "./access/url.ts";
 import { RegistryError } from "./errors.ts";
@@ -14,6 +15,7 @@ import type { Mirror } from "./pull/mirror.ts";
 import type { Asker } from "./pull/refusal.ts";
 import { LOGGED_UPSTREAM } from "./requestlog.ts";
 import { route, type Target, upstreamOfHost } from "./routing/target.ts";
+import type { Upstream } from "./upstream/registries.ts";
 
 /** Who sends the request, what it asks for once its key is taken out of the URL, and whose logins its host passes on. */
 function visitOf({ config }: Mirror, c: Context) {
@@ -59,12 +61,11 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
     throw new RegistryError(508, "UNAVAILABLE", "an upstream leads back to this mirror");
   }
   const { visit, url, prefix, loginUpstream } = visitOf(mirror, c);
+  // Before it is challenged, too: dockerd would answer with its user's Docker Hub password, and no key would be right.
+  await mirror.gate.rejectKeysIn(url.pathname + url.search);
   // Before anything is said of what there is: the challenge is the same for all of it.
   const caller = await mirror.gate.identify(visit);
-  if (caller.key) {
-    mirror.limits.countKey(caller.key);
-    await mirror.gate.keepKeysIn(url);
-  }
+  if (caller.key) mirror.limits.countKey(caller.key);
   const routed = route(url, mirror.config);
   if (routed.kind === "elsewhere") throw nothingHere();
   const asker: Asker = {
@@ -74,7 +75,9 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   if (loginUpstream) {
     const challenge = await loginChallenge(mirror, loginUpstream, visit);
     if (routed.kind === "ping") {
-      await checkLogin(mirror, loginUpstream, caller.login, challenge, asker);
+      await limited(mirror, loginUpstream, caller, () =>
+        checkLogin(mirror, loginUpstream, caller.login, challenge, asker),
+      );
     }
     if (challenge !== null) asker.challenge = challenge;
   }
@@ -84,7 +87,9 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   mirror.gate.admit(caller, `${target.upstream.name}/${target.repository}`);
 
   const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
-  const authority = await authorityFor(mirror, caller, target, asker, background);
+  const authority = await limited(mirror, target.upstream, caller, () =>
+    authorityFor(mirror, caller, target, asker, background),
+  );
   const { headers, signal } = c.req.raw;
   const pull: Pull = {
     method,
@@ -100,6 +105,17 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   const isEverybodys = caller.key === null && authority.kind === "public";
   if (!isEverybodys) keepPrivate(response);
   return response;
+}
+
+/** Does what passes the caller's password on to upstream, if they have shown one. */
+function limited<Result>(
+  { limits }: Mirror,
+  upstream: Upstream,
+  { login }: Caller,
+  relay: () => Promise<Result>,
+): Promise<Result> {
+  const shown = readAuthorization(login);
+  return shown?.scheme === "basic" ? limits.relayLogin(upstream.name, shown.username, relay) : relay();
 }
 
 /** An open mirror never challenges: dockerd would send its user's Docker Hub password to the challenge's realm. */

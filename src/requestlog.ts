@@ -5,7 +5,7 @@ import { withoutKey } from "./access/url.ts";
 /** What is said of a request; `scripts/start.ts` prints it for a person. */
 export interface RequestRecord {
   method: string;
-  /** With its query, and without an access key. */
+  /** With its query, without an access key, and shortened where it is long. */
   path: string;
   /** The upstream that it is about; null where it is about none, or wasn't let that far. */
   upstream: string | null;
@@ -28,6 +28,9 @@ const GATHER = 50;
 /** Records that are written without waiting any longer. */
 const ENOUGH = 50;
 
+/** Characters of a path or a reason; the platform drops a line that is too long, with all the records in it. */
+const LONGEST = 512;
+
 let gathered: RequestRecord[] = [];
 
 export const logged: MiddlewareHandler = async (c, next) => {
@@ -38,18 +41,22 @@ export const logged: MiddlewareHandler = async (c, next) => {
   const length = headers.get("Content-Length");
   gathered.push({
     method,
-    path: withoutKey(url.slice(url.indexOf("/", "https://".length))),
+    path: shortened(withoutKey(url.slice(url.indexOf("/", "https://".length)))),
     upstream: c.get(LOGGED_UPSTREAM) ?? null,
     status,
     servedBy: /detail=([a-z]+)/.exec(headers.get("Cache-Status") ?? "")?.[1] ?? null,
     bytes: length === null ? null : Number(length),
     ms: Date.now() - started,
-    reason: status >= 500 && c.error ? c.error.message : null,
+    reason: status >= 500 && c.error ? shortened(c.error.message) : null,
   });
   // Should the runtime end the request that was to write them, the next full batch still does.
   if (gathered.length >= ENOUGH) write();
   else if (gathered.length === 1) c.executionCtx.waitUntil(pause(GATHER).then(write));
 };
+
+function shortened(text: string): string {
+  return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;
+}
 
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

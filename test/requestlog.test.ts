@@ -94,6 +94,15 @@ describe("a record", () => {
     expect(JSON.stringify(records())).not.toContain("of-the-client");
   });
 
+  test("is short, however long the path", async () => {
+    const key = "k".repeat(32);
+    for (const start of ["/", "/v2/".padEnd(500, "-")]) await mirror.ask(start + key + "/a".repeat(30_000));
+    for (const { path, status } of records()) {
+      expect([path.length, status]).toEqual([513, 414]);
+      expect(path).not.toContain("kkk");
+    }
+  });
+
   test("is one line, whatever the path holds", async () => {
     await mirror.ask("/v2/%0a%22/manifests/x?a=%0d%0a");
     const [[line]] = log.mock.calls as [[string]];

@@ -88,22 +88,29 @@ export class Gate {
 
   /** Whether any of some texts is a key or a token of this mirror's, valid or no longer. */
   async isOwn(texts: readonly string[]): Promise<boolean> {
-    const { access, keys } = this.#settings;
-    if (access === "open") return false;
+    const { keys } = this.#settings;
     const found = texts.map(async (text) => (await isKey(keys, text)) || this.tokens.isOwn(text));
     return (await Promise.all(found)).includes(true);
   }
 
   /**
-   * Makes sure that a URL out of which its key was taken has none left: as a part of a name, or in a query, it would go
-   * upstream.
+   * Refuses what holds a key of this mirror's where none belongs: as a part of a name, or in a query, it would go upstream.
+   * @param text a path and a query, out of which the client's key was taken.
    * @throws RegistryError 404
    */
-  async keepKeysIn({ pathname, search }: URL): Promise<void> {
-    if (!(await this.isOwn(keysIn(pathname + search)))) return;
-    const message =
-      "an access key stands where a name belongs; before the path it would be /<key>/docker.io/v2/";
-    throw new RegistryError(404, "NAME_UNKNOWN", message);
+  async rejectKeysIn(text: string): Promise<void> {
+    const { access, keys } = this.#settings;
+    if (keys.length === 0) return;
+    const candidates = keysIn(text);
+    const found = candidates && (await Promise.all(candidates.map((each) => isKey(keys, each))));
+    if (found && !found.includes(true)) return;
+    const advice =
+      access === "open" ? "this mirror is open and takes none" : "before the path it is /<key>/docker.io/v2/";
+    throw new RegistryError(
+      404,
+      "NAME_UNKNOWN",
+      `an access key stands where it doesn't belong in the URL; ${advice}`,
+    );
   }
 
   /** The key of a client's Authorization: as password, as bearer token, or by a token of ours. */

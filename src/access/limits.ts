@@ -8,6 +8,10 @@ export interface RateLimiter {
 
 /** Requests a minute from one address where there is no binding; wrangler.toml says the same of the binding. */
 export const ADDRESS_RATE = 1200;
+/** Passwords a minute that an upstream may refuse for one user before no more are passed on. */
+export const REFUSED_LOGIN_RATE = 20;
+/** Characters of a user name by which it is counted; a longer one is no account's. */
+const MAXIMUM_USERNAME = 128;
 /** Seconds after which a limited client is told to come back; the binding doesn't say when its period ends. */
 const PERIOD = 60;
 const MAXIMUM_BUCKETS = 10_000;
@@ -29,25 +33,41 @@ export class Buckets {
 
   /** Takes a token. @returns 0, or the seconds until there is one. */
   take(name: string, perMinute: number): number {
-    const now = this.#now();
-    const { tokens, filled } = this.#buckets.get(name) ?? { tokens: perMinute, filled: now };
-    const available = Math.min(perMinute, tokens + (Math.max(0, now - filled) / 60_000) * perMinute);
+    const available = this.#available(name, perMinute);
     this.#buckets.delete(name);
-    this.#buckets.set(name, { tokens: available >= 1 ? available - 1 : available, filled: now });
+    this.#buckets.set(name, { tokens: available >= 1 ? available - 1 : available, filled: this.#now() });
     const oldest = this.#buckets.keys().next().value;
     if (this.#buckets.size > MAXIMUM_BUCKETS && oldest !== undefined) this.#buckets.delete(oldest);
-    return available >= 1 ? 0 : Math.ceil(((1 - available) / perMinute) * 60);
+    return secondsUntilOne(available, perMinute);
   }
+
+  /** Takes none. @returns 0, or the seconds until there is one. */
+  wait(name: string, perMinute: number): number {
+    return secondsUntilOne(this.#available(name, perMinute), perMinute);
+  }
+
+  #available(name: string, perMinute: number): number {
+    const now = this.#now();
+    const { tokens, filled } = this.#buckets.get(name) ?? { tokens: perMinute, filled: now };
+    return Math.min(perMinute, tokens + (Math.max(0, now - filled) / 60_000) * perMinute);
+  }
+}
+
+function secondsUntilOne(available: number, perMinute: number): number {
+  return available >= 1 ? 0 : Math.ceil(((1 - available) / perMinute) * 60);
 }
 
 export class Limits {
   readonly #buckets: Buckets;
+  /** Apart, so that many user names don't push addresses and keys out. */
+  readonly #logins: Buckets;
   readonly #limiter: RateLimiter | null;
 
   /** @param limiter null where the platform has none. */
   constructor(limiter: RateLimiter | null, now: () => number) {
     this.#limiter = limiter;
     this.#buckets = new Buckets(now);
+    this.#logins = new Buckets(now);
   }
 
   /**
@@ -73,6 +93,28 @@ export class Limits {
   countKey({ hash, rate }: { hash: string; rate: number | null }): void {
     const wait = rate === null ? 0 : this.#buckets.take(`key ${hash}`, rate);
     if (wait > 0) throw tooMany("this access key", wait);
+  }
+
+  /**
+   * Passes a user's password on to an upstream, unless too many for that user were refused lately, whatever addresses they
+   * came from: else the mirror could be used to guess one, and upstream would see its address alone. What upstream lets in
+   * isn't counted.
+   * @throws RegistryError 429, or what `relay` throws.
+   */
+  async relayLogin<Result>(
+    upstream: string,
+    username: string,
+    relay: () => Promise<Result>,
+  ): Promise<Result> {
+    const name = `${upstream} ${username.slice(0, MAXIMUM_USERNAME).toLowerCase()}`;
+    const wait = this.#logins.wait(name, REFUSED_LOGIN_RATE);
+    if (wait > 0) throw tooMany(`this user of ${upstream}`, wait);
+    try {
+      return await relay();
+    } catch (error) {
+      if (error instanceof RegistryError && error.status === 401) this.#logins.take(name, REFUSED_LOGIN_RATE);
+      throw error;
+    }
   }
 }
 

@@ -12,11 +12,19 @@ export interface KeyedUrl {
 }
 
 const LABEL = /^(.+)-([a-z2-7]{32})$/;
+/** A letter or digit that was escaped, once or several times over, although it stands for itself (RFC 3986 §2.3). */
+const ESCAPED = /%(?:25)*((?:3[0-9]|[46][1-9a-f]|[57][0-9a]))/gi;
 /**
- * What could be a key, wherever it stands, behind an escape such as %2f too; no part of a longer word, as a digest is.
- * In either case: what a client has put in the wrong one is a key all the same.
+ * What could hold a key, alone or glued to other text: a run of its letters, long enough. In either case: what a client has
+ * put in the wrong one is a key all the same.
  */
-const KEY_LIKE = /(?<=^|[^a-z0-9]|%[0-9a-f]{2})[a-z2-7]{32}(?![a-z0-9])/gi;
+const RUN = /[a-z2-7]{32,}/gi;
+/** Such a run; or what only looks like one, or like its beginning: a digest, and an escape before it. */
+const RUN_OR_LIKE =
+  /sha(?:256|512)(?::|%3a)[0-9a-f]{64,128}(?![0-9a-z])|%[0-9a-f]{2}(?=[a-z2-7]{32})|[a-z2-7]{32,}/gi;
+const KEY_LENGTH = 32;
+/** Possible keys in a URL that are looked at: many times what a name, a tag and a digest have, and still little work. */
+const MAXIMUM_CANDIDATES = 512;
 const PATH = /^\/([a-z2-7]{32})(\/.*)$/s;
 
 /** Takes the key out of `docker-<key>.<domain>` or `/<key>/docker.io/v2/…`; the host's counts where both have one. */
@@ -35,12 +43,21 @@ function labelOf({ hostname }: URL, domain: string): string {
   return hostname.slice(0, -domain.length - 1);
 }
 
-/** All that could be a key in a path or a query. */
-export function keysIn(text: string): string[] {
-  return text.match(KEY_LIKE) ?? [];
+/** All that could be a key in a path or a query, in lower case; null where that is too much to look at. */
+export function keysIn(text: string): string[] | null {
+  const runs = unescaped(text).toLowerCase().match(RUN) ?? [];
+  const places = runs.map((run) => run.length - KEY_LENGTH + 1);
+  if (places.reduce((sum, count) => sum + count, 0) > MAXIMUM_CANDIDATES) return null;
+  return runs.flatMap((run, at) =>
+    Array.from({ length: places[at] ?? 0 }, (_, start) => run.slice(start, start + KEY_LENGTH)),
+  );
 }
 
-/** A path and a query that are fit for a log: what could be a key is left out, also where none belongs. */
+/** A path and a query that are fit for a log: what could hold a key is left out, also where none belongs. */
 export function withoutKey(path: string): string {
-  return path.replace(KEY_LIKE, "<key>");
+  return unescaped(path).replace(RUN_OR_LIKE, (found) => (/[:%]/.test(found) ? found : "<key>"));
+}
+
+function unescaped(text: string): string {
+  return text.replace(ESCAPED, (_, code) => String.fromCharCode(Number.parseInt(code, 16)));
 }

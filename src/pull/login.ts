@@ -5,6 +5,7 @@ import { RegistryError } from "../errors.ts";
 import { formatChallenge } from "../oci/challenge.ts";
 import { isRepository } from "../oci/names.ts";
 import { repositoryOn } from "../routing/target.ts";
+import type { Credential } from "../upstream/credentials.ts";
 import { failureOf } from "../upstream/failure.ts";
 import type { Upstream } from "../upstream/registries.ts";
 import type { Mirror } from "./mirror.ts";
@@ -55,8 +56,20 @@ export async function relayToken(mirror: Mirror, upstream: Upstream, request: Re
   if (refreshToken !== null) throw refused();
   // A key of this mirror's in the wrong place is none of upstream's business.
   if (login && (await mirror.gate.isOwn([login.username, login.password]))) throw refused();
+  await mirror.gate.rejectKeysIn(repositories.join(" "));
   const names = repositories.map((name) => repositoryOn(upstream, name)).filter(isRepository);
   const asker: Asker = { userAgent: request.headers.get("User-Agent") ?? "", hasNamespace: false };
+  const relay = () => tokenFor(mirror, upstream, names, login, asker);
+  return login ? mirror.limits.relayLogin(upstream.name, login.username, relay) : relay();
+}
+
+async function tokenFor(
+  mirror: Mirror,
+  upstream: Upstream,
+  names: readonly string[],
+  login: Credential | null,
+  asker: Asker,
+): Promise<Response> {
   try {
     const { authorization, usableUntil } = await mirror.upstream.logins.token(upstream, names, login);
     const left = Math.floor((usableUntil - mirror.now()) / 1000);

@@ -1,6 +1,7 @@
 /** What an attacker would try of a mirror behind keys, each as they would do it. */
 import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { REFUSED_LOGIN_RATE } from "../../src/access/limits.ts";
 import { type Behaviour, behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
 import { basic, bearer, EXPIRED, KEY, KEYED, NARROW, UNKNOWN } from "./keyed.ts";
@@ -307,6 +308,51 @@ describe("a key", () => {
     expect(written.join()).toContain('"requests"');
   });
 
+  const escaped = (text: string, as = "%") =>
+    [...text].map((letter) => `${as}${letter.charCodeAt(0).toString(16)}`).join("");
+
+  test.each<[string, string]>([
+    ["to a name", `/${KEY}docker.io/v2/library/demo/manifests/latest`],
+    ["to a name's end", `/docker.io${KEY}/v2/library/demo/manifests/latest`],
+    ["to a repository", `/v2/library/x${KEY}/manifests/latest`],
+    ["to a tag", `/v2/library/demo/manifests/v${KEY}x`],
+    ["to a digest", `/v2/library/demo/blobs/sha256:${"0".repeat(32)}${KEY}`],
+    ["to another key", `/v2/${KEY}${NARROW}/demo/manifests/latest`],
+    ["in upper case, to a tag", `/v2/library/demo/manifests/V${KEY.toUpperCase()}`],
+    ["by an escape", `/%6b${KEY.slice(1)}/docker.io/v2/library/demo/manifests/latest`],
+    ["by escapes", `/${escaped(KEY)}docker.io/v2/library/demo/manifests/latest`],
+    ["by escapes of escapes", `/v2/library/demo/tags/list?last=${escaped(KEY, "%25")}`],
+    ["to a cursor", `/v2/library/demo/tags/list?n=1&last=a${KEY}b`],
+    ["to ns", `/v2/library/demo/manifests/latest?ns=${KEY}docker.io`],
+    ["one that has expired", `/v2/x${EXPIRED}/demo/manifests/latest`],
+    ["with more than can be looked at", `/v2/a/tags/list?last=${"a".repeat(600)}`],
+  ])(
+    "glued %s is 404 with advice, with and without a login, and neither logged nor sent upstream",
+    async (_, path) => {
+      for (const headers of [{}, basic(NARROW)]) {
+        for (const host of ["mirror.test", "docker.example.com", `docker-${NARROW}.example.com`]) {
+          const answer = await mirror.ask(path, { headers, host });
+          expect([answer.status, answer.headers.get("WWW-Authenticate")]).toEqual([404, null]);
+          const { errors } = answer.json() as { errors: { message: string }[] };
+          expect(errors[0]?.message).toContain("/<key>/docker.io/v2/");
+        }
+      }
+      await mirror.ask("/v2/");
+      const kept = (JSON.stringify(written) + everythingSent()).toLowerCase();
+      for (const key of [KEY, NARROW, EXPIRED]) expect(kept).not.toContain(key);
+      expect(kept).not.toContain(escaped(KEY));
+      expect([mirror.docker.requests, mirror.ghcr.requests, mirror.network.strays]).toEqual([[], [], []]);
+    },
+  );
+
+  test("as a scope isn't sent to an upstream's realm", async () => {
+    const path = `/_/token?scope=repository:x/${KEY}a:pull`;
+    expect(
+      (await mirror.ask(path, { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") })).status,
+    ).toBe(404);
+    expect(everythingSent()).not.toContain(KEY);
+  });
+
   test("in the host isn't in the tokens that are given there, nor in the service that clients repeat", async () => {
     const host = `docker-${KEY}.example.com`;
     const { token } = (await mirror.ask("/_/token", { host, headers: basic(KEY) })).json();
@@ -524,5 +570,34 @@ describe("a user's login", () => {
       }
     }
     expect((await pull(path.replace("/v2/", "/v2/ghcr.io/"))).status).toBe(403);
+  });
+
+  test.each(["basic", "bearer"] as const)("can't be guessed from many addresses: %s", async (auth) => {
+    mirror.ghcr.settings.auth = auth;
+    const path = auth === "basic" ? "/v2/" : "/_/token?scope=repository:alice/secret:pull";
+    const guess = (password: string, at: number, user = "alice") =>
+      mirror.ask(path, {
+        host: LOGIN_HOST,
+        headers: { ...basic(password, user), "CF-Connecting-IP": `2001:db8:${at}::1` },
+      });
+    for (let at = 0; at < REFUSED_LOGIN_RATE; at++) {
+      expect((await guess(`wrong ${at}`, at, at % 2 ? "alice" : "ALICE")).status).toBe(401);
+    }
+    const sent = everythingSent();
+    const refused = await guess(ALICE.password, 1000);
+    expect([refused.status, refused.headers.get("Retry-After")]).toEqual([
+      429,
+      expect.stringMatching(/^[123]$/),
+    ]);
+    expect(everythingSent()).toBe(sent);
+    expect((await guess("wrong", 1000, "bob")).status).toBe(401);
+    mirror.clock.ahead += 3000;
+    expect((await guess(ALICE.password, 1000)).status).toBe(200);
+  });
+
+  test("that is right can be shown as often as anybody likes", async () => {
+    for (let count = 0; count < 3 * REFUSED_LOGIN_RATE; count++) {
+      expect((await mirror.ask("/v2/", { host: LOGIN_HOST, headers })).status).toBe(200);
+    }
   });
 });

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { takeKey, withoutKey } from "../../src/access/url.ts";
+import { keysIn, takeKey, withoutKey } from "../../src/access/url.ts";
 
 const KEY = "abcdefghijklmnopqrstuvwxyz234567";
 
@@ -80,9 +80,8 @@ describe("a path for the log", () => {
       `/v2/library/alpine/blobs/sha256:${"ab".repeat(32)}`,
       `/v2/library/alpine/blobs/sha256%3A${"ab".repeat(32)}`,
       `/v2/library/alpine/blobs/sha512:${"c2".repeat(64)}?n=1`,
-      `/v2/${KEY}a/tags/list`,
-      `/v2/a/tags/list?n=1&last=x${KEY}`,
-      `/v2/a/referrers/sha256:${"ab".repeat(32)}?artifactType=${"c".repeat(64)}`,
+      `/v2/library/alpine/blobs/sha512%3A${"c2".repeat(64)}`,
+      "/v2/%0a%22/manifests/x?a=%0d%0a%2f%25",
     ]) {
       expect(withoutKey(path)).toBe(path);
     }
@@ -97,7 +96,44 @@ describe("a path for the log", () => {
     `/_/token?service=docker-${KEY}.example.com&scope=repository:a:pull`,
     `/_/token?service=docker.example.com&account=x%2F${KEY}%2F`,
     `/v2/a/tags/list?ns=${KEY}`,
+    `/${KEY}docker.io/v2/a/manifests/latest`,
+    `/docker.io${KEY}/v2/a/manifests/latest`,
+    `/v2/${KEY}a/tags/list`,
+    `/v2/a/tags/list?n=1&last=x${KEY}`,
+    `/v2/a/blobs/${KEY}sha256:${"ab".repeat(32)}`,
+    `/v2/a/blobs/sha256:${"ab".repeat(32)}${KEY}`,
+    `/${[...KEY].map((letter) => `%${letter.charCodeAt(0).toString(16)}`).join("")}/v2/`,
+    `/${[...KEY].map((letter) => `%2525${letter.charCodeAt(0).toString(16).toUpperCase()}`).join("")}/v2/`,
+    `/x%61${KEY.slice(1)}`,
+    `/x%${KEY}`,
   ])("has none either where none belongs: %s", (path) => {
-    expect(withoutKey(path).toLowerCase()).not.toContain(KEY);
+    const shown = withoutKey(path);
+    expect(shown).toContain("<key>");
+    expect(shown.toLowerCase()).not.toContain(KEY);
+    expect(decodeURIComponent(shown.replaceAll("%<", "<")).toLowerCase()).not.toContain(KEY);
+  });
+});
+
+describe("what could be a key", () => {
+  test("is found wherever it is glued to, escaped, or in upper case", () => {
+    fc.assert(
+      fc.property(
+        fc.webSegment(),
+        fc.webSegment(),
+        fc.boolean(),
+        fc.boolean(),
+        (before, after, upper, escaped) => {
+          const shown = upper ? KEY.toUpperCase() : KEY;
+          const written = escaped ? shown.replace(/./g, (c) => `%${c.charCodeAt(0).toString(16)}`) : shown;
+          expect(keysIn(`/v2/${before}${written}${after}/tags/list`)).toContain(KEY);
+        },
+      ),
+    );
+  });
+
+  test("is too much to look at in a URL of nothing else", () => {
+    expect(keysIn("a".repeat(32 + 511))).toHaveLength(512);
+    expect(keysIn("a".repeat(32 + 512))).toBeNull();
+    expect(keysIn(`/v2/library/alpine/blobs/sha512:${"c2".repeat(64)}`)).not.toBeNull();
   });
 });
