@@ -121,7 +121,7 @@ async function writeFiles(
   return outcomes.every(({ written }) => written) ? EXIT.good : EXIT.bad;
 }
 
-/** Asks whoever sits at the terminal; without one the answer is no. */
+/** Asks on the terminal; without one the answer is no. */
 async function agreed({ path }: Change, json: boolean): Promise<boolean> {
   if (json || !canAsk()) return false;
   const { confirm, isCancel } = await import("@clack/prompts");

@@ -28,7 +28,8 @@ export function mergeYaml(existing: string, content: string): string {
   if (document.contents === null) document.contents = ours.contents;
   else if (isMap(document.contents) && isMap(ours.contents))
     mergeMap(document, document.contents, ours.contents);
-  const after = document.toString({ lineWidth: 0, ...styleOf(existing) });
+  const written = document.toString({ lineWidth: 0, ...styleOf(existing) });
+  const after = existing.includes("\r\n") ? written.replaceAll(/\r?\n/g, "\r\n") : written;
   if (!isDeepStrictEqual(parseDocument(after, { merge: true }).toJS(), expected)) {
     throw addByHand("The settings can't be added without a change of what else it says.", content);
   }

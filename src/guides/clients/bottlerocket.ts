@@ -29,7 +29,7 @@ export function bottlerocket(request: GuideRequest): Guide {
       ...(key === null
         ? []
         : [
-            "User data can be read by whoever may describe the instance; Bottlerocket advises to set credentials by `apiclient` from a bootstrap container.",
+            "User data can be read by everyone who may describe the instance; Bottlerocket recommends setting credentials by `apiclient` from a bootstrap container.",
           ]),
     ],
   };

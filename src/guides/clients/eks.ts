@@ -46,7 +46,7 @@ ${script.join("")}
       "Amazon's own images, from `….dkr.ecr.….amazonaws.com`, aren't mirrored.",
       ...(request.key === null
         ? []
-        : ["User data can be read by whoever may describe the launch template or the instance."]),
+        : ["User data can be read by everyone who may describe the launch template or the instance."]),
     ],
   };
 }

@@ -28,7 +28,7 @@ export function gke(request: GuideRequest): Guide {
     steps: [
       { text: "Write the registries' mirrors into a runtime configuration file.", file },
       {
-        text: "Update the cluster with it. GKE makes its nodes anew, as your maintenance windows allow.",
+        text: "Update the cluster with it. GKE recreates its nodes, within your maintenance windows.",
         command: `gcloud container clusters update CLUSTER --location=LOCATION --containerd-config-from-file=${file.path}`,
       },
     ],

@@ -24,7 +24,7 @@ function server(request: GuideRequest, name: string, program: string): Guide {
             : "systemctl restart rke2-server # or rke2-agent",
       },
       {
-        text: "See what became of it, and pull.",
+        text: "Look at the result, and pull.",
         command: `ls /var/lib/rancher/${program}/agent/etc/containerd/certs.d\ncrictl pull ${exampleImage(request)}`,
       },
     ],

@@ -31,7 +31,7 @@ export function kind(given: GuideRequest): Guide {
       },
       { text: "Make the cluster.", command: `kind create cluster --config ${cluster.path}` },
       {
-        text: "See what became of it, and pull.",
+        text: "Look at the result, and pull.",
         command: `docker exec kind-control-plane crictl pull ${exampleImage(request)}`,
       },
     ],

@@ -108,7 +108,7 @@ function remoteServers(request: GuideRequest, [mirrorName = "", ...names]: reado
     ...upstreamsOf(request).map((upstream, index) =>
       server(request, names[index] ?? "", [
         location("/v2/", request, `/${upstream}/v2/`, host),
-        // Where a list goes on (Link headers) is said with the path that the mirror itself was asked by.
+        // Link headers to the next page of a list have the path that the mirror itself was asked by.
         location(`/${upstream}/`, request, "", host),
       ]),
     ),

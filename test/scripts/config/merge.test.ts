@@ -248,6 +248,15 @@ configs:
     );
   });
 
+  test("keeps the file's line ends", () => {
+    const theirs = "# mine\r\nmirrors:\r\n  quay.io: {}\r\n";
+    expect(mergedInto(theirs, registries).replaceAll("\r\n", "")).not.toContain("\n");
+  });
+
+  test("is refused where it isn't a table at all, with what to add", () => {
+    expect(() => mergedInto("- a\n", registries)).toThrow(UnsafeChange);
+  });
+
   test("with nothing but a comment gets our settings", () => {
     const merged = mergedInto("# nothing yet\n", registries);
     expect(parseYaml(merged)).toEqual(parseYaml(registries.content));
