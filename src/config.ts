@@ -15,9 +15,12 @@ export interface Config extends GateSettings {
   hosts: readonly string[] | null;
   /** For names without an upstream. */
   defaultUpstream: Upstream;
-  /** Finds an upstream by its name, its name with hyphens for dots, or an alias with a dot; null if there is none. */
+  /**
+   * Finds an upstream by its name, its name with hyphens for dots, or an alias with a dot; null if there is none. A member of
+   * a family has no spelling with hyphens: `acme-gcr-io` may be a Docker Hub user.
+   */
   upstream(name: string): Upstream | null;
-  /** Finds an upstream by a host label under `domain`: an alias, or its name with hyphens for dots. */
+  /** Finds an upstream by a host label under `domain`: an alias, or its name with hyphens for dots, a family's member too. */
   upstreamByLabel(label: string): Upstream | null;
   /** Every name, sorted, for messages. */
   upstreamNames: readonly string[];
@@ -196,11 +199,7 @@ export function readConfig(env: object): Config {
   ]);
   const byLabel = new Map(single.flatMap((u) => u.aliases.map((alias) => [alias, u] as const)));
 
-  const find = (name: string): Upstream | null => {
-    const upstream = byName.get(name);
-    if (upstream) return upstream;
-    return families.map((family) => memberOf(family, name)).find((member) => member !== null) ?? null;
-  };
+  const find = (name: string): Upstream | null => byName.get(name) ?? memberAmong(families, name);
   const defaultUpstream = find(DEFAULT_UPSTREAM);
   if (!defaultUpstream) throw new ConfigError([`DEFAULT_UPSTREAM: no upstream is named ${DEFAULT_UPSTREAM}`]);
   if (Object.keys(UPSTREAM_CREDENTIALS).some((name) => find(name)?.name !== name)) {
@@ -214,7 +213,7 @@ export function readConfig(env: object): Config {
     hosts: LOOPBACK || HOSTS.length > 0 ? HOSTS : null,
     defaultUpstream,
     upstream: find,
-    upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? null,
+    upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? memberAmong(families, label, hyphenated),
     isOperators: operatorsHosts(upstreams.filter(({ name }) => UPSTREAMS[name])),
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
@@ -255,11 +254,20 @@ function accessFaults(given: Variables, access: Config["access"]): string[] {
   return faults;
 }
 
-/** The upstream of a family that a name, or its spelling with hyphens, stands for: `us-docker.pkg.dev` of `*.pkg.dev`. */
-function memberOf(family: Upstream, name: string): Upstream | null {
+/** The first family's member that a name stands for. @param spell how `name` writes the family's own part. */
+function memberAmong(
+  families: readonly Upstream[],
+  name: string,
+  spell = (parent: string) => parent,
+): Upstream | null {
+  return families.map((family) => memberOf(family, name, spell)).find((member) => member !== null) ?? null;
+}
+
+/** The upstream of a family that a name stands for: `us-docker.pkg.dev` of `*.pkg.dev`. */
+function memberOf(family: Upstream, name: string, spell = (parent: string) => parent): Upstream | null {
   const parent = family.name.slice(1);
-  const suffix = [parent, hyphenated(parent)].find((ending) => name.endsWith(ending));
-  const label = suffix === undefined ? "" : name.slice(0, -suffix.length);
+  const suffix = spell(parent);
+  const label = name.endsWith(suffix) ? name.slice(0, -suffix.length) : "";
   if (!/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/.test(label)) return null;
   return { ...family, name: label + parent, endpoints: [new URL(`https://${label}${parent}`)] };
 }

@@ -130,6 +130,16 @@ describe("a name finds its upstream", () => {
     expect(config.upstream("gcr.io")?.name).toBe("gcr.io");
   });
 
+  test("a member's spelling with hyphens is a host label only, for in a path it may be a Docker Hub user", () => {
+    for (const [name, member] of [
+      ["acme-gcr-io", "acme.gcr.io"],
+      ["us-docker-pkg-dev", "us-docker.pkg.dev"],
+    ] as const) {
+      expect(config.upstream(name)).toBeNull();
+      expect(config.upstreamByLabel(name)?.name).toBe(member);
+    }
+  });
+
   test.each([
     "evil.com.pkg.dev",
     "x@y.pkg.dev",

@@ -46,7 +46,7 @@ describe("names", () => {
     mirror.docker.moveTag("library/demo", tag, digest);
     expect((await mirror.ask(`/v2/library/demo/manifests/${tag}`)).status).toBe(200);
     const { status, json } = await mirror.ask(`/v2/library/demo/manifests/${tag}1`);
-    expect([status, codesOf(json())]).toEqual([400, ["MANIFEST_INVALID"]]);
+    expect([status, codesOf(json())]).toEqual([404, ["MANIFEST_UNKNOWN"]]);
   });
 
   test.each([

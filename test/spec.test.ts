@@ -224,7 +224,7 @@ describe("errors", () => {
     { path: "/v2/library/secret/manifests/latest", status: 403, code: "DENIED" },
     { path: "/v2/library/demo/blobs/sha256:abc", status: 400, code: "DIGEST_INVALID" },
     { path: "/v2/library/demo/manifests/sha256:abc", status: 400, code: "DIGEST_INVALID" },
-    { path: "/v2/library/demo/manifests/-x", status: 400, code: "MANIFEST_INVALID" },
+    { path: "/v2/library/demo/manifests/-x", status: 404, code: "MANIFEST_UNKNOWN" },
     { path: "/v2/library/Demo/manifests/latest", status: 400, code: "NAME_INVALID" },
     { path: "/v2/unknown.example.net/demo/manifests/latest", status: 404, code: "NAME_UNKNOWN" },
     { path: "/v2/library/demo/tags/list?n=x", status: 400, code: "UNSUPPORTED" },

@@ -14,6 +14,11 @@ export function isRepository(text: string): boolean {
   return text.length <= REPOSITORY_LENGTH && REPOSITORY.test(text);
 }
 
+/** Whether `text` is a repository but for letters in upper case, which some registries of models have in their names. */
+export function isMixedCaseRepository(text: string): boolean {
+  return isRepository(text.toLowerCase()) && /^[\x21-\x7e]*$/.test(text);
+}
+
 /**
  * Whether `text` is a `<reference>` that is a tag, of at most 128 characters. A digest is never a tag: it has a colon.
  * Source: distribution-spec, "Pulling manifests".

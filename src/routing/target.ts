@@ -2,7 +2,7 @@
 import type { Config } from "../config.ts";
 import { RegistryError } from "../errors.ts";
 import { type Digest, parseDigest } from "../oci/digest.ts";
-import { isRepository, isTag } from "../oci/names.ts";
+import { isMixedCaseRepository, isRepository, isTag } from "../oci/names.ts";
 import type { Upstream } from "../upstream/registries.ts";
 
 export type Ask =
@@ -29,8 +29,8 @@ export type Routed = { kind: "target"; target: Target } | { kind: "ping" } | { k
  * Reads a request's URL in the four shapes, host before path before `ns`:
  * H `docker.<domain>/v2/R`, A `/v2/ghcr.io/R`, B `/ghcr.io/v2/R`, N `/v2/R?ns=ghcr.io`.
  *
- * @throws RegistryError 400 NAME_INVALID, DIGEST_INVALID or MANIFEST_INVALID for what no registry can have, and
- *   404 NAME_UNKNOWN for an upstream that isn't mirrored, naming those that are.
+ * @throws RegistryError 400 NAME_INVALID or DIGEST_INVALID for what no registry can have, 404 MANIFEST_UNKNOWN for a
+ *   reference that can be no tag, and 404 NAME_UNKNOWN for an upstream that isn't mirrored, naming those that are.
  */
 export function route(url: URL, config: Config): Routed {
   const path = decodePath(url.pathname);
@@ -96,16 +96,22 @@ function target(upstream: Upstream, tail: string, prefix: string, namespace: str
     throw new RegistryError(404, "UNSUPPORTED", "this is no pull request of the distribution specification");
   }
   const repository = repositoryOn(upstream, name);
-  if (!isRepository(repository) || upstream.name.length + 1 + repository.length > MAXIMUM_NAME) {
+  const isValid = MIXED_CASE.includes(upstream.name) ? isMixedCaseRepository : isRepository;
+  if (!isValid(repository) || upstream.name.length + 1 + repository.length > MAXIMUM_NAME) {
     throw new RegistryError(400, "NAME_INVALID", `${printable(name)} is not a valid repository name`);
   }
   return { upstream, repository, ask: askFor(kind, last), path: `${prefix}/${name}`, namespace };
 }
 
-/** A repository as its upstream knows it: Docker Hub's official images lie in `library/`. */
+/** A repository as its upstream knows it: official images and models lie in `library/`. */
 export function repositoryOn({ name: upstream }: Upstream, name: string): string {
-  return upstream === "docker.io" && !name.includes("/") ? `library/${name}` : name;
+  return WITH_LIBRARY.includes(upstream) && !name.includes("/") ? `library/${name}` : name;
 }
+
+/** Upstreams whose names of one part lie in `library/`. Ollama's client has no room for it in `mirror/registry-ollama-ai/model`. */
+const WITH_LIBRARY = ["docker.io", "registry.ollama.ai"];
+/** Upstreams whose repositories may have letters in upper case. */
+const MIXED_CASE = ["registry.ollama.ai", "hf.co"];
 
 /** "The total length of the repository name, including the hostname" that clients accept (distribution spec, "Pull"). */
 const MAXIMUM_NAME = 255;
@@ -117,7 +123,7 @@ function askFor(kind: string, last: string): Ask {
     if (digest) return { kind: "manifest", reference: { digest } };
     if (isTag(last)) return { kind: "manifest", reference: { tag: last } };
     if (!last.includes(":")) {
-      throw new RegistryError(400, "MANIFEST_INVALID", `${printable(last)} is not a valid tag`);
+      throw new RegistryError(404, "MANIFEST_UNKNOWN", `${printable(last)} is not a valid tag`);
     }
   }
   if (!digest) {

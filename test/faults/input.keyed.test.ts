@@ -100,7 +100,7 @@ fault(66, "behind a key, which doesn't count", async () => {
   const tag = "a".repeat(128);
   mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   await expectWhole(await mirror.ask(`/${KEY}${TAG.replace("latest", tag)}`), demo.image.target.bytes);
-  expectRefused(await mirror.ask(`/${KEY}${TAG.replace("latest", `${tag}a`)}`), 400, "MANIFEST_INVALID");
+  expectRefused(await mirror.ask(`/${KEY}${TAG.replace("latest", `${tag}a`)}`), 404, "MANIFEST_UNKNOWN");
 });
 
 fault(67, "a private blob, linked to its repository alone", async () => {

@@ -58,11 +58,16 @@ refuses(62, "NAME_INVALID", [
   "/v2/library/demo./manifests/latest",
   "/v2/ghcr.io//demo/manifests/latest",
 ]);
-refuses(62, "MANIFEST_INVALID", [
-  "/v2/library/demo/manifests/%2e%2e%2fblobs",
-  "/v2/library/demo/manifests/latest%2F..",
-  "/v2/library/demo/manifests/.latest",
-]);
+refuses(
+  62,
+  "MANIFEST_UNKNOWN",
+  [
+    "/v2/library/demo/manifests/%2e%2e%2fblobs",
+    "/v2/library/demo/manifests/latest%2F..",
+    "/v2/library/demo/manifests/.latest",
+  ],
+  404,
+);
 
 for (const path of [
   "/v2/other/../library/demo/manifests/latest",
@@ -104,10 +109,12 @@ refuses(64, "NAME_INVALID", [
   "/v2/library/demo%E2%80%AE/tags/list",
   "/v2/library/dem%FFo/manifests/latest",
 ]);
-refuses(64, "MANIFEST_INVALID", [
-  "/v2/library/demo/manifests/latest%00",
-  "/v2/library/demo/manifests/l%C3%A4test",
-]);
+refuses(
+  64,
+  "MANIFEST_UNKNOWN",
+  ["/v2/library/demo/manifests/latest%00", "/v2/library/demo/manifests/l%C3%A4test"],
+  404,
+);
 refuses(64, "DIGEST_INVALID", [`/v2/library/demo/blobs/sha256:${"a1".repeat(31)}a%00`]);
 
 const fullName = `library/${"a".repeat(255 - "docker.io/library/".length)}`;
@@ -121,7 +128,7 @@ fault(65, "one less is pulled", async () => {
   await expectWhole(await mirror.ask(`/v2/${fullName}/manifests/latest`), target.bytes);
 });
 
-refuses(66, "MANIFEST_INVALID", [`/v2/library/demo/manifests/${"a".repeat(129)}`]);
+refuses(66, "MANIFEST_UNKNOWN", [`/v2/library/demo/manifests/${"a".repeat(129)}`], 404);
 fault(66, "one less is pulled", async () => {
   mirror.docker.moveTag("library/demo", "a".repeat(128), demo.image.target.digest);
   await expectWhole(await mirror.ask(TAG.replace("latest", "a".repeat(128))), demo.image.target.bytes);
@@ -177,7 +184,7 @@ refuses(69, "NAME_INVALID", [
   "/v2/library/demo%0d%0aX-Evil:%20yes/manifests/latest",
   "/v2/library%0Ademo/tags/list",
 ]);
-refuses(69, "MANIFEST_INVALID", ["/v2/library/demo/manifests/latest%0d%0aX-Evil%20yes"]);
+refuses(69, "MANIFEST_UNKNOWN", ["/v2/library/demo/manifests/latest%0d%0aX-Evil%20yes"], 404);
 refuses(69, "NAME_UNKNOWN", [`${TAG}?ns=ghcr.io%0d%0aX-Evil:%20yes`], 404);
 
 fault(69, "in what pages a listing: nothing of it becomes a header", async () => {

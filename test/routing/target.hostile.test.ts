@@ -82,7 +82,7 @@ describe("a tag that can't be one is refused", () => {
     ["Unicode", "ä"],
     ["a plus", "1.0+build"],
   ])("%s", (_, tag) => {
-    expect(refusal(`/v2/o/i/manifests/${tag}`)).toMatchObject({ status: 400, code: "MANIFEST_INVALID" });
+    expect(refusal(`/v2/o/i/manifests/${tag}`)).toMatchObject({ status: 404, code: "MANIFEST_UNKNOWN" });
   });
 
   test("128 characters are none too many", () => {

@@ -127,6 +127,18 @@ describe("library/", () => {
     expect(targetOf(place)).toMatchObject({ repository: "library/alpine", path });
   });
 
+  test.each([
+    ["/v2/registry-ollama-ai/llama3/manifests/1b", "registry.ollama.ai/library/llama3"],
+    ["/v2/registry.ollama.ai/Someone/Llama3/manifests/1b", "registry.ollama.ai/Someone/Llama3"],
+    ["ollama.example.com/v2/library/llama3/manifests/1b", "registry.ollama.ai/library/llama3"],
+  ])("goes before a one-part name of Ollama's, whose names keep their capitals: %s", (place, expected) => {
+    expect(whole(place)).toBe(expected);
+  });
+
+  test("a Docker Hub user whose name looks like a family's member is a Docker Hub user", () => {
+    expect(whole("/v2/acme-gcr-io/app/manifests/1")).toBe("docker.io/acme-gcr-io/app");
+  });
+
   test("isn't doubled, and goes before nobody else's names", () => {
     expect(whole("/v2/library/alpine/manifests/1")).toBe("docker.io/library/alpine");
     expect(whole("/v2/registry.k8s.io/pause/manifests/1")).toBe("registry.k8s.io/pause");
