@@ -210,7 +210,7 @@ export class Copier {
         blob: { digest, size },
         mountFrom,
         open: () => {
-          // Begun anew: the bar goes back with it.
+          // Read from the start again: the bar goes back with it.
           progress(-shown);
           return counted(blobBytes(this.#client, source, { digest, size }), progress);
         },

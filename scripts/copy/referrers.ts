@@ -1,4 +1,5 @@
 /** Keeps account of referrers where a registry doesn't (distribution-spec, "Pushing Manifests with Subject"). */
+import * as v from "valibot";
 import { type Digest, referrersTag } from "../../src/oci/digest.ts";
 import { type Descriptor, type Manifest, readManifest } from "../../src/oci/manifest.ts";
 import { OCI_INDEX } from "../../src/oci/mediatypes.ts";
@@ -44,6 +45,10 @@ async function listedUnder(client: RegistryClient, place: Place, tag: string): P
 
 /** A manifest's annotations, which its descriptor among the referrers repeats. */
 function annotationsOf(bytes: Uint8Array): { annotations?: Record<string, string> } {
-  const { annotations } = JSON.parse(new TextDecoder().decode(bytes));
-  return typeof annotations === "object" && annotations !== null ? { annotations } : {};
+  const { annotations } = v.parse(Annotated, JSON.parse(new TextDecoder().decode(bytes)));
+  return annotations ? { annotations } : {};
 }
+
+const Annotated = v.object({
+  annotations: v.fallback(v.optional(v.record(v.string(), v.string())), undefined),
+});

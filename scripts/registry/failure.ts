@@ -1,4 +1,5 @@
 /** What a registry's refusal, or its silence, means to the person who asked. */
+import * as v from "valibot";
 import { TooLarge } from "../../src/upstream/bounded.ts";
 import { type FailureKind, UpstreamError } from "../../src/upstream/failure.ts";
 import { Untrusted } from "../../src/upstream/redirects.ts";
@@ -35,6 +36,11 @@ const MAXIMUM_BODY = 16 * 1024;
 
 const TOO_LARGE_ADVICE =
   "; it, or a proxy before it, takes no body of this size: raise its limit (nginx: client_max_body_size 0)";
+
+/** The distribution spec's errors, of which the first counts. */
+const Errors = v.object({
+  errors: v.looseTuple([v.object({ code: v.fallback(v.string(), ""), message: v.fallback(v.string(), "") })]),
+});
 
 const CODES: Readonly<Record<FailureKind, string>> = {
   missing: "NAME_UNKNOWN",
@@ -111,10 +117,8 @@ async function reasonIn(response: Answer): Promise<{ code: string | null; messag
       text += decoder.decode(chunk, { stream: true });
       if (text.length > MAXIMUM_BODY) break;
     }
-    const { errors } = JSON.parse(text);
-    const { code, message } = errors[0];
-    const isCode = typeof code === "string" && /^[A-Z_]{1,40}$/.test(code);
-    return { code: isCode ? code : null, message: typeof message === "string" ? printable(message) : "" };
+    const [{ code, message }] = v.parse(Errors, JSON.parse(text)).errors;
+    return { code: /^[A-Z_]{1,40}$/.test(code) ? code : null, message: printable(message) };
   } catch {
     return { code: null, message: "" };
   }

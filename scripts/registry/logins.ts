@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import * as v from "valibot";
 import { IDENTITY_TOKEN } from "../../src/upstream/token-request.ts";
 
 export interface StoredLogin {
@@ -22,20 +23,35 @@ export interface Logins {
   loginFor(registry: string): Promise<StoredLogin | null>;
 }
 
+/** What isn't as docker and podman write it says nothing. */
+const Text = v.fallback(v.optional(v.string()), undefined);
+const Entry = v.object({ auth: Text, identitytoken: Text, username: Text, password: Text });
 /** What matters of docker's config.json and podman's auth.json, which have one form. */
-interface LoginFile {
-  path: string;
-  auths: Record<string, { auth?: unknown; identitytoken?: unknown }>;
-  credHelpers: Record<string, unknown>;
-  credsStore: string | null;
-}
+const Content = v.fallback(
+  v.object({
+    auths: v.fallback(v.record(v.string(), v.fallback(Entry, {})), {}),
+    credHelpers: v.fallback(v.record(v.string(), Text), {}),
+    credsStore: Text,
+  }),
+  { auths: {}, credHelpers: {} },
+);
+
+const HelperAnswer = v.object({ Username: v.string(), Secret: v.string() });
+
+type LoginFile = v.InferOutput<typeof Content> & { path: string };
 
 /** What docker calls Docker Hub in its files and to its helpers. */
 const HUB_KEY = "https://index.docker.io/v1/";
 
-/** Reads the files that are there. @throws Error for one that is no JSON. */
-export async function readLogins(environment = process.env): Promise<Logins> {
-  const files = (await Promise.all(pathsOf(environment).map(readLoginFile))).filter((file) => file !== null);
+/**
+ * Reads the files that are there.
+ * @param runtime where the system keeps what lasts until it is restarted; podman's logins of root are there.
+ * @throws Error for one that is no JSON.
+ */
+export async function readLogins(environment = process.env, runtime = "/run"): Promise<Logins> {
+  const files = (await Promise.all(pathsOf(environment, runtime).map(readLoginFile))).filter(
+    (file) => file !== null,
+  );
   const known = new Map<string, Promise<StoredLogin | null>>();
   return {
     loginFor: (registry) => {
@@ -47,13 +63,14 @@ export async function readLogins(environment = process.env): Promise<Logins> {
 }
 
 /** What the user pointed at comes first, then docker's, then podman's own places. */
-function pathsOf(environment: NodeJS.ProcessEnv): string[] {
+function pathsOf(environment: NodeJS.ProcessEnv, runtime: string): string[] {
   const { REGISTRY_AUTH_FILE, DOCKER_CONFIG, XDG_RUNTIME_DIR, XDG_CONFIG_HOME } = environment;
   const home = environment.HOME ?? homedir();
   return [
     REGISTRY_AUTH_FILE,
     join(DOCKER_CONFIG || join(home, ".docker"), "config.json"),
     XDG_RUNTIME_DIR && join(XDG_RUNTIME_DIR, "containers", "auth.json"),
+    join(runtime, "containers", String(process.getuid?.()), "auth.json"),
     join(XDG_CONFIG_HOME || join(home, ".config"), "containers", "auth.json"),
   ].filter((path): path is string => path !== undefined && path !== "");
 }
@@ -72,15 +89,9 @@ async function readLoginFile(path: string): Promise<LoginFile | null> {
   try {
     json = text.trim() === "" ? {} : JSON.parse(text);
   } catch {
-    throw new Error(`${path} isn't valid JSON; mend it, or log in anew with docker or podman`);
+    throw new Error(`${path} isn't valid JSON; correct it, or log in again with docker or podman`);
   }
-  const { auths, credHelpers, credsStore } = record(json);
-  return {
-    path,
-    auths: Object.fromEntries(Object.entries(record(auths)).map(([name, entry]) => [name, record(entry)])),
-    credHelpers: record(credHelpers),
-    credsStore: typeof credsStore === "string" && credsStore !== "" ? credsStore : null,
-  };
+  return { path, ...v.parse(Content, json) };
 }
 
 async function find(files: readonly LoginFile[], registry: string): Promise<StoredLogin | null> {
@@ -109,39 +120,39 @@ function isKeyOf(key: string, name: string): boolean {
 
 function fromFile({ path, auths }: LoginFile, name: string): StoredLogin | null {
   const entries = Object.entries(auths).filter(([key]) => isKeyOf(key, name));
-  for (const [key, { auth, identitytoken }] of entries) {
-    if (typeof identitytoken === "string" && identitytoken !== "") {
-      return { username: IDENTITY_TOKEN, password: identitytoken, source: path };
+  for (const [key, { auth, identitytoken, username, password }] of entries) {
+    if (identitytoken) return { username: IDENTITY_TOKEN, password: identitytoken, source: path };
+    if (!auth) {
+      if (username && password) return { username, password, source: path };
+      continue;
     }
-    if (typeof auth !== "string" || auth === "") continue;
     const text = Buffer.from(auth, "base64").toString("utf8");
     const colon = text.indexOf(":");
-    if (colon < 1) throw new Error(`${path} has no readable login for ${key}; log in to it anew`);
+    if (colon < 1) throw new Error(`${path} has no readable login for ${key}; log in to it again`);
     // docker pads a password with zero bytes.
-    const password = text.slice(colon + 1).replace(/\0+$/, "");
-    return { username: text.slice(0, colon), password, source: path };
+    const decoded = text.slice(colon + 1).replace(/\0+$/, "");
+    return { username: text.slice(0, colon), password: decoded, source: path };
   }
   return null;
 }
 
 async function fromHelper(file: LoginFile, name: string): Promise<StoredLogin | null> {
   const [, own] = Object.entries(file.credHelpers).find(([key]) => isKeyOf(key, name)) ?? [];
-  const helper = typeof own === "string" && own !== "" ? own : file.credsStore;
+  const helper = own || file.credsStore;
   // A helper knows registries only, and a store is asked for those alone.
-  if (helper === null || (name.includes("/") && own === undefined)) return null;
+  if (!helper || (name.includes("/") && own === undefined)) return null;
   const program = `docker-credential-${helper}`;
   const answer = await runHelper(program, name === "docker.io" ? HUB_KEY : name, file.path);
   if (answer === null) return null;
-  const { Username, Secret } = answer;
-  if (typeof Username !== "string" || typeof Secret !== "string") {
-    throw new Error(`${program} gave no login for ${name}, and no reason`);
-  }
+  const read = v.safeParse(HelperAnswer, answer);
+  if (!read.success) throw new Error(`${program} gave no login for ${name}, and no reason`);
+  const { Username, Secret } = read.output;
   // An empty name is what some helpers give where there is nothing.
   return Username === "" && Secret === "" ? null : { username: Username, password: Secret, source: program };
 }
 
 /** @returns what it printed, or null if it holds nothing for the registry. */
-function runHelper(program: string, key: string, path: string): Promise<Record<string, unknown> | null> {
+function runHelper(program: string, key: string, path: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
     if (!/^[\w.-]+$/.test(program)) {
       reject(new Error(`${path} names ${program}, which can't be a credential helper`));
@@ -164,7 +175,7 @@ function runHelper(program: string, key: string, path: string): Promise<Record<s
       const text = Buffer.concat(printed).toString("utf8").trim();
       if (status === 0) {
         try {
-          resolve(record(JSON.parse(text)));
+          resolve(JSON.parse(text));
         } catch {
           reject(new Error(`${program} printed something that isn't JSON`));
         }
@@ -172,8 +183,4 @@ function runHelper(program: string, key: string, path: string): Promise<Record<s
       else reject(new Error(`${program} failed for ${key}: ${text.slice(0, 200) || `status ${status}`}`));
     });
   });
-}
-
-function record(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
 }

@@ -1,5 +1,6 @@
 /** What a registry can be asked: manifests, blobs, tags and referrers, each proved as far as it can be. */
 import { createHash } from "node:crypto";
+import * as v from "valibot";
 import { type Digest, digestParts, parseDigest, referrersTag } from "../../src/oci/digest.ts";
 import { parseLinks } from "../../src/oci/link.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
@@ -37,6 +38,11 @@ const NO_LISTING = "NO_LISTING";
 const MAXIMUM_DOCUMENT = 8 * 1024 * 1024;
 /** What registries answer to a HEAD where they answer a GET as they should. */
 const UNLIKE_GET = [400, 403, 405, 500, 501];
+/** What isn't text is no name either. */
+const Names = v.fallback(v.array(v.fallback(v.string(), "")), []);
+const Tags = v.object({ tags: Names });
+const Repositories = v.object({ repositories: Names });
+
 /** Tags asked for at a time. */
 const PAGE = "1000";
 
@@ -137,8 +143,7 @@ export class RegistryClient {
   /** Lists a repository's tags, page by page as they are read. */
   async *tags(place: Place): AsyncIterable<string> {
     for await (const page of this.#pages(place, "tags/list", { n: PAGE })) {
-      const { tags } = page;
-      if (Array.isArray(tags)) yield* tags.filter((tag) => typeof tag === "string" && isTag(tag));
+      yield* v.parse(Tags, page).tags.filter(isTag);
     }
   }
 
@@ -146,10 +151,8 @@ export class RegistryClient {
   async *repositories(place: Place): AsyncIterable<string> {
     const catalog = { ...place, repository: "_catalog", scopes: ["registry:catalog:*"] };
     const at = new URL("_catalog", urlAt(place, ""));
-    for await (const { repositories } of this.#pages(catalog, at, { n: PAGE })) {
-      if (Array.isArray(repositories)) {
-        yield* repositories.filter((name) => typeof name === "string" && isRepository(name));
-      }
+    for await (const page of this.#pages(catalog, at, { n: PAGE })) {
+      yield* v.parse(Repositories, page).repositories.filter(isRepository);
     }
   }
 
@@ -210,18 +213,14 @@ export class RegistryClient {
   }
 
   /** The pages of a listing, by the Link in each that leads to the next. */
-  async *#pages(
-    place: Place,
-    at: string | URL,
-    search: Record<string, string>,
-  ): AsyncIterable<Record<string, unknown>> {
+  async *#pages(place: Place, at: string | URL, search: Record<string, string>): AsyncIterable<unknown> {
     const first = typeof at === "string" ? urlAt(place, at) : at;
     const what = first.pathname;
     const accept = /\/(manifests|referrers)\/[^/]+$/.test(what) ? OCI_INDEX : "application/json";
     const seen = new Set<string>();
     let response = await this.#get(place, at, accept, search);
     for (;;) {
-      yield parseObject(await readDocument(response, place, what), place, what);
+      yield parseJson(await readDocument(response, place, what), place, what);
       const link = parseLinks(response.headers.get("Link")).find(({ relations }) =>
         relations.includes("next"),
       );
@@ -255,14 +254,12 @@ async function readDocument(response: Answer, place: Place, what: string): Promi
   }
 }
 
-function parseObject(bytes: Uint8Array, place: Place, what: string): Record<string, unknown> {
+function parseJson(bytes: Uint8Array, place: Place, what: string): unknown {
   try {
-    const json: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    if (typeof json === "object" && json !== null) return { ...json };
+    return v.parse(v.record(v.string(), v.unknown()), JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
-    // Told below.
+    throw unusable(place, `${place.repository} ${what} is no listing`, NO_LISTING);
   }
-  throw unusable(place, `${place.repository} ${what} is no listing`, NO_LISTING);
 }
 
 /** An answer that came, and is worth nothing. */

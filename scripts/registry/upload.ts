@@ -19,7 +19,7 @@ interface Upload {
 
 export interface BlobSource {
   blob: Blob;
-  /** Begins to read it anew. What it throws ends the upload. */
+  /** Begins to read it from the start. What it throws ends the upload. */
   open: () => AsyncIterable<Uint8Array>;
   /** A repository of the same registry that has it, to be mounted from; null for none. */
   mountFrom: string | null;
@@ -294,7 +294,7 @@ export class Uploader {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const url = new URL(upload.location);
-    // Not by searchParams, which would write anew what the registry has put there, and may have signed.
+    // Not by searchParams, which would rewrite what the registry has put there, and may have signed.
     url.search = `${url.search}${url.search === "" ? "?" : "&"}digest=${encodeURIComponent(digest)}`;
     // What reading throws would come back as the registry's failure.
     const source = open && watched(open);

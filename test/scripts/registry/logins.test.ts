@@ -27,7 +27,8 @@ async function write(path: string, content: unknown): Promise<void> {
 }
 
 async function find(registry: string, environment: Record<string, string> = {}) {
-  const found = await (await readLogins({ HOME: home, ...environment })).loginFor(registry);
+  const logins = await readLogins({ HOME: home, ...environment }, join(home, "system"));
+  const found = await logins.loginFor(registry);
   return found && `${found.username}:${found.password}`;
 }
 
@@ -69,6 +70,30 @@ describe("docker's config.json", () => {
     expect(await find("ghcr.io")).toBeNull();
   });
 
+  test("may have a name and a password as they are", async () => {
+    await write(".docker/config.json", { auths: { "ghcr.io": { username: "user", password: "pass:word" } } });
+    expect(await find("ghcr.io")).toBe("user:pass:word");
+  });
+
+  test.each([
+    ["text", '"x"'],
+    ["a list", "[]"],
+    ["other things in its fields", { auths: [], credHelpers: 1, credsStore: {} }],
+    [
+      "other things in an entry",
+      { auths: { "ghcr.io": { auth: 1, username: [], password: null }, "quay.io": 2 } },
+    ],
+  ])("of %s says nothing", async (_, content) => {
+    await write(".docker/config.json", content);
+    expect(await find("ghcr.io")).toBeNull();
+  });
+
+  test("with an odd entry keeps its others", async () => {
+    const auths = { "ghcr.io": "odd", "quay.io": { ...basic("user", "1"), identitytoken: null } };
+    await write(".docker/config.json", { auths });
+    expect(await find("quay.io")).toBe("user:1");
+  });
+
   test("that is no JSON is named", async () => {
     await write(".docker/config.json", "{");
     await expect(find("ghcr.io")).rejects.toThrow(/config\.json isn't valid JSON/);
@@ -99,6 +124,13 @@ describe("podman's auth.json", () => {
       "own:2",
     );
   });
+});
+
+test("podman's logins of root are found without a session's folder", async () => {
+  await write(`system/containers/${process.getuid?.()}/auth.json`, {
+    auths: { "quay.io": basic("root", "1") },
+  });
+  expect(await find("quay.io")).toBe("root:1");
 });
 
 describe("a credential helper", () => {
