@@ -36,7 +36,7 @@ const FALLBACK = "When the mirror fails, containerd goes to the registry itself,
 
 /** For containerd 2 and what is built on it. */
 export const REFERRERS =
-  'With containerd 2.3 or later add `"referrers"` to `capabilities`, so that lists of signatures and attestations come through the mirror too. Older versions refuse a file that has it.';
+  'With containerd 2.3 or later add `"referrers"` to `capabilities`, so that lists of signatures and attestations come through the mirror too. Older versions pass over a file that has it, and go to the registry.';
 
 /** @param upstream null for the file that stands for all; then the registry itself is where containerd goes on to by itself */
 function hostsToml(request: GuideRequest, upstream: string | null, shape: Shape): Record<string, unknown> {

@@ -34,7 +34,7 @@ ${script.join("")}
         file: { path: "user-data.txt", language: "text", content: userData },
       },
       {
-        text: "Replace the nodes one after the other, and look on one of them what came of it.",
+        text: "Replace the nodes one after the other, and check one of them.",
         command: `ls ${CERTIFICATES}\ncontainerd config dump | grep config_path`,
       },
     ],
