@@ -5,7 +5,7 @@ import { VARIABLES } from "../src/config.ts";
 import type { RequestRecord } from "../src/requestlog.ts";
 import { isLoopback } from "../src/upstream/addresses.ts";
 import { KEY_FILE } from "./keys/file.ts";
-import { reachableUrls } from "./local/address.ts";
+import { AddressError, reachableUrls } from "./local/address.ts";
 import { type RunningMirror, startMirror } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
 import { doubtful } from "./terminal/colours.ts";
@@ -146,14 +146,16 @@ function stopOnSignal(mirror: RunningMirror): void {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
 }
 
-async function fail(error: unknown, { host, port }: Settings): Promise<never> {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "EADDRINUSE") console.error(await portTaken(host, port));
-  else if (code === "EACCES")
-    console.error("This port needs more rights; choose one above 1023 with --port.");
-  else if (BAD_HOST.includes(code)) console.error("--host must be an address of this machine.");
-  else console.error(error instanceof Error ? error.message : error);
+async function fail(error: unknown, settings: Settings): Promise<never> {
+  const message = error instanceof Error ? error.message : String(error);
+  console.error(error instanceof AddressError ? await whyNotThere(error, settings) : message);
   process.exit(1);
+}
+
+async function whyNotThere({ code, message }: AddressError, { host, port }: Settings): Promise<string> {
+  if (code === "EADDRINUSE") return portTaken(host, port);
+  if (code === "EACCES") return "This port needs more rights; choose one above 1023 with --port.";
+  return BAD_HOST.includes(code) ? "--host must be an address of this machine." : message;
 }
 
 async function portTaken(host: string, port: number): Promise<string> {

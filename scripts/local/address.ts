@@ -1,24 +1,37 @@
 /** Where the mirror listens: the address that was asked for, as workerd, a URL and a person want it. */
 import { lookup } from "node:dns/promises";
+import { once } from "node:events";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 
 /** Addresses that stand for all of a machine's. */
 const ALL = ["0.0.0.0", "::"];
 
+/** Says that a host and port can't be listened on; `code` is the system's. */
+export class AddressError extends Error {
+  override readonly name = "AddressError";
+  readonly code: string;
+  constructor(cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  }
+}
+
 /**
  * The address to listen on, after a try: workerd's own complaint about a port names neither the port nor a way out.
  * @param host a name or address of this machine.
- * @throws Error with the system's code if it can't be listened on.
+ * @throws AddressError
  */
 export async function addressToListen(host: string, port: number): Promise<string> {
-  const { address } = await lookup(host);
-  await new Promise<void>((done, refuse) => {
-    const probe = createServer();
-    probe.once("error", refuse);
-    probe.listen(port, address, () => probe.close(() => done()));
-  });
-  return `${bracketed(address)}:${port}`;
+  try {
+    const { address } = await lookup(host);
+    const probe = createServer().listen(port, address);
+    await once(probe, "listening");
+    await new Promise((done) => probe.close(done));
+    return `${bracketed(address)}:${port}`;
+  } catch (error) {
+    throw new AddressError(error);
+  }
 }
 
 export function urlOf(host: string, port: number): string {

@@ -1,5 +1,5 @@
 /** The mirror on this machine: workerd with the Worker that is deployed, and this process, which writes its files. */
-import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { access, constants, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../src/config.ts";
@@ -142,6 +142,7 @@ async function makeDataFolder(options: MirrorOptions): Promise<void> {
   const { data } = options;
   try {
     await mkdir(data, { recursive: true, mode: 0o700 });
+    await access(data, constants.W_OK);
     const { mode } = await stat(data);
     if ((mode & OF_OTHERS) === 0) return;
     say(

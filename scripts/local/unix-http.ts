@@ -1,13 +1,11 @@
 /** HTTP over a socket with a path. */
+import { once } from "node:events";
 import { createServer, type RequestListener, request, type Server } from "node:http";
 
 /** Listens; what is sent to it may take as long as it takes. */
 export async function listenAt(path: string, listener: RequestListener): Promise<Server> {
-  const server = createServer({ requestTimeout: 0 }, listener);
-  await new Promise<void>((done, refuse) => {
-    server.once("error", refuse);
-    server.listen(path, () => done());
-  });
+  const server = createServer({ requestTimeout: 0 }, listener).listen(path);
+  await once(server, "listening");
   return server;
 }
 

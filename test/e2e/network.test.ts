@@ -2,6 +2,8 @@
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { afterEach, beforeEach, expect, inject, test } from "vitest";
+import { REPOSITORIES, TAG } from "./support/global.ts";
+import { startOrigin } from "./support/origin.ts";
 import { ORIGIN_ADDRESS } from "./support/process.ts";
 import { type Served, serve } from "./support/served.ts";
 import { startUpstream, type Upstream } from "./support/upstream.ts";
@@ -52,4 +54,17 @@ test("a registry whose name resolves to a private address isn't asked, unless th
   served = await serve({ "docker.io": upstream.url, "ghcr.io": "https://ghcr.io" });
   expect(await statusOf(`/v2/ghcr.io/portolan/e2e/blobs/${BLOB}`)).toBe(503);
   expect(connections).toBeGreaterThan(0);
+});
+
+test("a registry of the operator's own, in a private network and with a certificate of their own, is served", async () => {
+  inside.close();
+  await once(inside, "close");
+  const origin = await startOrigin(inject("registry"));
+  try {
+    const trust = { NODE_EXTRA_CA_CERTS: origin.environment.SSL_CERT_FILE };
+    served = await serve({ "docker.io": upstream.url, "ghcr.io": "https://ghcr.io" }, trust);
+    expect(await statusOf(`/v2/ghcr.io/${REPOSITORIES["ghcr.io"]}/manifests/${TAG}`)).toBe(200);
+  } finally {
+    await origin.stop();
+  }
 });

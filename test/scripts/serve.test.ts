@@ -116,8 +116,9 @@ it("makes the data folder, and finds in it what it held before", async () => {
     const { answer } = await download((await running.ready()) + path);
     expect(answer.servedBy).toBe(servedBy);
     expect(answer.digest).toBe(blob.digest);
-    // The line is written once the store has the blob, or soon after.
-    await running.line(/ GET /);
+    const hex = blob.digest.replace("sha256:", "");
+    const file = join(data, "store/blobs/sha256", hex.slice(0, 2), hex);
+    await until("the blob to be stored", 5_000, () => existsSync(file));
     running.signal("SIGTERM");
     await running.end();
     expect(existsSync(data)).toBe(true);

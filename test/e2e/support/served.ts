@@ -14,7 +14,10 @@ export interface Served {
 }
 
 /** @param upstreams base URL by the upstream's name */
-export async function serve(upstreams: Record<string, string>): Promise<Served> {
+export async function serve(
+  upstreams: Record<string, string>,
+  environment: Record<string, string> = {},
+): Promise<Served> {
   const { folder, hosts, remove } = await workspace("served");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -27,7 +30,7 @@ export async function serve(upstreams: Record<string, string>): Promise<Served> 
         ...["npm", "start", "--", "--port", `${port}`, "--data", join(folder, "data")],
         ...Object.entries(upstreams).flatMap(([name, upstream]) => ["--upstream", `${name}=${upstream}`]),
       ]),
-      environment: { HOME: join(folder, "home") },
+      environment: { HOME: join(folder, "home"), ...environment },
       workingDirectory: PROJECT,
       ready: async () => (await fetch(`${url}/v2/`)).ok,
       deadline: 40_000,
