@@ -98,7 +98,7 @@ function mirrorUrl(text: string): string {
 }
 
 function platform(text: string): string {
-  if (/^[a-z0-9]+\/[a-z0-9_]+(\/[a-z0-9.]+)?$/.test(text)) return text;
+  if (/^[a-z0-9]+\/[a-z0-9_-]+(\/[a-z0-9.]+)?$/.test(text)) return text;
   throw new InvalidArgumentError("It must be such as linux/amd64 or linux/arm64/v8.");
 }
 

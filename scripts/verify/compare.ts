@@ -1,7 +1,7 @@
 /** What a mirror gives, held against what the publisher pushed, object by object. Pure: what was asked comes in, findings go out. */
 import type { Digest } from "../../src/oci/digest.ts";
 import { isForeign } from "../../src/oci/manifest.ts";
-import type { Content, Image, PlatformImage } from "./image.ts";
+import { type Content, type Image, isSameEntry, type PlatformImage } from "./image.ts";
 
 /** How an object of the mirror's stands to the publisher's; `failed` when the mirror couldn't be made to say. */
 export type State = "same" | "stale" | "different" | "missing" | "failed";
@@ -48,10 +48,13 @@ type Place = Pick<Finding, "kind" | "platform" | "position">;
 
 /** Every object of the publisher's image with how it stands on the mirror, in the order of a pull. */
 export function compare(publisher: Image, view: MirrorView): Finding[] {
-  const platforms = publisher.platforms.flatMap((platform) => comparePlatform(platform, publisher, view));
+  const root = compareRoot(publisher, view);
+  const platforms = publisher.platforms.flatMap((platform) =>
+    comparePlatform(platform, publisher, view, root.state),
+  );
   // Where neither has an index, the only manifest says all of the tag.
   const hasIndex = publisher.isIndex || (view.image?.isIndex ?? false);
-  return hasIndex ? [compareRoot(publisher, view), ...platforms] : platforms;
+  return hasIndex ? [root, ...platforms] : platforms;
 }
 
 /** The state that sums findings up: the worst that there is. */
@@ -76,11 +79,19 @@ function compareRoot(publisher: Image, view: MirrorView): Finding {
   return { ...finding, behind: behind.length === 0 ? null : Math.max(...behind) };
 }
 
-function comparePlatform(expected: PlatformImage, publisher: Image, view: MirrorView): Finding[] {
+function comparePlatform(
+  expected: PlatformImage,
+  publisher: Image,
+  view: MirrorView,
+  root: State,
+): Finding[] {
   const other = counterpart(expected, publisher, view);
   const place: Place = { kind: "manifest", platform: expected.name, position: null };
   const answer = other === null ? absence(view) : answerFor(other.manifest.digest, view);
-  const manifest = manifestFinding(place, expected.manifest, other?.manifest ?? null, answer, view);
+  const manifest =
+    other === null && root === "stale"
+      ? absent(place, expected.manifest, "stale")
+      : manifestFinding(place, expected.manifest, other?.manifest ?? null, answer, view);
   if (manifest.state === "stale" && other !== null) manifest.behind = behindBy(expected, other, view);
   const below = (content: Content, found: Content | null, where: Place): Finding =>
     blobFinding(where, content, found, manifest.state, view);
@@ -103,7 +114,7 @@ function comparePlatform(expected: PlatformImage, publisher: Image, view: Mirror
 function counterpart(expected: PlatformImage, publisher: Image, { image }: MirrorView): PlatformImage | null {
   if (image === null) return null;
   const same = image.platforms.find(({ manifest }) => manifest.digest === expected.manifest.digest);
-  const named = same ?? image.platforms.find(({ name }) => name === expected.name);
+  const named = same ?? image.platforms.find(({ name }) => isSameEntry(name, expected.name));
   // A manifest without an index says its platform only in its config, which may be missing.
   const only = publisher.isIndex || image.isIndex ? undefined : image.platforms[0];
   return named ?? only ?? null;
@@ -144,14 +155,18 @@ function blobFinding(
   above: State,
   view: MirrorView,
 ): Finding {
-  const finding = { ...place, expected, found: found?.digest ?? null, behind: null };
-  if (found === null) {
-    return { ...finding, state: above === "failed" ? "failed" : "missing", reason: null };
-  }
+  if (found === null) return absent(place, expected, above);
+  const finding = { ...place, expected, found: found.digest, behind: null };
   const answer = answerFor(found.digest, view);
   if (answer.kind !== "given") return { ...finding, ...refusal(answer) };
   if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
   return { ...finding, state: above === "stale" ? "stale" : "different", reason: null };
+}
+
+/** What the mirror's image doesn't have: an older one may never have had it, and one that wasn't given shows nothing. */
+function absent(place: Place, expected: Content, above: State): Finding {
+  const state = above === "stale" || above === "failed" ? above : "missing";
+  return { ...place, expected, found: null, state, reason: null, behind: null };
 }
 
 function refusal(answer: Answer): { state: State; reason: string | null } {

@@ -1,6 +1,7 @@
 /** An image as its manifests describe it: the objects that a pull meets, in the order in which it meets them. */
 import type { Digest } from "../../src/oci/digest.ts";
-import { type Descriptor, isForeign, type Manifest, type Platform } from "../../src/oci/manifest.ts";
+import { type Descriptor, isForeign, type Manifest } from "../../src/oci/manifest.ts";
+import { isSamePlatform, normalPlatform, platformName } from "./platform.ts";
 
 export interface Content {
   digest: Digest;
@@ -31,15 +32,11 @@ const REFERENCE_TYPE = "vnd.docker.reference.type";
 const REFERENCE_DIGEST = "vnd.docker.reference.digest";
 
 const ATTESTATION = ", attestation";
+const QUALIFIER = /,? (attestation|\(\d+\)).*$/;
 
-/** The name of a platform as users write it. */
-export function platformName({ os, architecture, variant }: Platform): string {
-  return [os, architecture, variant].filter((part) => part !== undefined).join("/");
-}
-
-/** Whether the platform is one that `wanted` stands for: `linux/arm` stands for all its variants. */
+/** Whether the platform is one of those that are wanted: any if none is named. */
 export function isPlatform(name: string, wanted: readonly string[]): boolean {
-  return wanted.length === 0 || wanted.some((each) => name === each || name.startsWith(`${each}/`));
+  return wanted.length === 0 || wanted.some((each) => isSamePlatform(name, each));
 }
 
 /** The entries of an index that are wanted, each with its name. Attestations go with the platform that they attest. */
@@ -74,7 +71,15 @@ export function attestedName(name: string): string | null {
 
 /** The platform in the name of an entry, without what tells it from others. */
 function bareName(name: string): string {
-  return name.replace(/,? (attestation|\(\d+\)).*$/, "");
+  return name.replace(QUALIFIER, "");
+}
+
+/** Whether two images have the same entry by its name, whatever each of them calls the platform. */
+export function isSameEntry(one: string, other: string): boolean {
+  const [first, second] = [one, other].map(
+    (name) => normalPlatform(bareName(name)) + (QUALIFIER.exec(name)?.[0] ?? ""),
+  );
+  return first === second;
 }
 
 /** One platform's part of an image. `manifest` is null where it couldn't be read: then nothing below it is known. */

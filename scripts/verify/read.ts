@@ -5,7 +5,8 @@ import { RegistryFailure } from "../registry/failure.ts";
 import type { Place } from "../registry/place.ts";
 import type { RegistryClient } from "../registry/registry.ts";
 import type { Answer } from "./compare.ts";
-import { type Content, entriesOf, type Image, isPlatform, platformImage, platformName } from "./image.ts";
+import { type Content, entriesOf, type Image, isPlatform, platformImage } from "./image.ts";
+import { platformName } from "./platform.ts";
 
 /** A manifest whose bytes have the digest that it is called by. */
 export interface ProvenManifest {

@@ -40,6 +40,23 @@ describe("a tag that leads elsewhere on the mirror", () => {
     ]);
   });
 
+  test("is stale as a whole where that image is for fewer platforms and has fewer layers", () => {
+    const small = { ...platform("linux/amd64", "old"), layers: [descriptor("common")] };
+    const smaller = { ...old, platforms: [small] };
+    const findings = compare(publisher, { ...viewOf(smaller), published: new Set(manifestsOf(smaller)) });
+    expect(differences(findings)).toContain("linux/arm64 manifest: stale");
+    expect(differences(findings)).toContain("linux/amd64 layer 2: stale");
+    expect(worst(findings)).toBe("stale");
+  });
+
+  test("is missing in part where the mirror can't give what that image has", () => {
+    const arm64 = { ...platform("linux/arm64", "old"), config: null, layers: [] };
+    const broken = { ...old, platforms: [platform("linux/amd64", "old"), arm64] };
+    const answers = { [arm64.manifest.digest]: { kind: "missing" as const } };
+    const view = { ...viewOf(broken, answers), published: new Set(manifestsOf(broken)) };
+    expect(worst(compare(publisher, view))).toBe("missing");
+  });
+
   test("is different if the publisher never had that image", () => {
     const findings = compare(publisher, viewOf(old));
     expect(worst(findings)).toBe("different");

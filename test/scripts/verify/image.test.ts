@@ -39,11 +39,15 @@ test("those of one name, as of Windows' builds, are told apart by a number", () 
   expect(names(["windows/amd64"], windows("ltsc2022"), windows("ltsc2025"))).toHaveLength(2);
 });
 
-test("a platform that is wanted brings its attestation, and all variants if it names none", () => {
+test("a platform that is wanted brings its attestation, and no other variant", () => {
   expect(names(["linux/amd64"], amd64, armV7, attestation)).toEqual([
     ...["linux/amd64", "linux/amd64, attestation"],
   ]);
-  expect(names(["linux/arm"], amd64, armV7)).toEqual(["linux/arm/v7"]);
+  const armV6 = entry("armv6", { platform: { os: "linux", architecture: "arm", variant: "v6" } });
+  expect(names(["linux/arm"], amd64, armV6, armV7)).toEqual(["linux/arm/v7"]);
+  const newer = entry("newer", { platform: { os: "linux", architecture: "amd64", variant: "v3" } });
+  expect(names(["linux/amd64"], newer, amd64)).toEqual(["linux/amd64"]);
+  expect(names(["linux/amd64/v3"], newer, amd64)).toEqual(["linux/amd64/v3"]);
   expect(isPlatform("linux/arm64", ["linux/arm"])).toBe(false);
 });
 
