@@ -3,8 +3,10 @@ import type { Caller } from "../access/gate.ts";
 import { matchesAny } from "../access/patterns.ts";
 import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import type { Ask, Target } from "../routing/target.ts";
+import { isWithinNetwork } from "../upstream/addresses.ts";
 import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
 import { type Authority, PUBLIC } from "../upstream/question.ts";
+import type { Upstream } from "../upstream/registries.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { unlink } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
@@ -26,13 +28,13 @@ export async function authorityFor(
   asker: Asker,
   background: Background,
 ): Promise<Authority> {
-  const claimed = claimOf(mirror, caller, `${upstream.name}/${repository}`);
+  const claimed = claimOf(mirror, caller, upstream, repository);
   if (claimed.kind === "public") return PUBLIC;
   const path = pathOf(ask);
   // Some registries have no manifest for whoever doesn't accept its type, and would seem to have none for anybody.
   const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
   const question = { upstream, repository, path, ...accepting };
-  if (await mirror.upstream.isPublic(question, background)) return PUBLIC;
+  if (!isWithinNetwork(upstream) && (await mirror.upstream.isPublic(question, background))) return PUBLIC;
   try {
     await mirror.upstream.letIn({ ...question, authority: claimed }, background);
   } catch (error) {
@@ -66,9 +68,12 @@ async function takeBack(
   }
 }
 
-function claimOf(mirror: Mirror, { key, login }: Caller, name: string): Authority {
+function claimOf(mirror: Mirror, { key, login }: Caller, upstream: Upstream, repository: string): Authority {
   if (login !== null) return { kind: "caller", authorization: login };
-  return key && matchesAny(mirror.config.private, name) ? { kind: "owner" } : PUBLIC;
+  if (!key) return PUBLIC;
+  const isPrivate =
+    isWithinNetwork(upstream) || matchesAny(mirror.config.private, `${upstream.name}/${repository}`);
+  return isPrivate ? { kind: "owner" } : PUBLIC;
 }
 
 function wantedOf({ kind }: Ask): Wanted {

@@ -45,3 +45,11 @@ function isInternalIPv6(address: string): boolean {
   if (!(first >= 0x2000 && first <= 0x3fff)) return true;
   return /^(2001:(0?:|db8:)|2002:|3fff:)/.test(address);
 }
+
+/**
+ * Whether an upstream lies within the operator's own network: what it serves is for whom the operator lets in, also where
+ * the registry itself asks for no login.
+ */
+export function isWithinNetwork({ endpoints }: { endpoints: readonly URL[] }): boolean {
+  return endpoints.some((endpoint) => isInternal(endpoint));
+}

@@ -1,5 +1,6 @@
 /** As whom one endpoint is asked: as nobody, as a login of the operator's, or as a user with one of their own. */
 import { essence } from "../oci/mediatypes.ts";
+import { isWithinNetwork } from "./addresses.ts";
 import { type Credential, Credentials, type Login } from "./credentials.ts";
 import { isPassing, UpstreamError } from "./failure.ts";
 import { Limits } from "./limits.ts";
@@ -50,6 +51,8 @@ export class Principals {
     if (authority.kind === "owner") {
       const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
       if (answer instanceof Response) return answer;
+      const needsNone = isWithinNetwork(upstream) && !this.#credentials.isWaiting(upstream);
+      if (answer === null && needsNone) return this.#sender.send(question, endpoint, null, background);
       throw answer ?? this.#noLogin(upstream);
     }
     if (question.method === "HEAD") return this.#headForAnyone(question, endpoint, background);
