@@ -7,14 +7,15 @@ import type { Network } from "../registry/network.ts";
 import { type Place, urlAt } from "../registry/place.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import type { RegistryClient } from "../registry/registry.ts";
-import { troubleIn } from "../terminal/trouble.ts";
 import { shortDigest, size } from "../terminal/words.ts";
 import { readSmallBlob } from "../verify/blobs.ts";
 import { blobsOf, entriesOf, type Image, isAttestation, isPlatform } from "../verify/image.ts";
 import { type ProvenManifest, readAt, readImage } from "../verify/read.ts";
+import { judgePing } from "./answer.ts";
 import { bad, type Check, good } from "./check.ts";
 import type { Reading } from "./clock.ts";
 import { judgeRange, type PartAnswer } from "./range.ts";
+import { examineHiddenTls, examineSilence } from "./way.ts";
 
 export interface Tools {
   network: Network;
@@ -47,24 +48,17 @@ export async function greet(
   try {
     response = await network.fetch(urlAt(place, ""), { signal: AbortSignal.timeout(DEADLINE) });
   } catch (error) {
-    const advice = "If it speaks TLS, write https://. Otherwise look into the mirror's own log.";
-    return { checks: [bad("answer", `/v2/: ${troubleIn(error)}`, advice)], isRegistry: false, reading: null };
+    return { checks: [await examineSilence(place.endpoint, error)], isRegistry: false, reading: null };
   }
   const took = `${Math.max(1, Math.round(performance.now() - started))} ms`;
   const { status, headers } = response;
   const reading = { host, isHere, date: headers.get("date"), at: Date.now() };
   const body = await response.text().catch(() => "");
-  const isRegistry = status === 200 || (status === 401 && headers.has("www-authenticate"));
-  const isPage = /html/.test(headers.get("content-type") ?? "");
-  if (!isRegistry || isPage) {
-    const what = isPage ? "a page in HTML" : `${status}`;
-    const reason = portolanError(body);
-    const says = reason ?? `/v2/ answers with ${what}: no registry, but something else, is at ${origin}`;
-    const advice =
-      reason === null
-        ? await elsewhere()
-        : "The mirror's own message says what is wrong; correct it and start anew.";
-    return { checks: [bad("answer", says, advice)], isRegistry: false, reading };
+  const wrong = await judgePing({ status, headers, body }, origin, elsewhere);
+  if (wrong !== null) {
+    // Servers with TLS answer a request without it, if at all, with 400.
+    const tls = status === 400 ? await examineHiddenTls(place.endpoint) : null;
+    return { checks: [tls ?? wrong], isRegistry: false, reading };
   }
   const name = (await isPortolan(place, network)) ? "Portolan" : "a registry";
   const answer = good("answer", `${name}, /v2/ in ${took}`);
@@ -208,16 +202,5 @@ async function isPortolan({ endpoint }: Place, { fetch }: Network): Promise<bool
     return response.ok && status === "ok";
   } catch {
     return false;
-  }
-}
-
-/** What a Portolan that can't work says of itself: that its configuration can't be used, and why. */
-function portolanError(body: string): string | null {
-  try {
-    const { errors } = JSON.parse(body) as { errors: { message?: unknown }[] };
-    const message = errors[0]?.message;
-    return typeof message === "string" && message.includes("configuration") ? message : null;
-  } catch {
-    return null;
   }
 }

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { connect, isIP } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { isLoopback } from "../../src/upstream/addresses.ts";
+import { causeOf } from "../registry/failure.ts";
 import { proxyFor } from "../registry/proxies.ts";
 import { codeOf, troubleIn } from "../terminal/trouble.ts";
 import { span } from "../terminal/words.ts";
@@ -13,6 +14,8 @@ import { bad, type Check, doubtful, good, skipped } from "./check.ts";
 const DEADLINE = 5_000;
 /** Seconds of a certificate's life below which it should have been renewed. */
 const NEAR_END = 14 * 86_400;
+
+const DEFAULT_PORTS: Readonly<Record<string, number>> = { "https:": 443, "socks5:": 1080, "socks5h:": 1080 };
 
 /** What certificates are refused for (OpenSSL's names for it), and what helps. */
 const CERTIFICATE_TROUBLE: Readonly<Record<string, [says: string, advice: string]>> = {
@@ -46,13 +49,66 @@ const CERTIFICATE_TROUBLE: Readonly<Record<string, [says: string, advice: string
 export async function examineWay(mirror: URL, elsewhere: () => Promise<string>): Promise<Check[]> {
   const proxy = proxyFor(mirror, process.env);
   if (proxy !== null) {
-    return [skipped("way", `goes through the proxy ${proxy.host}, which looks up the name and connects`)];
+    return [await examineProxy(proxy, mirror)];
   }
   const name = await examineName(mirror);
   if (name.state === "bad") return [name];
   const port = await examinePort(mirror, elsewhere);
   if (port.state === "bad") return [name, port];
   return [name, port, await examineTls(mirror)];
+}
+
+/** Whether the proxy on the way is there: where it isn't, the mirror itself can't be asked. */
+async function examineProxy(proxy: URL, { hostname }: URL): Promise<Check> {
+  const error = await connecting(proxy);
+  if (error === null) {
+    return skipped("way", `goes through the proxy ${proxy.host}, which looks up the name and connects`);
+  }
+  return bad(
+    "way",
+    `the proxy ${proxy.host}, which the environment names, can't be reached: ${troubleIn(error)}`,
+    `Start it, or correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. With ${hostname} in NO_PROXY the mirror is asked without it.`,
+  );
+}
+
+/** Why `/v2/` got no answer although something takes connections: the proxy's refusal, TLS where none was spoken, or silence. */
+export async function examineSilence(mirror: URL, error: unknown): Promise<Check> {
+  const proxy = proxyFor(mirror, process.env);
+  const [, status] = /Proxy response \((\d+)\)/.exec(causeOf(error)) ?? [];
+  if (proxy !== null && status === "407") {
+    const login = `${proxy.protocol}//USER:PASSWORD@${proxy.host}`;
+    return bad("way", `the proxy ${proxy.host} wants a login (407)`, `Put one into the variable: ${login}.`);
+  }
+  if (proxy !== null) {
+    const what = status === undefined ? troubleIn(error) : `it answers ${status}`;
+    return bad(
+      "way",
+      `the proxy ${proxy.host} doesn't bring us to ${mirror.host}: ${what}`,
+      `See whether it may connect to ${mirror.host}, in its own log. With ${mirror.hostname} in NO_PROXY the mirror is asked without it.`,
+    );
+  }
+  const says = `/v2/: ${troubleIn(error)}`;
+  return (await examineHiddenTls(mirror)) ?? bad("answer", says, "Look into the mirror's own log.");
+}
+
+/** Whether a port that was spoken to without TLS speaks it; null if not. */
+export async function examineHiddenTls(mirror: URL): Promise<Check | null> {
+  if (mirror.protocol !== "http:" || proxyFor(mirror, process.env) !== null) return null;
+  const speaks = bad(
+    "tls",
+    "the port speaks TLS, and was spoken to without",
+    `Write https://${mirror.host}.`,
+  );
+  const socket = startTls(mirror);
+  try {
+    await once(socket, "secureConnect", { signal: AbortSignal.timeout(DEADLINE) });
+    return speaks;
+  } catch (error) {
+    // An alert is TLS too: of a server that wants another name, or a client's certificate.
+    return /_ALERT_/.test(codeOf(error)) ? speaks : null;
+  } finally {
+    socket.destroy();
+  }
 }
 
 async function examineName({ hostname }: URL): Promise<Check> {
@@ -71,25 +127,30 @@ async function examineName({ hostname }: URL): Promise<Check> {
 }
 
 async function examinePort(mirror: URL, elsewhere: () => Promise<string>): Promise<Check> {
-  const port = portOf(mirror);
-  const socket = connect({ host: bare(mirror.hostname), port });
+  const error = await connecting(mirror);
+  if (error === null) return good("port", `${portOf(mirror)} takes connections`);
+  const isRefused = codeOf(error) === "ECONNREFUSED";
+  const says = isRefused ? `nothing listens on ${mirror.host}` : `${mirror.host}: ${troubleIn(error)}`;
+  const advice = isRefused
+    ? await elsewhere()
+    : "A firewall may stand between. Try from the mirror's own machine, and open the port.";
+  return bad("port", says, advice);
+}
+
+/** Why no connection to a URL's port comes about; null if one does. */
+async function connecting(url: URL): Promise<unknown> {
+  const socket = connect({ host: bare(url.hostname), port: portOf(url) });
   try {
     await once(socket, "connect", { signal: AbortSignal.timeout(DEADLINE) });
-    return good("port", `${port} takes connections`);
+    return null;
   } catch (error) {
-    const isRefused = codeOf(error) === "ECONNREFUSED";
-    const says = isRefused ? `nothing listens on ${mirror.host}` : `${mirror.host}: ${troubleIn(error)}`;
-    const advice = isRefused
-      ? await elsewhere()
-      : "A firewall may stand between. Try from the mirror's own machine, and open the port.";
-    return bad("port", says, advice);
+    return error;
   } finally {
     socket.destroy();
   }
 }
 
 async function examineTls(mirror: URL): Promise<Check> {
-  const host = bare(mirror.hostname);
   if (mirror.protocol === "http:") {
     if (isLoopback(mirror)) return good("tls", "none, and none is needed on this machine");
     return doubtful(
@@ -98,10 +159,7 @@ async function examineTls(mirror: URL): Promise<Check> {
       "Put TLS in front of the mirror (docs/serve.md). Docker takes plain http from another machine only under insecure-registries.",
     );
   }
-  const socket = connectTls({
-    ...{ host, port: portOf(mirror), rejectUnauthorized: false },
-    ...(isIP(host) ? {} : { servername: host }),
-  });
+  const socket = startTls(mirror);
   try {
     await once(socket, "secureConnect", { signal: AbortSignal.timeout(DEADLINE) });
     return judgeCertificate(socket);
@@ -124,6 +182,14 @@ async function examineTls(mirror: URL): Promise<Check> {
   }
 }
 
+function startTls(url: URL): TLSSocket {
+  const host = bare(url.hostname);
+  return connectTls({
+    ...{ host, port: portOf(url), rejectUnauthorized: false },
+    ...(isIP(host) ? {} : { servername: host }),
+  });
+}
+
 function judgeCertificate(socket: TLSSocket): Check {
   const { valid_to: until } = socket.getPeerCertificate();
   // A name's mismatch is an Error with a code, any other reason a code alone, whatever the types say.
@@ -144,7 +210,7 @@ function judgeCertificate(socket: TLSSocket): Check {
 }
 
 function portOf({ port, protocol }: URL): number {
-  return Number(port || (protocol === "https:" ? 443 : 80));
+  return Number(port || (DEFAULT_PORTS[protocol] ?? 80));
 }
 
 function bare(hostname: string): string {

@@ -1,7 +1,11 @@
 /** `portolan doctor` over sockets: what it finds where one thing is wrong, and that it finds nothing where all is right. */
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
 import { listen } from "../../support/node/listen.ts";
@@ -86,6 +90,83 @@ test("a port where something else answers is told from a mirror's, and the mirro
 test("https where the port speaks http is told as that", async () => {
   const { bad } = await doctor(mirror.url.replace("http:", "https:"));
   expect(bad).toMatchObject([{ name: "tls", says: "the port speaks http without TLS" }]);
+});
+
+test("http where the port speaks TLS is told as that", async () => {
+  const server = createTlsServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const { bad } = await doctor(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    expect(bad).toMatchObject([
+      {
+        name: "tls",
+        says: expect.stringContaining("speaks TLS"),
+        advice: expect.stringContaining("https://127"),
+      },
+    ]);
+  } finally {
+    server.close();
+  }
+});
+
+describe("what stands before the mirror is told from the mirror", () => {
+  const page = { "content-type": "text/html", server: "nginx" };
+  test.each([
+    [502, page, /a proxy is there, and the mirror behind it doesn't answer/, /Start the mirror.*proxy_pass/],
+    [522, page, /a proxy is there/, /Start the mirror/],
+    [525, page, /Cloudflare doesn't accept the certificate/, /certificate for this name/],
+    [503, { ...page, "retry-after": "30" }, /can't serve now.*asks to wait 30 s/, /load balancer/],
+    [403, page, /a firewall before it, refuses this machine/, /firewall or the access rules/],
+    [403, { ...page, "cf-mitigated": "challenge" }, /proof that a person asks/, /skips challenges/],
+    [500, page, /fails/, /log/],
+  ])("%i %j", async (status, headers, says, advice) => {
+    mirror.registry.fail({ kind: "ping" }, { status, headers, body: "<h1>Sorry</h1>" });
+    const { code, bad } = await doctor(mirror.url);
+    expect(bad).toMatchObject([
+      { name: "answer", says: expect.stringMatching(says), advice: expect.stringMatching(advice) },
+    ]);
+    expect(code).toBe(1);
+  });
+
+  test("and its own words are shown", async () => {
+    const body = JSON.stringify({ errors: [{ code: "DENIED", message: "not from here" }] });
+    mirror.registry.fail({ kind: "ping" }, { status: 403, body });
+    expect((await doctor(mirror.url)).bad[0]?.says).toContain("(not from here)");
+  });
+});
+
+describe("a proxy on the way", () => {
+  const away = "https://mirror.invalid";
+
+  test("that is dead is told, and how to do without it", async () => {
+    const { code, bad } = await doctor(away, { HTTPS_PROXY: NOBODY });
+    expect(bad).toMatchObject([
+      {
+        name: "way",
+        says: expect.stringContaining("the proxy 127.0.0.1:4"),
+        advice: expect.stringContaining("mirror.invalid in NO_PROXY"),
+      },
+    ]);
+    expect(code).toBe(1);
+  });
+
+  test.each([
+    [407, /wants a login/, /USER:PASSWORD@/],
+    [503, /doesn't bring us to mirror\.invalid: it answers 503/, /in its own log/],
+  ])("that answers %i is told, and what to do", async (status, says, advice) => {
+    const proxy = createServer().listen(0, "127.0.0.1");
+    proxy.on("connect", (_, socket) => socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`));
+    await once(proxy, "listening");
+    try {
+      const port = (proxy.address() as AddressInfo).port;
+      const { bad } = await doctor(away, { HTTPS_PROXY: `http://127.0.0.1:${port}` });
+      expect(bad).toMatchObject([
+        { name: "way", says: expect.stringMatching(says), advice: expect.stringMatching(advice) },
+      ]);
+    } finally {
+      proxy.close();
+    }
+  });
 });
 
 test("a mirror that answers a range with other bytes of the layer is found out", async () => {
