@@ -92,6 +92,13 @@ describe("budget", () => {
     expect(asked.map(({ method }) => method)).toEqual(["HEAD"]);
   });
 
+  test("a tag that isn't there, asked for twice: no KV write", async () => {
+    for (let round = 0; round < 2; round++) {
+      expect((await mirror.ask("/v2/library/demo/manifests/none")).status).toBe(404);
+      expect(mirror.operations().kvWrites).toBe(0);
+    }
+  });
+
   test("20 pulls at once of a cold image: one upstream GET a manifest, one fill a blob", async () => {
     const pulls = Array.from({ length: 20 }, async () => {
       for (const path of [tag, manifest, layer]) expect((await mirror.ask(path)).status).toBe(200);

@@ -4,7 +4,7 @@ import * as v from "valibot";
 import { type Digest, digestParts, parseDigest, referrersTag } from "../../src/oci/digest.ts";
 import { parseLinks } from "../../src/oci/link.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
-import { essence, MANIFEST_ACCEPT, OCI_INDEX } from "../../src/oci/mediatypes.ts";
+import { essence, MANIFEST_ACCEPT, OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import { isRepository, isTag } from "../../src/oci/names.ts";
 import { readBounded } from "../../src/upstream/bounded.ts";
 import type { Answer } from "./answer.ts";
@@ -75,7 +75,7 @@ export class RegistryClient {
       const why = `${place.repository} ${what} is no manifest that is known here (${type})`;
       throw unusable(place, why, "MANIFEST_INVALID");
     }
-    const mediaType = manifestType(manifest, response.headers.get("Content-Type"));
+    const mediaType = manifestType(bytes) ?? OCI_MANIFEST;
     return { digest, mediaType, bytes, headers: response.headers };
   }
 

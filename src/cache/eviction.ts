@@ -16,22 +16,25 @@ const HEADROOM = 0.1;
 /** Keys that one delete takes. */
 const BATCH = 1000;
 
+/** Where cached content lies, for everybody and for some. */
+const PREFIXES = ["blobs/", "restricted/blobs/", "manifests/", "restricted/manifests/"];
+
 /**
- * Deletes the blobs that were stored first, until the store is a tenth below `limit` bytes; does nothing while it is under
- * it. Manifests stay: they are small, and without them nothing could be said of a tag when upstream is down.
- * A blob that is being read is read to its end; one that is asked for again is fetched again.
+ * Deletes what was stored first, until the store is a tenth below `limit` bytes; does nothing while it is under it. Small
+ * manifests go last: all of them together weigh little, and without them nothing could be said of a tag when upstream is
+ * down. A blob that is being read is read to its end; one that is asked for again is fetched again.
  */
 export async function evict(store: Listed, limit: number): Promise<Eviction> {
-  const blobs = [...(await listAll(store, "blobs/")), ...(await listAll(store, "restricted/blobs/"))];
-  const manifests = [
-    ...(await listAll(store, "manifests/")),
-    ...(await listAll(store, "restricted/manifests/")),
-  ];
-  const total = sizeOf(blobs) + sizeOf(manifests);
+  const entries: StoredEntry[] = [];
+  for (const prefix of PREFIXES) entries.push(...(await listAll(store, prefix)));
+  const total = sizeOf(entries);
+  if (total <= limit) return { held: total, freed: 0 };
+  entries.sort(
+    (one, other) => Number(isKeptLonger(one)) - Number(isKeptLonger(other)) || one.stored - other.stored,
+  );
   let freed = 0;
   const doomed: string[] = [];
-  blobs.sort((one, other) => one.stored - other.stored);
-  for (const { key, size } of total > limit ? blobs : []) {
+  for (const { key, size } of entries) {
     if (total - freed <= limit * (1 - HEADROOM)) break;
     doomed.push(key);
     freed += size;
@@ -40,6 +43,13 @@ export async function evict(store: Listed, limit: number): Promise<Eviction> {
     await store.delete(doomed.slice(start, start + BATCH));
   }
   return { held: total - freed, freed };
+}
+
+/** Bytes. Real manifests and indexes are smaller; one that is larger is evicted like a blob. */
+const SMALL = 256 * 1024;
+
+function isKeptLonger({ key, size }: StoredEntry): boolean {
+  return size <= SMALL && /^(restricted\/)?manifests\//.test(key);
 }
 
 async function listAll(store: Listed, prefix: string): Promise<StoredEntry[]> {

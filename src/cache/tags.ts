@@ -103,9 +103,13 @@ export class TagRecords {
     }
   }
 
-  /** Ends a record everywhere within reach: the tag is gone upstream. */
-  async end(name: TagName): Promise<void> {
+  /**
+   * Ends a record everywhere within reach: the tag is gone upstream.
+   * @param before the durable record; where there is none, nothing is deleted, since a delete counts as a write.
+   */
+  async end(name: TagName, before: TagRecord | null): Promise<void> {
     await this.forget(name);
+    if (before === null) return;
     try {
       await this.#options.kv.delete(keyOf(name));
     } catch (error) {

@@ -1,7 +1,8 @@
 // What a mirror needs to know of a manifest: what it is, and which content it leads to.
 
 import { type Digest, parseDigest } from "./digest.ts";
-import { essence, isIndexType, isManifestType, OCI_INDEX, OCI_MANIFEST } from "./mediatypes.ts";
+import { elementsOf, findMembers, parseSpan, type Span } from "./json-spans.ts";
+import { DOCKER_MANIFEST, isIndexType, isManifestType, OCI_INDEX, OCI_MANIFEST } from "./mediatypes.ts";
 
 export interface Platform {
   os: string;
@@ -18,6 +19,8 @@ export interface Descriptor {
   artifactType?: string;
   annotations?: Record<string, string>;
   urls?: string[];
+  /** The content itself, in base64: clients need not fetch it. */
+  data?: string;
 }
 
 export interface Manifest {
@@ -42,6 +45,9 @@ type Json = Record<string, unknown>;
  */
 const SERVABLE_TYPE = /^application\/[a-zA-Z0-9][a-zA-Z0-9!#$&^_.+-]{0,126}$/;
 
+/** The type of an image's config in Docker's format. */
+const DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json";
+
 /** Layers whose publisher forbade their distribution. */
 const FOREIGN_LAYERS = [
   "application/vnd.docker.image.rootfs.foreign.",
@@ -58,34 +64,35 @@ const FOREIGN_LAYERS = [
  * Source: image-spec, manifest.md and image-index.md; Docker image manifest v2, schema 2.
  */
 export function readManifest(bytes: Uint8Array): Manifest | null {
-  const body = parseObject(bytes);
-  if (body === null) return null;
-  const type = readString(body.mediaType);
-  const mediaType = type !== null && SERVABLE_TYPE.test(type) ? type : null;
-  if (body.schemaVersion !== 2 && !isManifestType(mediaType ?? "")) return null;
-
-  const kind = manifestKind(body, mediaType);
+  const outline = readOutline(bytes);
+  if (outline === null) return null;
+  const { members, mediaType, kind } = outline;
+  const descriptors = (key: string) => readDescriptors(bytes, members.get(key));
+  const descriptor = (key: string) => readDescriptor(parseSpan(bytes, members.get(key)));
   const isImage = kind === "image";
   return {
     mediaType,
     kind,
-    manifests: isImage ? [] : readDescriptors(body.manifests),
-    config: isImage ? readDescriptor(body.config) : null,
-    layers: isImage ? readDescriptors(body.layers ?? body.blobs) : [],
-    subject: readDescriptor(body.subject),
-    artifactType: readString(body.artifactType),
+    manifests: isImage ? [] : descriptors("manifests"),
+    config: isImage ? descriptor("config") : null,
+    layers: isImage ? descriptors(members.has("layers") ? "layers" : "blobs") : [],
+    subject: descriptor("subject"),
+    artifactType: readString(parseSpan(bytes, members.get("artifactType"))),
   };
 }
 
 /**
- * The media type to serve a manifest with: the body's own; else the header's, if it is a manifest's; else the OCI type
- * of its kind. The body comes first because it is what the digest covers.
+ * The media type to serve a manifest with: the body's own; else what its form says, for only OCI's types may be absent
+ * from the body. What an upstream called it doesn't count: the same bytes are served to all, whoever gave them first.
+ * @returns null for what is no manifest.
  */
-export function manifestType(manifest: Manifest, contentType: string | null): string {
-  if (manifest.mediaType !== null) return manifest.mediaType;
-  const type = essence(contentType);
-  if (isManifestType(type)) return type;
-  return manifest.kind === "index" ? OCI_INDEX : OCI_MANIFEST;
+export function manifestType(bytes: Uint8Array): string | null {
+  const outline = readOutline(bytes);
+  if (outline === null) return null;
+  if (outline.mediaType !== null) return outline.mediaType;
+  if (outline.kind === "index") return OCI_INDEX;
+  const config = readDescriptor(parseSpan(bytes, outline.members.get("config")));
+  return config?.mediaType === DOCKER_CONFIG ? DOCKER_MANIFEST : OCI_MANIFEST;
 }
 
 /**
@@ -96,16 +103,45 @@ export function isForeign(descriptor: Descriptor): boolean {
   return FOREIGN_LAYERS.some((prefix) => descriptor.mediaType.startsWith(prefix));
 }
 
-function manifestKind(body: Json, mediaType: string | null): Manifest["kind"] {
-  if (mediaType !== null && isManifestType(mediaType)) return isIndexType(mediaType) ? "index" : "image";
-  const isIndex = Array.isArray(body.manifests) && body.config === undefined && body.layers === undefined;
-  return isIndex ? "index" : "image";
+const MEMBERS = [
+  "schemaVersion",
+  "mediaType",
+  "manifests",
+  "config",
+  "layers",
+  "blobs",
+  "subject",
+  "artifactType",
+];
+
+/** What a manifest is, and where its parts lie in it. */
+function readOutline(
+  bytes: Uint8Array,
+): (Pick<Manifest, "mediaType" | "kind"> & { members: Map<string, Span> }) | null {
+  const members = findMembers(bytes, MEMBERS);
+  if (members === null) return null;
+  const type = readString(parseSpan(bytes, members.get("mediaType")));
+  const mediaType = type !== null && SERVABLE_TYPE.test(type) ? type : null;
+  if (parseSpan(bytes, members.get("schemaVersion")) !== 2 && !isManifestType(mediaType ?? "")) return null;
+  if (mediaType !== null && isManifestType(mediaType)) {
+    return { members, mediaType, kind: isIndexType(mediaType) ? "index" : "image" };
+  }
+  const isIndex = members.has("manifests") && !members.has("config") && !members.has("layers");
+  return { members, mediaType, kind: isIndex ? "index" : "image" };
 }
 
-function readDescriptors(value: unknown): Descriptor[] {
-  if (!Array.isArray(value)) return [];
-  return value.map(readDescriptor).filter((descriptor) => descriptor !== null);
+function readDescriptors(bytes: Uint8Array, list: Span | undefined): Descriptor[] {
+  const descriptors: Descriptor[] = [];
+  for (const span of elementsOf(bytes, list)) {
+    const descriptor =
+      span.end - span.start < SHORTEST_DESCRIPTOR ? null : readDescriptor(parseSpan(bytes, span));
+    if (descriptor !== null) descriptors.push(descriptor);
+  }
+  return descriptors;
 }
+
+/** Bytes: a digest has 71, and a descriptor a type and a size beside it. Millions of shorter ones aren't even parsed. */
+const SHORTEST_DESCRIPTOR = 100;
 
 function readDescriptor(value: unknown): Descriptor | null {
   if (!isObject(value)) return null;
@@ -122,6 +158,8 @@ function readDescriptor(value: unknown): Descriptor | null {
   if (isObject(value.annotations)) {
     descriptor.annotations = Object.fromEntries(Object.entries(value.annotations).filter(hasStringValue));
   }
+  const data = readString(value.data);
+  if (data !== null) descriptor.data = data;
   if (Array.isArray(value.urls)) descriptor.urls = value.urls.filter((url) => typeof url === "string");
   return descriptor;
 }
@@ -133,15 +171,6 @@ function readPlatform(value: unknown): Platform | null {
   if (os === null || architecture === null) return null;
   const variant = readString(value.variant);
   return variant === null ? { os, architecture } : { os, architecture, variant };
-}
-
-function parseObject(bytes: Uint8Array): Json | null {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-    return isObject(value) ? value : null;
-  } catch {
-    return null;
-  }
 }
 
 /** A JSON string that says something: registries write "" where they mean nothing. */

@@ -60,7 +60,10 @@ async function takeBack(
 ): Promise<void> {
   const reference = ask.kind === "manifest" ? ask.reference : ask;
   try {
-    if ("tag" in reference) await mirror.tags.end({ ...place, tag: reference.tag, sphere: "restricted" });
+    if ("tag" in reference) {
+      const name = { ...place, tag: reference.tag, sphere: "restricted" as const };
+      await mirror.tags.end(name, await mirror.tags.read(name));
+    }
     if (kind === "denied") await unlink(mirror, place, null);
     else if ("digest" in reference) await unlink(mirror, place, reference.digest);
   } catch (error) {

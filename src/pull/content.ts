@@ -1,7 +1,7 @@
 /** Manifests as content: found in what is held, or taken in from upstream once they prove to be what they should be. */
 import { manifestKey, type Sphere } from "../cache/store.ts";
 import { type Digest, digestOf, digestParts, parseDigest } from "../oci/digest.ts";
-import { manifestType, readManifest } from "../oci/manifest.ts";
+import { manifestType } from "../oci/manifest.ts";
 import { essence, isSchema1Type } from "../oci/mediatypes.ts";
 import { readBounded } from "../upstream/bounded.ts";
 import { UpstreamError } from "../upstream/failure.ts";
@@ -15,8 +15,8 @@ export interface HeldManifest {
   bytes: Uint8Array;
 }
 
-/** Bytes. The spec asks for 4 MiB at least; more than this would crowd an isolate's memory. */
-export const MAXIMUM_MANIFEST = 8 * 1024 * 1024;
+/** Bytes. The spec asks for 4 MiB at least; more would crowd an isolate's memory. */
+export const MAXIMUM_MANIFEST = 4 * 1024 * 1024;
 
 /** Looks a manifest up in memory, then in the store. */
 export async function findManifest(
@@ -39,7 +39,7 @@ async function readStored(mirror: Mirror, place: Place, digest: Digest): Promise
     const object = await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.get(key));
     if (!object) return null;
     const bytes = new Uint8Array(await new Response(object.body).arrayBuffer());
-    return { digest, mediaType: object.contentType ?? typeOf(bytes, null), bytes };
+    return { digest, mediaType: typeOf(bytes), bytes };
   } catch (error) {
     console.warn(`a manifest can't be read from the store: ${error}`);
     return null;
@@ -47,9 +47,8 @@ async function readStored(mirror: Mirror, place: Place, digest: Digest): Promise
 }
 
 /** The media type of a manifest; nothing a browser would run where it is none, whatever upstream called it. */
-function typeOf(bytes: Uint8Array, contentType: string | null): string {
-  const manifest = readManifest(bytes);
-  return manifest ? manifestType(manifest, contentType) : "application/octet-stream";
+function typeOf(bytes: Uint8Array): string {
+  return manifestType(bytes) ?? "application/octet-stream";
 }
 
 /** Keeps a verified manifest in memory, if it is for everybody: what is there is asked for nobody's right to it. */
@@ -82,8 +81,8 @@ export async function storeAgain(mirror: Mirror, place: Place, manifest: HeldMan
 export class WrongContent extends UpstreamError {}
 
 /**
- * Reads a manifest from upstream's answer and makes sure of it: its digest is the one asked for, or for a tag the one
- * that the answer declares.
+ * Reads a manifest from upstream's answer and makes sure of it: its digest is the one asked for. For a tag it is the
+ * body's own, for many registries declare a wrong one; only the algorithm is theirs to choose.
  * @param expected the digest asked for; null for a tag.
  * @throws UpstreamError `unavailable` if it isn't what it should be; nothing of it may be kept then.
  */
@@ -92,8 +91,7 @@ export async function acceptManifest(
   expected: Digest | null,
   what: string,
 ): Promise<HeldManifest> {
-  const contentType = response.headers.get("Content-Type");
-  if (expected === null && isSchema1Type(essence(contentType))) {
+  if (expected === null && isSchema1Type(essence(response.headers.get("Content-Type")))) {
     await response.body?.cancel();
     throw new UpstreamError(
       "missing",
@@ -103,13 +101,13 @@ export async function acceptManifest(
   }
   const bytes = await readBounded(response, MAXIMUM_MANIFEST, what);
   const declared = parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
-  const proof = expected ?? declared;
-  const digest = await digestOf(bytes, proof ? digestParts(proof).algorithm : "sha256");
-  if (proof !== null && digest !== proof) {
+  const named = expected ?? declared;
+  const digest = await digestOf(bytes, named ? digestParts(named).algorithm : "sha256");
+  if (expected !== null && digest !== expected) {
     throw new WrongContent("unavailable", `upstream sent wrong content for ${what}`);
   }
-  if (expected === null && !readManifest(bytes)) {
+  if (expected === null && manifestType(bytes) === null) {
     throw new UpstreamError("unavailable", `upstream sent no manifest for ${what}`);
   }
-  return { digest, mediaType: typeOf(bytes, contentType), bytes };
+  return { digest, mediaType: typeOf(bytes), bytes };
 }

@@ -67,7 +67,7 @@ export async function resolveTag(
   } catch (error) {
     const failure = failureOf(error);
     // What is gone, or no longer for everybody, isn't to come back as stale when upstream is down next.
-    if (!isPassing(failure.kind)) await mirror.tags.end(name);
+    if (!isPassing(failure.kind)) await mirror.tags.end(name, before);
     return { ok: false, failure, record: before };
   }
 }

@@ -45,8 +45,17 @@ describe("a store over its limit", () => {
     expect(await held()).toEqual([...rest].sort());
   });
 
-  test("keeps its manifests, whatever the limit", async () => {
-    expect(await evict(store, 0)).toEqual({ held: 1000, freed: 3000 });
+  test("loses its manifests last, and they too when nothing else is left", async () => {
+    expect(await evict(store, 1200)).toEqual({ held: 1000, freed: 3000 });
+    expect(await held()).toEqual([rest[0]]);
+    expect(await evict(store, 0)).toEqual({ held: 0, freed: 1000 });
+  });
+
+  test("loses a large manifest as it loses blobs, so that a few of them can't take all the room", async () => {
+    const bytes = patternBytes(300_000, 9);
+    const digest = await digestOf(bytes);
+    await store.put(manifestKey(digest), bytes, { digest });
+    expect(await evict(store, 4500)).toEqual({ held: 1000, freed: 303_000 });
     expect(await held()).toEqual([rest[0]]);
   });
 
@@ -55,7 +64,7 @@ describe("a store over its limit", () => {
     const blob = await put((digest) => blobKey(digest, "restricted"), 5);
     expect(await evict(store, 5500)).toEqual({ held: 4000, freed: 2000 });
     expect(await held()).toEqual([rest[0], rest[2], manifest, blob].sort());
-    expect(await evict(store, 0)).toEqual({ held: 2000, freed: 2000 });
+    expect(await evict(store, 2500)).toEqual({ held: 2000, freed: 2000 });
     expect(await held()).toEqual([rest[0], manifest].sort());
   });
 

@@ -108,7 +108,7 @@ describe("fresh", () => {
     expect(await records.fresh(name, TTL)).toBe(null);
     await records.remember(name, recordAt(now()), TTL);
     expect(await records.fresh(name, TTL)).toMatchObject({ from: "memory" });
-    await records.end(name);
+    await records.end(name, recordAt(now()));
     expect(await records.fresh(name, TTL)).toBe(null);
   });
 });
@@ -176,7 +176,7 @@ describe("the durable record", () => {
     const record = recordAt(now());
     await records.write(name, record, null);
     await records.remember(name, record, TTL);
-    await records.end(name);
+    await records.end(name, recordAt(now()));
     expect(await records.read(name)).toBe(null);
     expect(await records.fresh(name, TTL)).toBe(null);
     expect(await another().fresh(name, TTL)).toBe(null);
@@ -188,7 +188,7 @@ describe("the durable record", () => {
     }
     expect(await records.read(name)).toBe(null);
     await records.write(name, recordAt(now()), null);
-    await records.end(name);
+    await records.end(name, recordAt(now()));
   });
 
   test("isn't taken for one of a longer name: no two names share a key", async () => {

@@ -58,12 +58,11 @@ describe.each(FAULTS)("$name", ({ behaviour }) => {
 });
 
 describe("a manifest", () => {
-  test("by tag whose bytes aren't what the digest header says is refused, and nothing is kept", async () => {
+  test("by tag is what its bytes are, whatever the digest header says", async () => {
     const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
     mirror.docker.fail({ kind: "manifest", method: "GET" }, lie);
-    expect((await mirror.ask(tag)).status).toBe(503);
-    expect(await mirror.stored()).toEqual([]);
-    expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+    const { status, headers } = await mirror.ask(tag);
+    expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
   });
 
   test("by digest is believed by its bytes, whatever the digest header says", async () => {
@@ -106,11 +105,11 @@ describe("a manifest", () => {
   });
 
   test.each([
-    { header: `${DOCKER_MANIFEST}; charset=utf-8`, body: { layers: [] }, type: DOCKER_MANIFEST },
+    { header: `${DOCKER_MANIFEST}; charset=utf-8`, body: { layers: [] }, type: OCI_MANIFEST },
     { header: "text/plain", body: { layers: [] }, type: OCI_MANIFEST },
     { header: "application/octet-stream", body: { manifests: [] }, type: OCI_INDEX },
   ])(
-    "without a type has that of the header if that is a manifest's: $header",
+    "without a type has that of its form, whatever the header says: $header",
     async ({ header, body, type }) => {
       await mirror.docker.addManifest(
         "library/demo",
@@ -136,13 +135,13 @@ describe("a manifest", () => {
     }
   });
 
-  test.each([8 * 1024 * 1024, 8 * 1024 * 1024 + 1])(
-    "may have 8 MiB and no byte more: %i",
+  test.each([4 * 1024 * 1024, 4 * 1024 * 1024 + 1])(
+    "may have 4 MiB and no byte more: %i",
     async (size) => {
       const start = `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]`;
       const bytes = utf8(`${start.padEnd(size - 1)}}`);
       const { digest } = await mirror.docker.addManifest("library/demo", bytes, { tag: "big" });
-      const expected = size > 8 * 1024 * 1024 ? 503 : 200;
+      const expected = size > 4 * 1024 * 1024 ? 503 : 200;
       for (const path of ["big", digest]) {
         expect((await mirror.ask(`/v2/library/demo/manifests/${path}`)).status).toBe(expected);
       }
