@@ -1,5 +1,6 @@
 /** `portolan sync`: all images that a list names. */
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { type Entry, parseList } from "../copy/list.ts";
 import { outcomeLine, parallelOption, summaryOf } from "../copy/report.ts";
 import { sync as syncAll } from "../copy/sync.ts";
@@ -92,9 +93,9 @@ async function readList(file: string, settings: Settings): Promise<Entry[]> {
     return parseList(await readFile(file, "utf8"), file, { platform, referrers });
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") {
-      throw new Error(`there is no file ${file}`);
+      throw new Error(`there is no file ${resolve(file)}`);
     }
-    throw new Error(`${file}: ${messageOf(error)}`);
+    throw new Error(`${resolve(file)}: ${messageOf(error)}`);
   }
 }
 

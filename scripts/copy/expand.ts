@@ -1,5 +1,5 @@
 /** From what a list's entry means to the images that registries have for it. */
-import { type ImageReference, parseAsWritten } from "../registry/reference.ts";
+import { formatReference, type ImageReference, parseAsWritten } from "../registry/reference.ts";
 import { placeOf, type RegistryClient } from "../registry/registry.ts";
 import type { Entry } from "./list.ts";
 import { isPattern, newestOf, type Pattern, pattern } from "./patterns.ts";
@@ -24,7 +24,16 @@ export async function expand(client: RegistryClient, entry: Entry): Promise<Pair
   if (pairs.length === 0) {
     throw new Error(`no tag of ${registry}/${entry.repository} matches ${entry.tags.join(", ")}`);
   }
+  const [first] = pairs;
+  if (pairs.length > 1 && first?.target.tag && pairs.every(({ target }) => isSame(target, first.target))) {
+    const message = `${pairs.length} tags can't all become ${entry.to}: leave its tag out, and each keeps its own`;
+    throw new Error(message);
+  }
   return pairs;
+}
+
+function isSame(one: ImageReference, other: ImageReference): boolean {
+  return formatReference(one) === formatReference(other);
 }
 
 function pairOf(

@@ -129,13 +129,16 @@ function fromYaml(content: string, defaults: Defaults): Entry[] {
   );
 }
 
+/** A repository, which may be a regular expression between slashes, and a tag or digest. */
+const NAME = /^(\/.+?\/(?=$|[:@])|[^:@]*)(?::([^@]*))?(?:@(.+))?$/s;
+
 function entry(where: string, image: ImageSettings, defaults: Defaults): Entry {
   const { from, to, tags, exclude = [], newest = null, platform, referrers } = image;
   const wrong = (why: string) => new Error(`${where}: ${why}`);
   if (to === undefined) throw wrong(`${from} has no to, and the list has none for all`);
   if (/^[a-z]+:\/\//.test(from) || /^[a-z]+:\/\//.test(to)) throw wrong("a reference has no scheme");
   const { registry, rest } = splitRegistry(from);
-  const [, repository = "", tag, digest] = /^([^:@]*)(?::([^@]*))?(?:@(.+))?$/.exec(rest) ?? [];
+  const [, repository = "", tag, digest] = NAME.exec(rest) ?? [];
   if (repository === "") throw wrong(`${from} names no repository`);
   if (tags && (tag !== undefined || digest !== undefined))
     throw wrong(`${from} has a tag, and tags are given too`);

@@ -29,40 +29,52 @@ export interface SyncOptions {
 /** Images under way at a time: what limits the work are the blobs, and an image that is there needs few requests. */
 const IMAGES = 3;
 
-/** Never rejects for what a registry does: that is in the outcomes. */
+/**
+ * Never rejects for what a registry does: that is in the outcomes.
+ * @returns the outcomes in the list's order.
+ */
 export async function sync(entries: readonly Entry[], options: SyncOptions): Promise<Outcome[]> {
-  const { client, describe, dryRun } = options;
+  const { client, describe, dryRun, onOutcome } = options;
   const copier = new Copier(options);
-  const outcomes: Outcome[] = [];
-  const note = (outcome: Outcome) => {
-    outcomes.push(outcome);
-    options.onOutcome(outcome);
-  };
+  const outcomes: Promise<Outcome>[] = [];
+  const note = (coming: Outcome | Promise<Outcome>) =>
+    outcomes.push(
+      Promise.resolve(coming).then((outcome) => {
+        onOutcome(outcome);
+        return outcome;
+      }),
+    );
   const limit = pLimit(IMAGES);
-  const seen = new Set<string>();
-  const work: Promise<void>[] = [];
+  /** By target, what goes there. */
+  const claims = new Map<string, string>();
   for (const entry of entries) {
     try {
       for (const { source, target } of await expand(client, entry)) {
         const names = { source: formatReference(source), target: formatReference(target) };
-        const key = `${names.source} ${names.target}`;
-        if (seen.has(key)) continue;
-        seen.add(key);
-        if (dryRun) note({ state: "planned", ...names });
-        else
-          work.push(
-            limit(async () =>
-              note({ ...names, ...(await copyOne(copier, source, target, entry, describe)) }),
-            ),
+        const claim = `${names.source} for ${entry.platform ?? "all platforms"}`;
+        // Without a tag any number can be there.
+        const place = target.tag === null ? `${names.target} ${names.source}` : names.target;
+        const other = claims.get(place);
+        if (other === claim) continue;
+        claims.set(place, other ?? claim);
+        if (other !== undefined) {
+          note({ state: "failed", ...names, error: `${entry.where}: ${other} goes there already` });
+        } else if (dryRun) note({ state: "planned", ...names });
+        else {
+          note(
+            limit(async () => ({
+              ...names,
+              ...(await copyOne(copier, source, target, entry, describe)),
+            })),
           );
+        }
       }
     } catch (error) {
       const source = `${entry.registry}/${entry.repository}`;
       note({ state: "failed", source, target: entry.to, error: `${entry.where}: ${describe(error)}` });
     }
   }
-  await Promise.all(work);
-  return outcomes;
+  return Promise.all(outcomes);
 }
 
 /** What a copy from reference to reference asks of the copier. */

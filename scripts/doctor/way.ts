@@ -4,9 +4,9 @@ import { once } from "node:events";
 import { connect, isIP } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { isLoopback } from "../../src/upstream/addresses.ts";
-import { causeOf } from "../registry/failure.ts";
+import { causeOf, codeOf } from "../registry/failure.ts";
 import { proxyFor } from "../registry/proxies.ts";
-import { codeOf, troubleIn } from "../terminal/trouble.ts";
+import { troubleIn } from "../terminal/trouble.ts";
 import { span } from "../terminal/words.ts";
 import { bad, type Check, doubtful, good, skipped } from "./check.ts";
 

@@ -9,7 +9,7 @@ import { REGISTRIES, type Upstream } from "../../src/upstream/registries.ts";
 import type { Errand } from "../../src/upstream/token-request.ts";
 import { Tokens } from "../../src/upstream/tokens.ts";
 import type { Answer } from "./answer.ts";
-import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, UNSAFE } from "./failure.ts";
+import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, reasonIn, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
 import type { Network, Sent, Way } from "./network.ts";
 import { type Place, scopedRepository, urlAt } from "./place.ts";
@@ -192,8 +192,12 @@ export class Exchange {
     const known = this.#ways.get(endpoint.hostname);
     if (known) return known;
     const way = this.#network.wayOf(endpoint);
-    const { fetch } = way;
-    const tokens = new Tokens({ fetch, now: Date.now, trust: this.#trust, timeOut: TOKEN_TIME_OUT });
+    const tokens = new Tokens({
+      fetch: withReasons(way.fetch),
+      now: Date.now,
+      trust: this.#trust,
+      timeOut: TOKEN_TIME_OUT,
+    });
     const made = { ...way, tokens };
     this.#ways.set(endpoint.hostname, made);
     return made;
@@ -226,6 +230,18 @@ export class Exchange {
 
 function isRead({ method }: Request): boolean {
   return method === "GET" || method === "HEAD";
+}
+
+/** For a token that is refused without a login, the endpoint's own words: a keyed mirror says that it needs a key. */
+function withReasons(fetcher: typeof fetch): typeof fetch {
+  return async (input, init) => {
+    const response = await fetcher(input, init);
+    const { status } = response;
+    if (![401, 403].includes(status) || new Headers(init?.headers).has("Authorization")) return response;
+    const { message } = await reasonIn(response);
+    if (message === "") return response;
+    throw new UpstreamError("denied", `${new URL(response.url).host} gives no token: ${message}`, status);
+  };
 }
 
 function statusOf(response: Answer): { isPassing: boolean; retryAfter: number } {

@@ -34,6 +34,17 @@ export const UNSAFE = "UNSAFE";
 /** Bytes of an answer that are looked into for what a registry has to say. */
 const MAXIMUM_BODY = 16 * 1024;
 
+/** What OpenSSL says of certificates that nobody known has signed. */
+const UNKNOWN_SIGNERS = [
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+];
+const CA_ADVICE =
+  "if it is your own, set NODE_EXTRA_CA_CERTS=/path/to/ca.pem, or NODE_USE_SYSTEM_CA=1 for those that this system trusts";
+
 const TOO_LARGE_ADVICE =
   "; it, or a proxy before it, takes no body of this size: raise its limit (nginx: client_max_body_size 0)";
 
@@ -88,8 +99,13 @@ export function failureOfError(error: unknown, host: string, hint: string): Regi
     return new RegistryFailure(status, code, message + advice, retryAfter);
   }
   const cause = causeOf(error);
-  // A name that doesn't exist won't a moment later.
-  const code = cause.includes("ENOTFOUND") ? "HOST_UNKNOWN" : "UNAVAILABLE";
+  const reason = codeOf(error);
+  if (UNKNOWN_SIGNERS.includes(reason)) {
+    const message = `${host} has a certificate of a CA that isn't known here (${cause}); ${CA_ADVICE}`;
+    return new RegistryFailure(0, "CERTIFICATE_UNKNOWN", message);
+  }
+  // A name that doesn't exist won't a moment later, nor will a certificate be another.
+  const code = /^(ENOTFOUND|CERT_|ERR_TLS_CERT)/.test(reason) ? reason : "UNAVAILABLE";
   return new RegistryFailure(0, code, `${host} can't be reached: ${cause}`);
 }
 
@@ -97,6 +113,16 @@ export function failureOfError(error: unknown, host: string, hint: string): Regi
 function refusalIn(error: unknown): RegistryFailure | null {
   if (error instanceof RegistryFailure) return error;
   return error instanceof Error && error.cause !== undefined ? refusalIn(error.cause) : null;
+}
+
+/** The code of the innermost error, as `ECONNREFUSED`; "" where it has none. */
+export function codeOf(error: unknown): string {
+  let innermost = error;
+  while (innermost instanceof Error && innermost.cause !== undefined) innermost = innermost.cause;
+  if (innermost instanceof AggregateError) return codeOf(innermost.errors[0]);
+  if (!(innermost instanceof Error)) return "";
+  if (innermost.name === "TimeoutError") return "ETIMEDOUT";
+  return "code" in innermost ? String(innermost.code) : "";
 }
 
 /** The reason that a library has wrapped, perhaps more than once: "fetch failed" helps nobody. */
@@ -109,11 +135,14 @@ export function causeOf(error: unknown): string {
   return innermost.message || ("code" in innermost ? String(innermost.code) : innermost.name);
 }
 
-async function reasonIn(response: Answer): Promise<{ code: string | null; message: string }> {
+/** What an answer's body says went wrong, in as far as it says so as the distribution spec has it. */
+export async function reasonIn({
+  body,
+}: Pick<Answer, "body">): Promise<{ code: string | null; message: string }> {
   let text = "";
   try {
     const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
+    for await (const chunk of body ?? []) {
       text += decoder.decode(chunk, { stream: true });
       if (text.length > MAXIMUM_BODY) break;
     }

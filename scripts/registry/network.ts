@@ -5,6 +5,7 @@ import { isLoopback } from "../../src/upstream/addresses.ts";
 import { type Answer, answerOf } from "./answer.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
 import { type Environment, proxyFor } from "./proxies.ts";
+import { proxyFailure } from "./proxy-failure.ts";
 import { Reach } from "./reach.ts";
 
 export interface Sent {
@@ -52,7 +53,7 @@ export function openNetwork(
     const known = ways.get(named.hostname);
     if (known) return known;
     const routes = new Routes(new Reach(named), insecure, environment);
-    const way = { routes, ...openWay(routes) };
+    const way = { routes, ...openWay(routes, (url) => proxyFor(url, environment)) };
     ways.set(named.hostname, way);
     return way;
   };
@@ -69,7 +70,7 @@ export function openNetwork(
   };
 }
 
-function openWay(dispatcher: Dispatcher): Way {
+function openWay(dispatcher: Dispatcher, proxyOf: (url: URL) => URL | null): Way {
   // undici's own fetch, since only that is sure to fit undici's dispatchers; what is global has other types for the same.
   const fetcher = undiciFetch as unknown as (
     ...given: [...Parameters<typeof fetch>, { dispatcher?: Dispatcher }?]
@@ -84,6 +85,9 @@ function openWay(dispatcher: Dispatcher): Way {
         body: body as Readable | Uint8Array | null,
         signal: signal ?? null,
         dispatcher,
+      }).catch((error) => {
+        const proxy = proxyOf(new URL(url));
+        throw (proxy && proxyFailure(proxy, new URL(url), error)) ?? error;
       });
       return answerOf(url, received);
     },

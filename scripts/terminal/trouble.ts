@@ -1,5 +1,5 @@
 /** Why a connection failed, in plain words. */
-import { causeOf } from "../registry/failure.ts";
+import { causeOf, codeOf } from "../registry/failure.ts";
 
 const WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: "its name isn't known",
@@ -10,16 +10,6 @@ const WORDS: Readonly<Record<string, string>> = {
   EHOSTUNREACH: "there is no way to it",
   ENETUNREACH: "there is no way to its network",
 };
-
-/** The code of the innermost error, as `ECONNREFUSED`; "" where it has none. */
-export function codeOf(error: unknown): string {
-  let innermost = error;
-  while (innermost instanceof Error && innermost.cause !== undefined) innermost = innermost.cause;
-  if (innermost instanceof AggregateError) return codeOf(innermost.errors[0]);
-  if (!(innermost instanceof Error)) return "";
-  if (innermost.name === "TimeoutError") return "ETIMEDOUT";
-  return "code" in innermost ? String(innermost.code) : "";
-}
 
 /** What a connection's error means; its own message where that isn't known here. */
 export function troubleIn(error: unknown): string {

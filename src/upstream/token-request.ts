@@ -68,7 +68,8 @@ export async function requestToken(
   try {
     const signal = AbortSignal.timeout(options.timeOut ?? TIME_OUT);
     response = await options.fetch(...tokenRequest(url, login, signal));
-  } catch {
+  } catch (error) {
+    if (error instanceof UpstreamError) throw error;
     throw new UpstreamError("unavailable", `the token endpoint ${url.host} can't be reached`);
   }
   const { status } = response;

@@ -143,3 +143,13 @@ describe("what is wrong with a list is said, and where", () => {
     );
   });
 });
+
+test.each([
+  ["harbor.example.com//^(?:a|b):?x$/", "/^(?:a|b):?x$/", ["latest"]],
+  ["harbor.example.com//^(?:a|b)$/:1.*", "/^(?:a|b)$/", ["1.*"]],
+  ["harbor.example.com//^p/(?:a|b)$/:/^v\\d$/", "/^p/(?:a|b)$/", ["/^v\\d$/"]],
+])("%s has a regular expression as its repository, colons and all", (from, repository, tags) => {
+  expect(parseList(`${from} 127.0.0.1:5000/mirror/`, "images.txt", DEFAULTS)).toMatchObject([
+    { registry: "harbor.example.com", repository, tags },
+  ]);
+});

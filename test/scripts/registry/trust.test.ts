@@ -21,7 +21,7 @@ interface Seen {
 /** A network that answers by URL, the query left out; what isn't named is 404. */
 function world(
   answers: Record<string, (request: Seen) => Response>,
-  { login = LOGIN, insecure = false } = {},
+  { login = LOGIN, insecure = false }: { login?: typeof LOGIN | null; insecure?: boolean } = {},
 ) {
   const seen: Seen[] = [];
   const ask = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
@@ -39,14 +39,17 @@ function world(
   const send: Way["send"] = async (url, sent) =>
     Object.defineProperty(await ask(url, { ...sent, duplex: "half" } as RequestInit), "url", { value: url });
   const network: Network = { fetch: ask, wayOf: () => ({ fetch: ask, send }), close: async () => {} };
-  const logins = { loginFor: async () => ({ ...login, source: "config.json" }) };
+  const logins = { loginFor: async () => login && { ...login, source: "config.json" } };
   const exchange = new Exchange({ network, logins, insecure });
   const get = async (place: Place) =>
     (await exchange.send(place, { method: "GET", at: "manifests/1" })).status;
   /** The hosts that were shown a secret of the login: the password, an identity token, or a token that was got by it. */
   const shown = () =>
     seen
-      .filter(({ authorization, body }) => authorization !== null || body.includes(login.password))
+      .filter(
+        ({ authorization, body }) =>
+          authorization !== null || (login !== null && body.includes(login.password)),
+      )
       .map(({ url }) => new URL(url).host);
   return { seen, get, shown, exchange };
 }
@@ -221,6 +224,25 @@ describe("an upload", () => {
       await expect(sent).rejects.toThrow(/not allowed/);
       expect(seen).toHaveLength(1);
     },
+  );
+});
+
+test("a token that is refused without a login is reported in its endpoint's words, as that a mirror needs a key", async () => {
+  const message = "this mirror needs an access key";
+  const { exchange } = world(
+    {
+      [MANIFEST]: challenge("https://registry.example.com/token"),
+      "https://registry.example.com/token": () =>
+        Object.defineProperty(
+          Response.json({ errors: [{ code: "UNAUTHORIZED", message }] }, { status: 401 }),
+          "url",
+          { value: "https://registry.example.com/token" },
+        ),
+    },
+    { login: null },
+  );
+  await expect(exchange.send(PLACE, { method: "GET", at: "manifests/1" })).rejects.toThrow(
+    /gives no token: this mirror needs an access key; .*docker login registry\.example\.com/,
   );
 });
 

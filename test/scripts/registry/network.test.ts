@@ -1,0 +1,93 @@
+// What goes wrong on the way to a registry is reported as what it is: the proxy's, or a certificate's.
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { failureOfError } from "../../../scripts/registry/failure.ts";
+import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
+import { placeOf, RegistryClient } from "../../../scripts/registry/registry.ts";
+
+const PLACE = placeOf({ registry: "registry.example.com", repository: "owner/image" });
+
+describe("a proxy", () => {
+  let server: Server;
+  let host: string;
+  let network: Network | null = null;
+  let answer: string | null;
+  let asked: number;
+
+  beforeEach(async () => {
+    asked = 0;
+    server = createServer().on("connect", (_request, socket) => {
+      asked += 1;
+      if (answer === null) socket.destroy();
+      else socket.end(`HTTP/1.1 ${answer}\r\n\r\n`);
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  });
+
+  afterEach(async () => {
+    await network?.close();
+    server.close();
+  });
+
+  const ping = (proxy: string) => {
+    network = openNetwork({ insecure: false }, { HTTPS_PROXY: proxy });
+    const logins = { loginFor: async () => null };
+    return new RegistryClient({ network, logins, insecure: false }).ping(PLACE);
+  };
+
+  test.each([
+    [
+      "that wants a login",
+      "http://",
+      "407 Proxy Authentication Required",
+      /the proxy 127.* wants a login: set HTTPS_PROXY/,
+    ],
+    [
+      "that refuses its login",
+      "http://me:secret@",
+      "407 Proxy Authentication Required",
+      /the proxy 127.* refuses its login/,
+    ],
+    [
+      "that forbids the host",
+      "http://",
+      "403 Forbidden",
+      /the proxy 127.* answered 403 when asked to connect to registry/,
+    ],
+  ])("%s is reported, once, as that", async (_, start, given, told) => {
+    answer = given;
+    const failed = ping(start + host);
+    await expect(failed).rejects.toThrow(told);
+    await expect(failed).rejects.not.toThrow(/secret/);
+    expect(asked).toBe(1);
+  });
+
+  test.each([
+    ["that fails", "502 Bad Gateway", /the proxy 127.* answered 502/],
+    ["that breaks off", null, /the proxy 127.* broke off/],
+  ])("%s is asked again, and reported", async (_, given, told) => {
+    answer = given;
+    await expect(ping(`http://${host}`)).rejects.toThrow(told);
+    expect(asked).toBeGreaterThan(1);
+  });
+
+  test.each(["http", "socks5"])("that isn't there is reported as not there: %s", async (scheme) => {
+    await expect(ping(`${scheme}://127.0.0.1:4`)).rejects.toThrow(
+      /the proxy 127\.0\.0\.1:4 can't be reached/,
+    );
+  });
+});
+
+test.each(["SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "DEPTH_ZERO_SELF_SIGNED_CERT"])(
+  "a certificate of a CA of one's own comes with advice, and isn't tried again: %s",
+  (code) => {
+    const cause = Object.assign(new Error("self-signed certificate"), { code });
+    const failure = failureOfError(new TypeError("fetch failed", { cause }), "registry.example.com", "");
+    expect(failure.message).toMatch(/NODE_EXTRA_CA_CERTS/);
+    expect(failure.isPassing).toBe(false);
+  },
+);
