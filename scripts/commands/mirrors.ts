@@ -6,12 +6,14 @@ import { measure, type Sample } from "../mirrors/measure.ts";
 import { isUsable, type Measured, rank } from "../mirrors/rank.ts";
 import { mirrorsReport } from "../mirrors/report.ts";
 import { manifestReference, parseReference } from "../registry/reference.ts";
+import { cleaned } from "../terminal/clean.ts";
 import { openProgress } from "../terminal/progress.ts";
 import { publisherOf } from "../verify/sources.ts";
 import {
   type CommonSettings,
   commandNamed,
   EXIT,
+  messageOf,
   mirrorsOption,
   onePlatformOption,
   printJson,
@@ -67,8 +69,8 @@ async function measureAll({ client, network }: Session, settings: Settings): Pro
       try {
         await client.head(publisher.place, manifestReference(reference));
         return { reference, publisher, platform };
-      } catch {
-        progress.say(`${publisher.name} doesn't answer: whether tags are fresh can't be told`);
+      } catch (error) {
+        progress.say(cleaned(`Whether tags are fresh can't be told: ${messageOf(error)}`));
         return { reference, publisher: null, platform };
       }
     }),

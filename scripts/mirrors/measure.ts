@@ -215,7 +215,15 @@ function largestBlob(image: Image): number {
 }
 
 function worstOf(one: State | null, other: State | null): State | null {
-  const order: readonly (State | null)[] = ["different", "missing", "stale", "failed", null, "same"];
+  const order: readonly (State | null)[] = [
+    "different",
+    "missing",
+    "stale",
+    "refused",
+    "failed",
+    null,
+    "same",
+  ];
   return order.find((state) => state === one || state === other) ?? null;
 }
 

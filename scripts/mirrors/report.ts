@@ -54,6 +54,8 @@ function tagsWord({ trouble, freshness, behind }: Measured): string {
       return good("fresh");
     case "stale":
       return doubtful(behind === null || behind <= 0 ? "stale" : `${span(behind)} behind`);
+    case "refused":
+      return doubtful("no access");
     case "failed":
       return doubtful("no answer");
     default:

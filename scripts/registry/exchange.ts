@@ -222,9 +222,11 @@ export class Exchange {
 
   async #hint(place: Place): Promise<string> {
     const login = await this.#logins.loginFor(`${place.loginName}/${place.repository}`).catch(() => null);
-    return login
-      ? `check the name, and what the login of ${login.source} may do there`
-      : `check the name, or log in with: docker login ${place.loginName}`;
+    if (login) return `check the name, and what the login of ${login.source} may do there`;
+    // What is asked for with a namespace is a mirror, and its login an access key.
+    return place.namespace === undefined
+      ? `check the name, or log in with: docker login ${place.loginName}`
+      : `if it wants an access key: docker login ${place.loginName}, with the key as the password`;
   }
 }
 

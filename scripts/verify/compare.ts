@@ -3,8 +3,8 @@ import type { Digest } from "../../src/oci/digest.ts";
 import { isForeign } from "../../src/oci/manifest.ts";
 import { type Content, type Image, isSameEntry, type PlatformImage } from "./image.ts";
 
-/** How an object of the mirror's stands to the publisher's; `failed` when the mirror couldn't be made to say. */
-export type State = "same" | "stale" | "different" | "missing" | "failed";
+/** How an object of the mirror's stands to the publisher's; `refused` or `failed` where the mirror couldn't be made to say. */
+export type State = "same" | "stale" | "different" | "missing" | "refused" | "failed";
 
 /** What asking a mirror for one object came to. */
 export type Answer =
@@ -12,6 +12,8 @@ export type Answer =
   | { kind: "missing" }
   /** It answered with something else than it was asked for; `reason` says with what. */
   | { kind: "wrong"; reason: string }
+  /** It wants a login, or this one may not have it. */
+  | { kind: "refused"; reason: string }
   | { kind: "failed"; reason: string };
 
 export interface MirrorView {
@@ -59,7 +61,7 @@ export function compare(publisher: Image, view: MirrorView): Finding[] {
 
 /** The state that sums findings up: the worst that there is. */
 export function worst(findings: readonly Finding[]): State {
-  const order: readonly State[] = ["different", "missing", "stale", "failed"];
+  const order: readonly State[] = ["different", "missing", "stale", "refused", "failed"];
   return order.find((state) => findings.some((finding) => finding.state === state)) ?? "same";
 }
 
@@ -165,7 +167,7 @@ function blobFinding(
 
 /** What the mirror's image doesn't have: an older one may never have had it, and one that wasn't given shows nothing. */
 function absent(place: Place, expected: Content, above: State): Finding {
-  const state = above === "stale" || above === "failed" ? above : "missing";
+  const state = ["stale", "refused", "failed"].includes(above) ? above : "missing";
   return { ...place, expected, found: null, state, reason: null, behind: null };
 }
 
@@ -173,8 +175,9 @@ function refusal(answer: Answer): { state: State; reason: string | null } {
   switch (answer.kind) {
     case "wrong":
       return { state: "different", reason: answer.reason };
+    case "refused":
     case "failed":
-      return { state: "failed", reason: answer.reason };
+      return { state: answer.kind, reason: answer.reason };
     default:
       return { state: "missing", reason: null };
   }

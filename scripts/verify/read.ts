@@ -43,6 +43,7 @@ export async function readAt(client: RegistryClient, place: Place, reference: st
 export function answerOf(error: unknown): Answer {
   if (!(error instanceof RegistryFailure)) throw error;
   if (error.status === 404) return { kind: "missing" };
+  if (error.status === 401 || error.status === 403) return { kind: "refused", reason: error.message };
   const isWrong = error.status === 0 && error.code !== null && WRONG.includes(error.code);
   return { kind: isWrong ? "wrong" : "failed", reason: error.message };
 }

@@ -23,6 +23,7 @@ export interface ImageResult {
 const PAINT: Record<State, (text: string) => string> = {
   same: good,
   stale: doubtful,
+  refused: doubtful,
   failed: doubtful,
   different: bad,
   missing: bad,
@@ -35,7 +36,7 @@ export function isAllSame({ mirrors }: ImageResult): boolean {
 
 /** Whether there are differences, rather than only questions without an answer. */
 export function hasDifference({ mirrors }: ImageResult): boolean {
-  return mirrors.some(({ findings }) => !["same", "failed"].includes(worst(findings)));
+  return mirrors.some(({ findings }) => !["same", "refused", "failed"].includes(worst(findings)));
 }
 
 /** The table of one image and, below it, what its states alone don't say. */
@@ -140,6 +141,7 @@ function cell(finding: Finding | undefined): string {
 }
 
 function said(state: State): string {
+  if (state === "refused") return "no access";
   return state === "failed" ? "no answer" : state;
 }
 
@@ -158,7 +160,7 @@ function notesOf({ mirror, findings }: MirrorResult): string[][] {
   return findings.flatMap((finding) => {
     const words = explanation(finding);
     // A stale tag, and a mirror that doesn't answer, are the one reason for all that follows.
-    const cause = ["stale", "failed"].includes(finding.state) ? finding.state : (words ?? "");
+    const cause = ["stale", "refused", "failed"].includes(finding.state) ? finding.state : (words ?? "");
     if (words === null || told.has(cause)) return [];
     told.add(cause);
     const object = [finding.platform, finding.kind === "manifest" ? null : nameOf(finding)];

@@ -96,7 +96,7 @@ async function readPublished(
   if (first.proven === null) throw refused(first.answer, publisher);
   const { image, answers } = await readImage(first.proven, platforms, read, config);
   for (const answer of answers.values()) {
-    if (answer.kind === "failed" || answer.kind === "wrong") throw refused(answer, publisher);
+    if ("reason" in answer) throw refused(answer, publisher);
   }
   // What the publisher lists and doesn't have can't be expected of a mirror.
   const had = image.platforms.filter(({ manifest }) => answers.get(manifest.digest)?.kind !== "missing");

@@ -54,7 +54,7 @@ test("each is measured, ranked, and the configuration that follows is printed", 
 
 test("where the publisher doesn't answer, freshness isn't guessed, and no mirror is recommended for tags", async () => {
   const { code, output, errors } = await mirrors([stale.url], "--against", NOBODY);
-  expect(errors).toContain("whether tags are fresh can't be told");
+  expect(errors).toContain("Whether tags are fresh can't be told: ");
   expect(output).not.toContain("daemon.json");
   expect(output).toContain("1 of 1 can be used, 0 of them for tags too");
   expect(code).toBe(0);

@@ -130,3 +130,21 @@ test("a platform that the image isn't for is a mistake of the user's", async () 
   expect(errors).toContain("it is for linux/amd64, linux/arm64");
   expect(code).toBe(2);
 });
+
+test("a mirror that wants a key which isn't known here is told as that, by every command", async () => {
+  const [keyed] = mirrors as [Harbour];
+  await launch(keyed, "new", NEW);
+  const credentials = [{ username: "key", password: "s3cret" }];
+  Object.assign(keyed.registry.settings, { auth: "basic", credentials });
+  const advice = `docker login ${new URL(keyed.url).host}, with the key as the password`;
+  const verified = await verify([keyed]);
+  expect(verified.output).toMatch(/index .* no access\n/);
+  expect(verified.output).toContain(advice);
+  expect(verified.output).toMatch(/✗ .*: no access\n$/);
+  expect(verified.code).toBe(2);
+  for (const command of ["inspect", "warm"]) {
+    const { code, errors, output } = await portolan([command, IMAGE, "--mirror", keyed.url]);
+    expect(errors + output).toContain(advice);
+    expect(code).toBe(2);
+  }
+});
