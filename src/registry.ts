@@ -5,6 +5,7 @@ import type { Caller, Visit } from "./access/gate.ts";
 import { answerWithToken } from "./access/token-endpoint.ts";
 import { takeKey } from "./access/url.ts";
 import { RegistryError } from "./errors.ts";
+import { essence, isManifestType } from "./oci/mediatypes.ts";
 import type { Pull } from "./pull/answer.ts";
 import { authorityFor } from "./pull/authority.ts";
 import { pullBlob } from "./pull/blob.ts";
@@ -102,6 +103,7 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
     background,
   };
   const response = await answer(mirror, pull, target);
+  neutralize(response);
   const isEverybodys = caller.key === null && authority.kind === "public";
   if (!isEverybodys) keepPrivate(response);
   return response;
@@ -141,6 +143,16 @@ function answer(mirror: Mirror, pull: Pull, target: Target): Promise<Response> {
 
 function nothingHere(): RegistryError {
   return new RegistryError(404, "UNSUPPORTED", "there is nothing here");
+}
+
+/** Types of responses that are no manifests. */
+const OTHER_TYPES = ["", "application/json", "application/octet-stream", "multipart/byteranges"];
+
+/** Leaves only types that registries have: what a manifest says of itself is its publisher's to choose. */
+function neutralize({ headers }: Response): void {
+  const type = essence(headers.get("Content-Type"));
+  if (isManifestType(type) || OTHER_TYPES.includes(type)) return;
+  headers.set("Content-Type", "application/octet-stream");
 }
 
 /** What a key or a login was needed for, no cache on the way may give to anybody else (RFC 9111 §3.5). */

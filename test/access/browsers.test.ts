@@ -40,6 +40,32 @@ describe("every response", () => {
   });
 });
 
+describe("a manifest that calls itself something else", () => {
+  const mirror = useMirror();
+
+  test.each([
+    "application/xhtml+xml",
+    "application/javascript",
+    "application/pdf",
+    "text/html",
+    "image/svg+xml",
+  ])("isn't served as %s", async (mediaType) => {
+    const body = { schemaVersion: 2, mediaType, config: {}, layers: [] };
+    const bytes = new TextEncoder().encode(JSON.stringify(body));
+    const { digest } = await mirror.docker.addManifest("library/odd", bytes, { mediaType });
+    mirror.docker.moveTag("library/odd", "latest", digest);
+    for (const reference of ["latest", digest]) {
+      for (const method of ["HEAD", "GET", "GET", "HEAD"]) {
+        const { status, headers } = await mirror.ask(`/v2/library/odd/manifests/${reference}`, { method });
+        expect(headers.get("Content-Type")).not.toBe(mediaType);
+        if (status === 200) {
+          expect(headers.get("Content-Type")).toMatch(/^application\/(octet-stream|vnd\.(oci|docker)\..*)$/);
+        }
+      }
+    }
+  });
+});
+
 describe("a fetch that a browser makes for a page", () => {
   const mirror = useMirror();
 
