@@ -57,9 +57,8 @@ Ends with 0 if the target has the image, with 1 if it couldn't be copied, with 2
         progress.say(`${names.source} → ${names.target}`);
         const platform = settings.allPlatforms ? null : (settings.platform ?? OWN_PLATFORM);
         const copier = new Copier({ client, progress, parallel: settings.parallel });
-        copied = await copier.copy(
-          jobOf(source, target, { platform, referrers: settings.referrers ?? false }),
-        );
+        const job = jobOf(source, target, { platform, referrers: settings.referrers ?? false });
+        copied = await progress.during(names.target, copier.copy(job));
       } catch (error) {
         progress.stop();
         if (settings.json) printJson({ state: "failed", ...names, error: messageOf(error) });

@@ -34,7 +34,7 @@ const IMAGES = 3;
  * @returns the outcomes in the list's order.
  */
 export async function sync(entries: readonly Entry[], options: SyncOptions): Promise<Outcome[]> {
-  const { client, describe, dryRun, onOutcome } = options;
+  const { client, progress, describe, dryRun, onOutcome } = options;
   const copier = new Copier(options);
   const outcomes: Promise<Outcome>[] = [];
   const note = (coming: Outcome | Promise<Outcome>) =>
@@ -49,7 +49,8 @@ export async function sync(entries: readonly Entry[], options: SyncOptions): Pro
   const claims = new Map<string, string>();
   for (const entry of entries) {
     try {
-      for (const { source, target } of await expand(client, entry)) {
+      const looked = `${entry.registry}/${entry.repository}`;
+      for (const { source, target } of await progress.during(looked, expand(client, entry))) {
         const names = { source: formatReference(source), target: formatReference(target) };
         const claim = `${names.source} for ${entry.platform ?? "all platforms"}`;
         // Without a tag any number can be there.
@@ -64,7 +65,7 @@ export async function sync(entries: readonly Entry[], options: SyncOptions): Pro
           note(
             limit(async () => ({
               ...names,
-              ...(await copyOne(copier, source, target, entry, describe)),
+              ...(await progress.during(names.target, copyOne(copier, source, target, entry, describe))),
             })),
           );
         }

@@ -16,30 +16,61 @@ export interface Progress {
    * @param total in bytes, unless `unit` says otherwise; 0 where it isn't known.
    */
   start(name: string, total: number, unit?: "bytes" | "things"): Task;
+  /** Waits for work that has no length, and shows that it goes on once it takes longer than people wait without a sign. */
+  during<Value>(name: string, work: Promise<Value>): Promise<Value>;
   /** A line of its own, which may be coloured: what others say in it has to be clean. */
   say(line: string): void;
   /** Takes the bars away. Nothing may be shown after it. */
   stop(): void;
 }
 
-/** @param options.quiet for a program that reads the output. */
+/** Milliseconds. */
+const PATIENCE = 2_000;
+
+/**
+ * @param options.quiet for a program that reads the output.
+ * @param options.patience milliseconds without a sign of life.
+ */
 export function openProgress({
   quiet = false,
   output = process.stderr,
+  patience = PATIENCE,
 }: {
   quiet?: boolean;
   output?: NodeJS.WriteStream;
+  patience?: number;
 } = {}): Progress {
-  if (quiet) return { start: () => ({ advance: () => {}, done: () => {} }), say: () => {}, stop: () => {} };
-  const { start, ...others } = output.isTTY ? bars(output) : lines(output);
-  return { ...others, start: (name, ...rest) => withCleanEnd(start(cleaned(name), ...rest)) };
+  if (quiet) {
+    const start = () => ({ advance: () => {}, done: () => {} });
+    return { start, during: (_, work) => work, say: () => {}, stop: () => {} };
+  }
+  const { start, wait, ...others } = output.isTTY ? bars(output) : lines(output);
+  return {
+    ...others,
+    start: (name, ...rest) => withCleanEnd(start(cleaned(name), ...rest)),
+    during: async (name, work) => {
+      let end = () => {};
+      const timer = setTimeout(() => {
+        end = wait(cleaned(name));
+      }, patience);
+      try {
+        return await work;
+      } finally {
+        clearTimeout(timer);
+        end();
+      }
+    },
+  };
 }
+
+/** What is shown, and where; `wait` shows that something goes on until what it returns is called. */
+type Display = Omit<Progress, "during"> & { wait: (name: string) => () => void };
 
 function withCleanEnd({ advance, done }: Task): Task {
   return { advance, done: (outcome) => done(cleaned(outcome)) };
 }
 
-function lines(output: NodeJS.WriteStream): Progress {
+function lines(output: NodeJS.WriteStream): Display {
   const say = (line: string) => void output.write(`${line}\n`);
   return {
     start: (name, total, unit = "bytes") => ({
@@ -49,14 +80,22 @@ function lines(output: NodeJS.WriteStream): Progress {
         if (outcome !== undefined) say(`${name}${amount} ${outcome}`);
       },
     }),
+    wait: (name) => {
+      say(`${name} …`);
+      return () => {};
+    },
     say,
     stop: () => {},
   };
 }
 
+const FRAMES = [..."⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"];
+/** Milliseconds. */
+const FRAME = 100;
+
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
-function bars(output: NodeJS.WriteStream): Progress {
+function bars(output: NodeJS.WriteStream): Display {
   const multi = new MultiBar({
     stream: output,
     format: "{name} {bar} {amount}",
@@ -80,7 +119,9 @@ function bars(output: NodeJS.WriteStream): Progress {
     stop();
     process.kill(process.pid, signal);
   };
+  const spinners = new Set<NodeJS.Timeout>();
   const stop = () => {
+    for (const spinner of spinners) clearInterval(spinner);
     for (const signal of SIGNALS) process.off(signal, interrupted);
     multi.stop();
   };
@@ -101,6 +142,22 @@ function bars(output: NodeJS.WriteStream): Progress {
           if (outcome === undefined) return;
           say(`${name} ${unit === "bytes" && total > 0 ? `${write(total)} ` : ""}${outcome}`);
         },
+      };
+    },
+    wait: (name) => {
+      const started = performance.now();
+      const shown = () => {
+        const elapsed = performance.now() - started;
+        const frame = FRAMES[Math.floor(elapsed / FRAME) % FRAMES.length];
+        return { name, frame, elapsed: `${Math.round(elapsed / 1000)} s` };
+      };
+      const bar = multi.create(1, 0, shown(), { format: "{frame} {name} {elapsed}" });
+      const spinner = setInterval(() => bar.update(0, shown()), FRAME).unref();
+      spinners.add(spinner);
+      return () => {
+        clearInterval(spinner);
+        spinners.delete(spinner);
+        multi.remove(bar);
       };
     },
     say,

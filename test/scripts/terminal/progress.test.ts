@@ -40,6 +40,33 @@ describe("progress", () => {
     expect(process.listenerCount("SIGINT")).toBe(0);
   });
 
+  test.each([
+    ["a terminal", true, /[⠋⠙⠹] registry\.example\.com 0 s/],
+    ["no terminal", false, /^registry\.example\.com …\n$/],
+  ])("shows work that takes long, and none that doesn't, on %s", async (_, isTTY, shown) => {
+    const { stream, written } = output(isTTY);
+    const progress = openProgress({ output: stream, patience: 5 });
+    let end = (_: number) => {};
+    const long = progress.during(
+      "registry.example.com",
+      new Promise<number>((resolve) => {
+        end = resolve;
+      }),
+    );
+    expect(await progress.during("short", Promise.resolve(1))).toBe(1);
+    await expect.poll(written).toMatch(shown);
+    end(2);
+    expect(await long).toBe(2);
+    progress.stop();
+    expect(written()).not.toContain("short");
+  });
+
+  test("shows no work that fails any longer, and passes its failure on", async () => {
+    const { stream } = output(false);
+    const progress = openProgress({ output: stream, patience: 5 });
+    await expect(progress.during("it", Promise.reject(new Error("why")))).rejects.toThrow("why");
+  });
+
   test("isn't there beside JSON", () => {
     expect(work(true, true)).toBe("");
   });
