@@ -68,7 +68,7 @@ describe("without ACCESS", () => {
   });
 
   test("on an address that others can reach it is closed, and says how it is opened", async () => {
-    const { running, url } = await start("--host", "0.0.0.0", "--var", "LOOPBACK=true");
+    const { running, url } = await start("--host", "0.0.0.0");
     await running.line(/ACCESS=open/);
     expect(running.output).toContain("npm run portolan -- key add NAME");
     expect(await statusOf(url, null)).toBe(403);
