@@ -1,4 +1,4 @@
-/** Runs the bare Worker in a process of its own, with the runtime set up as scripts/local/mirror.ts does it for Portolan. */
+/** Runs the bare Worker in a process of its own, in Miniflare with its simulation of R2, as `npm run dev` would. */
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
