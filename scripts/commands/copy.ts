@@ -3,7 +3,6 @@ import { type Copied, Copier } from "../copy/copier.ts";
 import { copiedLine, parallelOption } from "../copy/report.ts";
 import { jobOf } from "../copy/sync.ts";
 import { formatReference, parseAsWritten, parseReference } from "../registry/reference.ts";
-import { openProgress } from "../terminal/progress.ts";
 import {
   type CommonSettings,
   commandNamed,
@@ -42,7 +41,7 @@ Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_P
 Ends with 0 if the target has the image, with 1 if it couldn't be copied, with 2 if the command is wrong.`,
   )
   .action((from: string, to: string, settings: Settings) => {
-    return run(settings, async ({ client }) => {
+    return run(settings, async ({ client, progress }) => {
       if (settings.allPlatforms && settings.platform !== undefined) {
         throw new Error("choose --platform or --all-platforms");
       }
@@ -51,7 +50,6 @@ Ends with 0 if the target has the image, with 1 if it couldn't be copied, with 2
       if (written.digest !== null) throw new Error("the target takes a tag: its digest is the source's");
       const target = { ...written, tag: written.tag ?? source.tag };
       const names = { source: formatReference(source), target: formatReference(target) };
-      const progress = openProgress({ quiet: settings.json ?? false });
       let copied: Copied;
       try {
         progress.say(`${names.source} → ${names.target}`);

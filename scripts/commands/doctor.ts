@@ -43,11 +43,15 @@ export const doctor = commandNamed("doctor", [
   .action((settings: Settings) =>
     run(settings, async (session) => {
       const { mirror = ownMirror(), image, platform, json } = settings;
-      const checks = await examine({
-        ...session,
-        ...{ mirror, platform, reference: parseReference(image) },
-        known: [ownMirror(), OWN_MIRROR],
-      });
+      const checks = await session.progress.during(
+        mirror,
+        examine({
+          ...session,
+          ...{ mirror, platform, reference: parseReference(image) },
+          known: [ownMirror(), OWN_MIRROR],
+        }),
+      );
+      session.progress.stop();
       if (json) printJson({ mirror, checks });
       else printReport((found) => report(mirror, found), checks);
       return checks.some(({ state }) => state === "bad") ? EXIT.bad : EXIT.good;

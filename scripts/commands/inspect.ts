@@ -33,11 +33,12 @@ export const inspect = commandNamed("inspect", [
   .addOption(onePlatformOption())
   .option("--all", "read all platforms, to say what they share; on Docker Hub each may count as a pull")
   .action((image: string, settings: Settings) =>
-    run(settings, async ({ client }) => {
+    run(settings, async ({ client, progress }) => {
       const { mirror = ownMirror(), platform, all = false, json } = settings;
       const reference = parseReference(image);
       const { place } = mirrorSource(mirror, reference);
-      const way = await walk({ client, place, reference, platform, all });
+      const way = await progress.during(image, walk({ client, place, reference, platform, all }));
+      progress.stop();
       if (json) printJson({ mirror, ...way, ...(all && { sizes: sizesOf(way.platforms) }) });
       else printReport((found) => walkReport(found, mirror), way);
       return EXIT.good;

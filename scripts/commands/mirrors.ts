@@ -7,7 +7,6 @@ import { isUsable, type Measured, rank } from "../mirrors/rank.ts";
 import { mirrorsReport } from "../mirrors/report.ts";
 import { manifestReference, parseReference } from "../registry/reference.ts";
 import { cleaned } from "../terminal/clean.ts";
-import { openProgress } from "../terminal/progress.ts";
 import { publisherOf } from "../verify/sources.ts";
 import {
   type CommonSettings,
@@ -49,7 +48,8 @@ export const mirrors: Command = commandNamed("mirrors", [
   .addHelpText("after", "\nEnds with 0 if there is a mirror that can be used, with 1 if there is none.")
   .action((settings: Settings) =>
     run(settings, async (session) => {
-      const ranked = rank(await measureAll(session, settings));
+      const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings)));
+      session.progress.stop();
       const authorities = new Map(
         ranked.map(({ mirror: { registry } }) => [registry, authorityOf(registry)]),
       );
@@ -59,10 +59,9 @@ export const mirrors: Command = commandNamed("mirrors", [
     }),
   );
 
-async function measureAll({ client, network }: Session, settings: Settings): Promise<Measured[]> {
-  const { image: images = [SAMPLE], mirror: given = [], list, against, platform, json = false } = settings;
+async function measureAll({ client, network, progress }: Session, settings: Settings): Promise<Measured[]> {
+  const { image: images = [SAMPLE], mirror: given = [], list, against, platform } = settings;
   const references = images.map(parseReference);
-  const progress = openProgress({ quiet: json });
   const samples = await Promise.all(
     references.map(async (reference): Promise<Sample> => {
       const publisher = publisherOf(reference, against ?? null);
@@ -82,9 +81,7 @@ async function measureAll({ client, network }: Session, settings: Settings): Pro
     const own = samples.filter(({ reference }) => reference.registry === mirror.registry);
     return measure(mirror, own, { client, network, progress, alone, download: settings.seconds * 1000 });
   });
-  const all = await Promise.all(measured);
-  progress.stop();
-  return all;
+  return Promise.all(measured);
 }
 
 const alone = pLimit(1);

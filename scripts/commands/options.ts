@@ -5,6 +5,7 @@ import type { Logins } from "../registry/logins.ts";
 import type { Network } from "../registry/network.ts";
 import type { RegistryClient } from "../registry/registry.ts";
 import { printFailure, printJson } from "../terminal/output.ts";
+import type { Progress } from "../terminal/progress.ts";
 import { EXIT } from "./exit.ts";
 import { SUMMARIES } from "./summaries.ts";
 
@@ -23,6 +24,8 @@ export interface Session {
   network: Network;
   client: RegistryClient;
   logins: Logins;
+  /** Must be stopped before anything is printed. */
+  progress: Progress;
 }
 
 /** A command with the options that all have. */
@@ -123,13 +126,15 @@ export async function attempt(
 export function run(settings: CommonSettings, work: (session: Session) => Promise<number>): Promise<void> {
   const insecure = settings.insecure ?? false;
   return attempt(settings, async () => {
-    const { openNetwork, readLogins, RegistryClient } = await import("./session.ts");
+    const { openNetwork, openProgress, readLogins, RegistryClient } = await import("./session.ts");
     const network = openNetwork({ insecure });
+    const progress = openProgress({ quiet: settings.json ?? false });
     try {
       const logins = await readLogins();
       const client = new RegistryClient({ network, logins, insecure });
-      return await work({ network, client, logins });
+      return await work({ network, client, logins, progress });
     } finally {
+      progress.stop();
       await network.close();
     }
   });

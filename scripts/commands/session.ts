@@ -2,3 +2,4 @@
 export { readLogins } from "../registry/logins.ts";
 export { openNetwork } from "../registry/network.ts";
 export { RegistryClient } from "../registry/registry.ts";
+export { openProgress } from "../terminal/progress.ts";

@@ -5,7 +5,6 @@ import { type Entry, parseList } from "../copy/list.ts";
 import { outcomeLine, parallelOption, summaryOf } from "../copy/report.ts";
 import { sync as syncAll } from "../copy/sync.ts";
 import { cleaned } from "../terminal/clean.ts";
-import { openProgress } from "../terminal/progress.ts";
 import {
   type CommonSettings,
   commandNamed,
@@ -60,24 +59,24 @@ Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_P
 Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if the command or the list is wrong.`,
   )
   .action((file: string, settings: Settings) =>
-    run(settings, async ({ client }) => {
+    run(settings, async ({ client, progress }) => {
       const entries = await readList(file, settings);
-      const progress = openProgress({ quiet: settings.json ?? false });
       const outcomes = await syncAll(entries, {
         client,
         progress,
         parallel: settings.parallel,
         dryRun: settings.dryRun ?? false,
         onOutcome: (outcome) => {
-          // A plan is the very thing that was asked for.
           if (outcome.state !== "planned") progress.say(outcomeLine(cleaned(outcome)));
-          else if (!settings.json) printReport(outcomeLine, outcome);
         },
         describe: messageOf,
       });
       progress.stop();
       if (settings.json) printJson({ images: outcomes.map(asJson) });
       else {
+        // A plan is the very thing that was asked for.
+        const planned = outcomes.filter(({ state }) => state === "planned");
+        for (const outcome of planned) printReport(outcomeLine, outcome);
         const failed = outcomes.filter(({ state }) => state === "failed");
         if (failed.length > 0)
           console.error(`\nNot copied:\n${cleaned(failed).map(outcomeLine).join("\n")}\n`);

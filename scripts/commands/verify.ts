@@ -1,7 +1,6 @@
 /** `portolan verify`: is what a mirror gives what the publisher pushed? */
 import { RegistryFailure } from "../registry/failure.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
-import { openProgress, type Progress } from "../terminal/progress.ts";
 import { worst } from "../verify/compare.ts";
 import { hasDifference, type ImageResult, imageReport, isAllSame, summary } from "../verify/report.ts";
 import { mirrorSource, publisherOf } from "../verify/sources.ts";
@@ -53,17 +52,21 @@ Ends with 0 if all is the same, with 1 if anything differs, with 2 if it couldn'
   .action((images: string[], settings: Settings) =>
     run(settings, async (session) => {
       const references = images.map(parseReference);
-      const progress = openProgress({ quiet: settings.json ?? false });
       const results: ImageResult[] = [];
       const failed: Failed[] = [];
       for (const reference of references) {
         try {
-          results.push(await verifyOne(session, reference, settings, progress));
+          results.push(
+            await session.progress.during(
+              formatReference(reference),
+              verifyOne(session, reference, settings),
+            ),
+          );
         } catch (error) {
           failed.push({ image: formatReference(reference), error: refusal(error, settings) });
         }
       }
-      progress.stop();
+      session.progress.stop();
       if (settings.json) printJson(asJson(results, failed));
       else print(results, failed, settings.deep ?? false);
       if (results.some(hasDifference)) return EXIT.bad;
@@ -72,10 +75,9 @@ Ends with 0 if all is the same, with 1 if anything differs, with 2 if it couldn'
   );
 
 function verifyOne(
-  { client }: Session,
+  { client, progress }: Session,
   reference: ReturnType<typeof parseReference>,
   { mirror, against, deep = false, platform }: Settings,
-  progress: Progress,
 ): Promise<ImageResult> {
   return verifyImage({
     client,

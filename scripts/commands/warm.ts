@@ -1,7 +1,6 @@
 /** `portolan warm`: brings images into a mirror before somebody waits for them. */
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { bad, good, quiet } from "../terminal/colours.ts";
-import { openProgress } from "../terminal/progress.ts";
 import { count, shortDigest, size } from "../terminal/words.ts";
 import { sizeOf } from "../verify/image.ts";
 import { shortMirror } from "../verify/report.ts";
@@ -38,15 +37,15 @@ export const warm = commandNamed("warm", [
     "\nEnds with 0 if all of it is there, with 1 if a part isn't, with 2 if an image can't be had.",
   )
   .action((images: string[], settings: Settings) =>
-    run(settings, async ({ client }) => {
+    run(settings, async ({ client, progress }) => {
       const { mirror = ownMirror(), platform, json = false } = settings;
       const references = images.map(parseReference);
-      const progress = openProgress({ quiet: json });
       const told: (Warmed | { image: string; error: string })[] = [];
       for (const reference of references) {
         const { place } = mirrorSource(mirror, reference);
         try {
-          told.push(await warmImage({ client, place, reference, platforms: platform, progress }));
+          const work = warmImage({ client, place, reference, platforms: platform, progress });
+          told.push(await progress.during(formatReference(reference), work));
         } catch (error) {
           told.push({ image: formatReference(reference), error: messageOf(error) });
         }

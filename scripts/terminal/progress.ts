@@ -1,5 +1,6 @@
 /** How far work has come: bars on a terminal, a line for each thing that is done elsewhere, nothing beside JSON. */
-import { MultiBar, type SingleBar } from "cli-progress";
+import { createRequire } from "node:module";
+import type { SingleBar } from "cli-progress";
 import { cleaned } from "./clean.ts";
 import { size } from "./words.ts";
 
@@ -20,7 +21,7 @@ export interface Progress {
   during<Value>(name: string, work: Promise<Value>): Promise<Value>;
   /** A line of its own, which may be coloured: what others say in it has to be clean. */
   say(line: string): void;
-  /** Takes the bars away. Nothing may be shown after it. */
+  /** Takes all of it away; may be called again. Nothing may be shown after it. */
   stop(): void;
 }
 
@@ -96,6 +97,8 @@ const FRAME = 100;
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 
 function bars(output: NodeJS.WriteStream): Display {
+  // Loaded here, since only a terminal needs it.
+  const { MultiBar } = createRequire(import.meta.url)("cli-progress") as typeof import("cli-progress");
   const multi = new MultiBar({
     stream: output,
     format: "{name} {bar} {amount}",
@@ -120,7 +123,10 @@ function bars(output: NodeJS.WriteStream): Display {
     process.kill(process.pid, signal);
   };
   const spinners = new Set<NodeJS.Timeout>();
+  let isStopped = false;
   const stop = () => {
+    if (isStopped) return;
+    isStopped = true;
     for (const spinner of spinners) clearInterval(spinner);
     for (const signal of SIGNALS) process.off(signal, interrupted);
     multi.stop();

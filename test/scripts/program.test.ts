@@ -141,3 +141,26 @@ test("a Node that can't run TypeScript hands over to the one that the project pi
   expect([status, stdout]).toEqual([2, ""]);
   expect(stderr).toContain("Did you mean verify?");
 });
+
+test.each(["inspect", "verify", "warm", "mirrors", "doctor"])(
+  "%s shows that it goes on once it takes long",
+  async (name) => {
+    // Longer than people wait without a sign; the first answer only.
+    let first = 2_500;
+    const slow = createServer((_, response) => {
+      setTimeout(() => response.writeHead(404).end(), first);
+      first = 0;
+    }).listen(0, "127.0.0.1");
+    await once(slow, "listening");
+    const mirror = `http://127.0.0.1:${(slow.address() as AddressInfo).port}`;
+    const more: Record<string, string[]> = {
+      doctor: ["--image", `${new URL(mirror).host}/boat`],
+      mirrors: ["--no-list", "--against", mirror, "--image", "boat"],
+      verify: ["boat", "--against", mirror],
+    };
+    const { errors } = await portolan([name, ...(more[name] ?? ["boat"]), "--mirror", mirror]);
+    slow.close();
+    expect(errors).toMatch(/^\S+ …$/m);
+  },
+  20_000,
+);
