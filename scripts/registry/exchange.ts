@@ -131,8 +131,9 @@ export class Exchange {
         return response;
       } catch (error) {
         unreachable ??= error;
-        const isAnswer = error instanceof RegistryFailure || error instanceof UpstreamError;
-        if (isAnswer) throw error;
+        // A proxy's failure to connect may be for want of TLS there.
+        const isRefusal = error instanceof RegistryFailure && error.code === UNSAFE;
+        if (isRefusal || error instanceof UpstreamError) throw error;
       }
     }
     // There is no TLS, so the answer meant what was asked for.
