@@ -6,7 +6,7 @@ import { type Answer, answerOf } from "./answer.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
 import { type Environment, proxyFor } from "./proxies.ts";
 import { proxyFailure } from "./proxy-failure.ts";
-import { Reach } from "./reach.ts";
+import { Reach, type Resolve } from "./reach.ts";
 
 export interface Sent {
   method: string;
@@ -37,11 +37,13 @@ const COMMIT = 300_000;
 /**
  * @param insecure whether hosts besides this machine may be spoken to without TLS.
  * @param environment where the proxies' variables are.
+ * @param resolve looks names up; the system's, except in tests.
  * @throws Error for a proxy that is none.
  */
 export function openNetwork(
   { insecure }: { insecure: boolean },
   environment: Environment = process.env,
+  resolve?: Resolve,
 ): Network {
   // A proxy that can't be one is told at once, and not as a registry that can't be reached.
   for (const url of ["https://registry.invalid", "http://registry.invalid"]) {
@@ -52,7 +54,7 @@ export function openNetwork(
   const wayOf = (named: URL) => {
     const known = ways.get(named.hostname);
     if (known) return known;
-    const routes = new Routes(new Reach(named), insecure, environment);
+    const routes = new Routes(new Reach(named, resolve), insecure, environment);
     const way = { routes, ...openWay(routes, (url) => proxyFor(url, environment)) };
     ways.set(named.hostname, way);
     return way;

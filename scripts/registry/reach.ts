@@ -9,7 +9,8 @@ const PUBLIC = 0;
 const NETWORK = 1;
 const MACHINE = 2;
 
-type Resolve = (
+/** As `lookup` of node:dns. */
+export type Resolve = (
   name: string,
   options: LookupAllOptions,
   callback: (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,

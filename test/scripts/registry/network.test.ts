@@ -91,3 +91,54 @@ test.each(["SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "DEPT
     expect(failure.isPassing).toBe(false);
   },
 );
+
+describe("a name that resolves to this machine", () => {
+  let server: Server;
+  let port: number;
+  let network: Network;
+  let asked: string[];
+
+  beforeEach(async () => {
+    asked = [];
+    server = createServer((request, response) => {
+      asked.push(`${request.method} ${request.headers.host}`);
+      response.end();
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    port = (server.address() as AddressInfo).port;
+    network = openNetwork({ insecure: true }, {}, (_name, _options, callback) =>
+      callback(null, [{ address: "127.0.0.1", family: 4 }]),
+    );
+  });
+
+  afterEach(async () => {
+    await network.close();
+    server.close();
+  });
+
+  const registry = () => network.wayOf(new URL(`http://registry.example.com:${port}`));
+  const sent = (name: string, method = "PUT") => ({
+    url: `http://${name}:${port}/`,
+    method,
+    headers: new Headers(),
+  });
+
+  test.each(["PUT", "DELETE", "GET"])(
+    "isn't sent a %s on the word of a registry on the Internet",
+    async (method) => {
+      const { url, ...rest } = sent("storage.example.net", method);
+      await expect(registry().send(url, rest)).rejects.toThrow(/not allowed/);
+      await expect(registry().fetch(url, { method })).rejects.toThrow();
+      expect(asked).toEqual([]);
+    },
+  );
+
+  test("is, where the registry itself does", async () => {
+    for (const name of ["registry.example.com", "storage.example.net"]) {
+      const { url, ...rest } = sent(name);
+      expect((await registry().send(url, rest)).status).toBe(200);
+    }
+    expect(asked).toHaveLength(2);
+  });
+});
