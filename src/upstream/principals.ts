@@ -138,7 +138,8 @@ export class Principals {
     this.#limits.check(question, endpoint);
     try {
       const response = await this.#sender.send(question, endpoint, null, background);
-      const isWord = endpoint === upstream.endpoints[0] && !isPage(response);
+      // A listing that is open to anonymous clients doesn't say that they may pull.
+      const isWord = endpoint === upstream.endpoints[0] && isProbe(question) && !isPage(response);
       if (isWord) this.#visibility.notePublic(upstream.name, repository);
       return response;
     } catch (error) {

@@ -212,6 +212,14 @@ describe("the owner's login is never used", () => {
     expect(wasLoginUsed()).toBe(false);
   });
 
+  test("because a tags list was given to an anonymous client: that says nothing of who may pull", async () => {
+    const { ask, registry, wasLoginUsed } = await createScene();
+    await ask({ path: "tags/list" });
+    registry.setVisibility("owner/image", "private");
+    expect((await failureOf(ask())).kind).toBe("denied");
+    expect(wasLoginUsed()).toBe(false);
+  });
+
   test("because an alternate gave it to anybody: an alternate doesn't know who may pull", async () => {
     const endpoints = ["https://registry.test", "https://one.test"];
     const { ask, registry, image, wasLoginUsed } = await createScene({}, endpoints);
