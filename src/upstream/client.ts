@@ -1,8 +1,9 @@
 /** Asks an upstream for one thing: of which endpoint, and whether to try again elsewhere. */
 import { digestOf } from "../oci/digest.ts";
+import { CircuitBreaker } from "./circuit-breaker.ts";
 import type { Credential } from "./credentials.ts";
+import { EndpointHealth, ping } from "./endpoint-health.ts";
 import { isHeadUnsupported, isPassing, UpstreamError } from "./failure.ts";
-import { Health } from "./health.ts";
 import { hedge } from "./hedge.ts";
 import { LoginRelay } from "./login-relay.ts";
 import { isPage, Principals } from "./principals.ts";
@@ -24,6 +25,8 @@ export interface ClientOptions {
 
 /** Milliseconds until an answer's headers must be there, whatever it takes; clients give a mirror about 15 s. */
 const TIME_OUT = 10_000;
+/** Requests in a row in which an alternate was faster, after which the alternates are asked first for a while. */
+const SLOW = 3;
 /** Milliseconds after which an alternate is asked beside a slow authority. */
 const PATIENCE = 2_000;
 /** Milliseconds for which an authority that was let into a repository is taken to be let in still. */
@@ -34,16 +37,16 @@ export class UpstreamClient {
   /** The way of users' own logins. */
   readonly logins: LoginRelay;
   readonly #principals: Principals;
-  readonly #health: Health;
+  readonly #health: EndpointHealth;
   /** How authorities fare against their alternates: one that is slow is still good for tags. */
-  readonly #pace: Health;
+  readonly #pace: CircuitBreaker;
   readonly #letIn: Remembered;
   /** Which endpoint gave an answer. */
   readonly #givers = new WeakMap<Response, URL>();
 
   constructor({ fetch, now, credentials = {}, via = "1.1 portolan" }: ClientOptions) {
-    this.#health = new Health(now);
-    this.#pace = new Health(now);
+    this.#health = new EndpointHealth({ ping: (endpoint) => ping(endpoint, fetch, via), now });
+    this.#pace = new CircuitBreaker(SLOW, now);
     const sender = new Sender({ fetch, now, health: this.#health, via });
     this.#principals = new Principals({ sender, credentials, now });
     this.logins = new LoginRelay({ fetch, now, via });
@@ -133,14 +136,14 @@ export class UpstreamClient {
    */
   distrust(response: Response, { endpoints }: Upstream): void {
     const giver = this.#givers.get(response);
-    if (giver && giver.href !== endpoints[0]?.href) this.#health.distrust(giver);
+    if (giver && giver.href !== endpoints[0]?.href) this.#health.quarantine(giver);
   }
 
-  /** Asks one endpoint, unless it is left alone for now. */
+  /** Asks one endpoint, unless its circuit is open. */
   async #askEndpoint(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
-    if (!this.#health.mayAsk(endpoint)) {
-      const wait = this.#health.restOf(endpoint);
-      const message = `${endpoint.host} has failed several times in a row and is left alone for ${wait} s`;
+    if (!(await this.#health.admits(endpoint))) {
+      const wait = this.#health.retryAfter(endpoint);
+      const message = `${endpoint.host} is down and isn't asked for another ${wait} s`;
       throw new UpstreamError("unavailable", message, 0, wait);
     }
     return this.#principals.ask(question, endpoint, background);
@@ -151,11 +154,16 @@ export class UpstreamClient {
     const [authority, ...alternates] = question.upstream.endpoints;
     if (!authority) return [];
     if (!isForAnyone(question)) return [authority];
-    const isFast = alternates.length === 0 || this.#pace.mayAsk(authority);
+    const isFast = alternates.length === 0 || this.#isFast(authority);
     const order = isFast ? [authority, ...alternates] : [...alternates, authority];
     const broken = question.continues?.at(-1);
     const last = broken && this.#givers.get(broken);
     return last ? [...order.filter((endpoint) => endpoint !== last), last] : order;
+  }
+
+  /** Whether an authority is asked before its alternates: the request that is to find out whether it is fast again is, too. */
+  #isFast(authority: URL): boolean {
+    return this.#pace.isClosed(authority) || this.#pace.tryAcquireProbe(authority);
   }
 
   /** What an endpoint called the content when it gave the first of it, if it called it anything that tells it from others. */

@@ -47,7 +47,8 @@ export class Principals {
    */
   async ask(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
     const { upstream, authority = PUBLIC } = question;
-    if (authority.kind === "caller") return this.#sender.relay(question, endpoint, authority.authorization);
+    if (authority.kind === "caller")
+      return this.#sender.relay(question, endpoint, authority.authorization, background);
     if (authority.kind === "owner") {
       const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
       if (answer instanceof Response) return answer;

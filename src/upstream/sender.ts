@@ -1,8 +1,8 @@
 /** Sends one question to one endpoint as one login: token, redirects, time-out, a second try. */
 import { askAuthorized } from "./authorized.ts";
 import type { Login } from "./credentials.ts";
+import type { EndpointHealth } from "./endpoint-health.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
-import type { Health } from "./health.ts";
 import type { TimedQuestion } from "./question.ts";
 import { followRedirects, StorageRefused } from "./redirects.ts";
 import type { Errand } from "./token-request.ts";
@@ -15,7 +15,7 @@ export interface SenderOptions {
   fetch: typeof fetch;
   /** Milliseconds since the epoch. */
   now: () => number;
-  health: Health;
+  health: EndpointHealth;
   /** The Via of every request. */
   via: string;
 }
@@ -29,7 +29,7 @@ const GATEWAY_ERRORS = [502, 503, 504];
 export class Sender {
   readonly #fetch: typeof fetch;
   readonly #now: () => number;
-  readonly #health: Health;
+  readonly #health: EndpointHealth;
   readonly #via: string;
   readonly #tokens: Tokens;
 
@@ -59,7 +59,7 @@ export class Sender {
       tokens: this.#tokens,
       errand,
       background,
-      ask: (authorization) => this.#sendTwice(question, errand, authorization),
+      ask: (authorization) => this.#send(question, errand, authorization, background),
       wait: (token) => before(signal, token, endpoint),
     });
     if ([200, 206, 416].includes(response.status)) return response;
@@ -71,38 +71,59 @@ export class Sender {
    * Sends a question with a user's own Authorization, which is theirs to renew.
    * @throws UpstreamError as `send` does.
    */
-  async relay(question: TimedQuestion, endpoint: URL, authorization: string): Promise<Response> {
+  async relay(
+    question: TimedQuestion,
+    endpoint: URL,
+    authorization: string,
+    background: Background,
+  ): Promise<Response> {
     const { upstream, path } = question;
     const repository = repositoryAt(endpoint, question.repository);
     const errand: Errand = { upstream, endpoint, repository, login: null };
-    const response = await this.#sendTwice(question, errand, authorization);
+    const response = await this.#send(question, errand, authorization, background);
     if ([200, 206, 416].includes(response.status)) return response;
     await response.body?.cancel();
     throw failureOfResponse(response, `${question.repository}/${path}`, this.#now());
   }
 
+  /** Sends it, and notes how the endpoint itself behaved: what storage behind a redirect does isn't the registry's failure. */
+  async #send(
+    question: TimedQuestion,
+    errand: Errand,
+    authorization: string | null,
+    background: Background,
+  ): Promise<Response> {
+    const { endpoint } = errand;
+    const contact: Contact = { last: endpoint, endpointFailed: null };
+    try {
+      return await this.#sendTwice(question, errand, authorization, contact);
+    } finally {
+      if (contact.endpointFailed === true) this.#health.failed(endpoint, background);
+      if (contact.endpointFailed === false) this.#health.succeeded(endpoint);
+    }
+  }
+
   /** One more try for what a moment can mend: a broken connection, a gateway between two restarts, an expired URL. */
-  async #sendTwice(question: TimedQuestion, errand: Errand, authorization: string | null): Promise<Response> {
+  async #sendTwice(
+    question: TimedQuestion,
+    errand: Errand,
+    authorization: string | null,
+    contact: Contact,
+  ): Promise<Response> {
     const started = this.#now();
     try {
-      const response = await this.#sendOnce(question, errand, authorization);
-      if (!GATEWAY_ERRORS.includes(response.status)) return response;
-      if (!this.#isSoon(started, question)) {
-        this.#health.failed(errand.endpoint);
-        return response;
-      }
+      const response = await this.#sendOnce(question, errand, authorization, contact);
+      if (!GATEWAY_ERRORS.includes(response.status) || !this.#isSoon(started, question)) return response;
       await response.body?.cancel();
     } catch (error) {
       const isMendable = !(error instanceof UpstreamError) || error instanceof StorageRefused;
-      if (!isMendable || !this.#isSoon(started, question)) throw this.#failed(errand, error, question.signal);
+      if (!isMendable || !this.#isSoon(started, question)) throw noResponse(error, question, contact);
     }
     await new Promise((resolve) => setTimeout(resolve, 50 + Math.random() * 150));
     try {
-      const response = await this.#sendOnce(question, errand, authorization);
-      if (GATEWAY_ERRORS.includes(response.status)) this.#health.failed(errand.endpoint);
-      return response;
+      return await this.#sendOnce(question, errand, authorization, contact);
     } catch (error) {
-      throw this.#failed(errand, error, question.signal);
+      throw noResponse(error, question, contact);
     }
   }
 
@@ -110,8 +131,15 @@ export class Sender {
     return !signal.aborted && this.#now() - started <= SOON;
   }
 
-  async #sendOnce(question: TimedQuestion, errand: Errand, authorization: string | null): Promise<Response> {
-    const url = new URL(`/v2/${errand.repository}/${question.path}`, errand.endpoint);
+  #sendOnce(
+    question: TimedQuestion,
+    errand: Errand,
+    authorization: string | null,
+    contact: Contact,
+  ): Promise<Response> {
+    const { upstream, signal } = question;
+    const { endpoint } = errand;
+    const url = new URL(`/v2/${errand.repository}/${question.path}`, endpoint);
     if (question.search) url.search = question.search.toString();
     // `identity`: a body encoded on the way would no longer have the length and bytes its digest was made of.
     const headers = new Headers({ "Accept-Encoding": "identity", "User-Agent": "portolan", Via: this.#via });
@@ -119,20 +147,34 @@ export class Sender {
     if (question.range) headers.set("Range", question.range);
     if (question.ifRange) headers.set("If-Range", question.ifRange);
     if (authorization !== null) headers.set("Authorization", authorization);
-    const init = { method: question.method, headers, signal: question.signal };
-    const response = await followRedirects(question.upstream, url, init, this.#fetch);
-    if (!GATEWAY_ERRORS.includes(response.status)) this.#health.succeeded(errand.endpoint);
-    return response;
+    const noting: (href: string, init: RequestInit) => Promise<Response> = async (href, init) => {
+      contact.last = new URL(href);
+      const isEndpoint = contact.last.origin === endpoint.origin;
+      try {
+        const response = await this.#fetch(href, init);
+        if (isEndpoint) contact.endpointFailed = GATEWAY_ERRORS.includes(response.status);
+        return response;
+      } catch (error) {
+        if (isEndpoint) contact.endpointFailed = signal.reason === OVERTAKEN ? null : true;
+        throw error;
+      }
+    };
+    return followRedirects(upstream, url, { method: question.method, headers, signal }, noting);
   }
+}
 
-  /** What kept an answer from coming, as an UpstreamError; it counts against the endpoint. */
-  #failed({ endpoint }: Errand, error: unknown, signal: AbortSignal): UpstreamError {
-    if (!(error instanceof StorageRefused) && signal.reason !== OVERTAKEN) this.#health.failed(endpoint);
-    if (error instanceof UpstreamError) return error;
-    return signal.aborted
-      ? tooSlow(endpoint)
-      : new UpstreamError("unavailable", `${endpoint.host} can't be reached`);
-  }
+/** Who was asked on behalf of one request, and how the endpoint itself fared. */
+interface Contact {
+  /** The URL that was asked last, of the endpoint or of where it redirected to. */
+  last: URL;
+  /** Null: it wasn't waited for. */
+  endpointFailed: boolean | null;
+}
+
+/** What kept a response from coming, as an UpstreamError. */
+function noResponse(error: unknown, { signal }: TimedQuestion, { last }: Contact): UpstreamError {
+  if (error instanceof UpstreamError) return error;
+  return signal.aborted ? tooSlow(last) : new UpstreamError("unavailable", `${last.host} can't be reached`);
 }
 
 /** Waits for a token no longer than for the whole; who else waits for it may still get it. */

@@ -210,11 +210,11 @@ fault(28, "held: stale, and blobs as ever", async () => {
   expect(calls(mirror.docker)).toEqual(["HEAD manifest 0", "HEAD manifest 0"]);
 });
 
-fault(28, "after three in a row upstream is left alone for five seconds", async () => {
+fault(28, "after three in a row and a failed ping, upstream isn't asked for five seconds", async () => {
   mirror.docker.fail({}, { network: true });
   for (let round = 0; round < 3; round++) {
     expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-    expect(calls(mirror.docker)).toEqual(["GET manifest 0", "GET manifest 0"]);
+    expect(calls(mirror.docker).slice(0, 2)).toEqual(["GET manifest 0", "GET manifest 0"]);
   }
   const rested = await mirror.ask(TAG);
   expectRefused(rested, 503, "UNAVAILABLE");
@@ -223,7 +223,15 @@ fault(28, "after three in a row upstream is left alone for five seconds", async 
   mirror.docker.clearFaults();
   mirror.clock.ahead += 5_000;
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-  expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
+  expect(calls(mirror.docker)).toEqual(["GET ping 200", "GET manifest 200"]);
+});
+
+fault(28, "of one repository or of the storage: the others are served as ever", async () => {
+  mirror.docker.fail({ path: /library\/demo/ }, { network: true });
+  mirror.docker.fail({ kind: "storage" }, { network: true });
+  for (let round = 0; round < 8; round++) expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  const other = await mirror.docker.addImage("library/other", "latest");
+  await expectWhole(await mirror.ask("/v2/library/other/manifests/latest"), other.target.bytes);
 });
 
 fault(29, "and the tag still has it: one GET of the tag", async () => {

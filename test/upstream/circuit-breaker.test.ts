@@ -1,0 +1,488 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { CircuitBreaker } from "../../src/upstream/circuit-breaker.ts";
+import { UpstreamClient } from "../../src/upstream/client.ts";
+import { EndpointHealth } from "../../src/upstream/endpoint-health.ts";
+import type { Question } from "../../src/upstream/question.ts";
+import { behaviours, createFakeNetwork, createFakeRegistry } from "../support/fake-registry.ts";
+import { useMirror } from "../support/mirror.ts";
+import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./asking.ts";
+
+const AUTHORITY = new URL("https://registry.test");
+const ALTERNATE = new URL("https://one.test");
+const BLOB = `blobs/${DIGEST}`;
+/** Milliseconds that a whole question may take. */
+const QUESTION = 10_000;
+/** Milliseconds that a ping may take. */
+const PING = 5_000;
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+describe("a circuit breaker", () => {
+  const createBreaker = (threshold = 3) => {
+    const clock = createClock();
+    const breaker = new CircuitBreaker(threshold, clock.now);
+    const fail = (times: number, endpoint = AUTHORITY) => {
+      for (let time = 0; time < times; time++) breaker.failed(endpoint);
+    };
+    /** Seconds until it is half-open, in which nobody may probe. */
+    const pause = () => {
+      const seconds = breaker.retryAfter(AUTHORITY);
+      clock.pass(seconds - 1);
+      expect(breaker.tryAcquireProbe(AUTHORITY)).toBe(false);
+      clock.pass(1);
+      return seconds;
+    };
+    const isClosed = (endpoint = AUTHORITY) => breaker.isClosed(endpoint);
+    return { clock, breaker, fail, pause, isClosed, probe: () => breaker.tryAcquireProbe(AUTHORITY) };
+  };
+
+  test("is closed for an endpoint that nothing is known of, and wants no probe", () => {
+    const { isClosed, probe } = createBreaker();
+    expect([isClosed(), probe()]).toEqual([true, false]);
+  });
+
+  test("opens with the failure that reaches the threshold", () => {
+    const { fail, isClosed } = createBreaker();
+    fail(2);
+    expect(isClosed()).toBe(true);
+    fail(1);
+    expect(isClosed()).toBe(false);
+  });
+
+  test("forgets failures with a success", () => {
+    const { fail, isClosed, breaker } = createBreaker();
+    fail(2);
+    breaker.succeeded(AUTHORITY);
+    fail(2);
+    expect(isClosed()).toBe(true);
+  });
+
+  test("is for one endpoint: neither another host nor another path of the same one", () => {
+    const { fail, isClosed } = createBreaker();
+    fail(3, new URL("https://m.test/docker.io"));
+    expect(isClosed(new URL("https://m.test/docker.io"))).toBe(false);
+    expect(isClosed(new URL("https://m.test/ghcr.io"))).toBe(true);
+    expect(isClosed(ALTERNATE)).toBe(true);
+  });
+
+  test("is open for five seconds, then for twice as long after every failed probe, five minutes at most", () => {
+    const { fail, probe, pause } = createBreaker();
+    fail(3);
+    const pauses = Array.from({ length: 9 }, () => {
+      const seconds = pause();
+      expect(probe()).toBe(true);
+      fail(1);
+      return seconds;
+    });
+    expect(pauses).toEqual([5, 10, 20, 40, 80, 160, 300, 300, 300]);
+  });
+
+  test("half-open lets one probe through at a time, and another when the first is lost", () => {
+    const { fail, probe, pause, clock } = createBreaker();
+    fail(3);
+    pause();
+    expect([probe(), probe(), probe()]).toEqual([true, false, false]);
+    clock.pass(QUESTION / 1000 - 0.5);
+    expect(probe()).toBe(false);
+    clock.pass(60);
+    expect(probe()).toBe(true);
+  });
+
+  test("closes with one success, and starts from nothing", () => {
+    const { fail, isClosed, probe, pause, breaker } = createBreaker();
+    fail(3);
+    pause();
+    probe();
+    breaker.succeeded(AUTHORITY);
+    fail(2);
+    expect(isClosed()).toBe(true);
+  });
+
+  test("is open no longer for many failures at once", () => {
+    const { fail, breaker } = createBreaker();
+    fail(20);
+    expect(breaker.retryAfter(AUTHORITY)).toBe(5);
+  });
+
+  test("is forgotten when there are very many others: callers choose which there are of a family", () => {
+    const { fail, isClosed } = createBreaker(1);
+    fail(1, new URL("https://first.gcr.io"));
+    for (let index = 0; index < 9_999; index++) fail(1, new URL(`https://x${index}.gcr.io`));
+    expect(isClosed(new URL("https://first.gcr.io"))).toBe(false);
+    fail(1, new URL("https://last.gcr.io"));
+    expect(isClosed(new URL("https://first.gcr.io"))).toBe(true);
+  });
+});
+
+describe("an endpoint", () => {
+  const createHealth = () => {
+    const clock = createClock();
+    const endpoint = { isUp: true, pings: 0 };
+    const ping = async () => {
+      endpoint.pings++;
+      return endpoint.isUp;
+    };
+    const health = new EndpointHealth({ ping, now: clock.now });
+    const fail = async (times: number) => {
+      const background: Promise<unknown>[] = [];
+      for (let time = 0; time < times; time++) health.failed(AUTHORITY, (work) => background.push(work));
+      await Promise.all(background);
+    };
+    const admits = (url = AUTHORITY) => health.admits(url);
+    return { clock, health, endpoint, fail, admits };
+  };
+
+  test("is pinged after three failed requests in a row, and in use as before if it answers", async () => {
+    const { fail, admits, endpoint } = createHealth();
+    await fail(2);
+    expect(endpoint.pings).toBe(0);
+    await fail(1);
+    expect(endpoint.pings).toBe(1);
+    expect(await admits()).toBe(true);
+  });
+
+  test("isn't pinged while requests succeed in between", async () => {
+    const { fail, health, endpoint } = createHealth();
+    for (let round = 0; round < 5; round++) {
+      await fail(2);
+      health.succeeded(AUTHORITY);
+    }
+    expect(endpoint.pings).toBe(0);
+  });
+
+  test("is pinged at most every five seconds for what goes on failing", async () => {
+    const { fail, clock, endpoint } = createHealth();
+    await fail(50);
+    expect(endpoint.pings).toBe(1);
+    clock.pass(5);
+    await fail(50);
+    expect(endpoint.pings).toBe(2);
+  });
+
+  test.each([
+    ["says no", async () => false],
+    ["throws", () => Promise.reject(new TypeError("network connection lost"))],
+  ])("is refused for five seconds when its ping %s", async (_, ping) => {
+    const clock = createClock();
+    const health = new EndpointHealth({ ping, now: clock.now });
+    const background: Promise<unknown>[] = [];
+    for (let time = 0; time < 3; time++) health.failed(AUTHORITY, (work) => background.push(work));
+    await Promise.all(background);
+    expect(await health.admits(AUTHORITY)).toBe(false);
+    expect(health.retryAfter(AUTHORITY)).toBe(5);
+    expect(await health.admits(ALTERNATE)).toBe(true);
+  });
+
+  test("is pinged by one caller after that, who goes on if it is up again; the others are refused meanwhile", async () => {
+    const { fail, admits, clock, endpoint } = createHealth();
+    endpoint.isUp = false;
+    await fail(3);
+    clock.pass(5);
+    endpoint.isUp = true;
+    expect(await Promise.all([admits(), admits(), admits()])).toEqual([true, false, false]);
+    expect(await admits()).toBe(true);
+    expect(endpoint.pings).toBe(2);
+  });
+
+  test("is refused for longer each time that the ping fails, not each time that a request did", async () => {
+    const { fail, admits, clock, endpoint, health } = createHealth();
+    endpoint.isUp = false;
+    await fail(30);
+    expect(health.retryAfter(AUTHORITY)).toBe(5);
+    clock.pass(5);
+    expect(await admits()).toBe(false);
+    expect(health.retryAfter(AUTHORITY)).toBe(10);
+  });
+
+  test.each(["succeeded", "failed"] as const)(
+    "that sent wrong bytes isn't used for ten minutes, also when another request of before %s",
+    async (outcome) => {
+      const { health, admits, clock } = createHealth();
+      health.quarantine(AUTHORITY);
+      health[outcome](AUTHORITY, () => {});
+      expect(health.retryAfter(AUTHORITY)).toBe(600);
+      clock.pass(599);
+      expect(await admits()).toBe(false);
+      clock.pass(1);
+      expect(await admits()).toBe(true);
+    },
+  );
+});
+
+describe("a dead authority", () => {
+  const upstream = upstreamOf({
+    endpoints: ["https://registry.test", "https://one.test", "https://two.test"],
+  });
+  const createScene = (answers: Record<string, (request: Request) => Response | Promise<Response>> = {}) => {
+    const { fetch, asked } = stub(
+      (request) => answers[new URL(request.url).host]?.(request) ?? new Response("content"),
+    );
+    const hosts = () => {
+      const seen = asked.map(({ url }) => new URL(url).host);
+      asked.length = 0;
+      return seen;
+    };
+    return { ...createAsker(fetch, Date.now), asked, hosts };
+  };
+  const silent = ({ signal }: Request) =>
+    new Promise<Response>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const lost = () => {
+    throw new TypeError("network connection lost");
+  };
+  /** Lets so many milliseconds pass, in which it fails. */
+  const failureAfter = async <Failure>(milliseconds: number, failing: Promise<Failure>) => {
+    await vi.advanceTimersByTimeAsync(milliseconds);
+    return failing;
+  };
+  /** Has three questions fail by their time-out, and then the ping that they lead to. */
+  const goSilent = async ({ failure }: ReturnType<typeof createScene>) => {
+    for (let round = 0; round < 3; round++) await failureAfter(QUESTION, failure({ upstream }));
+    await vi.advanceTimersByTimeAsync(PING);
+  };
+  /** Milliseconds that an answer takes on the test's clock. */
+  const timed = async (asking: Promise<unknown>): Promise<number> => {
+    const started = Date.now();
+    let isSettled = false;
+    const outcome = asking.finally(() => {
+      isSettled = true;
+    });
+    outcome.catch(() => {});
+    await vi.advanceTimersByTimeAsync(0);
+    while (!isSettled) await vi.advanceTimersByTimeAsync(100);
+    await outcome;
+    return Date.now() - started;
+  };
+
+  beforeEach(() => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
+  });
+
+  test("costs a tag a time-out three times, and then none: it is told at once when to ask again", async () => {
+    const scene = createScene({ "registry.test": silent });
+    const { failure, asked, hosts } = scene;
+    await goSilent(scene);
+    const tag = "https://registry.test/v2/owner/image/manifests/latest";
+    expect(asked.map(({ url }) => url)).toEqual([tag, tag, tag, "https://registry.test/v2/"]);
+    hosts();
+    await vi.advanceTimersByTimeAsync(1_000);
+    const { kind, status, retryAfter, message } = await failure({ upstream });
+    expect([kind, status, retryAfter]).toEqual(["unavailable", 0, 4]);
+    expect(message).toBe("registry.test is down and isn't asked for another 4 s");
+    expect(hosts()).toEqual([]);
+  });
+
+  test("costs digests no wait once tags have shown that it is dead", async () => {
+    const scene = createScene({ "registry.test": silent });
+    const { status, hosts } = scene;
+    await goSilent(scene);
+    hosts();
+    expect(await timed(status({ upstream, path: BLOB }))).toBe(0);
+    expect(hosts()).toEqual(["one.test"]);
+  });
+
+  test("costs most digests no wait, also where no tag is asked for", async () => {
+    const { status } = createScene({ "registry.test": silent });
+    const waits: number[] = [];
+    for (let round = 0; round < 20; round++) {
+      waits.push(await timed(status({ upstream, path: BLOB })));
+      await vi.advanceTimersByTimeAsync(500);
+    }
+    expect(Math.max(...waits)).toBeLessThanOrEqual(2_000);
+    expect(waits.filter((wait) => wait === 0).length).toBeGreaterThan(10);
+  });
+
+  test("isn't one that is merely slower than its alternates: its tags are still to be had", async () => {
+    const { status } = createScene({
+      "registry.test": async ({ signal }) => {
+        await new Promise((resolve, reject) => {
+          setTimeout(resolve, 3_000);
+          signal.addEventListener("abort", () => reject(signal.reason));
+        });
+        return new Response("content");
+      },
+    });
+    for (let round = 0; round < 5; round++) await timed(status({ upstream, path: BLOB }));
+    const tag = status({ upstream }).catch(String);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(await tag).toBe(200);
+  });
+
+  test("is asked again after its rest, and back for good with one answer", async () => {
+    let isUp = false;
+    const scene = createScene({
+      "registry.test": (request) => (isUp ? new Response("content") : silent(request)),
+    });
+    const { failure, status, hosts } = scene;
+    await goSilent(scene);
+    isUp = true;
+    expect((await failure({ upstream })).message).toContain("is down");
+    await vi.advanceTimersByTimeAsync(5_000);
+    hosts();
+    expect([await status({ upstream }), await status({ upstream })]).toEqual([200, 200]);
+    // The ping, and then the two.
+    expect(hosts()).toHaveLength(3);
+  });
+
+  test("doesn't make missing what an alternate just hasn't got: the others are asked, and else it is told as down", async () => {
+    let hasTwo = true;
+    const gone = () => new Response(null, { status: 404 });
+    const scene = createScene({
+      "registry.test": silent,
+      "one.test": gone,
+      "two.test": () => (hasTwo ? new Response("content") : gone()),
+    });
+    const { failure, status, hosts } = scene;
+    await goSilent(scene);
+    hosts();
+    expect(await status({ upstream, path: BLOB })).toBe(200);
+    expect(hosts()).toEqual(["one.test", "two.test"]);
+    hasTwo = false;
+    expect((await failure({ upstream, path: BLOB })).kind).toBe("unavailable");
+  });
+
+  test("has an alternate stand in that was down itself, as soon as that one's rest is over", async () => {
+    let isAlternateUp = false;
+    let isAuthorityUp = true;
+    const { status, hosts } = createScene({
+      "registry.test": () => (isAuthorityUp ? new Response("content") : new Response(null, { status: 429 })),
+      "one.test": () => (isAlternateUp ? new Response("content") : lost()),
+      "two.test": lost,
+    });
+    isAuthorityUp = false;
+    for (let round = 0; round < 3; round++) {
+      const asking = status({ upstream, path: BLOB }).catch(() => 0);
+      await vi.advanceTimersByTimeAsync(1_000);
+      await asking;
+    }
+    isAuthorityUp = true;
+    isAlternateUp = true;
+    await vi.advanceTimersByTimeAsync(6_000);
+    // It doesn't need the alternate, so it mustn't use up the alternate's chance either.
+    expect(await status({ upstream, path: BLOB })).toBe(200);
+    isAuthorityUp = false;
+    hosts();
+    expect(await status({ upstream, path: BLOB }).catch(() => 0)).toBe(200);
+    expect(hosts()).toContain("one.test");
+  });
+
+  test("is one that can't be reached or is behind a failing gateway, not one that says 500, 404 or 429", async () => {
+    for (const code of [500, 404, 429, 403, 400]) {
+      const { failure, hosts } = createScene({ "registry.test": () => new Response(null, { status: code }) });
+      for (let round = 0; round < 6; round++) await failure({ upstream });
+      expect(hosts()).toHaveLength(6);
+    }
+    for (const answer of [lost, () => new Response(null, { status: 503 })]) {
+      const { failure, hosts } = createScene({ "registry.test": answer });
+      for (let round = 0; round < 6; round++) await failureAfter(500, failure({ upstream }));
+      // Three questions of two tries each, and the ping.
+      expect(hosts()).toHaveLength(7);
+    }
+  });
+
+  const isPing = ({ url }: Request) => new URL(url).pathname === "/v2/";
+
+  test.each([401, 403, 404, 429, 307])("isn't one that answers its ping with %i", async (code) => {
+    const { failure, status } = createScene({
+      "registry.test": (request) => {
+        if (isPing(request)) return new Response(null, { status: code, headers: { Location: "/v2" } });
+        return request.url.includes("/broken/") ? lost() : new Response("content");
+      },
+    });
+    for (let round = 0; round < 10; round++) {
+      await failureAfter(500, failure({ upstream, repository: "owner/broken" }));
+    }
+    expect(await status({ upstream })).toBe(200);
+  });
+
+  test.each([
+    ["fails", lost],
+    ["is down behind its gateway", () => new Response(null, { status: 503 })],
+  ])("isn't one whose storage %s: that of one object may be broken alone", async (_, answer) => {
+    const { failure, asked } = createScene({
+      "registry.test": () =>
+        new Response(null, { status: 307, headers: { Location: "https://storage.test/x" } }),
+      "storage.test": answer,
+    });
+    const alone = upstreamOf();
+    const kinds: string[] = [];
+    for (let round = 0; round < 10; round++) {
+      const asking = failure({ upstream: alone, path: BLOB });
+      kinds.push((await failureAfter(500, asking)).message);
+    }
+    expect(kinds.at(-1)).toMatch(/^storage\.test can't be reached|^upstream answered 503/);
+    // Ten questions of two tries each, each with a redirect, and no ping.
+    expect(asked).toHaveLength(40);
+    expect(asked.some(isPing)).toBe(false);
+  });
+
+  test("isn't one whose storage is silent", async () => {
+    const { failure, asked } = createScene({
+      "registry.test": () =>
+        new Response(null, { status: 307, headers: { Location: "https://storage.test/x" } }),
+      "storage.test": silent,
+    });
+    const alone = upstreamOf();
+    for (let round = 0; round < 5; round++) {
+      const { message } = await failureAfter(QUESTION, failure({ upstream: alone, path: BLOB }));
+      expect(message).toBe("storage.test doesn't answer");
+    }
+    expect(asked.some(isPing)).toBe(false);
+  });
+});
+
+describe("wrong bytes", () => {
+  test("from an alternate end its being asked, from the authority they don't: nothing new could be had without it", async () => {
+    const clock = createClock();
+    let isLimited = true;
+    const { fetch, asked } = stub(({ url }) =>
+      new URL(url).host === "registry.test" && isLimited
+        ? new Response(null, { status: 429 })
+        : new Response("wrong"),
+    );
+    const client = new UpstreamClient({ fetch, now: clock.now });
+    const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
+    const question: Question = { upstream, repository: "owner/image", method: "GET", path: BLOB };
+    const ask = () => client.ask(question, () => {});
+    client.distrust(await ask(), upstream);
+    expect((await failureOf(ask())).kind).toBe("limited");
+    expect(asked.map(({ url }) => new URL(url).host)).toEqual(["registry.test", "one.test", "registry.test"]);
+    isLimited = false;
+    client.distrust(await ask(), upstream);
+    expect((await ask()).status).toBe(200);
+  });
+
+  describe("through the mirror", () => {
+    const endpoints = ["https://registry-1.docker.io", "https://bad.example.org", "https://good.example.org"];
+    const mirror = useMirror({ UPSTREAMS: { "docker.io": { endpoints } } });
+
+    test.each(["blob", "manifest"] as const)(
+      "as a %s from an alternate are never stored, and the next pull goes elsewhere",
+      async (kind) => {
+        const bad = createFakeRegistry({ registryHost: "bad.example.org", auth: "none" });
+        const good = createFakeRegistry({ registryHost: "good.example.org", auth: "none" });
+        vi.stubGlobal("fetch", createFakeNetwork(mirror.docker, bad, good).fetch);
+        const [image] = await Promise.all(
+          [mirror.docker, bad, good].map((registry) => registry.addImage("library/demo", "latest")),
+        );
+        const digest = kind === "blob" ? image?.layers[0]?.digest : image?.target.digest;
+        const path = `/v2/library/demo/${kind}s/${digest}`;
+        const stored = async () =>
+          (await mirror.stored()).filter((key) => key.endsWith(`${digest}`.replace("sha256:", "")));
+        mirror.docker.fail({ kind }, behaviours.tooManyRequests());
+        bad.fail({ kind }, behaviours.corrupted());
+        good.fail({ kind }, { status: 404 });
+        await mirror.ask(path);
+        expect(bad.count({ kind, status: 200 })).toBe(1);
+        expect(await stored()).toEqual([]);
+        good.clearFaults();
+        expect((await mirror.ask(path)).status).toBe(200);
+        // The failed fill may hold the lease still: then it is its alarm that fills.
+        if (kind === "blob") await mirror.runAlarm(`${digest}`);
+        expect(await stored()).toHaveLength(1);
+        expect(bad.count({ kind })).toBe(1);
+      },
+    );
+  });
+});
