@@ -8,6 +8,7 @@ import { RegistryError } from "./errors.ts";
 import { essence, isManifestType } from "./oci/mediatypes.ts";
 import type { Pull } from "./pull/answer.ts";
 import { authorityFor } from "./pull/authority.ts";
+import { backgroundOf } from "./pull/background.ts";
 import { pullBlob } from "./pull/blob.ts";
 import { pullReferrers, pullTags } from "./pull/listing.ts";
 import { checkLogin, loginChallenge, relayToken } from "./pull/login.ts";
@@ -87,7 +88,7 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   c.set(LOGGED_UPSTREAM, target.upstream.name);
   mirror.gate.admit(caller, `${target.upstream.name}/${target.repository}`);
 
-  const background = (work: Promise<unknown>) => c.executionCtx.waitUntil(work);
+  const background = backgroundOf(c.executionCtx);
   const authority = await limited(mirror, target.upstream, caller, () =>
     authorityFor(mirror, caller, target, asker, background),
   );

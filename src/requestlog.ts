@@ -1,6 +1,7 @@
 /** A record of every request, as JSON, so that it can be searched in Workers Logs and be made readable elsewhere. */
 import type { MiddlewareHandler } from "hono";
 import { withoutKey } from "./access/url.ts";
+import { backgroundOf } from "./pull/background.ts";
 
 /** What is said of a request; `scripts/start.ts` prints it for a person. */
 export interface RequestRecord {
@@ -51,7 +52,7 @@ export const logged: MiddlewareHandler = async (c, next) => {
   });
   // Should the runtime end the request that was to write them, the next full batch still does.
   if (gathered.length >= ENOUGH) write();
-  else if (gathered.length === 1) c.executionCtx.waitUntil(pause(GATHER).then(write));
+  else if (gathered.length === 1) backgroundOf(c.executionCtx)(pause(GATHER).then(write));
 };
 
 function shortened(text: string): string {

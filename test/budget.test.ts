@@ -99,12 +99,13 @@ describe("budget", () => {
     }
   });
 
-  test("20 pulls at once of a cold image: one upstream GET a manifest, one fill a blob", async () => {
+  test("20 pulls at once of a cold image: one upstream GET a manifest and a blob", async () => {
     const pulls = Array.from({ length: 20 }, async () => {
       for (const path of [tag, manifest, layer]) expect((await mirror.ask(path)).status).toBe(200);
     });
     await Promise.all(pulls);
     expect(mirror.docker.count({ kind: "manifest", method: "GET", status: 200 })).toBe(1);
+    expect(mirror.docker.count({ kind: "storage", method: "GET" })).toBe(1);
     const { storePuts } = mirror.operations();
     // The manifest and the layer, each once.
     expect(storePuts).toBe(2);

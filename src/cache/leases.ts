@@ -1,6 +1,10 @@
-/** Who fills an object, and what happens when they don't: one lease per digest, kept in its Durable Object. */
+/**
+ * Who fills which object, and what happens when they don't. One Durable Object keeps the leases of many digests, each in
+ * its storage under an id of its holder: an object's memory lasts for seconds, and only the holder may end a lease.
+ */
 
-import type { Sphere } from "./store.ts";
+import { type Digest, digestParts } from "../oci/digest.ts";
+import { linkKey, type Sphere } from "./store.ts";
 
 /** Where an object is to be had, and for whom. */
 export interface FillJob {
@@ -10,11 +14,21 @@ export interface FillJob {
   sphere: Sphere;
 }
 
-/** How an attempt to fill ended: it lies in the store, it can't ever, or it may another time. */
+/** What a request may do about an object that isn't stored: fill it, read it because it is stored now, or neither. */
+export type Claim = { kind: "leader"; holder: string } | { kind: "stored" } | { kind: "none" };
+
+/** How an attempt to fill ended: it is stored, it can't ever be, or it may another time. */
 export type FillOutcome = "held" | "hopeless" | "failed";
 
 interface FillState {
   job: FillJob;
+  holder: string;
+  /** Whether the holder is the alarm, which no client can slow down. */
+  inBackground: boolean;
+  /** Milliseconds since the epoch: until then the holder is at it, and others leave it alone. */
+  leasedUntil: number;
+  /** Milliseconds since the epoch: then the alarm looks whether the object came to be, and fills it if not. */
+  due: number;
   /** Attempts by alarm that failed so far. */
   attempts: number;
 }
@@ -23,68 +37,168 @@ interface FillState {
 const LEASE = 15 * 60 * 1000;
 /** Milliseconds to wait before each further attempt by alarm; after the last the fill is given up. */
 const RETRY_AFTER = [2_000, 10_000, 60_000, 300_000];
+/** Milliseconds between two looks of those who wait whether an object is stored; they all share each look. */
+const LOOK = 150;
+/** The part of a blob that ranges must have asked for before the whole is filled. */
+const GOOD_PART = 1 / 2;
 
-const STATE = "fill";
+const PREFIX = "fill:";
 
-export class Lease {
+/** The object that keeps a digest's leases: there are 256, so that no unknown digest leaves one behind. */
+export function leasesName(digest: Digest): string {
+  return digestParts(digest).hex.slice(0, 2);
+}
+
+export class Leases {
   readonly #storage: DurableObjectStorage;
   readonly #now: () => number;
-  /**
-   * Milliseconds since the epoch. Until then somebody is at it, and others leave it alone. It is kept in memory only: where
-   * the object was ended, those it knew of were too, or will be looked after by the alarm; a doubled fill does no harm.
-   */
-  #leasedUntil = 0;
+  readonly #isStored: (job: FillJob) => Promise<boolean>;
+  readonly #looks = new Map<string, Promise<boolean>>();
+  /** Bytes asked for by ranges. A count that is lost with the memory only delays a fill. */
+  readonly #asked = new Map<string, number>();
 
-  constructor(storage: DurableObjectStorage, now: () => number) {
+  constructor(
+    storage: DurableObjectStorage,
+    now: () => number,
+    isStored: (job: FillJob) => Promise<boolean>,
+  ) {
     this.#storage = storage;
     this.#now = now;
+    this.#isStored = isStored;
   }
 
-  /** Makes the caller the one who fills, unless somebody already is. An alarm will look whether they did. */
-  async acquire(job: FillJob): Promise<boolean> {
-    if (this.#leasedUntil > this.#now()) return false;
-    this.#leasedUntil = this.#now() + LEASE;
-    await this.#schedule({ job, attempts: 0 }, LEASE);
-    return true;
+  /**
+   * Makes the caller the one who fills, unless somebody already is; then waits for them, `patience` milliseconds at most.
+   * A leader who takes longer may only have a slow client: the object is then filled in the background.
+   */
+  async acquire(job: FillJob, patience: number): Promise<Claim> {
+    const claim = await this.#wait(job, patience, () => this.#lease(job, false, LEASE));
+    if (claim.kind !== "none") return claim;
+    const state = this.#get(job);
+    if (state && !state.inBackground)
+      await this.#put({ ...state, holder: crypto.randomUUID(), inBackground: true, due: this.#now() });
+    return claim;
   }
 
-  /** Has the object filled by alarm, unless somebody is already filling it. */
-  async fillApart(job: FillJob): Promise<void> {
-    if (await this.acquire(job)) await this.#storage.setAlarm(this.#now());
+  /** Waits for whoever is filling, if somebody is, and never fills. */
+  join(job: FillJob, patience: number): Promise<Claim> {
+    return this.#wait(job, patience, async () => ({ kind: "none" }));
+  }
+
+  /** Counts bytes that a range has moved; once they are a good part of the whole, that is filled in the background. */
+  async count(job: FillJob, bytes: number, size: number): Promise<void> {
+    const id = idOf(job);
+    const asked = (this.#asked.get(id) ?? 0) + bytes;
+    this.#asked.set(id, asked);
+    if (asked < size * GOOD_PART) return;
+    this.#asked.delete(id);
+    if (!this.#isLeased(this.#get(job))) await this.#lease(job, true, 0);
   }
 
   /** The leader can't finish, or can't be sure: the alarm looks after it `delay` milliseconds from now. */
-  async lookAgain(delay: number): Promise<void> {
-    if (await this.#storage.get<FillState>(STATE)) await this.#storage.setAlarm(this.#now() + delay);
+  async lookAgain(job: FillJob, holder: string, delay: number): Promise<void> {
+    const state = this.#get(job);
+    if (state?.holder === holder) await this.#put({ ...state, due: this.#now() + delay });
   }
 
   /** The leader gives up for good: there is nothing to fill. */
-  async release(): Promise<void> {
-    this.#leasedUntil = 0;
-    await this.#storage.deleteAlarm();
-    await this.#storage.deleteAll();
+  async release(job: FillJob, holder: string): Promise<void> {
+    const state = this.#get(job);
+    if (state?.holder === holder) await this.#delete(job);
   }
 
-  /** Runs one attempt, and plans the next one if it fails. */
+  /** Makes an attempt at all that is due, and plans the next one of those that fail. */
   async alarm(fill: (job: FillJob) => Promise<FillOutcome>): Promise<void> {
-    const state = await this.#storage.get<FillState>(STATE);
-    if (!state) return;
-    this.#leasedUntil = this.#now() + LEASE;
-    const outcome = await fill(state.job);
-    const delay = RETRY_AFTER[state.attempts];
-    if (outcome !== "failed" || delay === undefined) {
-      if (outcome === "failed")
-        console.warn(`gave up filling ${state.job.digest} from ${state.job.upstream}`);
-      await this.release();
+    const states = this.#all();
+    const latest = Math.max(this.#now(), earliest(states));
+    const due = states.filter((state) => state.due <= latest);
+    const attempts = await Promise.allSettled(due.map((state) => this.#attempt(state, fill)));
+    for (const attempt of attempts) if (attempt.status === "rejected") throw attempt.reason;
+  }
+
+  async #attempt(before: FillState, fill: (job: FillJob) => Promise<FillOutcome>): Promise<void> {
+    const { job, attempts } = before;
+    const { holder } = await this.#lease(job, true, LEASE, attempts);
+    const outcome = await fill(job);
+    const state = this.#get(job);
+    if (state?.holder !== holder) return;
+    const delay = RETRY_AFTER[attempts];
+    if (outcome === "failed" && delay !== undefined) {
+      // Until then nobody is at it: a request that upstream gives the content to meanwhile may as well store it.
+      await this.#put({ ...state, leasedUntil: 0, attempts: attempts + 1, due: this.#now() + delay });
       return;
     }
-    // Until then nobody is at it: whoever upstream gives the content to meanwhile may as well store it.
-    this.#leasedUntil = 0;
-    await this.#schedule({ ...state, attempts: state.attempts + 1 }, delay);
+    if (outcome === "failed") console.warn(`gave up filling ${job.digest} from ${job.upstream}`);
+    await this.#delete(job);
   }
 
-  async #schedule(state: FillState, delay: number): Promise<void> {
-    await this.#storage.put<FillState>(STATE, state);
-    await this.#storage.setAlarm(this.#now() + delay);
+  async #wait(job: FillJob, patience: number, whenFree: () => Promise<Claim>): Promise<Claim> {
+    const deadline = this.#now() + patience;
+    let isWaiting = false;
+    while (this.#isLeased(this.#get(job))) {
+      if (isWaiting && this.#now() >= deadline) return { kind: "none" };
+      if (await (isWaiting ? this.#look(job) : this.#isStored(job))) return { kind: "stored" };
+      isWaiting = true;
+    }
+    // What was waited for may have ended well, and its lease with it.
+    if (isWaiting && (await this.#isStored(job))) return { kind: "stored" };
+    return this.#isLeased(this.#get(job)) ? { kind: "none" } : whenFree();
   }
+
+  #look(job: FillJob): Promise<boolean> {
+    const id = idOf(job);
+    const look =
+      this.#looks.get(id) ??
+      new Promise((resolve) => setTimeout(resolve, LOOK))
+        .then(() => this.#isStored(job))
+        .finally(() => this.#looks.delete(id));
+    this.#looks.set(id, look);
+    return look;
+  }
+
+  async #lease(job: FillJob, inBackground: boolean, due: number, attempts = 0) {
+    const holder = crypto.randomUUID();
+    const now = this.#now();
+    await this.#put({ job, holder, inBackground, leasedUntil: now + LEASE, due: now + due, attempts });
+    return { kind: "leader", holder } as const;
+  }
+
+  #isLeased(state: FillState | undefined): boolean {
+    return state !== undefined && state.leasedUntil > this.#now();
+  }
+
+  // The storage answers at once: between a look at a lease and its change nothing else can happen.
+
+  #get(job: FillJob): FillState | undefined {
+    return this.#storage.kv.get<FillState>(idOf(job));
+  }
+
+  #put(state: FillState): Promise<void> {
+    this.#storage.kv.put(idOf(state.job), state);
+    return this.#setAlarm();
+  }
+
+  #delete(job: FillJob): Promise<void> {
+    this.#storage.kv.delete(idOf(job));
+    return this.#setAlarm();
+  }
+
+  async #setAlarm(): Promise<void> {
+    const next = earliest(this.#all());
+    if (next < Number.POSITIVE_INFINITY) await this.#storage.setAlarm(next);
+    else await this.#storage.deleteAlarm();
+  }
+
+  #all(): FillState[] {
+    return [...this.#storage.kv.list<FillState>({ prefix: PREFIX })].map(([, state]) => state);
+  }
+}
+
+function earliest(states: FillState[]): number {
+  return Math.min(...states.map(({ due }) => due));
+}
+
+/** Public content is filled once for all; restricted content for each repository that it is linked to. */
+function idOf({ upstream, repository, digest, sphere }: FillJob): string {
+  return PREFIX + (sphere === "public" ? digest : linkKey(upstream, repository, digest as Digest));
 }

@@ -1,12 +1,13 @@
-/** The Durable Object of one blob's digest: holds the lease of who fills it, and fills it by alarm if they don't. */
+/** The Durable Object of some blobs' digests: keeps the leases of who fills them, and fills them by alarm if they don't. */
 import { DurableObject } from "cloudflare:workers";
-import { type FillJob, type FillOutcome, Lease } from "../cache/leases.ts";
+import { type Claim, type FillJob, type FillOutcome, Leases } from "../cache/leases.ts";
 import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
 import { parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../upstream/failure.ts";
 import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
+import { backgroundOf } from "./background.ts";
 import { declaredLength, isStorable } from "./body.ts";
 import { keep, readHeld } from "./holdings.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
@@ -15,44 +16,47 @@ import { leadOn } from "./resume.ts";
 
 export class BlobFill extends DurableObject<Env> {
   readonly #mirror: Mirror;
-  readonly #lease: Lease;
-  readonly #background: Background = (work) => this.ctx.waitUntil(work);
+  readonly #leases: Leases;
+  readonly #background: Background = backgroundOf(this.ctx);
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
     this.#mirror = mirrorOf(env);
-    this.#lease = new Lease(state.storage, this.#mirror.now);
+    this.#leases = new Leases(state.storage, this.#mirror.now, (job) => this.#isStored(job));
   }
 
-  acquire(job: FillJob): Promise<boolean> {
-    return this.#lease.acquire(job);
+  acquire(job: FillJob, patience: number): Promise<Claim> {
+    return this.#leases.acquire(job, patience);
   }
 
-  fillApart(job: FillJob): Promise<void> {
-    return this.#lease.fillApart(job);
+  join(job: FillJob, patience: number): Promise<Claim> {
+    return this.#leases.join(job, patience);
   }
 
-  lookAgain(delay: number): Promise<void> {
-    return this.#lease.lookAgain(delay);
+  count(job: FillJob, bytes: number, size: number): Promise<void> {
+    return this.#leases.count(job, bytes, size);
   }
 
-  release(): Promise<void> {
-    return this.#lease.release();
+  lookAgain(job: FillJob, holder: string, delay: number): Promise<void> {
+    return this.#leases.lookAgain(job, holder, delay);
+  }
+
+  release(job: FillJob, holder: string): Promise<void> {
+    return this.#leases.release(job, holder);
   }
 
   override alarm(): Promise<void> {
-    return this.#lease.alarm((job) => this.#fill(job));
+    return this.#leases.alarm((job) => this.#fill(job));
   }
 
   /** Brings the blob into the store; an object that is there already is left as it is. */
   async #fill(job: FillJob): Promise<FillOutcome> {
     const digest = parseDigest(job.digest);
     if (!digest) return "hopeless";
-    const { store } = this.#mirror;
     const place = placeIn(job.sphere, job);
     const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
     try {
-      if (await readHeld(this.#mirror, place, { digest }, keyOf, (key) => store.head(key))) return "held";
+      if (await this.#isStored(job)) return "held";
       const question = this.#question(job, "GET");
       const response = await this.#ask(question);
       const length = declaredLength(response) ?? (await this.#measure(job, response));
@@ -80,6 +84,15 @@ export class BlobFill extends DurableObject<Env> {
       console.warn(`filling ${digest} failed: ${error}`);
       return "failed";
     }
+  }
+
+  async #isStored(job: FillJob): Promise<boolean> {
+    const digest = parseDigest(job.digest);
+    if (!digest) return false;
+    const { store } = this.#mirror;
+    const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
+    const read = (key: string) => store.head(key);
+    return (await readHeld(this.#mirror, placeIn(job.sphere, job), { digest }, keyOf, read)) !== null;
   }
 
   /**

@@ -1,11 +1,13 @@
 /** Blobs that are held, and the way to `cold-blob.ts` for those that aren't. No JavaScript touches a blob's bytes. */
 import { blobKey, RangeNotSatisfiable, type Sphere } from "../cache/store.ts";
+import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type ByteRange, contentRange, parseRange, unsatisfiedRange } from "../oci/range.ts";
 import type { Target } from "../routing/target.ts";
 import { blobHeadings, isUnchanged, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { pullColdBlob } from "./cold-blob.ts";
 import { readHeld } from "./holdings.ts";
+import { fillQueueOf } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
 import { placeOf } from "./place.ts";
 
@@ -20,11 +22,16 @@ export async function pullBlob(
   digest: Digest,
 ): Promise<Response> {
   const range = pull.method === "GET" ? requestedRange(pull.headers, digest) : null;
-  return (
-    (await fromStore(mirror, pull, target, digest, range)) ??
-    (await pullColdBlob(mirror, pull, target, digest, range))
-  );
+  const stored = await fromStore(mirror, pull, target, digest, range, { servedBy: "store" });
+  if (stored) return stored;
+  const queue = fillQueueOf(mirror, placeOf(target, pull.authority), digest);
+  const turn = pull.method === "HEAD" ? "none" : await (range ? queue.join() : queue.acquire());
+  const filled = turn === "stored" && (await fromStore(mirror, pull, target, digest, range, WAITED));
+  return filled || pullColdBlob(mirror, pull, target, digest, range, queue, turn);
 }
+
+/** For what another request's fill has stored meanwhile. */
+const WAITED: CacheStatus = { servedBy: "store", forward: "uri-miss", collapsed: true };
 
 /** The range to honour: none if If-Range names other content than this (RFC 9110 §13.1.5). */
 function requestedRange(headers: Headers, digest: Digest): ByteRange | null {
@@ -38,10 +45,11 @@ async function fromStore(
   target: Target,
   digest: Digest,
   range: ByteRange | null,
+  status: CacheStatus,
 ): Promise<Response | null> {
   const place = placeOf(target, pull.authority);
   const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
-  const headings = blobHeadings(target, digest, { servedBy: "store" });
+  const headings = blobHeadings(target, digest, status);
   try {
     const isKnown = isUnchanged(pull.headers, digest);
     if (pull.method === "HEAD" || isKnown) {

@@ -5,13 +5,14 @@ import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { essence } from "../oci/mediatypes.ts";
 import { type ByteRange, type ContentRange, parseContentRange } from "../oci/range.ts";
 import type { Target } from "../routing/target.ts";
+import { readBounded } from "../upstream/bounded.ts";
 import { failureOf, isHeadUnsupported, UpstreamError } from "../upstream/failure.ts";
 import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { declaredLength, isStorable } from "./body.ts";
 import { keep } from "./holdings.ts";
-import { type FillLease, leaseOf } from "./lease.ts";
+import type { FillLease, FillQueue, Turn } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
 import { placeOf } from "./place.ts";
 import { refusal } from "./refusal.ts";
@@ -22,10 +23,13 @@ import { leadOn, type Passage } from "./resume.ts";
  * the store for 30 s; only what isn't done by then has to be fetched again.
  */
 const GRACE = 35_000;
+/** Bytes of what is called a page and is looked into; no page of a login or a firewall has more. */
+const LARGEST_PAGE = 1024 * 1024;
 
 /**
- * Answers a blob from upstream. A whole one is led into the store on its way to the client by whoever holds its lease; a
- * range moves no more than was asked, and the whole is fetched apart from it; a HEAD moves nothing.
+ * Answers a blob from upstream. A whole one is led into the store on its way to the client that holds its lease; a range
+ * moves no more than was asked, and is counted; a HEAD moves nothing.
+ * @param turn what was found out about the blob's fill before.
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullColdBlob(
@@ -34,17 +38,18 @@ export async function pullColdBlob(
   target: Target,
   digest: Digest,
   range: ByteRange | null,
+  queue: FillQueue,
+  turn: Turn,
 ): Promise<Response> {
   const { upstream, repository } = target;
   const { method, authority } = pull;
   const question: Question = { upstream, repository, authority, method, path: `blobs/${digest}` };
-  const lease = leaseOf(mirror, placeOf(target, authority), digest);
-  const leading = method === "GET" && !range ? acquire(lease) : null;
+  let lease = typeof turn === "object" ? turn : null;
   let response: Response;
   try {
     response = await ask(mirror, pull, question, digest, range);
   } catch (error) {
-    if (await leading) pull.background(lease.release());
+    if (lease) pull.background(lease.release());
     throw refusal(failureOf(error), "blob", pull.asker);
   }
 
@@ -60,27 +65,30 @@ export async function pullColdBlob(
   }
   if (response.status === 206) {
     const sent = rangeSent(pull, response, range);
-    if (sent.size === null || isStorable(sent.size)) pull.background(lease.fillApart());
     const text = response.headers.get("Content-Range") ?? "";
-    return partial(response.body, headings, text, sent.last - sent.first + 1);
+    const length = sent.last - sent.first + 1;
+    return partial(counted(pull, response, length, sent.size, queue), headings, text, length);
   }
 
   // From here on it is the whole: also where upstream has ignored a range, as RFC 9110 §14.2 lets it and us.
-  const isLeading = await leading;
+  if (range) {
+    const late = await queue.tryAcquire();
+    lease = typeof late === "object" ? late : null;
+  }
   const length = declaredLength(response);
   if (length === null || !response.body) {
     // What has no length can't be put as it comes: the alarm finds the length out and fetches it again.
-    if (isLeading) pull.background(length === null ? lease.lookAgain(0) : lease.release());
+    if (lease) pull.background(length === null ? lease.lookAgain(0) : lease.release());
     return whole(response.body, headings, length);
   }
   const { body } = response;
   const source = { question, response, body, length, background: pull.background, signal: pull.signal };
   const passage = await leadOn(mirror, source);
-  if (isLeading && isStorable(length)) {
+  if (lease && isStorable(length)) {
     const toClient = leadIntoStore(mirror, pull, target, digest, lease, passage);
     return whole(toClient, blobHeadings(target, digest, { ...status, stored: true }), length);
   }
-  if (isLeading) pull.background(lease.release());
+  if (lease) pull.background(lease.release());
   pull.background(passage.pumped.catch(() => {}));
   return whole(passage.readable, headings, length);
 }
@@ -98,8 +106,9 @@ async function ask(
       ? await head(mirror, question, background)
       : await mirror.upstream.ask(range ? { ...question, range: rangeHeader(range) } : question, background);
   const { status } = response;
-  if (status === 200 ? await canBe(response, digest) : range) return response;
-  await response.body?.cancel();
+  const accepted = status === 200 ? await blobIn(response, digest, question.method) : range && response;
+  if (accepted) return accepted;
+  if (!response.bodyUsed) await response.body?.cancel();
   const what = status === 200 ? "something else than the blob" : `${status} to a plain request`;
   throw new UpstreamError("unavailable", `upstream answered ${what}`, status);
 }
@@ -117,25 +126,43 @@ async function head(mirror: Mirror, question: Question, background: Background):
 }
 
 /**
- * Whether an answer can be the blob at all. A page is from somebody in between, a login or a firewall, and only one digest
- * has no bytes: an error sends a client on to the next mirror, where most give up on content that is wrong.
+ * An answer that can be the blob, or null. A page is from somebody in between, a login or a firewall, unless its digest says
+ * otherwise; and only one digest has no bytes. An error sends a client on to the next mirror, where most give up on content
+ * that is wrong.
  */
-async function canBe(response: Response, digest: Digest): Promise<boolean> {
-  if (essence(response.headers.get("Content-Type")) === "text/html") return false;
-  return (
-    declaredLength(response) !== 0 ||
-    digest === (await digestOf(new Uint8Array(0), digestParts(digest).algorithm))
-  );
+async function blobIn(response: Response, digest: Digest, method: string): Promise<Response | null> {
+  const { algorithm } = digestParts(digest);
+  const length = declaredLength(response);
+  if (length === 0) return digest === (await digestOf(new Uint8Array(0), algorithm)) ? response : null;
+  const isPage = essence(response.headers.get("Content-Type")) === "text/html";
+  if (method === "HEAD" || !isPage || (length ?? 0) > LARGEST_PAGE) return response;
+  const bytes = await readBounded(response, LARGEST_PAGE, "a page");
+  if (digest !== (await digestOf(bytes, algorithm))) return null;
+  const headers = new Headers(response.headers);
+  headers.delete("Content-Encoding");
+  headers.set("Content-Length", String(bytes.byteLength));
+  return new Response(bytes, { headers });
 }
 
-/** Whether this request fills. A lease that can't be had is as good as one held: content addressing forgives doubles. */
-async function acquire(lease: FillLease): Promise<boolean> {
-  try {
-    return await lease.acquire();
-  } catch (error) {
-    console.warn(`a lease can't be had: ${error}`);
-    return true;
-  }
+/**
+ * A range's body, which is counted once it has gone through whole. A client that leaves ends upstream's sending, too, and
+ * isn't counted.
+ */
+function counted(
+  pull: Pull,
+  { body }: Response,
+  length: number,
+  size: number | null,
+  queue: FillQueue,
+): ReadableStream | null {
+  if (!body) return null;
+  const { readable, writable } = new FixedLengthStream(length);
+  const piped = body.pipeTo(writable, { signal: pull.signal }).then(
+    () => (size !== null && isStorable(size) ? queue.count(length, size) : undefined),
+    () => {},
+  );
+  pull.background(piped);
+  return readable;
 }
 
 /**

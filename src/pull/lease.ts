@@ -1,39 +1,66 @@
-/** Who brings a blob in: the lease of its Durable Object, where it has one. */
-import type { FillJob } from "../cache/leases.ts";
-import { linkKey } from "../cache/store.ts";
+/** Who brings a blob in: the lease in its Durable Object, where it has one. */
+import { type Claim, type FillJob, leasesName } from "../cache/leases.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, sphereOf } from "./place.ts";
 
-/** What a cold pull wants of a lease; see `cache/leases.ts`. */
+/** What only who fills may do; see `cache/leases.ts`. */
 export interface FillLease {
-  acquire(): Promise<boolean>;
   release(): Promise<void>;
-  fillApart(): Promise<void>;
   lookAgain(delay: number): Promise<void>;
 }
+
+/** What a cold pull may find: that the fill is its own, that another's has ended well, or neither. */
+export type Turn = FillLease | "stored" | "none";
+
+export interface FillQueue {
+  /** Takes the lease, or waits for who has it. */
+  acquire(): Promise<Turn>;
+  /** Takes the lease only if nobody has it. */
+  tryAcquire(): Promise<Turn>;
+  /** Waits for who has the lease, if anybody does. */
+  join(): Promise<Turn>;
+  /** Counts what a range moved. */
+  count(bytes: number, size: number): Promise<void>;
+}
+
+const UNLEASED: FillLease = { release: async () => {}, lookAgain: async () => {} };
 
 /**
  * What a user pulls with a login of their own is filled by their pull or not at all: an alarm would have to keep the
  * login, and no two users may wait for each other's answers.
  */
-const NOBODY_ELSE: FillLease = {
-  acquire: async () => true,
-  release: async () => {},
-  fillApart: async () => {},
-  lookAgain: async () => {},
+const ALONE: FillQueue = {
+  acquire: async () => UNLEASED,
+  tryAcquire: async () => UNLEASED,
+  join: async () => "none",
+  count: async () => {},
 };
 
-export function leaseOf(mirror: Mirror, place: Place, digest: Digest): FillLease {
-  if (place.authority.kind === "caller") return NOBODY_ELSE;
+export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQueue {
+  if (place.authority.kind === "caller") return ALONE;
   const { upstream, repository } = place;
-  const sphere = sphereOf(place);
-  const fill = mirror.fills.getByName(sphere === "public" ? digest : linkKey(upstream, repository, digest));
-  const job: FillJob = { upstream, repository, digest, sphere };
+  const job: FillJob = { upstream, repository, digest, sphere: sphereOf(place) };
+  const leases = mirror.fills.getByName(leasesName(digest));
+  const turn = async (claim: Promise<Claim>): Promise<Turn> => {
+    try {
+      const got = await claim;
+      if (got.kind !== "leader") return got.kind;
+      const { holder } = got;
+      return {
+        release: () => leases.release(job, holder),
+        lookAgain: (delay) => leases.lookAgain(job, holder, delay),
+      };
+    } catch (error) {
+      // As good as a lease: content addressing forgives doubles.
+      console.warn(`a lease can't be had: ${error}`);
+      return UNLEASED;
+    }
+  };
   return {
-    acquire: () => fill.acquire(job),
-    release: () => fill.release(),
-    fillApart: () => fill.fillApart(job),
-    lookAgain: (delay) => fill.lookAgain(delay),
+    acquire: () => turn(leases.acquire(job, mirror.fillPatience)),
+    tryAcquire: () => turn(leases.acquire(job, 0)),
+    join: () => turn(leases.join(job, mirror.fillPatience)),
+    count: (bytes, size) => leases.count(job, bytes, size),
   };
 }

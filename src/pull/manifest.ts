@@ -205,8 +205,11 @@ async function throughResolver<Answer>(
   }
 }
 
+/** There are 256 resolvers, so that no unknown repository leaves one behind. */
 function resolverOf({ repositories }: Mirror, { upstream, repository }: Place) {
-  return repositories.getByName(`${upstream}/${repository}`);
+  let hash = 0;
+  for (const character of `${upstream}/${repository}`) hash = (hash * 31 + character.charCodeAt(0)) % 256;
+  return repositories.getByName(String(hash));
 }
 
 function answer(pull: Pull, target: Target, outcome: Outcome, headings: Record<string, string>): Response {

@@ -33,8 +33,10 @@ export interface Mirror {
   /** Manifests by digest. */
   manifests: Memory<HeldManifest>;
   upstream: UpstreamClient;
-  /** One lease per digest. */
+  /** The leases of fills. */
   fills: DurableObjectNamespace<BlobFill>;
+  /** Milliseconds for which a request waits for another one's fill. */
+  fillPatience: number;
   /** One resolver per repository. */
   repositories: DurableObjectNamespace<RepositoryResolver>;
   /** Names this mirror in the Via of what it asks, so that it knows itself when an upstream leads back to it. */
@@ -45,6 +47,9 @@ export interface Mirror {
 
 /** Bytes of manifests an isolate keeps in memory, of the 128 MB it shares with all its requests. */
 const REMEMBERED_MANIFESTS = 16 * 1024 * 1024;
+
+/** Milliseconds. Most layers are filled by then; nobody waits so long for what may never come. */
+const FILL_PATIENCE = 8_000;
 
 /** @throws ConfigError */
 export function createMirror(env: Env): Mirror {
@@ -65,6 +70,7 @@ export function createMirror(env: Env): Mirror {
       via,
     }),
     fills: env.FILLS,
+    fillPatience: FILL_PATIENCE,
     repositories: env.REPOSITORIES,
     via,
     now,

@@ -1,10 +1,11 @@
 /**
- * The Durable Object of one repository, through which everybody asks upstream about its tags and manifests: whoever asks
+ * The Durable Object of some repositories, through which everybody asks upstream about its tags and manifests: whoever asks
  * for the same thing at the same time, anywhere, waits for the same answer. Inside it the work belongs to the object and
  * not to the request that began it, so it goes on when that client leaves.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Digest } from "../oci/digest.ts";
+import { backgroundOf } from "./background.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import type { Place } from "./place.ts";
 import { type Fetched, fetchManifest, type Resolution, resolveTag, type TagWish } from "./resolve.ts";
@@ -19,14 +20,14 @@ export class RepositoryResolver extends DurableObject<Env> {
   }
 
   resolve(place: Place, tag: string, wish: TagWish): Promise<Resolution> {
-    return this.#once(`${place.authority.kind} ${wish} ${tag}`, () =>
-      resolveTag(this.#mirror, place, tag, wish, (work) => this.ctx.waitUntil(work)),
+    return this.#once(`${nameOf(place)} ${wish} ${tag}`, () =>
+      resolveTag(this.#mirror, place, tag, wish, backgroundOf(this.ctx)),
     );
   }
 
   fetchManifest(place: Place, digest: Digest): Promise<Fetched> {
-    return this.#once(`${place.authority.kind} ${digest}`, () =>
-      fetchManifest(this.#mirror, place, digest, (work) => this.ctx.waitUntil(work)),
+    return this.#once(`${nameOf(place)} ${digest}`, () =>
+      fetchManifest(this.#mirror, place, digest, backgroundOf(this.ctx)),
     );
   }
 
@@ -35,4 +36,8 @@ export class RepositoryResolver extends DurableObject<Env> {
     this.#pending.set(name, pending);
     return pending as Promise<Answer>;
   }
+}
+
+function nameOf({ upstream, repository, authority }: Place): string {
+  return `${upstream}/${repository} ${authority.kind}`;
 }

@@ -2,7 +2,7 @@
 import { reset, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
-import { type FillJob, type FillOutcome, Lease } from "../../src/cache/leases.ts";
+import { type FillJob, type FillOutcome, Leases } from "../../src/cache/leases.ts";
 import type { Env } from "../../src/pull/mirror.ts";
 
 const { FILLS } = env as unknown as Env;
@@ -30,88 +30,162 @@ afterEach(async () => {
 });
 
 interface Tools {
-  lease: Lease;
+  leases: Leases;
   /** Milliseconds until the alarm; null where none is set. */
   untilAlarm(): Promise<number | null>;
 }
 
-/** Works on a lease in real storage. Every call sees it anew, as after a restart of the object. */
-function withLease<Result>(work: (tools: Tools) => Promise<Result>): Promise<Result> {
+let isStored: boolean;
+beforeEach(() => {
+  isStored = false;
+});
+
+/** Works on leases in real storage. Every call sees them as after a restart of the object. */
+function withLeases<Result>(work: (tools: Tools) => Promise<Result>): Promise<Result> {
   return runInDurableObject(FILLS.getByName("leases"), (_, { storage }) => {
     const untilAlarm = async () => {
       const at = await storage.getAlarm();
       // Tens of milliseconds pass in a test; the sum makes a nought of the -0 they can leave.
       return at === null ? null : Math.round((at - now()) / 1000) * 1000 + 0;
     };
-    return work({ lease: new Lease(storage, now), untilAlarm });
+    return work({ leases: new Leases(storage, now, async () => isStored), untilAlarm });
   });
 }
 
+/** Takes the lease; null where that can't be. */
+async function take(leases: Leases, of = job, patience = 0): Promise<string | null> {
+  const claim = await leases.acquire(of, patience);
+  return claim.kind === "leader" ? claim.holder : null;
+}
+
+async function leads(leases: Leases): Promise<string> {
+  const holder = await take(leases);
+  if (holder === null) throw new Error("somebody else leads");
+  return holder;
+}
+
+const other: FillJob = { ...job, digest: `sha256:${"b".repeat(64)}` };
+
 describe("a lease", () => {
   test("is for one alone", async () => {
-    const got = await withLease(async ({ lease }) => [await lease.acquire(job), await lease.acquire(job)]);
-    expect(got).toEqual([true, false]);
-  });
-
-  test("doesn't outlive its object: whoever held it was ended too, and the next may fill at once", async () => {
-    expect(await withLease(({ lease }) => lease.acquire(job))).toBe(true);
-    expect(await withLease(({ lease }) => lease.acquire(job))).toBe(true);
-  });
-
-  test("asked for by many at once is for one alone", async () => {
-    const fill = FILLS.getByName(job.digest);
-    const got = await Promise.all(Array.from({ length: 20 }, () => fill.acquire(job)));
-    expect(got.filter(Boolean)).toHaveLength(1);
-  });
-
-  test("ends by itself after a quarter of an hour, when the alarm looks after it", async () => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.acquire(job);
-      expect(await untilAlarm()).toBe(15 * MINUTE);
-      ahead += 15 * MINUTE - 1000;
-      expect(await lease.acquire(job)).toBe(false);
-      ahead += 1001;
-      expect(await lease.acquire(job)).toBe(true);
+    await withLeases(async ({ leases }) => {
+      expect(await take(leases)).toEqual(expect.any(String));
+      expect(await take(leases)).toBe(null);
     });
   });
 
-  test("given back is free at once, and no alarm is left", async () => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.acquire(job);
-      await lease.release();
+  test("of one digest leaves others alone, and so does its end", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      const holder = await leads(leases);
+      expect(await take(leases, other)).toEqual(expect.any(String));
+      await leases.release(job, holder);
+      expect(await take(leases, other)).toBe(null);
+      expect(await untilAlarm()).toBe(0);
+    });
+  });
+
+  test("outlives its object's memory", async () => {
+    await withLeases(({ leases }) => leads(leases));
+    expect(await withLeases(({ leases }) => take(leases))).toBe(null);
+  });
+
+  test("asked for by many at once is for one alone", async () => {
+    const fill = FILLS.getByName("aa");
+    const got = await Promise.all(Array.from({ length: 20 }, () => fill.acquire(job, 0)));
+    expect(got.filter(({ kind }) => kind === "leader")).toHaveLength(1);
+  });
+
+  test("ends by itself after a quarter of an hour, when the alarm looks after it", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leads(leases);
+      expect(await untilAlarm()).toBe(15 * MINUTE);
+      ahead += 15 * MINUTE + 1;
+      expect(await take(leases)).toEqual(expect.any(String));
+    });
+  });
+
+  test("given back is free at once, and nothing is left of it", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leases.release(job, await leads(leases));
       expect(await untilAlarm()).toBe(null);
-      expect(await lease.acquire(job)).toBe(true);
+    });
+    const left = await runInDurableObject(FILLS.getByName("leases"), (_, { storage }) => storage.list());
+    expect(left.size).toBe(0);
+  });
+
+  test("is ended or looked after by its holder alone", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leads(leases);
+      await leases.release(job, "somebody else");
+      await leases.lookAgain(job, "somebody else", 0);
+      expect(await untilAlarm()).toBe(15 * MINUTE);
+      expect((await leases.join(job, 0)).kind).toBe("none");
     });
   });
 
   test("looked after again is still held until then", async () => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.acquire(job);
-      await lease.lookAgain(35_000);
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leases.lookAgain(job, await leads(leases), 35_000);
       expect(await untilAlarm()).toBe(35_000);
-      expect(await lease.acquire(job)).toBe(false);
+      expect((await leases.join(job, 0)).kind).toBe("none");
+    });
+  });
+});
+
+describe("who finds a lease held", () => {
+  test.each(["acquire", "join"] as const)("waits until the object is stored: %s", async (how) => {
+    await withLeases(async ({ leases }) => {
+      await leads(leases);
+      const waiting = Array.from({ length: 5 }, () => leases[how](job, MINUTE));
+      isStored = true;
+      expect(await Promise.all(waiting)).toEqual(Array(5).fill({ kind: "stored" }));
     });
   });
 
-  test("that nobody has can't be looked after", async () => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.lookAgain(0);
+  test("takes it when the leader gives up, and one alone does", async () => {
+    await withLeases(async ({ leases }) => {
+      const holder = await leads(leases);
+      const waiting = [leases.acquire(job, 1000), leases.acquire(job, 1000)];
+      await leases.release(job, holder);
+      expect((await Promise.all(waiting)).filter(({ kind }) => kind === "leader")).toHaveLength(1);
+    });
+  });
+
+  test("goes on alone after its patience, and the object is filled in the background", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      const holder = await leads(leases);
+      expect(await leases.acquire(job, 200)).toEqual({ kind: "none" });
+      expect(await untilAlarm()).toBe(0);
+      // The slow leader has lost its lease.
+      await leases.release(job, holder);
+      expect((await leases.join(job, 0)).kind).toBe("none");
+      expect(await untilAlarm()).toBe(0);
+    });
+  });
+
+  test("doesn't wait where nobody is at it", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      expect(await leases.join(job, MINUTE)).toEqual({ kind: "none" });
       expect(await untilAlarm()).toBe(null);
     });
   });
+});
 
-  test("to fill apart is due at once, and once", async () => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.fillApart(job);
+describe("ranges", () => {
+  test("have the whole filled once they have asked for half of it", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leases.count(job, 499, 1000);
+      expect(await untilAlarm()).toBe(null);
+      await leases.count(job, 1, 1000);
       expect(await untilAlarm()).toBe(0);
-      expect(await lease.acquire(job)).toBe(false);
+      expect(await take(leases)).toBe(null);
     });
   });
 
-  test("to fill apart leaves a leader alone", async () => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.acquire(job);
-      await lease.fillApart(job);
+  test("leave a leader alone", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leads(leases);
+      await leases.count(job, 1000, 1000);
       expect(await untilAlarm()).toBe(15 * MINUTE);
     });
   });
@@ -122,81 +196,93 @@ describe("the alarm", () => {
 
   test("fills the job that was leased", async () => {
     const fill = ending("held");
-    await withLease(async ({ lease }) => {
-      await lease.acquire(job);
-      await lease.alarm(fill);
+    await withLeases(async ({ leases }) => {
+      await leads(leases);
+      await leases.alarm(fill);
     });
     expect(fill.mock.calls).toEqual([[job]]);
   });
 
+  test("fills what is due and leaves the others", async () => {
+    const fill = ending("held");
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leads(leases);
+      await leases.count(other, 1, 1);
+      await leases.alarm(fill);
+      expect(await untilAlarm()).toBe(15 * MINUTE);
+    });
+    expect(fill.mock.calls).toEqual([[other]]);
+  });
+
   test("without a lease does nothing", async () => {
     const fill = ending("held");
-    await withLease(({ lease }) => lease.alarm(fill));
+    await withLeases(({ leases }) => leases.alarm(fill));
     expect(fill).not.toHaveBeenCalled();
   });
 
-  test("holds the lease while it fills", async () => {
-    await withLease(async ({ lease }) => {
-      await lease.acquire(job);
+  test("holds the lease while it fills, whatever its leader says", async () => {
+    await withLeases(async ({ leases }) => {
+      const holder = await leads(leases);
       ahead += 15 * MINUTE + 1;
-      await lease.alarm(async () => {
-        expect(await lease.acquire(job)).toBe(false);
+      await leases.alarm(async () => {
+        await leases.release(job, holder);
+        expect(await take(leases)).toBe(null);
         return "held";
       });
     });
   });
 
   test.each(["held", "hopeless"] as const)("that ends %s gives the lease back for good", async (outcome) => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.acquire(job);
-      await lease.alarm(ending(outcome));
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leads(leases);
+      await leases.alarm(ending(outcome));
       expect(await untilAlarm()).toBe(null);
-      expect(await lease.acquire(job)).toBe(true);
+      expect(await take(leases)).toEqual(expect.any(String));
     });
   });
 
   test("that fails is tried four times more, later each time, and then no more", async () => {
     const fill = ending("failed");
-    await withLease(({ lease }) => lease.acquire(job));
+    await withLeases(({ leases }) => leads(leases));
     const delays: (number | null)[] = [];
     for (let attempt = 0; attempt < 5; attempt++) {
-      await withLease(async ({ lease, untilAlarm }) => {
-        await lease.alarm(fill);
+      await withLeases(async ({ leases, untilAlarm }) => {
+        await leases.alarm(fill);
         delays.push(await untilAlarm());
       });
     }
     expect(delays).toEqual([2000, 10_000, 60_000, 300_000, null]);
     expect(warn).toHaveBeenCalledWith(expect.stringContaining("gave up"));
-    await withLease(({ lease }) => lease.alarm(fill));
+    await withLeases(({ leases }) => leases.alarm(fill));
     expect(fill).toHaveBeenCalledTimes(5);
   });
 
-  test("waiting for its next attempt lets whoever is given the content meanwhile fill", async () => {
-    await withLease(async ({ lease }) => {
-      await lease.acquire(job);
-      await lease.alarm(ending("failed"));
-      expect([await lease.acquire(job), await lease.acquire(job)]).toEqual([true, false]);
+  test("waiting for its next attempt leaves the lease to the next who asks", async () => {
+    await withLeases(async ({ leases }) => {
+      await leads(leases);
+      await leases.alarm(ending("failed"));
+      expect([await take(leases), await take(leases)]).toEqual([expect.any(String), null]);
     });
   });
 
   test("whose work throws leaves the job in place, for the runtime's own retry", async () => {
     const fill = ending("held");
-    await withLease(async ({ lease }) => {
-      await lease.acquire(job);
-      await expect(lease.alarm(() => Promise.reject(new Error("unforeseen")))).rejects.toThrow("unforeseen");
-      await lease.alarm(fill);
+    await withLeases(async ({ leases }) => {
+      await leads(leases);
+      await expect(leases.alarm(() => Promise.reject(new Error("unforeseen")))).rejects.toThrow("unforeseen");
+      await leases.alarm(fill);
     });
     expect(fill).toHaveBeenCalledTimes(1);
   });
 
-  test("starts counting anew for a new lease", async () => {
-    await withLease(async ({ lease, untilAlarm }) => {
-      await lease.acquire(job);
-      await lease.alarm(ending("failed"));
-      await lease.alarm(ending("failed"));
+  test("counts from the start for a new lease", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      await leads(leases);
+      await leases.alarm(ending("failed"));
+      await leases.alarm(ending("failed"));
       ahead += MINUTE;
-      await lease.acquire(job);
-      await lease.alarm(ending("failed"));
+      await leads(leases);
+      await leases.alarm(ending("failed"));
       expect(await untilAlarm()).toBe(2000);
     });
   });

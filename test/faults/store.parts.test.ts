@@ -157,7 +157,7 @@ fault(102, "of upstream's, before the alarm: it comes back later", async () => {
     digest: demo.digest,
     sphere: "public" as const,
   };
-  await mirror.bindings.FILLS.getByName(demo.digest).acquire(job);
+  await mirror.fills(demo.digest).acquire(job, 0);
   mirror.docker.fail({ kind: "blob" }, behaviours.tooManyRequests(1));
   await mirror.runAlarm(demo.digest);
   expect(calls(mirror.docker)).toEqual(["GET blob 429"]);
@@ -227,14 +227,15 @@ fault(104, async () => {
 });
 
 fault(105, "others are served meanwhile, and the alarm fills", async () => {
-  const fill = mirror.bindings.FILLS.getByName(demo.digest);
+  const fill = mirror.fills(demo.digest);
   const job = {
     upstream: "docker.io",
     repository: "library/demo",
     digest: demo.digest,
     sphere: "public" as const,
   };
-  expect(await fill.acquire(job)).toBe(true);
+  expect((await fill.acquire(job, 0)).kind).toBe("leader");
+  mirror.mirror.fillPatience = 200;
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);
   expect(cacheStatus(answer)).not.toContain("stored");
@@ -244,13 +245,9 @@ fault(105, "others are served meanwhile, and the alarm fills", async () => {
 });
 
 fault(105, "also the alarm: once the lease is over, the next client leads", async () => {
-  const fill = mirror.bindings.FILLS.getByName(demo.digest);
-  await fill.acquire({
-    upstream: "docker.io",
-    repository: "library/demo",
-    digest: demo.digest,
-    sphere: "public",
-  });
+  const fill = mirror.fills(demo.digest);
+  const { digest } = demo;
+  await fill.acquire({ upstream: "docker.io", repository: "library/demo", digest, sphere: "public" }, 0);
   mirror.clock.ahead += 16 * 60_000;
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);

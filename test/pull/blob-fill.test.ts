@@ -18,12 +18,13 @@ beforeEach(async () => {
 });
 
 function fill() {
-  return mirror.bindings.FILLS.getByName(digest);
+  return mirror.fills(digest);
 }
 
 /** Holds a lease as a leader does, so that its alarm is due only in a while and runs when the test wants it. */
 async function lease(repository = "library/demo", upstream = "docker.io"): Promise<void> {
-  expect(await fill().acquire({ upstream, repository, digest, sphere: "public" })).toBe(true);
+  const job = { upstream, repository, digest, sphere: "public" as const };
+  expect((await fill().acquire(job, 0)).kind).toBe("leader");
 }
 
 /** Milliseconds until the next alarm; null where none is set. */

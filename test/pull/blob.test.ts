@@ -1,4 +1,5 @@
 /** Blobs: to the client and into the store in one fetch, and what the client and the store have when something breaks. */
+import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { MAXIMUM_PUT } from "../../src/cache/store.ts";
 import { BlobFill } from "../../src/index.ts";
@@ -107,6 +108,21 @@ describe("a cold blob", () => {
   });
 });
 
+test("blobs that aren't there leave no more objects behind than there are for all", async () => {
+  const names = new Set<string>();
+  const { getByName } = mirror.mirror.fills;
+  const count = vi.spyOn(mirror.mirror.fills, "getByName").mockImplementation(function (this: unknown, name) {
+    names.add(name);
+    return getByName.call(mirror.mirror.fills, name);
+  });
+  for (const last of ["a", "b", "c"]) {
+    const unknown = `sha256:${"0".repeat(63)}${last}`;
+    expect((await mirror.ask(`/v2/library/demo/blobs/${unknown}`)).status).toBe(404);
+  }
+  count.mockRestore();
+  expect([...names]).toEqual(["00"]);
+});
+
 describe("a warm blob", () => {
   test("comes from the store, and upstream isn't asked", async () => {
     await mirror.ask(path);
@@ -148,6 +164,18 @@ describe("a body that isn't what it should be", () => {
     /** 200 unless said. */
     status?: number;
   }
+  test.each([true, false])(
+    "but is called a page is proved by its digest; by HEAD it is believed: %s",
+    async (isRight) => {
+      const page = behaviours.changedHeaders({ "content-type": "text/html" });
+      mirror.docker.fail({ kind: "storage" }, isRight ? page : behaviours.htmlPage());
+      const answer = await mirror.ask(path);
+      expect(answer.status).toBe(isRight ? 200 : 503);
+      if (isRight) await expectWhole(answer);
+      expect(await mirror.stored()).toEqual(isRight ? [key] : []);
+    },
+  );
+
   const faults: Fault[] = [
     { name: "other bytes of the right length", behaviour: behaviours.corrupted(), broken: false },
     { name: "a page with 200", behaviour: behaviours.htmlPage(), broken: false, status: 503 },
@@ -248,21 +276,39 @@ describe("what goes wrong here", () => {
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("a lease that somebody else holds: passed through, and stored by them alone", async () => {
+  test("a lease whose holder takes too long: passed through, and filled in the background", async () => {
+    mirror.mirror.fillPatience = 200;
     const job = { upstream: "docker.io", repository: "library/demo", digest, sphere: "public" as const };
-    expect(await mirror.bindings.FILLS.getByName(digest).acquire(job)).toBe(true);
+    expect((await mirror.fills(digest).acquire(job, 0)).kind).toBe("leader");
     mirror.operations();
     const answer = await mirror.ask(path);
     await expectWhole(answer);
     expect(cacheStatus(answer)).not.toContain("stored");
-    expect(mirror.operations()).toMatchObject({ storePuts: 0 });
-    expect(await mirror.stored()).toEqual([]);
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    expect(mirror.operations()).toMatchObject({ storePuts: 1 });
   });
 
-  test("20 at once: each gets it whole, and it is put once", async () => {
+  test("20 at once: one fetch and one put, and who waited for them says so", async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.ask(path)));
     for (const answer of answers) await expectWhole(answer);
+    expect(fetches()).toBe(1);
     expect(mirror.operations()).toMatchObject({ storePuts: 1 });
+    expect(answers.map(cacheStatus).sort()).toEqual([
+      ...Array(19).fill("Portolan; fwd=uri-miss; collapsed; detail=store"),
+      "Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream",
+    ]);
+  });
+
+  test("20 at once of what fails: each is told so, and the next pull fills", async () => {
+    mirror.docker.fail({ kind: "blob", authorized: true }, { status: 404 });
+    const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.ask(path)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(404));
+    const leases = await runInDurableObject(mirror.fills(digest), (_, { storage }) => storage.list());
+    expect(leases.size).toBe(0);
+    mirror.recover();
+    await expectWhole(await mirror.ask(path));
+    expect(await mirror.stored()).toEqual([key]);
   });
 
   test.each([

@@ -89,7 +89,7 @@ describe("a cold blob that breaks off", () => {
 
   test("is continued for who only gets it passed through", async () => {
     const job = { upstream: "ghcr.io", repository: "library/demo", digest, sphere: "public" as const };
-    await mirror.bindings.FILLS.getByName(digest).acquire(job);
+    await mirror.fills(digest).acquire(job, 0);
     breakOnce(mirror.ghcr);
     expectWhole(await mirror.ask(`${SOLE}/${digest}`));
     expect(await mirror.stored()).toEqual([]);
@@ -97,7 +97,7 @@ describe("a cold blob that breaks off", () => {
 
   test("is continued for the alarm", async () => {
     const job = { upstream: "ghcr.io", repository: "library/demo", digest, sphere: "public" as const };
-    await mirror.bindings.FILLS.getByName(digest).acquire(job);
+    await mirror.fills(digest).acquire(job, 0);
     breakOnce(mirror.ghcr);
     await mirror.runAlarm(digest);
     expect(await mirror.stored()).toEqual([key]);

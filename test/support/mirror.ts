@@ -8,7 +8,9 @@ import {
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, type MockInstance, vi } from "vitest";
 import { createApp } from "../../src/app.ts";
+import { leasesName } from "../../src/cache/leases.ts";
 import { BlobFill, RepositoryResolver } from "../../src/index.ts";
+import type { Digest } from "../../src/oci/digest.ts";
 import { createMirror, type Env, isolate, type Mirror } from "../../src/pull/mirror.ts";
 import {
   createFakeNetwork,
@@ -36,6 +38,8 @@ export interface TestMirror {
   outage(binding: "STORE" | "TAGS", operation: string): MockInstance;
   /** Ends all faults, and lets the time pass for which the mirror may leave a failing upstream alone. */
   recover(): void;
+  /** The Durable Object that keeps the leases of a digest. */
+  fills(digest: string): ReturnType<Env["FILLS"]["getByName"]>;
   /** Brings the alarm of a blob's fill forward, if one is set, and waits until it has run. */
   runAlarm(digest: string): Promise<boolean>;
   /** Every key in the store. */
@@ -80,9 +84,10 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     const network = createFakeNetwork(docker, ghcr);
     vi.stubGlobal("fetch", network.fetch);
     const bindings = { ...(env as unknown as Env), ACCESS: "open", ...vars };
+    const fills = (digest: string) => bindings.FILLS.getByName(leasesName(digest as Digest));
     const operations = countOperations(bindings);
     const newIsolate = () => {
-      test.mirror = createMirror(bindings);
+      test.mirror = { ...createMirror(bindings), fillPatience: 2_000 };
       // The Durable Objects share the Worker's isolate here as they may in production.
       isolate.mirror = test.mirror;
       app = createApp(test.mirror);
@@ -96,6 +101,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
       bindings,
       newIsolate,
       operations,
+      fills,
       outage: (binding: "STORE" | "TAGS", operation: string) =>
         vi
           .spyOn(Object.getPrototypeOf(bindings[binding]), operation)
@@ -109,7 +115,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
         docker.clearFaults();
         clock.ahead += 11 * 60_000;
       },
-      runAlarm: (digest: string) => runDurableObjectAlarm(bindings.FILLS.getByName(digest)),
+      runAlarm: (digest: string) => runDurableObjectAlarm(fills(digest)),
       stored: async () => (await bindings.STORE.list()).objects.map(({ key }) => key),
       async ask(path: string, { host = "mirror.test", ...init }: RequestInit & { host?: string } = {}) {
         const context = createExecutionContext();
@@ -156,7 +162,7 @@ function countOperations(bindings: Env): () => Operations {
     kvReads: [vi.spyOn(kv, "get")],
     kvWrites: [vi.spyOn(kv, "put"), vi.spyOn(kv, "delete")],
     edgeReads: [vi.spyOn(edge, "match")],
-    leases: (["acquire", "fillApart", "lookAgain", "release"] as const).map((name) =>
+    leases: (["acquire", "join", "count", "lookAgain", "release"] as const).map((name) =>
       vi.spyOn(BlobFill.prototype, name),
     ),
     resolutions: (["resolve", "fetchManifest"] as const).map((name) =>

@@ -86,7 +86,7 @@ function written(value: unknown): string {
 }
 
 async function everythingHeld(): Promise<string[]> {
-  const { STORE, TAGS, FILLS } = mirror.bindings;
+  const { STORE, TAGS } = mirror.bindings;
   const texts: string[] = [];
   for (const { key } of (await STORE.list()).objects) {
     const object = await STORE.get(key);
@@ -100,7 +100,7 @@ async function everythingHeld(): Promise<string[]> {
     texts.push(name, JSON.stringify(metadata ?? null), (await TAGS.get(name)) ?? "");
   }
   for (const { digest } of image.layers) {
-    const state = await runInDurableObject(FILLS.getByName(digest), (_, { storage }) => storage.list());
+    const state = await runInDurableObject(mirror.fills(digest), (_, { storage }) => storage.list());
     texts.push(JSON.stringify([...state]));
   }
   return texts;

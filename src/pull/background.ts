@@ -1,0 +1,8 @@
+/** Work that goes on behind a response. */
+import type { Background } from "../upstream/tokens.ts";
+
+/** The runtime's `waitUntil`; what fails there fails nothing else, and is logged. */
+export function backgroundOf(context: { waitUntil(work: Promise<unknown>): void }): Background {
+  return (work) =>
+    context.waitUntil(work.catch((error) => console.warn(`work in the background failed: ${error}`)));
+}
