@@ -72,17 +72,18 @@ export class Leases {
    * A leader who takes longer may only have a slow client: the object is then filled in the background.
    */
   async acquire(job: FillJob, patience: number): Promise<Claim> {
-    const claim = await this.#wait(job, patience, () => this.#lease(job, false, LEASE));
-    if (claim.kind !== "none") return claim;
+    const found = await this.#wait(job, patience);
     const state = this.#get(job);
-    if (state && !state.inBackground)
+    // Of many who have waited for a fill that failed, one alone takes its place.
+    if (found === "free" && !this.#isLeased(state)) return this.#lease(job, false, LEASE);
+    if (found === "late" && patience > 0 && state && !state.inBackground)
       await this.#put({ ...state, holder: crypto.randomUUID(), inBackground: true, due: this.#now() });
-    return claim;
+    return { kind: found === "stored" ? found : "none" };
   }
 
-  /** Waits for whoever is filling, if somebody is, and never fills. */
-  join(job: FillJob, patience: number): Promise<Claim> {
-    return this.#wait(job, patience, async () => ({ kind: "none" }));
+  /** Waits for the fill that is running, if one is, and never fills. */
+  async join(job: FillJob, patience: number): Promise<Claim> {
+    return { kind: (await this.#wait(job, patience)) === "stored" ? "stored" : "none" };
   }
 
   /** Counts bytes that a range has moved; once they are a good part of the whole, that is filled in the background. */
@@ -132,17 +133,24 @@ export class Leases {
     await this.#delete(job);
   }
 
-  async #wait(job: FillJob, patience: number, whenFree: () => Promise<Claim>): Promise<Claim> {
+  /**
+   * Waits for the fill that is running. `late` is one that takes longer, `failed` one whose lease another has now: that one
+   * isn't waited for, or many would fail one after the other.
+   */
+  async #wait(job: FillJob, patience: number): Promise<"free" | "stored" | "late" | "failed"> {
     const deadline = this.#now() + patience;
-    let isWaiting = false;
-    while (this.#isLeased(this.#get(job))) {
-      if (isWaiting && this.#now() >= deadline) return { kind: "none" };
-      if (await (isWaiting ? this.#look(job) : this.#isStored(job))) return { kind: "stored" };
-      isWaiting = true;
+    const first = this.#get(job);
+    if (!this.#isLeased(first)) return "free";
+    let isStored = await this.#isStored(job);
+    for (;;) {
+      const state = this.#get(job);
+      if (isStored) return "stored";
+      // A fill in the background that has ended well has ended its lease, too.
+      if (!this.#isLeased(state)) return (await this.#isStored(job)) ? "stored" : "free";
+      if (state?.holder !== first?.holder && !state?.inBackground) return "failed";
+      if (this.#now() >= deadline) return "late";
+      isStored = await this.#look(job);
     }
-    // What was waited for may have ended well, and its lease with it.
-    if (isWaiting && (await this.#isStored(job))) return { kind: "stored" };
-    return this.#isLeased(this.#get(job)) ? { kind: "none" } : whenFree();
   }
 
   #look(job: FillJob): Promise<boolean> {

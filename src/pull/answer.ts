@@ -56,6 +56,8 @@ export function blobHeadings(target: Target, digest: Digest, status: CacheStatus
     "Accept-Ranges": "bytes",
     "Cache-Control": IMMUTABLE,
     "Content-Type": "application/octet-stream",
+    // Ollama asks for ranges of where a blob's answer leads to, and takes an answer that leads nowhere for an error.
+    ...(target.upstream.name === "registry.ollama.ai" ? { Location: `./${digest}` } : {}),
   };
 }
 

@@ -152,6 +152,7 @@ fault(96, "a blob: from upstream, as if it had never been there", async () => {
   calls(mirror.docker);
   expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
   await mirror.bindings.STORE.delete(blobKey(demo.digest));
+  mirror.mirror.fillPatience = 0;
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);
   expect(cacheStatus(answer)).toContain("fwd=uri-miss");

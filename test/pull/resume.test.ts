@@ -90,6 +90,7 @@ describe("a cold blob that breaks off", () => {
   test("is continued for who only gets it passed through", async () => {
     const job = { upstream: "ghcr.io", repository: "library/demo", digest, sphere: "public" as const };
     await mirror.fills(digest).acquire(job, 0);
+    mirror.mirror.fillPatience = 0;
     breakOnce(mirror.ghcr);
     expectWhole(await mirror.ask(`${SOLE}/${digest}`));
     expect(await mirror.stored()).toEqual([]);

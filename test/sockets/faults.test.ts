@@ -204,7 +204,6 @@ fault(8, "nothing is stored of it, its client can leave, and the others are serv
   client.leave();
   const { answer, ending } = await download(urlOf(blob));
   expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
-  expect(requestsFor(upstream, blob)).toHaveLength(2);
 });
 
 fault(9, "each byte reaches the client as it comes, and the whole the store", async () => {
@@ -392,13 +391,13 @@ fault(92, "the others finish, and the store gets it all the same", async () => {
   const blob = serveBlob(upstream, 4 * MIB, { fault: trickle });
   const leader = await Download.open(urlOf(blob));
   await leader.readTo(512 * KIB);
-  const other = await Download.open(urlOf(blob));
+  const opening = Download.open(urlOf(blob));
   expect(leader.headers["cache-status"]).toBe(COLD);
-  expect(other.headers["cache-status"]).not.toContain("stored");
   leader.leave();
+  const other = await opening;
   expect([await other.end(), other.digest]).toEqual(["whole", blob.digest]);
   await expectHeld(blob);
-  expect(requestsFor(upstream, blob)).toHaveLength(2);
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
 test("the table and the tests cover exactly 1–106", () => {

@@ -149,6 +149,5 @@ it.concurrent("serves the others while one download of the blob stalls", async (
   const { answer, ending } = await download(stage.urlOf("stalling.test", blob));
   expect(ending).toBe("whole");
   expect(answer.digest).toBe(blob.digest);
-  expect(requestsFor(stalling, blob)).toHaveLength(2);
   stalled.leave();
 });
