@@ -46,7 +46,6 @@ describe("a range of a cold blob", () => {
       ranged(`bytes=${at * 30_000}-${at * 30_000 + 29_999}`),
     );
     expect((await Promise.all(ranges)).map(({ status }) => status)).toEqual(Array(5).fill(206));
-    await mirror.runAlarm(digest);
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
     expect(mirror.operations()).toMatchObject({ storePuts: 1 });
     const held = await mirror.bindings.STORE.get(key);
