@@ -92,6 +92,110 @@ describe("tags/list", () => {
   });
 });
 
+describe("tags as registries list them", () => {
+  const byAge = ["v0.9", "v0.10", "v1.0", "latest", "v1.1", "edge", "2", "4"];
+  const sorted = [...byAge].sort();
+
+  beforeEach(async () => {
+    await mirror.docker.addImage("library/aged", byAge[0] ?? "");
+    for (const tag of byAge) mirror.docker.moveTag("library/aged", tag, digest);
+  });
+
+  const walk = async (path: string) =>
+    (await pagesFrom(`/v2/library/aged/tags/list${path}`, "mirror.test")).map(({ tags }) => tags as string[]);
+
+  for (const tagsOrder of ["lexical", "pushed"] as const) {
+    for (const tagsCursor of ["tag", "token", "number"] as const) {
+      test.each(["", "?n=2", "?n=3", "?n=100"])(
+        `${tagsOrder}, by ${tagsCursor}: all of them, once: %s`,
+        async (query) => {
+          Object.assign(mirror.docker.settings, { tagsOrder, tagsCursor, tagsPageSize: 3 });
+          const pages = await walk(query);
+          expect(pages.flat().sort()).toEqual(sorted);
+          const largest = Number(/\d+/.exec(query)?.[0] ?? 3);
+          for (const page of pages) expect(page.length).toBeLessThanOrEqual(largest);
+        },
+      );
+    }
+  }
+
+  test("where upstream ignores n and last: page by page, in order, from the place that is asked for", async () => {
+    Object.assign(mirror.docker.settings, { tagsOrder: "pushed", ignoresPaging: true });
+    const pages = await walk("?n=3");
+    expect(pages).toEqual([sorted.slice(0, 3), sorted.slice(3, 6), sorted.slice(6)]);
+    expect(await walk("?last=edge")).toEqual([sorted.slice(sorted.indexOf("edge") + 1)]);
+  });
+
+  test("where upstream sends more than n: none is lost between its pages", async () => {
+    const respond = (tags: string[], link?: string) => ({
+      status: 200,
+      headers: { "content-type": "application/json", ...(link ? { link } : {}) },
+      body: JSON.stringify({ tags }),
+    });
+    const next = '</v2/library/aged/tags/list?next_page=x%3D>; rel="next"';
+    for (let round = 0; round < 2; round++) {
+      mirror.docker.fail({ kind: "tags", authorized: true }, respond(["c", "a", "b"], next), 1);
+    }
+    mirror.docker.fail({ kind: "tags", authorized: true }, respond(["d"]), 1);
+    expect(await walk("?n=2")).toEqual([["a", "b"], ["c"], ["d"]]);
+    expect(mirror.docker.requests.filter(({ kind }) => kind === "tags").at(-1)?.query).toBe("next_page=x%3D");
+  });
+
+  test("a list of 10 MB is served, and n=10 of it", async () => {
+    const many = Array.from({ length: 90_000 }, (_, at) => `${at}`.padStart(110, "0"));
+    const body = JSON.stringify({
+      child: [],
+      manifest: { a: { tag: ["x"], tags: ["y"] } },
+      tags: many.toReversed(),
+    });
+    expect(body.length).toBeGreaterThan(9_000_000);
+    mirror.docker.fail({ kind: "tags", authorized: true }, { status: 200, body });
+    expect((await mirror.ask("/v2/library/aged/tags/list")).json().tags).toEqual(many);
+    const { headers, json } = await mirror.ask("/v2/library/aged/tags/list?n=10");
+    expect(json().tags).toEqual(many.slice(0, 10));
+    const link = /^<(.+)>/.exec(headers.get("Link") ?? "")?.[1] ?? "";
+    expect((await mirror.ask(link)).json().tags).toEqual(many.slice(10, 20));
+  });
+});
+
+describe("while upstream fails", () => {
+  const paths = () => ["/v2/library/demo/tags/list?n=5", `/v2/library/demo/referrers/${digest}`];
+
+  test("the last known tags and referrers are served, and said to be stale", async () => {
+    for (const path of paths()) {
+      const known = await mirror.ask(path);
+      mirror.newIsolate();
+      mirror.clock.ahead += 3_600_000;
+      const fault = mirror.docker.fail({}, { status: 503 });
+      const stale = await mirror.ask(path);
+      expect([stale.status, stale.json()]).toEqual([200, known.json()]);
+      expect(stale.headers.get("Content-Type")).toBe(known.headers.get("Content-Type"));
+      expect(stale.headers.get("Warning")).toMatch(/^299 - ".*1\.0 hours ago"$/);
+      expect(stale.headers.get("Cache-Status")).toContain("detail=stale");
+      expect((await mirror.ask(path.replace("demo", "other"))).status).toBe(503);
+      fault.remove();
+      mirror.recover();
+    }
+  });
+
+  test("a listing that upstream has denied since isn't served", async () => {
+    const [path = ""] = paths();
+    await mirror.ask(path);
+    mirror.docker.fail({ kind: "tags" }, { status: 403 }, 1);
+    expect((await mirror.ask(path)).status).toBe(403);
+    mirror.docker.fail({ kind: "tags" }, { status: 503 });
+    expect((await mirror.ask(path)).status).toBe(503);
+  });
+
+  test("an unchanged listing is written once", async () => {
+    const [path = ""] = paths();
+    await mirror.ask(path);
+    mirror.operations();
+    await mirror.ask(path);
+    expect(mirror.operations().storePuts).toBe(0);
+  });
+});
+
 describe("referrers", () => {
   const subject = () => ({ mediaType: OCI_MANIFEST, digest, size: image.target.size });
   const artifact = (artifactType: string) => ({
@@ -145,8 +249,20 @@ describe("referrers", () => {
     expect(found.map(({ artifactType }) => artifactType)).toEqual(["application/sbom", "application/sbom"]);
   });
 
-  test("come from the tag schema where upstream has no such API", async () => {
-    mirror.docker.settings.referrers = "off";
+  test.each([
+    { what: "400", response: { status: 400 } },
+    { what: "403", response: { status: 403 } },
+    { what: "404", response: { status: 404 } },
+    { what: "405", response: { status: 405 } },
+    { what: "406", response: { status: 406 } },
+    { what: "501", response: { status: 501 } },
+    {
+      what: "a login page",
+      response: { status: 200, headers: { "content-type": "text/html" }, body: "<html>" },
+    },
+    { what: "other JSON", response: { status: 200, body: '{"referrers":[]}' } },
+  ])("come from the tag schema where upstream has no such API, but answers $what", async ({ response }) => {
+    mirror.docker.fail({ kind: "referrers", authorized: true }, response);
     const entry = { mediaType: OCI_MANIFEST, digest, size: 1, artifactType: "application/sbom" };
     await mirror.docker.addManifest(
       "library/demo",
@@ -157,5 +273,20 @@ describe("referrers", () => {
     expect(status).toBe(200);
     expect(headers.get("Content-Type")).toBe(OCI_INDEX);
     expect(json().manifests).toEqual([entry]);
+  });
+
+  test("are none where the tag leads to the subject itself, or to no index", async () => {
+    mirror.docker.settings.referrers = "off";
+    const tag = digest.replace(":", "-");
+    for (const target of [digest, (await mirror.docker.addImage("library/demo", "other")).target.digest]) {
+      mirror.docker.moveTag("library/demo", tag, target);
+      const { status, json } = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+      expect([status, json().manifests]).toEqual([200, []]);
+    }
+    const child = { mediaType: OCI_MANIFEST, digest, size: 1 };
+    const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] };
+    const subject = await mirror.docker.addManifest("library/demo", index);
+    mirror.docker.moveTag("library/demo", subject.digest.replace(":", "-"), subject.digest);
+    expect((await mirror.ask(`/v2/library/demo/referrers/${subject.digest}`)).json().manifests).toEqual([]);
   });
 });

@@ -17,7 +17,7 @@ const HEADROOM = 0.1;
 const BATCH = 1000;
 
 /** Where cached content lies, for everybody and for some. */
-const PREFIXES = ["blobs/", "restricted/blobs/", "manifests/", "restricted/manifests/"];
+const PREFIXES = ["blobs/", "restricted/blobs/", "manifests/", "restricted/manifests/", "listings/"];
 
 /**
  * Deletes what was stored first, until the store is a tenth below `limit` bytes; does nothing while it is under it. Small

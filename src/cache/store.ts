@@ -98,6 +98,19 @@ export function linkKey(upstream: string, repository: string, digest: Digest): s
   return `${linksOf(upstream, repository)}${algorithm}/${hex}`;
 }
 
+/**
+ * The key of a page of a listing. One that is restricted lies among the repository's link records, so that it is taken back
+ * with them.
+ * @param request a hash of what was asked for.
+ */
+export function listingKey(upstream: string, repository: string, request: string, sphere: Sphere): string {
+  const place =
+    sphere === "public"
+      ? `listings/${upstream}/${repository}/_/`
+      : `${linksOf(upstream, repository)}listings/`;
+  return `${place}${request}`;
+}
+
 /** Where all link records of a repository lie, and no others. */
 export function linksOf(upstream: string, repository: string): string {
   return `links/${upstream}/${repository}/_/`;

@@ -95,6 +95,17 @@ export function manifestType(bytes: Uint8Array): string | null {
   return config?.mediaType === DOCKER_CONFIG ? DOCKER_MANIFEST : OCI_MANIFEST;
 }
 
+/** What an index lists, to the letter; null for what is no index. */
+export function readIndexEntries(bytes: Uint8Array): object[] | null {
+  const outline = readOutline(bytes);
+  if (outline?.kind !== "index") return null;
+  const spans = [...elementsOf(bytes, outline.members.get("manifests"))];
+  return spans
+    .filter(({ start, end }) => end - start >= SHORTEST_DESCRIPTOR)
+    .map((span) => parseSpan(bytes, span))
+    .filter(isObject);
+}
+
 /**
  * Whether a layer must not be fetched and kept: clients get such layers from the descriptor's own `urls`.
  * Source: image-spec, layer.md, "Non-Distributable Layers".

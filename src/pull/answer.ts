@@ -2,6 +2,7 @@
 import { type CacheStatus, formatCacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Target } from "../routing/target.ts";
+import type { Failure } from "../upstream/failure.ts";
 import type { Authority } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import type { Asker } from "./refusal.ts";
@@ -29,6 +30,17 @@ export function commonHeadings(target: Target, status: CacheStatus): Headings {
     "Cache-Status": formatCacheStatus(status),
     ...(target.namespace === null ? {} : { "OCI-Namespace": target.upstream.name }),
   };
+}
+
+/** The Cache-Status of what is served although upstream fails. */
+export function staleStatus({ status }: Failure): CacheStatus {
+  const stale: CacheStatus = { servedBy: "stale", forward: "stale" };
+  return status === 0 ? stale : { ...stale, forwardStatus: status };
+}
+
+/** The Warning beside it. @param age in milliseconds. */
+export function staleWarning({ message }: Failure, served: string, age: number): string {
+  return `299 - "${message}; served is ${served} ${(age / 3_600_000).toFixed(1)} hours ago"`;
 }
 
 /** What an answer says of content that a digest names: the ETag is the digest, since it can have no better one. */

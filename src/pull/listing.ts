@@ -1,170 +1,157 @@
-/** Listings: a repository's tags, and what refers to a manifest. Asked of upstream every time, since they change. */
-import { RegistryError } from "../errors.ts";
-import { type Digest, referrersTag } from "../oci/digest.ts";
+/**
+ * Listings: asked of upstream every time, since they change; the last known is kept, and served stale while upstream fails.
+ */
+import { listingKey } from "../cache/store.ts";
+import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { formatLink, parseLinks } from "../oci/link.ts";
-import { OCI_INDEX } from "../oci/mediatypes.ts";
-import { isTag } from "../oci/names.ts";
 import type { Target } from "../routing/target.ts";
-import { readBounded } from "../upstream/bounded.ts";
-import { failureOf, UpstreamError } from "../upstream/failure.ts";
-import { commonHeadings, type Headings, type Pull, REVALIDATE } from "./answer.ts";
+import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
+import { commonHeadings, type Headings, type Pull, REVALIDATE, staleStatus, staleWarning } from "./answer.ts";
 import type { Mirror } from "./mirror.ts";
+import { type Place, placeOf, sphereOf } from "./place.ts";
 import { refusal } from "./refusal.ts";
 
-/** Parameters by which registries page: the spec's `n` and `last`, and the cursors some put into their Link. */
-const PAGING = ["n", "last", "next_page", "page", "page_size", "next", "token"];
-/** Bytes of the largest listing that is read. */
-const MAXIMUM_LISTING = 8 * 1024 * 1024;
+/** The parameter of our own links that carries upstream's query, which is upstream's own affair. */
+export const CURSOR = "cursor";
+/** Bytes of the largest listing that is kept. */
+const MAXIMUM_KEPT = 4 * 1024 * 1024;
+/** Milliseconds after which an unchanged listing is written again, so that its age is never off by more. */
+const REWRITE_AFTER = 24 * 3600 * 1000;
 
-/**
- * Answers a repository's tags, in order and paged as asked (distribution spec, "Listing Tags"), also where upstream does
- * neither.
- * @throws RegistryError
- */
-export async function pullTags(mirror: Mirror, pull: Pull, target: Target): Promise<Response> {
-  const size = pageSize(pull.search);
-  const search = paging(pull.search);
-  if (size === 0) search.set("n", "1");
-  const response = await ask(mirror, pull, target, "tags/list", search);
-  const { tags } = await readJson(response, pull);
-  const last = pull.search.get("last");
-  const listed = (Array.isArray(tags) ? tags : [])
-    .filter((tag): tag is string => typeof tag === "string" && isTag(tag))
-    .filter((tag) => last === null || tag > last)
-    .sort();
-  const page = size === null ? listed : listed.slice(0, size);
-  const headings: Headings = { "Content-Type": "application/json" };
-  const cursor = nextPage(response);
-  const end = page.at(-1);
-  if (size !== 0 && page.length < listed.length && end !== undefined) {
-    headings.Link = nextLink(pull, target, "tags/list", new URLSearchParams({ n: String(size), last: end }));
-  } else if (size !== 0 && cursor) {
-    headings.Link = nextLink(pull, target, "tags/list", cursor);
-  }
-  return answer(pull, target, { name: nameOf(target), tags: page }, headings);
+/** One page of a listing, as it is answered. */
+export interface Listing {
+  listing: object;
+  /** The query of the next page on this mirror; null after the last. */
+  next: URLSearchParams | null;
+  headings?: Headings;
+}
+
+/** A page as it is kept. */
+interface Kept extends Omit<Listing, "next"> {
+  next: string | null;
+  /** When upstream said so; milliseconds since the epoch. */
+  confirmed: number;
 }
 
 /**
- * Answers what refers to a manifest: an index, empty if nothing does (distribution spec, "Listing Referrers"). Where
- * upstream has no referrers API, the tag that stands in for it is read.
+ * Answers a page of a listing: upstream's, or the last known of the same request while upstream fails.
+ * @param path below the repository.
+ * @param read asks upstream, and throws an UpstreamError if that fails.
  * @throws RegistryError
  */
-export async function pullReferrers(
+export async function answerListing(
   mirror: Mirror,
   pull: Pull,
   target: Target,
-  digest: Digest,
-): Promise<Response> {
-  const artifactType = pull.search.get("artifactType");
-  const search = paging(pull.search);
-  if (artifactType !== null) search.set("artifactType", artifactType);
-  const response =
-    (await askIfThere(mirror, pull, target, `referrers/${digest}`, search)) ??
-    (await askIfThere(mirror, pull, target, `manifests/${referrersTag(digest)}`, new URLSearchParams()));
-  const { manifests } = response ? await readJson(response, pull) : { manifests: [] };
-  const referrers = (Array.isArray(manifests) ? manifests : []).filter(
-    (referrer) => artifactType === null || referrer?.artifactType === artifactType,
-  );
-  const headings: Headings = { "Content-Type": OCI_INDEX };
-  if (artifactType !== null) headings["OCI-Filters-Applied"] = "artifactType";
-  const cursor = response && nextPage(response);
-  if (cursor && artifactType !== null) cursor.set("artifactType", artifactType);
-  if (cursor) headings.Link = nextLink(pull, target, `referrers/${digest}`, cursor);
-  return answer(pull, target, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: referrers }, headings);
-}
-
-/** `n`, or null where it isn't given. */
-function pageSize(search: URLSearchParams): number | null {
-  const text = search.get("n");
-  if (text === null) return null;
-  if (!/^\d{1,9}$/.test(text)) {
-    throw new RegistryError(400, "UNSUPPORTED", "n must be a whole number: how many tags to list");
-  }
-  return Number(text);
-}
-
-/** Of a query, what pages: nothing else of a client's query goes upstream. */
-function paging(search: URLSearchParams): URLSearchParams {
-  return new URLSearchParams([...search].filter(([name]) => PAGING.includes(name)));
-}
-
-/** What pages in upstream's own `rel="next"`: null where upstream has no more. */
-function nextPage(response: Response): URLSearchParams | null {
-  const link = parseLinks(response.headers.get("Link")).find(({ relations }) => relations.includes("next"));
-  const next = link && URL.parse(link.target, "https://upstream.invalid/");
-  const search = paging(next ? next.searchParams : new URLSearchParams());
-  return search.size === 0 ? null : search;
-}
-
-/** A Link to the next page on this mirror, in the shape in which the client asked. */
-function nextLink(pull: Pull, target: Target, path: string, search: URLSearchParams): string {
-  if (target.namespace !== null) search.set("ns", target.namespace);
-  return formatLink(`${pull.prefix}${target.path}/${path}?${search}`, "next");
-}
-
-async function ask(
-  mirror: Mirror,
-  pull: Pull,
-  { upstream, repository }: Target,
   path: string,
-  search: URLSearchParams,
+  read: () => Promise<Listing>,
 ): Promise<Response> {
-  const accept = path.startsWith("tags/") ? "application/json" : OCI_INDEX;
+  const place = placeOf(target, pull.authority);
+  const key = await keyOf(place, pull, target, path);
+  // What one user's login opens is for nobody to see when that login can't be checked.
+  const isKept = pull.authority.kind !== "caller";
   try {
-    return await mirror.upstream.ask(
-      { upstream, repository, authority: pull.authority, method: "GET", path, search, accept },
-      pull.background,
-    );
+    const page = await read();
+    if (isKept) pull.background(keep(mirror, key, page));
+    return answer(pull, target, path, page, null);
   } catch (error) {
-    throw refusal(failureOf(error), "listing", pull.asker);
+    const failure = failureOf(error);
+    const kept = isKept ? await readKept(mirror, key) : null;
+    const age = kept && mirror.now() - kept.confirmed;
+    if (kept && age !== null && isPassing(failure.kind) && age < mirror.config.staleMax * 1000) {
+      const page = { ...kept, next: kept.next === null ? null : new URLSearchParams(kept.next) };
+      return answer(pull, target, path, page, { failure, age });
+    }
+    // What is gone, or no longer for everybody, isn't to come back when upstream is down next.
+    if (kept && !isPassing(failure.kind)) await mirror.store.delete([key]);
+    throw refusal(failure, "listing", pull.asker);
   }
 }
 
-/** As `ask`, but null for what upstream doesn't have. */
-async function askIfThere(
-  ...[mirror, pull, target, path, search]: Parameters<typeof ask>
-): Promise<Response | null> {
+/** One request's page is another's only where all that decides on it is the same. */
+async function keyOf(place: Place, { search }: Pull, target: Target, path: string): Promise<string> {
+  const parameters = ["n", "last", "artifactType", CURSOR].map((name) => search.get(name));
+  const request = new TextEncoder().encode(JSON.stringify([target.path, path, parameters]));
+  return listingKey(
+    place.upstream,
+    place.repository,
+    digestParts(await digestOf(request)).hex,
+    sphereOf(place),
+  );
+}
+
+/** Keeps a page if it says something new, or what is kept is a day old. */
+async function keep(mirror: Mirror, key: string, { listing, next, headings }: Listing): Promise<void> {
   try {
-    return await ask(mirror, pull, target, path, search);
+    const page = { listing, next: next && String(next), headings };
+    const kept = await readKept(mirror, key);
+    const isKnown =
+      kept !== null && JSON.stringify({ ...page, confirmed: kept.confirmed }) === JSON.stringify(kept);
+    if (isKnown && mirror.now() - kept.confirmed < REWRITE_AFTER) return;
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...page, confirmed: mirror.now() }));
+    if (bytes.byteLength > MAXIMUM_KEPT) return;
+    const digest: Digest = await digestOf(bytes);
+    await mirror.store.put(key, bytes, { digest, contentType: "application/json" });
   } catch (error) {
-    if (error instanceof RegistryError && error.status === 404) return null;
-    throw error;
+    console.warn(`a listing can't be kept: ${error}`);
   }
 }
 
-/** @throws RegistryError if it isn't a JSON object of bearable size. */
-async function readJson(response: Response, pull: Pull): Promise<Record<string, unknown>> {
+async function readKept(mirror: Mirror, key: string): Promise<Kept | null> {
   try {
-    const bytes = await readBounded(response, MAXIMUM_LISTING, "a listing");
-    const json = parseObject(new TextDecoder().decode(bytes));
-    if (!json) throw new UpstreamError("unavailable", "upstream sent no usable listing");
-    return json;
+    const object = await mirror.store.get(key);
+    return object && (await new Response(object.body).json<Kept>());
   } catch (error) {
-    throw refusal(failureOf(error), "listing", pull.asker);
-  }
-}
-
-function parseObject(text: string): Record<string, unknown> | null {
-  try {
-    const json: unknown = JSON.parse(text);
-    return typeof json === "object" && json !== null ? (json as Record<string, unknown>) : null;
-  } catch {
+    console.warn(`a kept listing can't be read: ${error}`);
     return null;
   }
 }
 
-/** The repository by the name under which this client asked for it. */
-function nameOf(target: Target): string {
-  return target.path.replace(/^.*?\/v2\//, "");
+/** @throws UpstreamError */
+export function requestListing(
+  mirror: Mirror,
+  pull: Pull,
+  { upstream, repository }: Target,
+  question: { path: string; search: URLSearchParams; accept: string },
+): Promise<Response> {
+  const { authority, background } = pull;
+  return mirror.upstream.ask({ upstream, repository, authority, method: "GET", ...question }, background);
 }
 
-function answer(pull: Pull, target: Target, listing: object, headings: Headings): Response {
+/** The query of upstream's own `rel="next"`: null where upstream has no more. */
+export function nextQuery(response: Response): URLSearchParams | null {
+  const link = parseLinks(response.headers.get("Link")).find(({ relations }) => relations.includes("next"));
+  const next = link && URL.parse(link.target, "https://upstream.invalid/");
+  return next && next.searchParams.size > 0 ? next.searchParams : null;
+}
+
+/** A Link to the next page on this mirror, in the shape in which the client asked. */
+function nextLink(pull: Pull, target: Target, path: string, next: URLSearchParams): string {
+  const query = new URLSearchParams(next);
+  if (target.namespace !== null) query.set("ns", target.namespace);
+  return formatLink(`${pull.prefix}${target.path}/${path}?${query}`, "next");
+}
+
+/** @param stale why the page isn't upstream's of now, and its age in milliseconds; null where it is. */
+function answer(
+  pull: Pull,
+  target: Target,
+  path: string,
+  { listing, next, headings }: Listing,
+  stale: { failure: Failure; age: number } | null,
+): Response {
   const body = new TextEncoder().encode(JSON.stringify(listing));
-  const headers = {
-    ...commonHeadings(target, { servedBy: "upstream", forward: "bypass", forwardStatus: 200 }),
+  const headers: Headings = {
+    ...commonHeadings(
+      target,
+      stale ? staleStatus(stale.failure) : { servedBy: "upstream", forward: "bypass", forwardStatus: 200 },
+    ),
     "Cache-Control": REVALIDATE,
+    "Content-Type": "application/json",
     ...headings,
     "Content-Length": String(body.byteLength),
   };
+  if (stale) headers.Warning = staleWarning(stale.failure, "the listing as it was", stale.age);
+  if (next) headers.Link = nextLink(pull, target, path, next);
   return new Response(pull.method === "GET" ? body : null, { headers });
 }

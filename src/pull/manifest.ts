@@ -5,7 +5,16 @@ import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Target } from "../routing/target.ts";
 import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
-import { commonHeadings, contentHeadings, IMMUTABLE, isUnchanged, type Pull, REVALIDATE } from "./answer.ts";
+import {
+  commonHeadings,
+  contentHeadings,
+  IMMUTABLE,
+  isUnchanged,
+  type Pull,
+  REVALIDATE,
+  staleStatus,
+  staleWarning,
+} from "./answer.ts";
 import { findManifest, type HeldManifest, remember } from "./content.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, placeOf, sphereOf } from "./place.ts";
@@ -95,12 +104,9 @@ async function answerStale(
   if (!isPassing(failure.kind)) await mirror.tags.forget(name);
   const stale = await findStale(mirror, placeOf(target, pull.authority), record, failure);
   if (!stale || !record) throw refusal(failure, "manifest", pull.asker);
-  const status: CacheStatus = { servedBy: "stale", forward: "stale" };
-  if (failure.status !== 0) status.forwardStatus = failure.status;
-  const hours = (mirror.tags.age(record) / 3_600_000).toFixed(1);
-  const warning = `299 - "${failure.message}; served is what the tag meant ${hours} hours ago"`;
+  const warning = staleWarning(failure, "what the tag meant", mirror.tags.age(record));
   const headings = { "Cache-Control": REVALIDATE, Warning: warning };
-  return answer(pull, target, outcomeOf(stale, status), headings);
+  return answer(pull, target, outcomeOf(stale, staleStatus(failure)), headings);
 }
 
 /**

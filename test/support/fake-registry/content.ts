@@ -121,9 +121,9 @@ export class Content {
     return digests.flatMap((digest) => held.manifests.get(digest) ?? []);
   }
 
-  /** Tags in the order that the distribution specification asks for. */
+  /** Tags in the order in which they were first pushed. */
   tags(repository: string): string[] {
-    return [...(this.#repositories.get(repository)?.tags.keys() ?? [])].sort();
+    return [...(this.#repositories.get(repository)?.tags.keys() ?? [])];
   }
 
   referrers(repository: string, subject: string): ReferrerDescriptor[] {

@@ -26,13 +26,30 @@ export class Listings {
       asked === null ? Number.POSITIVE_INFINITY : Number(asked),
       this.#settings.tagsPageSize,
     );
-    const after = query.get("last") ?? "";
-    const rest = this.#content.tags(name).filter((tag) => tag > after);
-    const page = rest.slice(0, size);
-    const last = page.at(-1);
-    const hasMore = last !== undefined && rest.length > page.length;
+    const tags = this.#content.tags(name);
+    if (this.#settings.tagsOrder === "lexical") tags.sort();
+    if (this.#settings.ignoresPaging) return json({ name, tags }, "application/json", {});
+    const start = this.#startOf(tags, query.get("last"));
+    const page = tags.slice(start, start + size);
+    const end = start + page.length;
+    const hasMore = page.length > 0 && end < tags.length;
+    const last = this.#cursorAt(tags, end);
     const link = hasMore ? this.#link(`/v2/${name}/tags/list`, { n: String(size), last }) : {};
     return json({ name, tags: page }, "application/json", link);
+  }
+
+  #startOf(tags: readonly string[], last: string | null): number {
+    if (last === null) return 0;
+    if (this.#settings.tagsCursor === "number") return Number(last);
+    if (this.#settings.tagsCursor === "token") return Number(atob(last));
+    if (this.#settings.tagsOrder === "pushed") return tags.indexOf(last) + 1;
+    return tags.filter((tag) => tag <= last).length;
+  }
+
+  #cursorAt(tags: readonly string[], end: number): string {
+    if (this.#settings.tagsCursor === "number") return String(end);
+    if (this.#settings.tagsCursor === "token") return btoa(String(end));
+    return tags[end - 1] ?? "";
   }
 
   referrers(url: string, name: string, digest: string): Response {

@@ -57,6 +57,12 @@ export type RegistrySettings = {
   /** Most entries on a page; `n` may ask for fewer. */
   tagsPageSize: number;
   referrersPageSize: number;
+  /** Tags in the order in which they were first pushed (ghcr.io), and pages by the registry's own cursor: no tag, but a
+   * token (ECR) or a number (Artifactory). */
+  tagsOrder: "lexical" | "pushed";
+  tagsCursor: "tag" | "token" | "number";
+  /** `n` and `last` mean nothing: every list is whole. */
+  ignoresPaging: boolean;
   /** Link headers with scheme and host. */
   absoluteLinks: boolean;
   /** The referrers API: applies artifactType, ignores it, or is absent (404). */
@@ -99,6 +105,9 @@ export function withDefaults(options: FakeRegistryOptions): RegistrySettings {
     schema1WithoutAccept: false,
     tagsPageSize: 100,
     referrersPageSize: 100,
+    tagsOrder: "lexical",
+    tagsCursor: "tag",
+    ignoresPaging: false,
     absoluteLinks: false,
     referrers: "filter",
     now: () => Date.now(),
