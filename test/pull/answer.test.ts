@@ -1,0 +1,16 @@
+/** What blobs' answers say by registry. */
+import { expect, test } from "vitest";
+import { readConfig } from "../../src/config.ts";
+import { EMPTY_DIGEST } from "../../src/oci/digest.ts";
+import { blobHeadings } from "../../src/pull/answer.ts";
+import { route } from "../../src/routing/target.ts";
+
+test.each([
+  { upstream: "registry.ollama.ai", location: `./${EMPTY_DIGEST}` },
+  { upstream: "ghcr.io", location: undefined },
+])("a blob of $upstream leads to itself only where the client asks for that", ({ upstream, location }) => {
+  const url = new URL(`https://mirror.test/v2/${upstream}/library/demo/blobs/${EMPTY_DIGEST}`);
+  const routed = route(url, readConfig({ ACCESS: "open" }));
+  if (routed.kind !== "target") throw new Error("this is no pull");
+  expect(blobHeadings(routed.target, EMPTY_DIGEST, { servedBy: "store" }).Location).toBe(location);
+});
