@@ -9,6 +9,8 @@ export interface Trust {
   maySee(upstream: Upstream, endpoint: URL, url: URL): boolean;
   /** Whether a host that an endpoint's challenge names may be sent the login, and give a token for it. */
   mayIssue(upstream: Upstream, endpoint: URL, realm: URL): boolean;
+  /** Whether a token request may be redirected from `here` to `next`; it takes the login along. */
+  mayForward(upstream: Upstream, endpoint: URL, here: URL, next: URL): boolean;
   /** Whether an answer from `here` may send us on to `next`. */
   mayLead(upstream: Upstream, here: URL, next: URL): boolean;
   /** What to do about a realm that may not. */
@@ -18,8 +20,9 @@ export interface Trust {
 /** The mirror's: it acts on the word of anybody who calls, so where credentials go is fixed by the table of upstreams. */
 export const PINNED: Trust = {
   maySee: isTrusted,
-  mayIssue: (upstream, endpoint, realm) =>
-    isTrusted(upstream, endpoint, realm) || (isLocal(upstream) && isLoopback(realm)),
+  mayIssue: isIssuer,
+  mayForward: (upstream, endpoint, here, next) =>
+    isIssuer(upstream, endpoint, next) && (next.protocol === "https:" || here.protocol === "http:"),
   mayLead: (upstream, here, next) => {
     const withinMachine = isLocal(upstream) && isLoopback(next);
     const sameOrigin = next.origin === here.origin;
@@ -108,6 +111,10 @@ export class Untrusted extends UpstreamError {
 export function isTrusted(upstream: Upstream, endpoint: URL, url: URL): boolean {
   if (endpoint.origin === url.origin) return true;
   return url.protocol === "https:" && upstream.realms.includes(url.host);
+}
+
+function isIssuer(upstream: Upstream, endpoint: URL, realm: URL): boolean {
+  return isTrusted(upstream, endpoint, realm) || (isLocal(upstream) && isLoopback(realm));
 }
 
 /** Whether the operator set this upstream up on this very machine, the only case in which plain http is spoken. */

@@ -3,7 +3,7 @@ import type { Challenge } from "../oci/challenge.ts";
 import { MAXIMUM_TOKEN, readJson } from "./bounded.ts";
 import { basic, type Login } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
-import { PINNED, type Trust, Untrusted } from "./redirects.ts";
+import { followRedirects, PINNED, type Trust, Untrusted } from "./redirects.ts";
 import type { Upstream } from "./registries.ts";
 
 export interface TokenOptions {
@@ -62,12 +62,16 @@ export async function requestToken(
   challenge: Challenge,
 ): Promise<Token> {
   const { upstream, repository, login } = errand;
-  const url = tokenUrl(errand, challenge, options.trust ?? PINNED);
+  const trust = options.trust ?? PINNED;
+  const url = tokenUrl(errand, challenge, trust);
   const started = options.now();
   let response: Response;
   try {
     const signal = AbortSignal.timeout(options.timeOut ?? TIME_OUT);
-    response = await options.fetch(...tokenRequest(url, login, signal));
+    const { sent, body, ...init } = tokenRequest(url, login);
+    // An identity token is in the body, which goes along as the password does.
+    const send: typeof fetch = (to, each) => options.fetch(to, { ...each, ...(body && { body }) });
+    response = await followRedirects(upstream, sent, { ...init, signal }, send, forwarding(errand, trust));
   } catch (error) {
     if (error instanceof UpstreamError) throw error;
     throw new UpstreamError("unavailable", `the token endpoint ${url.host} can't be reached`);
@@ -102,12 +106,11 @@ export async function requestToken(
  * A login's password is shown to the realm by Basic; an identity token, which stands for one where the username says so,
  * is exchanged (Docker's "OAuth2 Token Authentication", `refresh_token`).
  */
-function tokenRequest(url: URL, login: Login | null, signal: AbortSignal): [string, RequestInit] {
+function tokenRequest(url: URL, login: Login | null) {
   const headers = new Headers({ Accept: "application/json" });
-  const init = { headers, redirect: "manual", signal } as const;
   if (login?.username !== IDENTITY_TOKEN) {
     if (login) headers.set("Authorization", basic(login));
-    return [url.href, init];
+    return { method: "GET", sent: url, headers, body: null };
   }
   const form = new URLSearchParams(url.searchParams);
   // The form takes one `scope`, its values parted by spaces, where a query repeats it.
@@ -115,7 +118,16 @@ function tokenRequest(url: URL, login: Login | null, signal: AbortSignal): [stri
   form.set("grant_type", "refresh_token");
   form.set("client_id", "portolan");
   form.set("refresh_token", login.password);
-  return [url.origin + url.pathname, { ...init, method: "POST", body: form }];
+  return { method: "POST", sent: new URL(url.pathname, url), headers, body: form };
+}
+
+/** A token request is redirected only to where the login may go along. */
+function forwarding({ endpoint }: Errand, trust: Trust): Trust {
+  return {
+    ...trust,
+    maySee: () => true,
+    mayLead: (upstream, here, next) => trust.mayForward(upstream, endpoint, here, next),
+  };
 }
 
 /**

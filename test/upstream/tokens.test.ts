@@ -109,12 +109,56 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("a token endpoint's redirect isn't followed", async () => {
-    const { asked, obtain } = createTokens(
-      () => new Response(null, { status: 302, headers: { Location: "https://nowhere.example/" } }),
-    );
-    expect((await failureOf(obtain())).kind).toBe("unavailable");
-    expect(asked).toHaveLength(1);
+  describe("redirected", () => {
+    const LOGIN = { name: "user", username: "user", password: "secret" };
+    const upstream = upstreamOf({ realms: ["auth.test", "login.test"] });
+    const scene = (hops: Record<string, string>, status = 302) =>
+      createTokens((request) => {
+        const next = hops[request.url.replace(/\?.*/, "")];
+        if (next === undefined) return numberedToken(request, 1);
+        return new Response(null, { status, headers: { Location: next } });
+      });
+    const start = "https://auth.test/token";
+
+    test.each([
+      ["its own host", "/v2/token?again=1"],
+      ["another listed realm", "https://login.test/token"],
+      ["the endpoint itself", "https://registry.test/token"],
+    ])("goes on to %s with its login", async (_, next) => {
+      const { asked, obtain } = scene({ [start]: next });
+      expect(await obtain(BEARER, { upstream, login: LOGIN })).toBe("Bearer t1");
+      expect(asked.map(({ url }) => url)[1]).toBe(new URL(next, start).href);
+      const { authorization } = Object.fromEntries(asked[1]?.headers ?? []);
+      expect(authorization).toBe(`Basic ${btoa("user:secret")}`);
+    });
+
+    test.each([307, 308, 302, 301])("by %i takes the identity token along in its body", async (status) => {
+      const { asked, obtain } = scene({ [start]: "/v2/token" }, status);
+      await obtain(BEARER, { upstream, login: { ...LOGIN, username: "<token>" } });
+      expect(asked.map(({ method }) => method)).toEqual(["POST", "POST"]);
+      expect(new URLSearchParams(await asked[1]?.text()).get("refresh_token")).toBe("secret");
+    });
+
+    test.each([
+      ["a host that isn't listed", "https://nowhere.example/token"],
+      ["a host below", "https://x.auth.test/token"],
+      ["another port", "https://auth.test:8443/token"],
+      ["plain http", "http://auth.test/token"],
+      ["a private address", "https://10.0.0.1/token"],
+      ["no URL", "https://"],
+    ])("isn't followed to %s, with a login or without", async (_, next) => {
+      const { asked, obtain } = scene({ [start]: next });
+      for (const login of [null, LOGIN, { ...LOGIN, name: "identity", username: "<token>" }]) {
+        expect((await failureOf(obtain(BEARER, { upstream, login }))).kind).toBe("unavailable");
+      }
+      expect(new Set(asked.map(({ url }) => new URL(url).origin))).toEqual(new Set(["https://auth.test"]));
+    });
+
+    test("in a loop ends after five hops", async () => {
+      const { asked, obtain } = scene({ [start]: "/token" });
+      expect((await failureOf(obtain())).kind).toBe("unavailable");
+      expect(asked).toHaveLength(6);
+    });
   });
 });
 

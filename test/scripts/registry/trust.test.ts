@@ -101,6 +101,24 @@ describe("a login", () => {
     expect(seen.at(-1)).toMatchObject({ url: storage, authorization: null });
   });
 
+  test.each([
+    ["its own host", "https://auth.example.net/v2/token", true],
+    ["another host", "https://evil.example.org/token", false],
+    ["the registry's host", "https://registry.example.com/token", true],
+    ["its own host without TLS", "http://auth.example.net/token", false],
+  ])("goes along where its realm redirects to %s: %s, %s", async (_, next, isFollowed) => {
+    const { get, shown } = world({
+      [MANIFEST]: challenge("https://auth.example.net/token"),
+      "https://auth.example.net/token": to(next),
+      [next]: token,
+    });
+    if (isFollowed) expect(await get(PLACE)).toBe(200);
+    else await expect(get(PLACE)).rejects.toThrow(/redirects to/);
+    const { host } = new URL(next);
+    const after = isFollowed ? [host, "registry.example.com"] : [];
+    expect(shown()).toEqual(["auth.example.net", ...after]);
+  });
+
   test("isn't given to a redirect's target that asks for it", async () => {
     const target = "https://evil.example.net/v2/owner/image/manifests/1";
     const { get, shown } = world({
