@@ -9,6 +9,10 @@ const WEB_CRYPTO_NAMES = { sha256: "SHA-256", sha512: "SHA-512" } as const;
 /** The digest of no bytes at all. */
 export const EMPTY_DIGEST: Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
+/** The digest of `{}`, the config of artifacts that have none (image-spec, "Guidance for an Empty Descriptor"). */
+export const EMPTY_OBJECT_DIGEST: Digest =
+  "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
+
 /** The most of a digest's hex that the referrers tag schema carries. */
 const REFERRERS_TAG_HEX = 64;
 

@@ -1,8 +1,8 @@
 /** A tag's last known meaning, for when upstream can't be asked: better than nothing, if all it leads to is held. */
 import { blobKey, type Sphere } from "../cache/store.ts";
 import type { TagRecord } from "../cache/tags.ts";
-import type { Digest } from "../oci/digest.ts";
-import { isForeign, readManifest } from "../oci/manifest.ts";
+import { type Digest, EMPTY_DIGEST, EMPTY_OBJECT_DIGEST } from "../oci/digest.ts";
+import { type Descriptor, isForeign, readManifest } from "../oci/manifest.ts";
 import { type Failure, isPassing } from "../upstream/failure.ts";
 import { findManifest, type HeldManifest } from "./content.ts";
 import { readHeld } from "./holdings.ts";
@@ -49,14 +49,24 @@ async function isWhole(search: Search, digest: Digest, depth: number): Promise<b
   if (!manifest) return false;
   if (manifest.kind === "index") {
     for (const child of manifest.manifests) {
-      if (await isWhole(search, child.digest, depth + 1)) return true;
+      if (!isAttestation(child) && (await isWhole(search, child.digest, depth + 1))) return true;
     }
     return false;
   }
   for (const blob of [manifest.config, ...manifest.layers]) {
-    if (blob && !isForeign(blob) && !(await isHeld(search, blob.digest))) return false;
+    if (blob && !isForeign(blob) && !isKnown(blob) && !(await isHeld(search, blob.digest))) return false;
   }
   return true;
+}
+
+/** BuildKit lists an image's attestations beside its platforms, as one of an unknown system. */
+function isAttestation({ platform, annotations }: Descriptor): boolean {
+  return platform?.os === "unknown" || annotations?.["vnd.docker.reference.type"] === "attestation-manifest";
+}
+
+/** Whether a client has a blob without fetching it: it lies in the manifest, or is one of those that say nothing. */
+function isKnown({ digest, data }: Descriptor): boolean {
+  return data !== undefined || digest === EMPTY_DIGEST || digest === EMPTY_OBJECT_DIGEST;
 }
 
 async function isHeld(search: Search, digest: Digest): Promise<boolean> {

@@ -173,6 +173,38 @@ describe("what a tag leads to", () => {
     expect(digestOf(await mirror.ask("/v2/library/demo/manifests/nested"))).toEqual([200, outer.digest]);
   });
 
+  test("isn't held if all that is held of an index is an attestation", async () => {
+    const platform = { os: "unknown", architecture: "unknown" };
+    const gone = { digest: `sha256:${"0".repeat(64)}`, size: 1, mediaType: OCI_MANIFEST };
+    const { digest, size, mediaType } = image.target;
+    const index = {
+      schemaVersion: 2,
+      mediaType: OCI_INDEX,
+      manifests: [gone, { digest, size, mediaType, platform }],
+    };
+    await mirror.docker.addManifest("library/demo", index, { tag: "attested" });
+    await pullAll("manifests/attested");
+    await pullImage(image);
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask("/v2/library/demo/manifests/attested")).status).toBe(503);
+  });
+
+  test("counts as held what lies in the manifest, and an empty config", async () => {
+    const empty = { mediaType: "application/vnd.oci.empty.v1+json", size: 2 };
+    const config = {
+      ...empty,
+      digest: "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+    };
+    const layers = [{ ...empty, digest: `sha256:${"2".repeat(64)}`, data: "e30=" }];
+    const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers };
+    await mirror.docker.addManifest("library/demo", manifest, { tag: "inlined" });
+    await pullAll("manifests/inlined");
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask("/v2/library/demo/manifests/inlined")).status).toBe(200);
+  });
+
   test("isn't held if an index is empty", async () => {
     await mirror.docker.addManifest("library/demo", indexOf(), { tag: "empty" });
     await pullAll("manifests/empty");
