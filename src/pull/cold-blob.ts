@@ -6,7 +6,7 @@ import { essence } from "../oci/mediatypes.ts";
 import { type ByteRange, type ContentRange, parseContentRange } from "../oci/range.ts";
 import type { Target } from "../routing/target.ts";
 import { readBounded } from "../upstream/bounded.ts";
-import { failureOf, isHeadUnsupported, UpstreamError } from "../upstream/failure.ts";
+import { failureOf, mayBeHeadAlone, UpstreamError } from "../upstream/failure.ts";
 import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
@@ -118,7 +118,7 @@ async function head(mirror: Mirror, question: Question, background: Background):
   try {
     return await mirror.upstream.ask(question, background);
   } catch (error) {
-    if (!isHeadUnsupported(error)) throw error;
+    if (!mayBeHeadAlone(error)) throw error;
     const response = await mirror.upstream.ask({ ...question, method: "GET" }, background);
     await response.body?.cancel();
     return new Response(null, response);

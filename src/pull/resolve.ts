@@ -2,7 +2,7 @@
 import type { TagRecord } from "../cache/tags.ts";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
-import { type Failure, failureOf, isHeadUnsupported, isPassing } from "../upstream/failure.ts";
+import { type Failure, failureOf, isPassing, mayBeHeadAlone } from "../upstream/failure.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { declaredLength } from "./body.ts";
 import {
@@ -141,7 +141,7 @@ export async function headManifest(
     };
     response = await mirror.upstream.ask(question, background);
   } catch (error) {
-    if (isHeadUnsupported(error)) return null;
+    if (mayBeHeadAlone(error)) return null;
     throw error;
   }
   const digest = parseDigest(response.headers.get("Docker-Content-Digest") ?? "");

@@ -3,11 +3,11 @@ import { digestOf } from "../oci/digest.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import type { Credential } from "./credentials.ts";
 import { EndpointHealth, ping } from "./endpoint-health.ts";
-import { isHeadUnsupported, isPassing, UpstreamError } from "./failure.ts";
+import { isPassing, mayBeHeadAlone, UpstreamError } from "./failure.ts";
 import { hedge } from "./hedge.ts";
 import { LoginRelay } from "./login-relay.ts";
 import { isPage, Principals } from "./principals.ts";
-import { isForAnyone, PUBLIC, type Question, type TimedQuestion } from "./question.ts";
+import { isContent, isForAnyone, PUBLIC, type Question, type TimedQuestion } from "./question.ts";
 import type { Upstream } from "./registries.ts";
 import { Remembered } from "./remembered.ts";
 import { OVERTAKEN, Sender } from "./sender.ts";
@@ -107,20 +107,21 @@ export class UpstreamClient {
   }
 
   /**
-   * Makes sure that a question's authority may pull from its repository: by a HEAD of what is asked for, remembered for a
-   * few minutes.
+   * Makes sure that a question's authority may have what is asked for: by a HEAD of it, remembered for a few minutes. Who was
+   * given one manifest or blob may pull from its repository; who was given a listing may list, and no more.
    * @throws UpstreamError if it may not, or if that can't be found out.
    */
   async letIn(question: Omit<Question, "method">, background: Background): Promise<void> {
     const { upstream, repository, authority = PUBLIC } = question;
     const who = authority.kind === "caller" ? await fingerprint(authority.authorization) : authority.kind;
-    const name = [who, upstream.name, repository].join(" ");
+    const right = isContent(question) ? "pull" : question.path;
+    const name = [who, upstream.name, repository, right].join(" ");
     if (this.#letIn.has(name)) return;
     let response: Response;
     try {
       response = await this.ask({ ...question, method: "HEAD" }, background);
     } catch (error) {
-      if (!isHeadUnsupported(error)) throw error;
+      if (!mayBeHeadAlone(error)) throw error;
       response = await this.ask({ ...question, method: "GET" }, background);
       await response.body?.cancel();
     }

@@ -20,11 +20,15 @@ interface State {
   asideUntil: number;
 }
 
+/** Milliseconds for which a login that upstream refuses isn't used. */
+const REFUSED = 15 * 60_000;
+
 /** One isolate's view of the pool. */
 export class Credentials {
   readonly #logins: ReadonlyMap<string, readonly Login[]>;
   readonly #states = new Map<string, State>();
-  readonly #refused = new Set<string>();
+  /** By name, milliseconds since the epoch until which it isn't shown again. */
+  readonly #refusedUntil = new Map<string, number>();
   readonly #now: () => number;
 
   /** @param table upstream names and their logins, as UPSTREAM_CREDENTIALS gives them. */
@@ -48,14 +52,14 @@ export class Credentials {
     const left = (login: Login) => this.#states.get(login.name)?.remaining ?? Number.POSITIVE_INFINITY;
     return (this.#logins.get(upstream.name) ?? [])
       .filter(
-        ({ name }) => !this.#refused.has(name) && (this.#states.get(name)?.asideUntil ?? 0) <= this.#now(),
+        (login) => !this.#isRefused(login) && (this.#states.get(login.name)?.asideUntil ?? 0) <= this.#now(),
       )
       .sort((one, other) => (left(one) === left(other) ? 0 : left(other) - left(one)));
   }
 
-  /** Whether one at least is only waiting for a limit to end, and not refused for good. */
-  isWaiting(upstream: Upstream): boolean {
-    return (this.#logins.get(upstream.name) ?? []).some(({ name }) => !this.#refused.has(name));
+  /** Whether one at least is accepted, though it may be waiting for a limit to end. */
+  hasAccepted(upstream: Upstream): boolean {
+    return (this.#logins.get(upstream.name) ?? []).some((login) => !this.#isRefused(login));
   }
 
   /** Takes note of what upstream says is left: `ratelimit-remaining: 76;w=21600`. */
@@ -74,13 +78,20 @@ export class Credentials {
     });
   }
 
-  /** Drops a login that upstream doesn't accept: asking again with a wrong password gets accounts locked. */
+  /**
+   * Sets a login aside that upstream doesn't accept: asking again and again with a wrong password gets accounts locked. Not
+   * for good, because a token server that is out of order refuses right ones too.
+   */
   refuse(login: Login): void {
-    if (this.#refused.has(login.name)) return;
-    this.#refused.add(login.name);
+    if (this.#isRefused(login)) return;
+    this.#refusedUntil.set(login.name, this.#now() + REFUSED);
     console.error(
-      `upstream refuses the credential ${login.name} of UPSTREAM_CREDENTIALS; it is no longer used`,
+      `upstream refuses the credential ${login.name} of UPSTREAM_CREDENTIALS; it is tried again in ${REFUSED / 60_000} minutes`,
     );
+  }
+
+  #isRefused({ name }: Login): boolean {
+    return (this.#refusedUntil.get(name) ?? 0) > this.#now();
   }
 }
 

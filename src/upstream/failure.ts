@@ -34,9 +34,15 @@ export class UpstreamError extends Error {
   }
 }
 
-/** Whether it says that upstream doesn't answer HEAD, and so says nothing of what was asked for. */
-export function isHeadUnsupported(error: unknown): boolean {
-  return error instanceof UpstreamError && [400, 405, 501].includes(error.failure.status);
+/**
+ * Statuses of a HEAD that a GET of the same may not get. Some registries answer a HEAD of a tag 403, 404 or 500 where GET
+ * works, and storage refuses a HEAD of a URL that is signed for GET.
+ */
+const OF_HEAD_ALONE = [400, 403, 404, 405, 410, 500, 501];
+
+/** Whether a HEAD that failed so says nothing yet of what was asked for: the GET has to be tried. */
+export function mayBeHeadAlone(error: unknown): boolean {
+  return error instanceof UpstreamError && OF_HEAD_ALONE.includes(error.failure.status);
 }
 
 /** The failure behind anything that was thrown on the way to upstream; what isn't ours is thrown on. */

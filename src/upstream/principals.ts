@@ -2,9 +2,9 @@
 import { essence } from "../oci/mediatypes.ts";
 import { isWithinNetwork } from "./addresses.ts";
 import { type Credential, Credentials, type Login } from "./credentials.ts";
-import { isPassing, UpstreamError } from "./failure.ts";
+import { UpstreamError } from "./failure.ts";
 import { Limits } from "./limits.ts";
-import { PUBLIC, type Question, type TimedQuestion } from "./question.ts";
+import { isByDigest, isContent, PUBLIC, type TimedQuestion } from "./question.ts";
 import type { Upstream } from "./registries.ts";
 import { Remembered } from "./remembered.ts";
 import type { Sender } from "./sender.ts";
@@ -20,8 +20,10 @@ export interface PrincipalsOptions {
   now: () => number;
 }
 
-/** Milliseconds for which what nobody was given isn't asked for again as nobody. */
+/** Milliseconds for which what an anonymous request wasn't given isn't requested anonymously again. */
 const MISSING = 5 * 60_000;
+/** Milliseconds for which the operator may be given by digest what an anonymous request was given. */
+const GIVEN = 5 * 60_000;
 
 /** One isolate's knowledge of who is given what. */
 export class Principals {
@@ -31,6 +33,8 @@ export class Principals {
   readonly #visibility: Visibility;
   /** What nobody was given: it may be hidden, or not be there, and says nothing of the rest of its repository. */
   readonly #missing: Remembered;
+  /** What an anonymous request was given by digest. */
+  readonly #given: Remembered;
 
   constructor({ sender, credentials, now }: PrincipalsOptions) {
     this.#sender = sender;
@@ -38,10 +42,11 @@ export class Principals {
     this.#limits = new Limits(now);
     this.#visibility = new Visibility(now);
     this.#missing = new Remembered(MISSING, now);
+    this.#given = new Remembered(GIVEN, now);
   }
 
   /**
-   * Asks as each login that may be used, in turn, and where anyone may pull in the end as nobody.
+   * Asks as each login that may be used, in turn, and where anyone may pull in the end anonymously.
    * @returns an answer of status 200, 206 or 416, its body unread.
    * @throws UpstreamError for every other one.
    */
@@ -52,14 +57,17 @@ export class Principals {
     if (authority.kind === "owner") {
       const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
       if (answer instanceof Response) return answer;
-      const needsNone = isWithinNetwork(upstream) && !this.#credentials.isWaiting(upstream);
+      const needsNone = isWithinNetwork(upstream) && !this.#credentials.hasAccepted(upstream);
       if (answer === null && needsNone) return this.#sender.send(question, endpoint, null, background);
       throw answer ?? this.#noLogin(upstream);
     }
-    if (question.method === "HEAD") return this.#headForAnyone(question, endpoint, background);
-    const logins = await this.#loginsFor(question, endpoint, background);
-    const answer = await this.#askAs(logins, question, endpoint, background);
-    return answer instanceof Response ? answer : this.#askAsNobody(question, endpoint, background);
+    const proof = await this.#proofFor(question, endpoint, background);
+    if (proof) {
+      const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
+      if (answer instanceof Response && isWhatWasGiven(answer, proof)) return answer;
+      if (answer instanceof Response) await answer.body?.cancel();
+    }
+    return this.#fetchAnonymously(question, endpoint, background);
   }
 
   /**
@@ -68,13 +76,14 @@ export class Principals {
    * @param question by HEAD.
    */
   async isPublic(question: TimedQuestion, background: Background): Promise<boolean> {
-    const { upstream, repository, path } = question;
+    const { upstream, repository } = question;
     const known = this.#visibility.isPublic(upstream.name, repository);
-    const name = [upstream.name, repository, path].join(" ");
+    const name = objectOf(question);
     const [authority] = upstream.endpoints;
-    if (known !== null || !isProbe(question) || !authority || this.#missing.has(name)) return known ?? false;
+    if (known !== null || !isContent(question) || !authority || this.#missing.has(name))
+      return known ?? false;
     try {
-      return !isPage(await this.#askAsNobody(question, authority, background));
+      return !isPage(await this.#fetchAnonymously(question, authority, background));
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       if (error.failure.kind === "missing") this.#missing.add(name);
@@ -110,76 +119,65 @@ export class Principals {
 
   /** Why the operator can't be asked as: a limit ends, but logins that are refused, or were taken away, open nothing more. */
   #noLogin(upstream: Upstream): UpstreamError {
-    return this.#credentials.isWaiting(upstream)
+    return this.#credentials.hasAccepted(upstream)
       ? new UpstreamError("limited", `no login for ${upstream.name} can be used now`, 429)
       : new UpstreamError("denied", `no login for ${upstream.name} is accepted`, 401);
   }
 
-  /**
-   * Asks by HEAD as nobody, whatever is known of the repository: it counts for no limit, and so whoever looks whether a tag
-   * has moved learns also whether it is still everybody's. As a login only where nobody's limit is reached.
-   */
-  async #headForAnyone(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
-    const { upstream, repository } = question;
-    try {
-      return await this.#askAsNobody(question, endpoint, background);
-    } catch (error) {
-      const isLimited = error instanceof UpstreamError && error.failure.kind === "limited";
-      const mayStandIn =
-        endpoint === upstream.endpoints[0] && this.#visibility.isPublic(upstream.name, repository);
-      if (!isLimited || !mayStandIn) throw error;
-      const answer = await this.#askAs(this.#credentials.usable(upstream), question, endpoint, background);
-      if (answer instanceof Response) return answer;
-      throw error;
-    }
-  }
-
-  async #askAsNobody(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+  async #fetchAnonymously(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
     const { upstream, repository } = question;
     this.#limits.check(question, endpoint);
     try {
       const response = await this.#sender.send(question, endpoint, null, background);
-      // A listing that is open to anonymous clients doesn't say that they may pull.
-      const isWord = endpoint === upstream.endpoints[0] && isProbe(question) && !isPage(response);
+      const isWord = endpoint === upstream.endpoints[0] && isContent(question) && !isPage(response);
       if (isWord) this.#visibility.notePublic(upstream.name, repository);
+      if (isWord && isByDigest(question)) this.#given.add(objectOf(question));
       return response;
     } catch (error) {
       const failure = error instanceof UpstreamError ? error.failure : null;
       if (failure?.kind === "limited") this.#limits.note(question, endpoint, failure.retryAfter);
-      if (failure?.kind === "denied") this.#visibility.noteClosed(upstream.name, repository);
+      if (failure?.kind === "denied" && endpoint === upstream.endpoints[0]) {
+        this.#visibility.noteClosed(upstream.name, repository);
+        this.#given.delete(objectOf(question));
+      }
       throw error;
     }
   }
 
   /**
-   * The logins to ask with. They stand in for everyone's, so only where anyone may pull: what is not known to be public
-   * is first asked for by an anonymous HEAD, which costs nothing of any limit. Only the authority ever sees one.
+   * What allows the operator's logins to stand in for an anonymous request: that very object has been given to one, by HEAD,
+   * which counts for no limit. What a digest names stays what it is, so for that minutes count; what a tag names may be
+   * another image the next moment, or a private one, so for that only now does. A listing has no HEAD, and isn't limited.
+   * Only the primary ever sees a login.
+   * @returns null where nothing does: an anonymous request then gets the answer that is everybody's.
    */
-  async #loginsFor(question: TimedQuestion, endpoint: URL, background: Background): Promise<Login[]> {
-    const { upstream, repository } = question;
-    if (endpoint !== upstream.endpoints[0] || !this.#credentials.has(upstream)) return [];
-    // A listing has no HEAD to be probed with, and isn't limited.
-    if (!isProbe(question)) return [];
-    if (!this.#visibility.isPublic(upstream.name, repository)) {
-      try {
-        const probe = { ...question, method: "HEAD" as const };
-        const response = await this.#askAsNobody(probe, endpoint, background);
-        await response.body?.cancel();
-        if (isPage(response)) return [];
-      } catch (error) {
-        const failure = error instanceof UpstreamError ? error.failure : null;
-        // A limit or a mishap says nothing of who may pull: then nobody's turn is the only safe one.
-        if (failure && isPassing(failure.kind)) return [];
-        throw error;
-      }
+  async #proofFor(
+    question: TimedQuestion,
+    endpoint: URL,
+    background: Background,
+  ): Promise<{ digest: string | null } | null> {
+    const { upstream, method } = question;
+    if (method === "HEAD" || endpoint !== upstream.endpoints[0] || !isContent(question)) return null;
+    if (this.#credentials.usable(upstream).length === 0) return null;
+    if (this.#given.has(objectOf(question))) return { digest: null };
+    try {
+      const head = await this.#fetchAnonymously({ ...question, method: "HEAD" }, endpoint, background);
+      return isPage(head) ? null : { digest: head.headers.get("Docker-Content-Digest") };
+    } catch (error) {
+      if (error instanceof UpstreamError) return null;
+      throw error;
     }
-    return this.#credentials.usable(upstream);
   }
 }
 
-/** Whether a HEAD of what is asked for would tell who may have it. */
-function isProbe({ path }: Pick<Question, "path">): boolean {
-  return /^(manifests|blobs)\//.test(path);
+/** Of a tag that moves between the two, only what was given anonymously may be given as the operator. */
+function isWhatWasGiven({ headers }: Response, { digest }: { digest: string | null }): boolean {
+  const sent = headers.get("Docker-Content-Digest");
+  return digest === null || sent === null || sent === digest;
+}
+
+function objectOf({ upstream, repository, path }: Pick<TimedQuestion, "upstream" | "repository" | "path">) {
+  return [upstream.name, repository, path].join(" ");
 }
 
 /**

@@ -36,6 +36,16 @@ export interface TimedQuestion extends Question {
 }
 
 /** Whether it doesn't matter who gives the answer: its digest proves it, and it is nobody's secret. */
-export function isForAnyone({ path, authority = PUBLIC }: Question): boolean {
-  return authority.kind === "public" && /^(manifests|blobs)\/[a-z0-9]+:/.test(path);
+export function isForAnyone(question: Question): boolean {
+  return (question.authority ?? PUBLIC).kind === "public" && isByDigest(question);
+}
+
+/** Whether a manifest or a blob is asked for: only these tell who may pull. */
+export function isContent({ path }: Pick<Question, "path">): boolean {
+  return /^(manifests|blobs)\//.test(path);
+}
+
+/** Whether it is asked for by digest, under which nothing else can ever be had. */
+export function isByDigest({ path }: Pick<Question, "path">): boolean {
+  return /^(manifests|blobs)\/[a-z0-9]+:/.test(path);
 }

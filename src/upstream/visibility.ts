@@ -1,10 +1,11 @@
-/** Which repositories anyone may pull from: for these, and only these, the operator's logins may stand in for everyone's. */
+/**
+ * Which repositories were found public, so that a caller who could show more than an anonymous one is served as one. It
+ * opens nothing: the operator's logins are used by what is known of single objects (`principals.ts`).
+ */
 import { Remembered } from "./remembered.ts";
 
-/** Milliseconds for which a repository that was found public is taken to be so. */
-const PUBLIC = 24 * 3600 * 1000;
-/** Milliseconds for which one that wasn't is not probed again: it may be made public at any time. */
-const CLOSED = 5 * 60 * 1000;
+/** Milliseconds for which a repository is taken to be as it was found: it may be made private or public at any time. */
+const LIFETIME = 5 * 60 * 1000;
 
 /** One isolate's knowledge. */
 export class Visibility {
@@ -12,8 +13,8 @@ export class Visibility {
   readonly #closed: Remembered;
 
   constructor(now: () => number) {
-    this.#public = new Remembered(PUBLIC, now);
-    this.#closed = new Remembered(CLOSED, now);
+    this.#public = new Remembered(LIFETIME, now);
+    this.#closed = new Remembered(LIFETIME, now);
   }
 
   /** Null where nothing is known. */
@@ -23,7 +24,7 @@ export class Visibility {
     return this.#closed.has(name) ? false : null;
   }
 
-  /** Something of the repository was given to an anonymous caller. */
+  /** A manifest or a blob of the repository was given to an anonymous caller. */
   notePublic(upstream: string, repository: string): void {
     const name = `${upstream}/${repository}`;
     this.#closed.delete(name);

@@ -1,6 +1,6 @@
 /** Upstreams that answer with an error, or not at all: what is held is served and said to be stale, if that may be. */
 import { beforeEach, expect } from "vitest";
-import { behaviours } from "../support/fake-registry.ts";
+import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import {
   blobKey,
   CLIENTS,
@@ -35,16 +35,31 @@ async function askAs(client: keyof typeof CLIENTS, path: string) {
   return mirror.ask(path + search, { headers });
 }
 
-fault(20, "held: stale, after one question", async () => {
+fault(20, "held: stale, after a HEAD and the GET that may work where a HEAD doesn't", async () => {
   await hold(scene);
   later(scene);
   mirror.docker.fail(MANIFEST, { status: 500 });
   expectStale(await mirror.ask(TAG), demo.image, 500);
-  expect(calls(mirror.docker)).toEqual(["HEAD manifest 500"]);
+  expect(calls(mirror.docker)).toEqual(["HEAD manifest 500", "GET manifest 500"]);
   // What a digest names is served without a question.
   await expectWhole(await mirror.ask(demo.blob));
   expect(calls(mirror.docker)).toEqual([]);
 });
+
+for (const status of [403, 404, 500]) {
+  fault(30, `HEAD ${status} where GET works: a tag that has moved is served as it is now`, async () => {
+    await hold(scene);
+    later(scene);
+    const moved = await mirror.docker.addImage("library/demo", "latest", {
+      layers: [patternBytes(1_000, 9)],
+    });
+    mirror.docker.fail({ kind: "manifest", method: "HEAD" }, { status });
+    await expectWhole(await mirror.ask(TAG), moved.target.bytes);
+    later(scene);
+    const head = await mirror.ask(TAG, { method: "HEAD" });
+    expect([head.status, head.headers.get("Docker-Content-Digest")]).toEqual([200, moved.target.digest]);
+  });
+}
 
 for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
   fault(20, `not held: as suits ${client}`, async () => {
@@ -171,7 +186,7 @@ fault(26, "denied, never stale", async () => {
 fault(26, "an outage after the denial doesn't bring it back as stale", async () => {
   await hold(scene);
   later(scene);
-  mirror.docker.fail(MANIFEST, { status: 403 }, 1);
+  mirror.docker.fail(MANIFEST, { status: 403 }, 2);
   expectRefused(await mirror.ask(TAG), 403, "DENIED");
   later(scene);
   mirror.docker.fail(MANIFEST, { status: 500 });

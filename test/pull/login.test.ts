@@ -112,6 +112,21 @@ describe("a private image", () => {
     expect(mirror.ghcr.count({ kind: "storage", method: "GET" })).toBe(fetched);
   });
 
+  test("isn't given to a user who may list its tags and not pull it", async () => {
+    for (const path of paths) expect(await statusOf(ALICE, path)).toBe(200);
+    mirror.ghcr.fail({ kind: "tags" }, { status: 200, body: '{"name":"alice/secret","tags":["latest"]}' });
+    const token = await tokenFor(BOB, `?service=${HOST}&scope=repository:bob/secret:pull`);
+    const asBob = (path: string, method = "GET") =>
+      mirror.ask(path, { host: HOST, method, headers: bearer(token.json().token) });
+    expect((await asBob("/v2/alice/secret/tags/list")).status).toBe(200);
+    for (const path of paths.filter((one) => !one.endsWith("tags/list"))) {
+      for (const method of ["GET", "HEAD"]) {
+        const { status } = await asBob(path, method);
+        expect([path, method, status]).toEqual([path, method, 401]);
+      }
+    }
+  });
+
   test("is nobody else's, held or not: another user, nobody, a forged token; at this host or any other", {
     timeout: 30_000,
   }, async () => {

@@ -182,7 +182,7 @@ describe("what PRIVATE names and anybody may pull", () => {
   test("becomes public when it is made so: what was restricted is fetched anew, as nobody", async () => {
     await hold();
     mirror.docker.setVisibility("owner/secret", "public");
-    later(25 * 3_600_000);
+    later(6 * 60_000);
     mirror.newIsolate();
     const digest = secret.layers[0]?.digest ?? "";
     const hex = digest.slice(7);
@@ -196,11 +196,35 @@ describe("what PRIVATE names and anybody may pull", () => {
     await mirror.docker.addImage("owner/demo", "latest", { layers: [patternBytes(500, 3)] });
     expect(await statusOf("/v2/owner/demo/manifests/latest")).toBe(200);
     mirror.docker.setVisibility("owner/demo", "private");
-    later(25 * 3_600_000);
+    later(6 * 60_000);
     expect(await statusOf("/v2/owner/demo/manifests/latest")).toBe(200);
     const { keys } = await mirror.bindings.TAGS.list();
     expect(keys.map(({ name }) => name)).toContain("restricted/tags/docker.io/owner/demo/latest");
   });
+});
+
+test("nothing of a repository that has just become private is stored for everybody", async () => {
+  const name = "owner/demo";
+  await mirror.docker.addImage("library/demo", "latest");
+  const before = await mirror.docker.addImage(name, "latest", { layers: [patternBytes(500, 3)] });
+  const of = (image: Image) => [
+    `/v2/${name}/manifests/${image.target.digest}`,
+    ...image.layers.map(({ digest }) => `/v2/${name}/blobs/${digest}`),
+  ];
+  for (const path of of(before)) expect(await statusOf(path)).toBe(200);
+  const open = await mirror.stored();
+  mirror.docker.setVisibility(name, "private");
+  const after = await mirror.docker.addImage(name, "latest", { layers: [patternBytes(600, 4)] });
+  // The first answers may still be those of an anonymous request; then it is known to be private.
+  for (let round = 0; round < 2; round++)
+    for (const path of [...of(after), `/v2/${name}/manifests/latest`]) await pull(path);
+  for (const path of of(after)) expect(await statusOf(path)).toBe(200);
+  const added = (await mirror.stored()).filter((key) => !open.includes(key));
+  for (const key of added) expect(key).toMatch(/^(restricted|links)\//);
+  for (const path of of(after)) {
+    const elsewhere = path.replace(name, "library/demo");
+    for (const one of [path, elsewhere]) expect([one, await statusOf(one, NARROW)]).not.toEqual([one, 200]);
+  }
 });
 
 test("the operator's login goes to the authority and its realm alone", async () => {

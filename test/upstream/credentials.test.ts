@@ -100,15 +100,30 @@ describe("the pool", () => {
     expect(users()).toEqual(["bob"]);
   });
 
-  test("drops a refused login for good, and says so once, by its place and nothing else", () => {
+  test("sets a refused login aside for a quarter of an hour, and says so once, by its place and nothing else", () => {
     const { clock, pool, bob, users } = createPool();
     pool.refuse(bob);
     pool.refuse(bob);
-    clock.pass(10 * SIX_HOURS);
+    clock.pass(15 * 60 - 1);
     expect(users()).toEqual(["ann"]);
     expect(log.mock.calls).toEqual([
-      ["upstream refuses the credential registry.test #2 of UPSTREAM_CREDENTIALS; it is no longer used"],
+      [
+        "upstream refuses the credential registry.test #2 of UPSTREAM_CREDENTIALS; it is tried again in 15 minutes",
+      ],
     ]);
+    clock.pass(1);
+    expect(users()).toEqual(["ann", "bob"]);
+    pool.refuse(bob);
+    expect(users()).toEqual(["ann"]);
+  });
+
+  test("has an accepted login as long as one isn't refused, though its limit is reached", () => {
+    const { pool, ann, bob } = createPool();
+    pool.setAside(ann, 90);
+    pool.refuse(bob);
+    expect([pool.usable(UPSTREAM), pool.hasAccepted(UPSTREAM)]).toEqual([[], true]);
+    pool.refuse(ann);
+    expect(pool.hasAccepted(UPSTREAM)).toBe(false);
   });
 
   test("writes a login in UTF-8, as RFC 7617 asks", () => {
@@ -179,11 +194,11 @@ describe("public content is asked for", () => {
     const remaining: Record<string, number> = { ann: 40, bob: 90 };
     const { tries } = createScene((who) => left(remaining[who] ?? 0));
     expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
-    expect(await tries()).toEqual(["GET bob"]);
-    expect(await tries()).toEqual(["GET bob"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
     remaining.bob = 39;
-    expect(await tries()).toEqual(["GET bob"]);
-    expect(await tries()).toEqual(["GET ann"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
   });
 
   test("as another login in the same breath when one has nothing left, and as that one again afterwards", async () => {
@@ -192,9 +207,9 @@ describe("public content is asked for", () => {
     expect(await tries()).toEqual(["HEAD nobody", "GET ann", "GET bob"]);
     isOver = true;
     clock.pass(119);
-    expect(await tries()).toEqual(["GET bob"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
     clock.pass(1);
-    expect(await tries()).toEqual(["GET ann"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
   });
 
   test("as nobody when no login has anything left", async () => {
@@ -220,23 +235,21 @@ describe("public content is asked for", () => {
     await failureOf(ask());
     hasLogins = true;
     clock.pass(10);
-    expect(await tries()).toEqual(["GET ann"]);
-  });
-
-  test("as nobody by HEAD, which counts for no limit, and as a login by HEAD only where nobody's is reached", async () => {
-    let isLimited = false;
-    const { tries } = createScene((who) => (who === "nobody" && isLimited ? limited() : null), [ANN]);
-    const head = { method: "HEAD" } as const;
     expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
-    expect(await tries(head)).toEqual(["HEAD nobody"]);
-    isLimited = true;
-    expect(await tries(head)).toEqual(["HEAD nobody", "HEAD ann"]);
   });
 
-  test("by HEAD as nobody alone where it isn't known to be public", async () => {
-    const { tries, ask } = createScene((who) => (who === "nobody" ? limited() : null), [ANN]);
-    expect(await failureOf(ask({ method: "HEAD" }))).toMatchObject({ kind: "limited" });
-    await expect(tries({ method: "HEAD" })).rejects.toThrow();
+  test("anonymously by HEAD, also where the anonymous limit is reached", async () => {
+    let isLimited = false;
+    const { tries, ask, asked } = createScene(
+      (who) => (who === "nobody" && isLimited ? limited() : null),
+      [ANN],
+    );
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    isLimited = true;
+    asked.length = 0;
+    for (const method of ["HEAD", "GET"] as const)
+      expect(await failureOf(ask({ method }))).toMatchObject({ kind: "limited" });
+    expect(asked.filter(({ headers }) => headers.get("Authorization")?.includes("ann"))).toEqual([]);
   });
 
   test("for a list of tags, which isn't limited, as nobody", async () => {
@@ -251,21 +264,21 @@ describe("public content is asked for", () => {
     expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([1, 0, 1]);
     await tries();
     expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([0, 1, 0]);
-    expect(await tries()).toEqual(["GET ann"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
     expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([0, 0, 0]);
   });
 });
 
 describe("a login that the token endpoint refuses", () => {
   test.each([401, 403])(
-    "with %i is dropped, named in one line of the log, and followed by the next",
+    "with %i is set aside, named in one line of the log, and followed by the next",
     async (status) => {
       const { tries, tokensFor, refuse, clock } = createScene();
       refuse("ann", status);
       expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
       // For the repository, and for nothing: it might be only the repository that isn't open to her.
       expect(tokensFor("ann")).toBe(2);
-      clock.pass(SIX_HOURS);
+      clock.pass(14 * 60);
       expect(await tries()).not.toContain("GET ann");
       expect(await tries({ repository: "owner/other" })).toEqual(["HEAD nobody", "GET bob"]);
       expect(tokensFor("ann")).toBe(0);
@@ -283,16 +296,16 @@ describe("a login that the token endpoint refuses", () => {
     expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
   });
 
-  test("when its old token has run out is dropped then", async () => {
+  test("when its old token has run out is set aside then", async () => {
     const { tries, refuse, clock } = createScene(undefined, [ANN]);
     expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
     refuse("ann", 401);
     clock.pass(400);
-    expect(await tries()).toEqual(["GET nobody"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
     expect(log).toHaveBeenCalledTimes(1);
   });
 
-  test("with 429 is set aside, not dropped", async () => {
+  test("with 429 has reached a limit: it is used again afterwards", async () => {
     const { tries, refuse, accept, clock } = createScene(undefined, [ANN]);
     refuse("ann", 429);
     expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
@@ -301,7 +314,7 @@ describe("a login that the token endpoint refuses", () => {
     clock.pass(59);
     expect(await tries()).toEqual(["GET nobody"]);
     clock.pass(1);
-    expect(await tries()).toEqual(["GET ann"]);
+    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
   });
 
   test("with 500 isn't blamed: the endpoint is out of order", async () => {
@@ -360,7 +373,7 @@ describe("a registry that wants Basic", () => {
   test("and gives to anybody never sees a login", async () => {
     const { ask, shown } = createBasicScene(() => true);
     for (const _ of [1, 2]) await ask();
-    expect(shown()).toEqual([null, null, null]);
+    expect(shown()).toEqual([null, null, null, null]);
   });
 
   test("isn't shown again a login that it has refused: that gets accounts locked", async () => {

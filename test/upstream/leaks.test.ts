@@ -144,9 +144,8 @@ describe("the login goes to docker.io alone", () => {
     "http://registry-1.docker.io/v2/library/demo/manifests/latest",
     "//user@registry-1.docker.io@evil.example/x",
   ])("when it redirects to %s", async (location) => {
-    await ask(`${REPOSITORY}/tags/list`);
-    mirror.docker.fail({ kind: "manifest" }, behaviours.redirectTo(location));
-    mirror.docker.fail({ kind: "blob" }, behaviours.redirectTo(location));
+    mirror.docker.fail({ kind: "manifest", method: "GET" }, behaviours.redirectTo(location));
+    mirror.docker.fail({ kind: "blob", method: "GET" }, behaviours.redirectTo(location));
     await askEverything();
     await expectNoLeak();
   });

@@ -7,13 +7,13 @@ import {
   createFakeRegistry,
   type FakeRegistryOptions,
   type Image,
+  patternBytes,
   profiles,
 } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
 import { createClock, failureOf, upstreamOf } from "./asking.ts";
 
 const OWNER = { username: "owner", password: "secret" };
-const DAY = 24 * 3600;
 
 describe("what is known of a repository", () => {
   const createKnowledge = () => {
@@ -25,13 +25,13 @@ describe("what is known of a repository", () => {
     expect(createKnowledge().known.isPublic("registry.test", "owner/image")).toBeNull();
   });
 
-  test("lasts for a day since it last was given to anybody", () => {
+  test("lasts for minutes since it last was given to an anonymous request", () => {
     const { known, clock } = createKnowledge();
     known.notePublic("registry.test", "owner/image");
-    clock.pass(DAY - 1);
+    clock.pass(299);
     expect(known.isPublic("registry.test", "owner/image")).toBe(true);
     known.notePublic("registry.test", "owner/image");
-    clock.pass(DAY - 1);
+    clock.pass(299);
     expect(known.isPublic("registry.test", "owner/image")).toBe(true);
     clock.pass(1);
     expect(known.isPublic("registry.test", "owner/image")).toBeNull();
@@ -101,42 +101,64 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
   return { clock, registry, image, ask, seen, wasLoginUsed };
 }
 
-describe("the owner's login is used", () => {
-  test("once an anonymous HEAD has shown that anybody may pull, and then without another", async () => {
+describe("the operator's login is used", () => {
+  test("for what a tag names after an anonymous HEAD of it, each time", async () => {
     const { ask, seen } = await createScene();
     await ask();
     expect(seen()).toEqual(["token of nobody", "HEAD manifest", "token of owner", "GET manifest"]);
     await ask();
-    expect(seen()).toEqual(["GET manifest"]);
-  });
-
-  test("for a blob after a HEAD of the blob, and then for the repository's manifests too", async () => {
-    const { ask, seen, image } = await createScene();
-    await ask({ path: `blobs/${image.layers[0]?.digest}` });
-    expect(seen()).toEqual(["token of nobody", "HEAD blob", "token of owner", "GET blob"]);
-    await ask();
-    expect(seen()).toEqual(["GET manifest"]);
-  });
-
-  test("without a HEAD of its own after a client's, which is asked as nobody", async () => {
-    const { ask, seen } = await createScene();
+    expect(seen()).toEqual(["HEAD manifest", "GET manifest"]);
     await ask({ method: "HEAD" });
-    expect(seen()).toEqual(["token of nobody", "HEAD manifest"]);
     await ask();
-    expect(seen()).toEqual(["token of owner", "GET manifest"]);
+    expect(seen()).toEqual(["HEAD manifest", "HEAD manifest", "GET manifest"]);
   });
 
-  test("after a day only if anybody may still pull", async () => {
-    const { ask, seen, clock } = await createScene();
-    await ask();
-    clock.pass(DAY);
-    seen();
-    await ask();
-    expect(seen()).toEqual(["token of nobody", "HEAD manifest", "token of owner", "GET manifest"]);
+  test.each(["manifest", "blob"] as const)(
+    "for a %s by digest for minutes after an anonymous HEAD of it, which says nothing of any other",
+    async (kind) => {
+      const { ask, seen, image, clock } = await createScene();
+      const paths = {
+        manifest: `manifests/${image.target.digest}`,
+        blob: `blobs/${image.layers[0]?.digest}`,
+      };
+      const other = kind === "blob" ? "manifest" : "blob";
+      await ask({ path: paths[kind] });
+      expect(seen()).toEqual(["token of nobody", `HEAD ${kind}`, "token of owner", `GET ${kind}`]);
+      clock.pass(250);
+      await ask({ path: paths[kind] });
+      expect(seen().filter((line) => !line.startsWith("token"))).toEqual([`GET ${kind}`]);
+      await ask({ path: paths[other] });
+      expect(seen().filter((line) => !line.startsWith("token"))).toEqual([`HEAD ${other}`, `GET ${other}`]);
+      clock.pass(50);
+      await ask({ path: paths[kind] });
+      expect(seen().filter((line) => !line.startsWith("token"))).toEqual([`HEAD ${kind}`, `GET ${kind}`]);
+    },
+  );
+
+  test("and its answer thrown away where the tag has moved since: then the anonymous answer stands", async () => {
+    const { ask, registry, image, seen } = await createScene();
+    registry.fail(
+      { kind: "manifest", method: "HEAD", authorized: true },
+      {
+        transform: (response) => {
+          const headers = new Headers(response.headers);
+          headers.set("Docker-Content-Digest", `sha256:${"0".repeat(64)}`);
+          return new Response(null, { headers });
+        },
+      },
+    );
+    const response = await ask();
+    expect(response.headers.get("Docker-Content-Digest")).toBe(image.target.digest);
+    expect(seen().filter((line) => !line.startsWith("token"))).toEqual([
+      "HEAD manifest",
+      "GET manifest",
+      "GET manifest",
+    ]);
+    expect(registry.requests).toEqual([]);
   });
 });
 
-describe("the owner's login is never used", () => {
+describe("the operator's login is never used", () => {
   test.each([
     ["refuses tokens for", { deniedScope: "refuse" }],
     ["denies", { deniedScope: "grant-nothing" }],
@@ -178,37 +200,47 @@ describe("the owner's login is never used", () => {
     expect(wasLoginUsed()).toBe(false);
   });
 
-  test("for a repository that has become private, once the day is over", async () => {
-    const { ask, registry, clock, wasLoginUsed } = await createScene();
-    await ask();
+  test.each(["manifests/latest", "manifests/new", "tags/list"])(
+    "for %s of a repository that has just become private",
+    async (path) => {
+      const { ask, registry, wasLoginUsed } = await createScene();
+      await ask();
+      await ask({ path: "tags/list" });
+      registry.setVisibility("owner/image", "private");
+      await registry.addImage("owner/image", "new");
+      registry.requests.length = 0;
+      expect((await failureOf(ask({ path }))).kind).toBe("denied");
+      expect(wasLoginUsed()).toBe(false);
+    },
+  );
+
+  test("for what is in a repository whose tags are listed to anybody, and that never gave more", async () => {
+    const { ask, registry, image, wasLoginUsed } = await createScene();
     registry.setVisibility("owner/image", "private");
-    registry.requests.length = 0;
-    clock.pass(DAY);
-    expect((await failureOf(ask())).kind).toBe("denied");
+    registry.fail(
+      { kind: "tags" },
+      { status: 200, body: JSON.stringify({ name: "owner/image", tags: ["latest"] }) },
+    );
+    expect((await ask({ path: "tags/list" })).status).toBe(200);
+    for (const path of [
+      "manifests/latest",
+      `manifests/${image.target.digest}`,
+      `blobs/${image.layers[0]?.digest}`,
+    ])
+      expect((await failureOf(ask({ path }))).kind).toBe("denied");
     expect(wasLoginUsed()).toBe(false);
   });
 
-  test("for a repository that has become private, once anybody has looked whether its tag has moved", async () => {
+  test("while anonymous HEADs are limited, though the repository was public a moment ago", async () => {
     const { ask, registry, wasLoginUsed } = await createScene();
     await ask();
     registry.setVisibility("owner/image", "private");
+    registry.fail({ kind: "manifest", method: "HEAD" }, behaviours.tooManyRequests(30));
     registry.requests.length = 0;
-    expect((await failureOf(ask({ method: "HEAD" }))).kind).toBe("denied");
-    expect((await failureOf(ask())).kind).toBe("denied");
-    expect(wasLoginUsed()).toBe(false);
-  });
-
-  test("for a repository that has become private, once anybody has been denied it", async () => {
-    const { ask, registry, clock, wasLoginUsed } = await createScene();
-    await ask();
-    registry.setVisibility("owner/image", "private");
-    // With the login set aside it is nobody's turn, and nobody hears that it is private now.
-    registry.fail({ kind: "token" }, behaviours.tooManyRequests(60), 1);
-    clock.pass(400);
-    expect((await failureOf(ask())).kind).toBe("denied");
-    registry.reset();
-    clock.pass(61);
-    expect((await failureOf(ask())).kind).toBe("denied");
+    for (const method of ["HEAD", "GET"] as const) {
+      const { kind } = await failureOf(ask({ method }));
+      expect(["limited", "denied"]).toContain(kind);
+    }
     expect(wasLoginUsed()).toBe(false);
   });
 
@@ -265,6 +297,34 @@ describe("a mirror with a login for docker.io", () => {
     ).toEqual([]);
     expect(await mirror.stored()).toEqual([]);
     expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+  });
+
+  test("gives nothing new of a repository that was public when it was pulled", async () => {
+    for (const path of paths()) expect((await mirror.ask(`/v2/owner/image/${path}`)).status).toBe(200);
+    const before = await mirror.stored();
+    mirror.docker.setVisibility("owner/image", "private");
+    const secret = await mirror.docker.addImage("owner/image", "new", { layers: [patternBytes(5_000, 3)] });
+    mirror.docker.requests.length = 0;
+    const fresh = [
+      "manifests/new",
+      `manifests/${secret.target.digest}`,
+      ...secret.layers.map(({ digest }) => `blobs/${digest}`),
+      "tags/list",
+    ];
+    const limits = [null, behaviours.tooManyRequests(30)];
+    for (const limit of limits) {
+      if (limit) mirror.docker.fail({ method: "HEAD" }, limit);
+      for (const path of fresh) {
+        for (const method of ["HEAD", "GET"]) {
+          const { status } = await mirror.ask(`/v2/owner/image/${path}`, { method });
+          expect([path, method, [403, 429].includes(status)]).toEqual([path, method, true]);
+        }
+      }
+    }
+    expect(
+      mirror.docker.requests.filter(({ headers }) => headers.authorization?.startsWith("Basic")),
+    ).toEqual([]);
+    expect(await mirror.stored()).toEqual(before);
   });
 
   test("answers for a repository that doesn't exist as for one that is private, without the login", async () => {
