@@ -252,7 +252,9 @@ fault(40, "by upstream: what it lists is paged here all the same", async () => {
   mirror.docker.fail({ kind: "tags" }, behaviours.redirectTo("/v2/library/demo/tags/list"), 1);
   const answer = await mirror.ask("/v2/library/demo/tags/list?n=2&last=a");
   expect(answer.json()).toEqual({ name: "library/demo", tags: ["b", "c"] });
-  expect(answer.headers.get("Link")).toBe('</v2/library/demo/tags/list?n=2&last=c>; rel="next"');
+  expect(answer.headers.get("Link")).toBe(
+    '</v2/library/demo/tags/list?n=2&cursor=n%3D2%26last%3Da&last=c>; rel="next"',
+  );
   expect(mirror.docker.requests.map(({ query }) => query)).toEqual(["n=2&last=a", ""]);
 });
 

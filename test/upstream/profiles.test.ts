@@ -320,7 +320,7 @@ test("a member of a family that sends wrong bytes to a fill by alarm is still as
   const { layers } = await registry.addImage("project/repository/demo", "latest");
   const digest = `${layers[0]?.digest}`;
   const path = "/v2/us-docker.pkg.dev/project/repository/demo";
-  const range = { headers: { Range: "bytes=0-0" } };
+  const range = { headers: { Range: `bytes=0-${Math.ceil((layers[0]?.size ?? 0) / 2)}` } };
   const { transform } = behaviours.corrupted();
   const fault = registry.fail(
     { kind: "storage" },
