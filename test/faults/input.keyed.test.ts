@@ -36,7 +36,7 @@ async function expectRejected(asked: readonly (readonly [string, Init?])[]): Pro
     const answer = await mirror.ask(path, init);
     const shown = [path.slice(0, 100), init?.host];
     const isGlued = new RegExp(KEY, "i").test(
-      decodeURIComponent(new URL(path, "https://mirror.test").pathname),
+      decodeURIComponent(new URL(`https://mirror.test${path}`).pathname),
     );
     expect([shown, answer.status, answer.headers.get("WWW-Authenticate")]).toEqual([
       shown,
