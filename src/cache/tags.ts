@@ -2,8 +2,8 @@
  * Tag records: what is remembered of a tag, in three tiers. KV has it durably and everywhere, and is written sparingly
  * (Free plan: 1,000 writes a day); isolate memory and the edge cache add when it was last confirmed.
  */
+import { LRUCache } from "lru-cache";
 import { type Digest, parseDigest } from "../oci/digest.ts";
-import { Memory } from "./memory.ts";
 import type { Sphere } from "./store.ts";
 
 export interface TagRecord {
@@ -42,7 +42,7 @@ const TOLERATED_SKEW = 60_000;
 
 export class TagRecords {
   readonly #options: TagRecordsOptions;
-  readonly #memory = new Memory<TagRecord>(REMEMBERED_TAGS);
+  readonly #memory = new LRUCache<string, TagRecord>({ max: REMEMBERED_TAGS });
 
   constructor(options: TagRecordsOptions) {
     this.#options = options;
@@ -53,7 +53,7 @@ export class TagRecords {
     const isFresh = (record: TagRecord | null): record is TagRecord =>
       record !== null && this.age(record) < ttl * 1000;
     const key = keyOf(name);
-    const remembered = this.#memory.get(key);
+    const remembered = this.#memory.get(key) ?? null;
     if (isFresh(remembered)) return { record: remembered, from: "memory" };
     const text = await this.#withEdge(async (edge) => (await edge.match(edgeUrl(key)))?.text());
     const record = text ? parseRecord(text) : null;

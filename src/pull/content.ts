@@ -53,8 +53,7 @@ function typeOf(bytes: Uint8Array): string {
 
 /** Keeps a verified manifest in memory, if it is for everybody: what is there is asked for nobody's right to it. */
 export function remember(mirror: Mirror, place: Place, manifest: HeldManifest): void {
-  if (sphereOf(place) === "public")
-    mirror.manifests.set(manifest.digest, manifest, manifest.bytes.byteLength);
+  if (sphereOf(place) === "public") mirror.manifests.set(manifest.digest, manifest);
 }
 
 /** Stores a verified manifest. A store that fails costs a fetch next time and nothing now. */

@@ -1,11 +1,12 @@
 /** Everything a pull needs, put together from the Worker's environment. */
+import { LRUCache } from "lru-cache";
 import { Gate } from "../access/gate.ts";
 import { Limits, type RateLimiter } from "../access/limits.ts";
-import { Memory } from "../cache/memory.ts";
 import { R2Store } from "../cache/r2.ts";
 import type { Store } from "../cache/store.ts";
 import { TagRecords } from "../cache/tags.ts";
 import { type Config, readConfig } from "../config.ts";
+import type { Digest } from "../oci/digest.ts";
 import { UpstreamClient } from "../upstream/client.ts";
 import { egress, type Network } from "../upstream/egress.ts";
 import type { BlobFill } from "./blob-fill.ts";
@@ -31,7 +32,7 @@ export interface Mirror {
   store: Store;
   tags: TagRecords;
   /** Manifests by digest. */
-  manifests: Memory<HeldManifest>;
+  manifests: LRUCache<Digest, HeldManifest>;
   upstream: UpstreamClient;
   /** The leases of fills. */
   fills: DurableObjectNamespace<BlobFill>;
@@ -62,7 +63,10 @@ export function createMirror(env: Env): Mirror {
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),
-    manifests: new Memory(REMEMBERED_MANIFESTS),
+    manifests: new LRUCache({
+      maxSize: REMEMBERED_MANIFESTS,
+      sizeCalculation: ({ bytes }) => bytes.byteLength || 1,
+    }),
     upstream: new UpstreamClient({
       fetch: egress(env.OPERATOR_NETWORK ?? null, config.isOperators),
       now,

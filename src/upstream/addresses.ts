@@ -1,4 +1,5 @@
 /** Which hosts the mirror may be sent to: the guard against being used to reach its own network (SSRF). */
+import ipaddr from "ipaddr.js";
 
 /** Whether the URL's host is this very machine: `localhost`, 127.0.0.0/8 or `::1`. */
 export function isLoopback(url: URL): boolean {
@@ -17,10 +18,8 @@ export function isLoopback(url: URL): boolean {
  * The URL parser has already brought every IPv4 spelling (decimal, octal, hexadecimal, short) into dotted form.
  */
 export function isInternal(url: URL): boolean {
-  const host = url.hostname.replace(/\.$/, "");
-  if (host.startsWith("[")) return isInternalIPv6(host.slice(1, -1));
-  const octets = host.split(".").map(Number);
-  if (octets.length === 4 && octets.every((octet) => Number.isInteger(octet))) return isInternalIPv4(octets);
+  const host = url.hostname.replace(/^\[|[\].]$/g, "");
+  if (ipaddr.isValid(host)) return !isGlobalUnicast(ipaddr.parse(host));
   return (
     isLoopback(url) ||
     !host.includes(".") ||
@@ -28,22 +27,17 @@ export function isInternal(url: URL): boolean {
   );
 }
 
-/** The blocks of the IANA special-purpose registry that no public registry can live in. */
-function isInternalIPv4([a = 0, b = 0, c = 0]: number[]): boolean {
-  if (a === 0 || a === 10 || a === 127 || a >= 224) return true;
-  if (a === 100 && b >= 64 && b <= 127) return true;
-  if (a === 169 && b === 254) return true;
-  if (a === 172 && b >= 16 && b <= 31) return true;
-  if (a === 192 && (b === 168 || (b === 0 && (c === 0 || c === 2)))) return true;
-  if (a === 198 && (b === 18 || b === 19 || (b === 51 && c === 100))) return true;
-  return a === 203 && b === 0 && c === 113;
-}
+/** What IANA has set aside for documentation, and the library doesn't list (RFC 9637). */
+const DOCUMENTATION = ipaddr.IPv6.parseCIDR("3fff::/20");
+/** All that has been given out for the public Internet (RFC 4291 §2.4). */
+const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR("2000::/3");
 
-/** Only global unicast (2000::/3) is public; of that, what embeds an IPv4 address or documents is refused as well. */
-function isInternalIPv6(address: string): boolean {
-  const first = Number.parseInt(address, 16);
-  if (!(first >= 0x2000 && first <= 0x3fff)) return true;
-  return /^(2001:(0?:|db8:)|2002:|3fff:)/.test(address);
+/** Not what a special-purpose block of IANA's is for; of IPv6 neither what embeds an IPv4 address. */
+function isGlobalUnicast(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
+  if (address.range() !== "unicast") return false;
+  return (
+    !(address instanceof ipaddr.IPv6) || (address.match(GLOBAL_UNICAST) && !address.match(DOCUMENTATION))
+  );
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Circuit breakers, one per endpoint: closed, open for a while after failures in a row, half-open for one probe. */
-import { Bounded } from "./remembered.ts";
+import { LRUCache } from "lru-cache";
+import { MAXIMUM_NAMES } from "./remembered.ts";
 
 interface Circuit {
   /** Failures in a row. */
@@ -18,7 +19,7 @@ const PROBE = 11_000;
 
 export class CircuitBreaker {
   /** By address: of a family of upstreams, callers choose which there are. */
-  readonly #circuits = new Bounded<Circuit>();
+  readonly #circuits = new LRUCache<string, Circuit>({ max: MAXIMUM_NAMES });
   readonly #threshold: number;
   readonly #now: () => number;
 

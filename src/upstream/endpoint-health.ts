@@ -2,8 +2,9 @@
  * Which endpoints are up. Requests that fail only raise the suspicion, because one object or one repository may be all that
  * is broken; whether the endpoint itself is down, a request for its `/v2/` tells.
  */
+import { LRUCache } from "lru-cache";
 import { CircuitBreaker } from "./circuit-breaker.ts";
-import { Bounded, Remembered } from "./remembered.ts";
+import { MAXIMUM_NAMES, Remembered } from "./remembered.ts";
 import type { Background } from "./tokens.ts";
 
 export interface EndpointHealthOptions {
@@ -28,10 +29,10 @@ export class EndpointHealth {
   /** Fed by pings alone. */
   readonly #breaker: CircuitBreaker;
   /** By address, failed requests in a row. */
-  readonly #failures = new Bounded<number>();
+  readonly #failures = new LRUCache<string, number>({ max: MAXIMUM_NAMES });
   readonly #pinged: Remembered;
   /** By address, milliseconds since the epoch. */
-  readonly #quarantinedUntil = new Bounded<number>();
+  readonly #quarantinedUntil = new LRUCache<string, number>({ max: MAXIMUM_NAMES });
 
   constructor(options: EndpointHealthOptions) {
     this.#options = options;

@@ -1,7 +1,8 @@
 /** Limits that an endpoint has told anonymous callers of: asking again before they end only makes them longer. */
+import { LRUCache } from "lru-cache";
 import { UpstreamError } from "./failure.ts";
 import type { Upstream } from "./registries.ts";
-import { Bounded } from "./remembered.ts";
+import { MAXIMUM_NAMES } from "./remembered.ts";
 
 /** Seconds that a limit is taken to last, where upstream doesn't say. */
 export const DEFAULT_LIMIT = 60;
@@ -17,7 +18,7 @@ interface Asked {
 /** One isolate's knowledge. */
 export class Limits {
   /** Milliseconds since the epoch. */
-  readonly #until = new Bounded<number>();
+  readonly #until = new LRUCache<string, number>({ max: MAXIMUM_NAMES });
   readonly #now: () => number;
 
   constructor(now: () => number) {

@@ -1,10 +1,11 @@
 /** Users' own logins, passed through to the upstream they are for, and neither kept nor shared. */
+import { LRUCache } from "lru-cache";
 import { type Challenge, parseChallenges } from "../oci/challenge.ts";
 import type { Credential } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
 import { followRedirects } from "./redirects.ts";
 import type { Upstream } from "./registries.ts";
-import { Bounded, Remembered } from "./remembered.ts";
+import { MAXIMUM_NAMES, Remembered } from "./remembered.ts";
 import { requestToken, type Token } from "./token-request.ts";
 
 export interface LoginRelayOptions {
@@ -27,7 +28,9 @@ const LEFT_ALONE = 30_000;
 
 export class LoginRelay {
   readonly #options: LoginRelayOptions;
-  readonly #challenges = new Bounded<{ challenge: Challenge | null; until: number }>();
+  readonly #challenges = new LRUCache<string, { challenge: Challenge | null; until: number }>({
+    max: MAXIMUM_NAMES,
+  });
 
   readonly #silent: Remembered;
 

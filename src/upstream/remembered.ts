@@ -1,53 +1,29 @@
-/** What is remembered of things that callers choose the names of: never more than so much. */
+/** What is remembered of things whose names callers choose: never more than so many of them. */
+import { LRUCache } from "lru-cache";
 
-const MAXIMUM_NAMES = 10_000;
-
-/** A map that forgets what was set longest ago. */
-export class Bounded<Value> {
-  readonly #values = new Map<string, Value>();
-  readonly #maximum: number;
-
-  constructor(maximum = MAXIMUM_NAMES) {
-    this.#maximum = maximum;
-  }
-
-  get(name: string): Value | undefined {
-    return this.#values.get(name);
-  }
-
-  set(name: string, value: Value): void {
-    this.#values.delete(name);
-    this.#values.set(name, value);
-    const oldest = this.#values.keys().next().value;
-    if (this.#values.size > this.#maximum && oldest !== undefined) this.#values.delete(oldest);
-  }
-
-  delete(name: string): void {
-    this.#values.delete(name);
-  }
-}
+/** Names of one kind that are remembered; the one that was used longest ago is forgotten first. */
+export const MAXIMUM_NAMES = 10_000;
 
 /** Names that something is true of for a while. */
 export class Remembered {
-  readonly #until = new Bounded<number>();
-  readonly #lifetime: number;
-  readonly #now: () => number;
+  readonly #names: LRUCache<string, true>;
 
-  /** @param lifetime milliseconds. */
+  /** @param lifetime milliseconds. @param now milliseconds since the epoch. */
   constructor(lifetime: number, now: () => number) {
-    this.#lifetime = lifetime;
-    this.#now = now;
+    // The library counts the last millisecond in.
+    const ttl = lifetime - 1;
+    this.#names = new LRUCache({ max: MAXIMUM_NAMES, ttl, ttlResolution: 0, perf: { now } });
   }
 
   has(name: string): boolean {
-    return (this.#until.get(name) ?? 0) > this.#now();
+    return this.#names.has(name);
   }
 
   add(name: string): void {
-    this.#until.set(name, this.#now() + this.#lifetime);
+    this.#names.set(name, true);
   }
 
   delete(name: string): void {
-    this.#until.delete(name);
+    this.#names.delete(name);
   }
 }

@@ -1,9 +1,10 @@
 /** Bearer tokens: got as the challenge says, kept until shortly before they expire. */
+import { LRUCache } from "lru-cache";
 import type { Challenge } from "../oci/challenge.ts";
 import { basic } from "./credentials.ts";
 import { UpstreamError } from "./failure.ts";
 import type { Upstream } from "./registries.ts";
-import { Bounded } from "./remembered.ts";
+import { MAXIMUM_NAMES } from "./remembered.ts";
 import {
   type Errand,
   LoginRefused,
@@ -21,10 +22,10 @@ const MAXIMUM_TOKENS = 1000;
 /** One isolate's tokens. */
 export class Tokens {
   readonly #options: TokenOptions;
-  readonly #tokens = new Bounded<Token>(MAXIMUM_TOKENS);
+  readonly #tokens = new LRUCache<string, Token>({ max: MAXIMUM_TOKENS });
   readonly #pending = new Map<string, Promise<Token>>();
   /** Per endpoint, the challenge that last led to a token: saves the 401 for the next repository. */
-  readonly #challenges = new Bounded<Challenge>();
+  readonly #challenges = new LRUCache<string, Challenge>({ max: MAXIMUM_NAMES });
 
   constructor(options: TokenOptions) {
     this.#options = options;

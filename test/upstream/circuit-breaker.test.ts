@@ -111,7 +111,7 @@ describe("a circuit breaker", () => {
     fail(1, new URL("https://first.gcr.io"));
     for (let index = 0; index < 9_999; index++) fail(1, new URL(`https://x${index}.gcr.io`));
     expect(isClosed(new URL("https://first.gcr.io"))).toBe(false);
-    fail(1, new URL("https://last.gcr.io"));
+    for (let index = 0; index < 10_000; index++) fail(1, new URL(`https://y${index}.gcr.io`));
     expect(isClosed(new URL("https://first.gcr.io"))).toBe(true);
   });
 });
