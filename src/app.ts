@@ -1,7 +1,7 @@
 /** Every route, and the order in which a request passes what stands in its way. */
 import { type Context, Hono } from "hono";
 import { clientAddress } from "./access/address.ts";
-import { checkBounds } from "./access/bounds.ts";
+import { checkBounds, checkLoop } from "./access/bounds.ts";
 import { checkHost, checkSite, protect } from "./access/browsers.ts";
 import { CLOSED, TOKEN_PATH } from "./access/gate.ts";
 import { HEALTH_KEY } from "./cache/store.ts";
@@ -21,6 +21,7 @@ export function createApp(mirror: Mirror): Hono {
   app.use(async (c, next) => {
     checkBounds(c.req.raw);
     checkHost(c.req.url, mirror.config);
+    checkLoop(c.req.raw, mirror.via);
     await mirror.limits.countAddress(clientAddress(c.req.raw));
     await next();
   });

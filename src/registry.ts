@@ -60,9 +60,6 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
       headers,
     );
   }
-  if (c.req.header("Via")?.includes(mirror.via)) {
-    throw new RegistryError(508, "UNAVAILABLE", "an upstream leads back to this mirror");
-  }
   const { visit, url, prefix, loginUpstream } = visitOf(mirror, c);
   // Before it is challenged, too: dockerd would answer with its user's Docker Hub password, and no key would be right.
   await mirror.gate.rejectKeysIn(url.pathname + url.search);
@@ -73,6 +70,7 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   if (routed.kind === "elsewhere") throw nothingHere();
   const asker: Asker = {
     userAgent: c.req.header("User-Agent") ?? "",
+    via: c.req.header("Via") ?? "",
     hasNamespace: url.searchParams.has("ns"),
   };
   if (loginUpstream) {

@@ -100,6 +100,20 @@ describe("a path that is nothing here", () => {
   });
 });
 
+describe("a request that has passed this mirror twice", () => {
+  test.each(["/v2/", "/v2/library/demo/manifests/latest", "/_/token?service=x", "/"])(
+    "is refused: %s",
+    async (path) => {
+      const through = (times: number) => ({
+        headers: { Via: Array(times).fill(mirror.mirror.via).join(", 1.1 portolan-other, ") },
+      });
+      const refused = await mirror.ask(path, through(2));
+      expect(refused.status).toBe(508);
+      expect((await mirror.ask(path, through(1))).status).not.toBe(508);
+    },
+  );
+});
+
 describe("a failure inside", () => {
   beforeEach(() => {
     error = vi.spyOn(console, "error").mockImplementation(() => {});

@@ -1,5 +1,7 @@
 /** Bounds on what a request may weigh, checked before any of it is looked into. */
 import { RegistryError } from "../errors.ts";
+import { LOOP } from "../upstream/failure.ts";
+import { isLoop } from "../upstream/via.ts";
 
 /** Characters of the longest path and query: a name of 255, a sha512 digest, and a registry's own paging cursor. */
 const MAXIMUM_URL = 4096;
@@ -22,4 +24,10 @@ export function checkBounds({ url, headers }: Request): void {
       `the request's headers have more than ${MAXIMUM_HEADERS} bytes`,
     );
   }
+}
+
+/** @throws RegistryError 508 for what an upstream of this mirror has sent back to it. */
+export function checkLoop({ headers }: Request, own: string): void {
+  if (!isLoop(headers.get("Via") ?? "", own)) return;
+  throw new RegistryError(LOOP, "UNAVAILABLE", "the request goes round in circles between mirrors");
 }

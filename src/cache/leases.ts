@@ -12,6 +12,8 @@ export interface FillJob {
   repository: string;
   digest: string;
   sphere: Sphere;
+  /** The Via of the request that it is filled for. */
+  via: string;
 }
 
 /** What a request may do about an object that isn't stored: fill it, read it because it is stored now, or neither. */

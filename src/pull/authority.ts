@@ -33,7 +33,7 @@ export async function authorityFor(
   const path = pathOf(ask);
   // Some registries have no manifest for whoever doesn't accept its type, and would seem to have none for anybody.
   const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
-  const question = { upstream, repository, path, ...accepting };
+  const question = { upstream, repository, path, via: asker.via, ...accepting };
   if (!isWithinNetwork(upstream) && (await mirror.upstream.isPublic(question, background))) return PUBLIC;
   try {
     await mirror.upstream.letIn({ ...question, authority: claimed }, background);

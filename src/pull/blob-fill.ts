@@ -118,9 +118,9 @@ export class BlobFill extends DurableObject<Env> {
   }
 
   #question(job: FillJob, method: Question["method"]): Question {
-    const { repository, authority } = placeIn(job.sphere, job);
+    const { repository, authority, via } = placeIn(job.sphere, job);
     const upstream = upstreamOf(this.#mirror, job);
-    return { upstream, repository, authority, method, path: `blobs/${job.digest}` };
+    return { upstream, repository, authority, via, method, path: `blobs/${job.digest}` };
   }
 
   #ask(question: Question): Promise<Response> {

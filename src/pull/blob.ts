@@ -24,7 +24,7 @@ export async function pullBlob(
   const range = pull.method === "GET" ? requestedRange(pull.headers, digest) : null;
   const stored = await fromStore(mirror, pull, target, digest, range, { servedBy: "store" });
   if (stored) return stored;
-  const queue = fillQueueOf(mirror, placeOf(target, pull.authority), digest);
+  const queue = fillQueueOf(mirror, placeOf(target, pull), digest);
   const turn = pull.method === "HEAD" ? "none" : await (range ? queue.join() : queue.acquire());
   const filled = turn === "stored" && (await fromStore(mirror, pull, target, digest, range, WAITED));
   return filled || pullColdBlob(mirror, pull, target, digest, range, queue, turn);
@@ -47,7 +47,7 @@ async function fromStore(
   range: ByteRange | null,
   status: CacheStatus,
 ): Promise<Response | null> {
-  const place = placeOf(target, pull.authority);
+  const place = placeOf(target, pull);
   const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
   const headings = blobHeadings(target, digest, status);
   try {

@@ -43,7 +43,8 @@ export async function pullColdBlob(
 ): Promise<Response> {
   const { upstream, repository } = target;
   const { method, authority } = pull;
-  const question: Question = { upstream, repository, authority, method, path: `blobs/${digest}` };
+  const { via } = pull.asker;
+  const question: Question = { upstream, repository, authority, via, method, path: `blobs/${digest}` };
   let lease = typeof turn === "object" ? turn : null;
   let response: Response;
   try {
@@ -180,7 +181,7 @@ function leadIntoStore(
 ): ReadableStream<Uint8Array> {
   const [toClient, toStore] = readable.tee();
   const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
-  const stored = keep(mirror, placeOf(target, pull.authority), keyOf, toStore, { digest });
+  const stored = keep(mirror, placeOf(target, pull), keyOf, toStore, { digest });
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);

@@ -1,6 +1,7 @@
 /** Who brings a blob in: the lease in its Durable Object, where it has one. */
 import { type Claim, type FillJob, leasesName } from "../cache/leases.ts";
 import type { Digest } from "../oci/digest.ts";
+import { passesOf } from "../upstream/via.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, sphereOf } from "./place.ts";
 
@@ -39,8 +40,10 @@ const ALONE: FillQueue = {
 
 export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQueue {
   if (place.authority.kind === "caller") return ALONE;
-  const { upstream, repository } = place;
-  const job: FillJob = { upstream, repository, digest, sphere: sphereOf(place) };
+  const { upstream, repository, via } = place;
+  const job: FillJob = { upstream, repository, digest, sphere: sphereOf(place), via };
+  // Through a loop, a request would wait for the fill that waits for it.
+  const patience = passesOf(via, mirror.via) > 0 ? 0 : mirror.fillPatience;
   const leases = mirror.fills.getByName(leasesName(digest));
   const turn = async (claim: Promise<Claim>): Promise<Turn> => {
     try {
@@ -58,9 +61,9 @@ export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQ
     }
   };
   return {
-    acquire: () => turn(leases.acquire(job, mirror.fillPatience)),
+    acquire: () => turn(leases.acquire(job, patience)),
     tryAcquire: () => turn(leases.acquire(job, 0)),
-    join: () => turn(leases.join(job, mirror.fillPatience)),
+    join: () => turn(leases.join(job, patience)),
     count: (bytes, size) => leases.count(job, bytes, size),
   };
 }

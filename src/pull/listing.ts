@@ -46,7 +46,7 @@ export async function answerListing(
   path: string,
   read: () => Promise<Listing>,
 ): Promise<Response> {
-  const place = placeOf(target, pull.authority);
+  const place = placeOf(target, pull);
   const key = await keyOf(place, pull, target, path);
   // What one user's login opens is for nobody to see when that login can't be checked.
   const isKept = pull.authority.kind !== "caller";
@@ -115,7 +115,11 @@ export function requestListing(
   question: { path: string; search: URLSearchParams; accept: string },
 ): Promise<Response> {
   const { authority, background } = pull;
-  return mirror.upstream.ask({ upstream, repository, authority, method: "GET", ...question }, background);
+  const { via } = pull.asker;
+  return mirror.upstream.ask(
+    { upstream, repository, authority, via, method: "GET", ...question },
+    background,
+  );
 }
 
 /** The query of upstream's own `rel="next"`: null where upstream has no more. */

@@ -21,10 +21,12 @@ export async function loginChallenge(
   upstream: Upstream,
   visit: Visit,
 ): Promise<string | null> {
-  const scheme = await mirror.upstream.logins.schemeOf(upstream).catch((error: unknown) => {
-    failureOf(error);
-    return "bearer" as const;
-  });
+  const scheme = await mirror.upstream.logins
+    .schemeOf(upstream, visit.headers.get("Via") ?? "")
+    .catch((error: unknown) => {
+      failureOf(error);
+      return "bearer" as const;
+    });
   if (scheme === "none") return null;
   return scheme === "bearer" ? challengeOf(visit) : formatChallenge("Basic", { realm: visit.host });
 }
@@ -58,7 +60,12 @@ export async function relayToken(mirror: Mirror, upstream: Upstream, request: Re
   if (login && (await mirror.gate.isOwn([login.username, login.password]))) throw refused();
   await mirror.gate.rejectKeysIn(repositories.join(" "));
   const names = repositories.map((name) => repositoryOn(upstream, name)).filter(isRepository);
-  const asker: Asker = { userAgent: request.headers.get("User-Agent") ?? "", hasNamespace: false };
+  const { headers } = request;
+  const asker: Asker = {
+    userAgent: headers.get("User-Agent") ?? "",
+    via: headers.get("Via") ?? "",
+    hasNamespace: false,
+  };
   const relay = () => tokenFor(mirror, upstream, names, login, asker);
   return login ? mirror.limits.relayLogin(upstream.name, login.username, relay) : relay();
 }
@@ -71,7 +78,12 @@ async function tokenFor(
   asker: Asker,
 ): Promise<Response> {
   try {
-    const { authorization, usableUntil } = await mirror.upstream.logins.token(upstream, names, login);
+    const { authorization, usableUntil } = await mirror.upstream.logins.token(
+      upstream,
+      names,
+      login,
+      asker.via,
+    );
     const left = Math.floor((usableUntil - mirror.now()) / 1000);
     return tokenAnswer(authorization.slice("Bearer ".length), left, null);
   } catch (error) {
@@ -82,7 +94,7 @@ async function tokenFor(
 
 async function isRight(mirror: Mirror, upstream: Upstream, login: string, asker: Asker): Promise<boolean> {
   try {
-    return await mirror.upstream.logins.isLetIn(upstream, login);
+    return await mirror.upstream.logins.isLetIn(upstream, login, asker.via);
   } catch (error) {
     throw refusal(failureOf(error), "listing", asker);
   }

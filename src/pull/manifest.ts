@@ -64,7 +64,7 @@ export async function pullManifestByTag(
   target: Target,
   tag: string,
 ): Promise<Response> {
-  const place = placeOf(target, pull.authority);
+  const place = placeOf(target, pull);
   const name = { upstream: place.upstream, repository: place.repository, tag, sphere: sphereOf(place) };
   const ttl = target.upstream.tagTtl;
   const fresh = await mirror.tags.fresh(name, ttl);
@@ -102,7 +102,7 @@ async function answerStale(
   { failure, record }: { failure: Failure; record: TagRecord | null },
 ): Promise<Response> {
   if (!isPassing(failure.kind)) await mirror.tags.forget(name);
-  const stale = await findStale(mirror, placeOf(target, pull.authority), record, failure);
+  const stale = await findStale(mirror, placeOf(target, pull), record, failure);
   if (!stale || !record) throw refusal(failure, "manifest", pull.asker);
   const warning = staleWarning(failure, "what the tag meant", mirror.tags.age(record));
   const headings = { "Cache-Control": REVALIDATE, Warning: warning };
@@ -134,7 +134,7 @@ async function contentOf(
   target: Target,
   digest: Digest,
 ): Promise<Outcome | { failure: Failure }> {
-  const place = placeOf(target, pull.authority);
+  const place = placeOf(target, pull);
   const held = await findManifest(mirror, place, digest);
   if (held) return outcomeOf(held.manifest, { servedBy: held.from });
   if (pull.method === "HEAD") {
@@ -177,7 +177,7 @@ async function resolve(
   tag: string,
   wish: TagWish,
 ): Promise<Resolution> {
-  const place = placeOf(target, pull.authority);
+  const place = placeOf(target, pull);
   return throughResolver(
     place,
     () => resolverOf(mirror, place).resolve(place, tag, wish),

@@ -9,6 +9,7 @@ import { type Config, readConfig } from "../config.ts";
 import type { Digest } from "../oci/digest.ts";
 import { UpstreamClient } from "../upstream/client.ts";
 import { egress, type Network } from "../upstream/egress.ts";
+import { viaOf } from "../upstream/via.ts";
 import type { BlobFill } from "./blob-fill.ts";
 import type { HeldManifest } from "./content.ts";
 import type { RepositoryResolver } from "./repository-resolver.ts";
@@ -21,6 +22,8 @@ export interface Env {
   REPOSITORIES: DurableObjectNamespace<RepositoryResolver>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
+  /** This deployment's version; absent on one machine, where one isolate is all there is. */
+  VERSION?: { id: string };
   /** The network that reaches this machine and private addresses; there is one where the mirror runs on one machine. */
   OPERATOR_NETWORK?: Network;
 }
@@ -40,7 +43,7 @@ export interface Mirror {
   fillPatience: number;
   /** One resolver per repository. */
   repositories: DurableObjectNamespace<RepositoryResolver>;
-  /** Names this mirror in the Via of what it asks, so that it knows itself when an upstream leads back to it. */
+  /** This deployment's entry in the Via of what it asks, by which it finds that an upstream leads back to it. */
   via: string;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -56,7 +59,7 @@ const FILL_PATIENCE = 8_000;
 export function createMirror(env: Env): Mirror {
   const now = () => Date.now();
   const config = readConfig(env);
-  const via = `1.1 portolan-${crypto.randomUUID()}`;
+  const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
   return {
     config,
     gate: new Gate(config, now),

@@ -4,6 +4,7 @@ import type { Target } from "../routing/target.ts";
 import { UpstreamError } from "../upstream/failure.ts";
 import { type Authority, PUBLIC } from "../upstream/question.ts";
 import type { Upstream } from "../upstream/registries.ts";
+import type { Pull } from "./answer.ts";
 import type { Mirror } from "./mirror.ts";
 
 /** A repository of an upstream known by name, in a form that crosses to a Durable Object. */
@@ -11,10 +12,15 @@ export interface Place {
   upstream: string;
   repository: string;
   authority: Authority;
+  /** The Via of the request that it is asked for. */
+  via: string;
 }
 
-export function placeOf({ upstream, repository }: Target, authority: Authority): Place {
-  return { upstream: upstream.name, repository, authority };
+export function placeOf(
+  { upstream, repository }: Target,
+  { authority, asker: { via } }: Pick<Pull, "authority" | "asker">,
+): Place {
+  return { upstream: upstream.name, repository, authority, via };
 }
 
 /** What is asked for as anybody else than everybody is for them alone. */
@@ -23,8 +29,8 @@ export function sphereOf({ authority }: Pick<Place, "authority">): Sphere {
 }
 
 /** The place of what only the sphere is known of: restricted content that is fetched later is fetched as the operator. */
-export function placeIn(sphere: Sphere, { upstream, repository }: Omit<Place, "authority">): Place {
-  return { upstream, repository, authority: sphere === "public" ? PUBLIC : { kind: "owner" } };
+export function placeIn(sphere: Sphere, { upstream, repository, via }: Omit<Place, "authority">): Place {
+  return { upstream, repository, via, authority: sphere === "public" ? PUBLIC : { kind: "owner" } };
 }
 
 /** The upstream a place names. It comes from a routed target, so it is configured, unless a deployment just took it out. */

@@ -1,12 +1,14 @@
 /** What a client is told when upstream can't serve it and nothing is held: what suits that client best. */
 import { type ErrorCode, RegistryError } from "../errors.ts";
-import type { Failure } from "../upstream/failure.ts";
+import { type Failure, LOOP } from "../upstream/failure.ts";
 
 export type Wanted = "manifest" | "blob" | "listing";
 
 /** What of a request tells which client is asking. */
 export interface Asker {
   userAgent: string;
+  /** The Via that the request came with, "" for none. */
+  via: string;
   /** Whether the client sent `ns`, as containerd and BuildKit do when they use a mirror. */
   hasNamespace: boolean;
   /** The challenge that a login could answer, where the mirror passes logins through. */
@@ -37,7 +39,9 @@ export function refusal(failure: Failure, wanted: Wanted, asker: Asker): Registr
       ? new RegistryError(403, "DENIED", message)
       : new RegistryError(401, "UNAUTHORIZED", message, { "WWW-Authenticate": asker.challenge });
   }
-  const status = statusFor(kind, wanted, asker);
+  // A mirror that asks must not take a loop for an outage, and try again.
+  const isLoop = failure.status === LOOP && asker.via !== "";
+  const status = isLoop ? LOOP : statusFor(kind, wanted, asker);
   const wait = failure.retryAfter ?? (status === 429 ? DEFAULT_WAIT : null);
   const headers = wait === null ? {} : { "Retry-After": String(wait) };
   return new RegistryError(status, kind === "limited" ? "TOOMANYREQUESTS" : "UNAVAILABLE", message, headers);

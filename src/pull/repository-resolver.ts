@@ -5,6 +5,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Digest } from "../oci/digest.ts";
+import { passesOf } from "../upstream/via.ts";
 import { backgroundOf } from "./background.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import type { Place } from "./place.ts";
@@ -20,15 +21,20 @@ export class RepositoryResolver extends DurableObject<Env> {
   }
 
   resolve(place: Place, tag: string, wish: TagWish): Promise<Resolution> {
-    return this.#once(`${nameOf(place)} ${wish} ${tag}`, () =>
+    return this.#once(`${this.#nameOf(place)} ${wish} ${tag}`, () =>
       resolveTag(this.#mirror, place, tag, wish, backgroundOf(this.ctx)),
     );
   }
 
   fetchManifest(place: Place, digest: Digest): Promise<Fetched> {
-    return this.#once(`${nameOf(place)} ${digest}`, () =>
+    return this.#once(`${this.#nameOf(place)} ${digest}`, () =>
       fetchManifest(this.#mirror, place, digest, backgroundOf(this.ctx)),
     );
+  }
+
+  /** What leads back here through a loop isn't the same: it would wait for the request that waits for it. */
+  #nameOf({ upstream, repository, authority, via }: Place): string {
+    return `${upstream}/${repository} ${authority.kind} ${passesOf(via, this.#mirror.via)}`;
   }
 
   #once<Answer>(name: string, ask: () => Promise<Answer>): Promise<Answer> {
@@ -36,8 +42,4 @@ export class RepositoryResolver extends DurableObject<Env> {
     this.#pending.set(name, pending);
     return pending as Promise<Answer>;
   }
-}
-
-function nameOf({ upstream, repository, authority }: Place): string {
-  return `${upstream}/${repository} ${authority.kind}`;
 }

@@ -99,10 +99,11 @@ async function getManifest(
   expected: Digest | null,
   background: Background,
 ): Promise<HeldManifest> {
-  const { repository, authority } = place;
+  const { repository, authority, via } = place;
   const upstream = upstreamOf(mirror, place);
   const path = `manifests/${reference}`;
-  const question = { upstream, repository, authority, method: "GET" as const, path, accept: MANIFEST_ACCEPT };
+  const method = "GET" as const;
+  const question = { upstream, repository, authority, via, method, path, accept: MANIFEST_ACCEPT };
   const response = await mirror.upstream.ask(question, background);
   let manifest: HeldManifest;
   try {
@@ -126,7 +127,7 @@ export async function headManifest(
   reference: string,
   background: Background,
 ): Promise<TagRecord | null> {
-  const { repository, authority } = place;
+  const { repository, authority, via } = place;
   const upstream = upstreamOf(mirror, place);
   const path = `manifests/${reference}`;
   let response: Response;
@@ -135,6 +136,7 @@ export async function headManifest(
       upstream,
       repository,
       authority,
+      via,
       method: "HEAD" as const,
       path,
       accept: MANIFEST_ACCEPT,

@@ -19,7 +19,7 @@ export interface ClientOptions {
   now: () => number;
   /** The operator's logins by upstream. */
   credentials?: Readonly<Record<string, readonly Credential[]>>;
-  /** The Via of every request (RFC 9110 §7.6.3). */
+  /** This deployment's entry in the Via of every request. */
   via?: string;
 }
 

@@ -34,6 +34,9 @@ export class UpstreamError extends Error {
   }
 }
 
+/** What a mirror says to a request that goes round in circles (RFC 5842 §7.2). */
+export const LOOP = 508;
+
 /**
  * Statuses of a HEAD that a GET of the same may not get. Some registries answer a HEAD of a tag 403, 404 or 500 where GET
  * works, and storage refuses a HEAD of a URL that is signed for GET.
@@ -70,6 +73,9 @@ export function failureOfResponse(response: Response, what: string, now: number)
       status,
       retryAfter(response, now),
     );
+  }
+  if (status === LOOP) {
+    return new UpstreamError("unavailable", `upstream leads back to this mirror; asked for ${what}`, status);
   }
   return new UpstreamError("unavailable", said, status, retryAfter(response, now));
 }

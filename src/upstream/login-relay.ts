@@ -7,12 +7,13 @@ import { followRedirects } from "./redirects.ts";
 import type { Upstream } from "./registries.ts";
 import { MAXIMUM_NAMES, Remembered } from "./remembered.ts";
 import { requestToken, type Token } from "./token-request.ts";
+import { appendVia } from "./via.ts";
 
 export interface LoginRelayOptions {
   fetch: typeof fetch;
   /** Milliseconds since the epoch. */
   now: () => number;
-  /** The Via of every request. */
+  /** This deployment's entry in the Via of every request. */
   via: string;
 }
 
@@ -39,9 +40,12 @@ export class LoginRelay {
     this.#silent = new Remembered(LEFT_ALONE, options.now);
   }
 
-  /** @throws UpstreamError where upstream can't be asked. */
-  async schemeOf(upstream: Upstream): Promise<LoginScheme> {
-    const challenge = await this.#challengeOf(upstream);
+  /**
+   * @param received the Via of the request that this is for; "" for none, here and below.
+   * @throws UpstreamError where upstream can't be asked.
+   */
+  async schemeOf(upstream: Upstream, received: string): Promise<LoginScheme> {
+    const challenge = await this.#challengeOf(upstream, received);
     if (!challenge) return "none";
     return challenge.scheme === "bearer" ? "bearer" : "basic";
   }
@@ -50,8 +54,8 @@ export class LoginRelay {
    * Whether upstream lets in whoever sends this Authorization, by its own `/v2/`.
    * @throws UpstreamError where upstream can't be asked.
    */
-  async isLetIn(upstream: Upstream, authorization: string): Promise<boolean> {
-    const { status } = await this.#ping(upstream, authorization);
+  async isLetIn(upstream: Upstream, authorization: string, received: string): Promise<boolean> {
+    const { status } = await this.#ping(upstream, authorization, received);
     return status === 200;
   }
 
@@ -61,8 +65,13 @@ export class LoginRelay {
    * @param login null: as nobody.
    * @throws UpstreamError `denied` for a login that upstream refuses, or as `requestToken` does.
    */
-  async token(upstream: Upstream, repositories: readonly string[], login: Credential | null): Promise<Token> {
-    const challenge = await this.#challengeOf(upstream);
+  async token(
+    upstream: Upstream,
+    repositories: readonly string[],
+    login: Credential | null,
+    received: string,
+  ): Promise<Token> {
+    const challenge = await this.#challengeOf(upstream, received);
     const [endpoint] = upstream.endpoints;
     if (challenge?.scheme !== "bearer" || !endpoint) {
       throw new UpstreamError("denied", `${upstream.name} gives no tokens`);
@@ -73,14 +82,15 @@ export class LoginRelay {
       repository: repositories[0] ?? "",
       login: login && { ...login, name: "of a user" },
       scopes: repositories.map((repository) => `repository:${repository}:pull`),
+      via: received,
     };
     return requestToken(this.#options, errand, challenge);
   }
 
-  async #challengeOf(upstream: Upstream): Promise<Challenge | null> {
+  async #challengeOf(upstream: Upstream, received: string): Promise<Challenge | null> {
     const known = this.#challenges.get(upstream.name);
     if (known && known.until > this.#options.now()) return known.challenge;
-    const response = await this.#firstPing(upstream);
+    const response = await this.#firstPing(upstream, received);
     const offered = parseChallenges(response.headers.get("WWW-Authenticate") ?? "");
     const challenge =
       response.status === 401
@@ -94,12 +104,12 @@ export class LoginRelay {
     return challenge;
   }
 
-  async #firstPing(upstream: Upstream): Promise<Response> {
+  async #firstPing(upstream: Upstream, received: string): Promise<Response> {
     if (this.#silent.has(upstream.name)) {
       throw new UpstreamError("unavailable", `${upstream.name} couldn't be asked how it takes logins`);
     }
     try {
-      return await this.#ping(upstream, null);
+      return await this.#ping(upstream, null, received);
     } catch (error) {
       this.#silent.add(upstream.name);
       throw error;
@@ -107,10 +117,10 @@ export class LoginRelay {
   }
 
   /** @returns an answer of status 200, 401 or 403, without its body. */
-  async #ping(upstream: Upstream, authorization: string | null): Promise<Response> {
+  async #ping(upstream: Upstream, authorization: string | null, received: string): Promise<Response> {
     const { fetch, via, now } = this.#options;
     const url = new URL("/v2/", upstream.endpoints[0]);
-    const headers = new Headers({ "User-Agent": "portolan", Via: via });
+    const headers = new Headers({ "User-Agent": "portolan", Via: appendVia(received, via) });
     if (authorization !== null) headers.set("Authorization", authorization);
     let response: Response;
     try {

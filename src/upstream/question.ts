@@ -20,6 +20,8 @@ export interface Question {
   search?: URLSearchParams;
   accept?: string;
   range?: string;
+  /** The Via of the request that this is for; "" where it isn't given. */
+  via?: string;
   /** `public` where it isn't given. */
   authority?: Authority;
   /**

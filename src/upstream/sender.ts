@@ -7,6 +7,7 @@ import type { TimedQuestion } from "./question.ts";
 import { followRedirects, StorageRefused } from "./redirects.ts";
 import type { Errand } from "./token-request.ts";
 import { type Background, Tokens } from "./tokens.ts";
+import { appendVia } from "./via.ts";
 
 /** Why a request is given up that nobody waits for any more. */
 export const OVERTAKEN = new Error("another endpoint answered first");
@@ -16,7 +17,7 @@ export interface SenderOptions {
   /** Milliseconds since the epoch. */
   now: () => number;
   health: EndpointHealth;
-  /** The Via of every request. */
+  /** This deployment's entry in the Via of every request. */
   via: string;
 }
 
@@ -38,7 +39,7 @@ export class Sender {
     this.#fetch = fetch;
     this.#now = now;
     this.#health = health;
-    this.#tokens = new Tokens({ fetch, now });
+    this.#tokens = new Tokens({ fetch, now, via });
   }
 
   /**
@@ -53,7 +54,7 @@ export class Sender {
   ): Promise<Response> {
     const { upstream, path } = question;
     const repository = repositoryAt(endpoint, question.repository);
-    const errand: Errand = { upstream, endpoint, repository, login };
+    const errand: Errand = { upstream, endpoint, repository, login, via: question.via ?? "" };
     const { signal } = question;
     const response = await askAuthorized({
       tokens: this.#tokens,
@@ -77,9 +78,9 @@ export class Sender {
     authorization: string,
     background: Background,
   ): Promise<Response> {
-    const { upstream, path } = question;
+    const { upstream, path, via = "" } = question;
     const repository = repositoryAt(endpoint, question.repository);
-    const errand: Errand = { upstream, endpoint, repository, login: null };
+    const errand: Errand = { upstream, endpoint, repository, login: null, via };
     const response = await this.#send(question, errand, authorization, background);
     if ([200, 206, 416].includes(response.status)) return response;
     await response.body?.cancel();
@@ -142,7 +143,8 @@ export class Sender {
     const url = new URL(`/v2/${errand.repository}/${question.path}`, endpoint);
     if (question.search) url.search = question.search.toString();
     // `identity`: a body encoded on the way would no longer have the length and bytes its digest was made of.
-    const headers = new Headers({ "Accept-Encoding": "identity", "User-Agent": "portolan", Via: this.#via });
+    const headers = new Headers({ "Accept-Encoding": "identity", "User-Agent": "portolan" });
+    headers.set("Via", appendVia(question.via ?? "", this.#via));
     if (question.accept) headers.set("Accept", question.accept);
     if (question.range) headers.set("Range", question.range);
     if (question.ifRange) headers.set("If-Range", question.ifRange);

@@ -5,11 +5,14 @@ import { basic, type Login } from "./credentials.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
 import { followRedirects, PINNED, type Trust, Untrusted } from "./redirects.ts";
 import type { Upstream } from "./registries.ts";
+import { appendVia } from "./via.ts";
 
 export interface TokenOptions {
   fetch: typeof fetch;
   /** Milliseconds since the epoch. */
   now: () => number;
+  /** This deployment's entry in Via; none where it is left out. */
+  via?: string;
   /** Which realms may be asked, and sent a login; PINNED where it is left out. */
   trust?: Trust;
   /** Milliseconds that a token may take; TIME_OUT where it is left out. */
@@ -26,6 +29,8 @@ export interface Errand {
   login: Login | null;
   /** What it is to allow, as `repository:<name>:<actions>`; to pull from the repository where it is left out. */
   scopes?: readonly string[];
+  /** The Via of the request that this is for. */
+  via?: string;
 }
 
 export interface Token {
@@ -69,6 +74,7 @@ export async function requestToken(
   try {
     const signal = AbortSignal.timeout(options.timeOut ?? TIME_OUT);
     const { sent, body, ...init } = tokenRequest(url, login);
+    if (options.via !== undefined) init.headers.set("Via", appendVia(errand.via ?? "", options.via));
     // An identity token is in the body, which goes along as the password does.
     const send: typeof fetch = (to, each) => options.fetch(to, { ...each, ...(body && { body }) });
     response = await followRedirects(upstream, sent, { ...init, signal }, send, forwarding(errand, trust));

@@ -12,6 +12,7 @@ const job: FillJob = {
   repository: "library/demo",
   digest: `sha256:${"a".repeat(64)}`,
   sphere: "public",
+  via: "",
 };
 
 /** Milliseconds ahead of the real clock: days, so that no alarm ever goes off by itself. */

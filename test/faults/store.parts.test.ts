@@ -155,6 +155,7 @@ fault(102, "of upstream's, before the alarm: it comes back later", async () => {
     repository: "library/demo",
     digest: demo.digest,
     sphere: "public" as const,
+    via: "",
   };
   await mirror.fills(demo.digest).acquire(job, 0);
   mirror.docker.fail({ kind: "blob" }, behaviours.tooManyRequests(1));
@@ -232,6 +233,7 @@ fault(105, "others are served meanwhile, and the alarm fills", async () => {
     repository: "library/demo",
     digest: demo.digest,
     sphere: "public" as const,
+    via: "",
   };
   expect((await fill.acquire(job, 0)).kind).toBe("leader");
   mirror.mirror.fillPatience = 200;
@@ -244,7 +246,10 @@ fault(105, "others are served meanwhile, and the alarm fills", async () => {
 fault(105, "also the alarm: once the lease is over, the next client leads", async () => {
   const fill = mirror.fills(demo.digest);
   const { digest } = demo;
-  await fill.acquire({ upstream: "docker.io", repository: "library/demo", digest, sphere: "public" }, 0);
+  await fill.acquire(
+    { upstream: "docker.io", repository: "library/demo", digest, sphere: "public", via: "" },
+    0,
+  );
   mirror.clock.ahead += 16 * 60_000;
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);

@@ -23,7 +23,7 @@ function fill() {
 
 /** Holds a lease as a leader does, so that its alarm is due only in a while and runs when the test wants it. */
 async function lease(repository = "library/demo", upstream = "docker.io"): Promise<void> {
-  const job = { upstream, repository, digest, sphere: "public" as const };
+  const job = { upstream, repository, digest, sphere: "public" as const, via: "" };
   expect((await fill().acquire(job, 0)).kind).toBe("leader");
 }
 

@@ -278,7 +278,13 @@ describe("what goes wrong here", () => {
 
   test("a lease whose holder takes too long: passed through, and filled in the background", async () => {
     mirror.mirror.fillPatience = 200;
-    const job = { upstream: "docker.io", repository: "library/demo", digest, sphere: "public" as const };
+    const job = {
+      upstream: "docker.io",
+      repository: "library/demo",
+      digest,
+      sphere: "public" as const,
+      via: "",
+    };
     expect((await mirror.fills(digest).acquire(job, 0)).kind).toBe("leader");
     mirror.operations();
     const answer = await mirror.ask(path);

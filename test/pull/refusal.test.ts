@@ -3,20 +3,24 @@ import { type Asker, refusal, type Wanted } from "../../src/pull/refusal.ts";
 import type { Failure, FailureKind } from "../../src/upstream/failure.ts";
 
 const askers = {
-  "containerd with ns": { userAgent: "containerd/1.6.20", hasNamespace: true },
-  "BuildKit with ns": { userAgent: "buildkit/v0.12", hasNamespace: true },
-  "docker's containerd store with ns": { userAgent: "docker/28.0.1 go/go1.23", hasNamespace: true },
-  dockerd: { userAgent: "docker/20.10.24 go/go1.19.8 git-commit/5d6db84 kernel/6.1", hasNamespace: false },
-  podman: { userAgent: "containers/5.23.1 (github.com/containers/image)", hasNamespace: false },
-  Buildah: { userAgent: "Buildah/1.28.2", hasNamespace: false },
-  skopeo: { userAgent: "skopeo/1.9.3", hasNamespace: false },
-  "CRI-O": { userAgent: "cri-o/1.30.0", hasNamespace: false },
-  crane: { userAgent: "crane/0.20.2 go-containerregistry", hasNamespace: false },
-  helm: { userAgent: "Helm/3.15", hasNamespace: false },
-  curl: { userAgent: "curl/8.5.0", hasNamespace: false },
-  "nobody in particular": { userAgent: "", hasNamespace: false },
+  "containerd with ns": { userAgent: "containerd/1.6.20", via: "", hasNamespace: true },
+  "BuildKit with ns": { userAgent: "buildkit/v0.12", via: "", hasNamespace: true },
+  "docker's containerd store with ns": { userAgent: "docker/28.0.1 go/go1.23", via: "", hasNamespace: true },
+  dockerd: {
+    userAgent: "docker/20.10.24 go/go1.19.8 git-commit/5d6db84 kernel/6.1",
+    via: "",
+    hasNamespace: false,
+  },
+  podman: { userAgent: "containers/5.23.1 (github.com/containers/image)", via: "", hasNamespace: false },
+  Buildah: { userAgent: "Buildah/1.28.2", via: "", hasNamespace: false },
+  skopeo: { userAgent: "skopeo/1.9.3", via: "", hasNamespace: false },
+  "CRI-O": { userAgent: "cri-o/1.30.0", via: "", hasNamespace: false },
+  crane: { userAgent: "crane/0.20.2 go-containerregistry", via: "", hasNamespace: false },
+  helm: { userAgent: "Helm/3.15", via: "", hasNamespace: false },
+  curl: { userAgent: "curl/8.5.0", via: "", hasNamespace: false },
+  "nobody in particular": { userAgent: "", via: "", hasNamespace: false },
   // Names that only look like one of the above are whoever they are: asked for by name.
-  "one that only mentions docker": { userAgent: "mydocker/1 docker/20", hasNamespace: false },
+  "one that only mentions docker": { userAgent: "mydocker/1 docker/20", via: "", hasNamespace: false },
 } satisfies Record<string, Asker>;
 
 function failure(kind: FailureKind, retryAfter: number | null = null): Failure {

@@ -84,7 +84,7 @@ test("nobody waits for what is only the operator's", async () => {
   mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
   const resolver = mirror.bindings.REPOSITORIES.getByName("docker.io/library/demo");
   const place = { upstream: "docker.io", repository: "library/demo" };
-  const as = (kind: "owner" | "public") => ({ ...place, authority: { kind } });
+  const as = (kind: "owner" | "public") => ({ ...place, authority: { kind }, via: "" });
   const digest = parseDigest(image.target.digest);
   if (!digest) throw new Error("the image has no digest");
   const fetched = await Promise.all([

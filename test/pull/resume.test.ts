@@ -88,7 +88,13 @@ describe("a cold blob that breaks off", () => {
   });
 
   test("is continued for who only gets it passed through", async () => {
-    const job = { upstream: "ghcr.io", repository: "library/demo", digest, sphere: "public" as const };
+    const job = {
+      upstream: "ghcr.io",
+      repository: "library/demo",
+      digest,
+      sphere: "public" as const,
+      via: "",
+    };
     await mirror.fills(digest).acquire(job, 0);
     mirror.mirror.fillPatience = 0;
     breakOnce(mirror.ghcr);
@@ -97,7 +103,13 @@ describe("a cold blob that breaks off", () => {
   });
 
   test("is continued for the alarm", async () => {
-    const job = { upstream: "ghcr.io", repository: "library/demo", digest, sphere: "public" as const };
+    const job = {
+      upstream: "ghcr.io",
+      repository: "library/demo",
+      digest,
+      sphere: "public" as const,
+      via: "",
+    };
     await mirror.fills(digest).acquire(job, 0);
     breakOnce(mirror.ghcr);
     await mirror.runAlarm(digest);

@@ -248,6 +248,17 @@ describe("the rounds of a question", () => {
     expect(sent).toEqual(Array(2).fill(["HEAD", "?n=5", "a/b", "bytes=1-2"]));
   });
 
+  test("carry the Via of the request that they are for, with an entry more, to registry and token endpoint", async () => {
+    const registry = createFakeRegistry({ redirect: "absolute" });
+    const { layers } = await registry.addImage("owner/image", "latest");
+    const path = `blobs/${layers[0]?.digest}`;
+    expect(await createAsker(registry.fetch).status({ path, via: "1.1 portolan-x" })).toBe(200);
+    expect(registry.requests.map(({ kind }) => kind)).toEqual(["blob", "token", "blob", "storage"]);
+    expect(new Set(registry.requests.map(({ headers }) => headers.via))).toEqual(
+      new Set(["1.1 portolan-x, 1.1 portolan"]),
+    );
+  });
+
   test("say nothing to the registry of who asked for it", async () => {
     const { fetch, asked } = stub(() => new Response("x"));
     await createAsker(fetch).ask({ upstream: upstreamOf() });
