@@ -1,13 +1,13 @@
-/** Under which address a mirror serves an upstream, in each form that a client may be able to write. */
+/** The address at which a mirror serves an upstream, in each form that clients can express. */
 import { hyphenated } from "../config.ts";
 import { isLoopback } from "../upstream/addresses.ts";
 import { REGISTRIES } from "../upstream/registries.ts";
 import type { GuideRequest, Shape } from "./guide.ts";
 
-/** Of the built-in registries those that most images come from. */
+/** The built-in registries that most images come from. */
 const COMMON = ["docker.io", "ghcr.io", "quay.io", "gcr.io", "registry.k8s.io", "mcr.microsoft.com"] as const;
 
-/** The upstreams asked for; where none are, those that most people use. */
+/** The requested upstreams; if none are given, the most common ones. */
 export function upstreamsOf({ upstreams }: GuideRequest): readonly string[] {
   return upstreams ?? COMMON;
 }
@@ -16,16 +16,16 @@ export function upstreamsOf({ upstreams }: GuideRequest): readonly string[] {
 export function moreNotes(request: GuideRequest): string[] {
   if (!wantsAll(request)) return [];
   return [
-    `These are the registries that most images come from. Name others that the mirror serves by \`--upstream\`, as in \`--upstream ${COMMON[0]},nvcr.io\`.`,
+    `These are the registries that most images come from. To configure others that the mirror serves, list them with \`--upstream\`, as in \`--upstream ${COMMON[0]},nvcr.io\`.`,
   ];
 }
 
-/** Whether a client that takes one mirror for all registries at once should be given just that. */
+/** Whether to use a single entry for all registries, in clients that allow it. */
 export function wantsAll({ upstreams }: GuideRequest): boolean {
   return upstreams === null;
 }
 
-/** What a client names its mirrors by that takes `*` for every registry it has no mirror for, which needs the `ns` form. */
+/** The names to configure mirrors for in a client that accepts `*` for all registries without an entry; `*` needs the `ns` form. */
 export function namesOrAll(request: GuideRequest, shape: Shape): readonly string[] {
   return shape === "ns" && wantsAll(request) ? ["*"] : upstreamsOf(request);
 }
@@ -39,7 +39,7 @@ export function isPlainHttp({ mirror }: GuideRequest): boolean {
   return mirror.protocol === "http:";
 }
 
-/** Whether the mirror is on the machine that the client is on, and so out of reach for whatever runs in a container there. */
+/** Whether the mirror is on the client's own machine, on loopback, and so unreachable from containers there. */
 export function isOnThisMachine({ mirror }: GuideRequest): boolean {
   return isLoopback(mirror);
 }
@@ -68,6 +68,11 @@ export function hostLabel(upstream: string): string {
   return alias ?? hyphenated(upstream);
 }
 
+/** Whether an upstream belongs to a family such as `*.pkg.dev`: its name with hyphens is a host label only, and no path. */
+export function isFamilyMember(upstream: string): boolean {
+  return Object.keys(REGISTRIES).some((name) => name.startsWith("*") && upstream.endsWith(name.slice(1)));
+}
+
 /** What stands before a repository when it is pulled by the mirror's own name: `mirror.example.com/ghcr.io`. */
 export function referencePrefix(request: GuideRequest, upstream: string): string {
   return `${authority(request)}/${upstream}`;
@@ -79,8 +84,8 @@ export function originUrl(upstream: string): string {
 }
 
 /**
- * The form to use, of those that a client can carry, best first; the last one needs no DOMAIN.
- * @returns with a note if the form that was asked for can't be used.
+ * Chooses the form to use, of those that a client supports, best first; the last one needs no DOMAIN.
+ * @returns the form, with a note if the requested one can't be used.
  */
 export function chooseShape(
   request: GuideRequest,
@@ -96,6 +101,6 @@ function refusalOf(asked: Shape | null, used: Shape, carried: readonly Shape[]):
   const reason =
     asked === "host" && carried.includes("host")
       ? "The host form needs the mirror's DOMAIN (`--domain`)"
-      : `This client can't carry the ${asked} form`;
+      : `This client can't use the ${asked} form`;
   return `${reason}, so the ${used} form is used.`;
 }

@@ -1,12 +1,12 @@
-/** For clients whose nodes are containers themselves: the mirror of this very machine is not on 127.0.0.1 for them. */
+/** For clients whose nodes are containers: they can't reach a mirror on this machine at 127.0.0.1. */
 import { isOnThisMachine } from "./addresses.ts";
 import type { GuideRequest, Step } from "./guide.ts";
 
-/** Docker's own bridge, unless `bip` in daemon.json says otherwise: every container of the machine reaches it, and no one outside. */
+/** Docker's own bridge, unless `bip` in daemon.json says otherwise: reachable from every container on the machine, but not from other machines. */
 const BRIDGE = "172.17.0.1";
 
 /**
- * @returns the request with an address of the mirror that reaches it from within a container, and how to start it there
+ * @returns the request with an address at which containers can reach the mirror, and how to start it there
  */
 export function fromContainers(request: GuideRequest): { request: GuideRequest; steps: Step[] } {
   if (!isOnThisMachine(request)) return { request, steps: [] };
@@ -18,24 +18,24 @@ export function fromContainers(request: GuideRequest): { request: GuideRequest; 
     request: { ...request, mirror, domain: null },
     steps: [
       {
-        text: `Within a container 127.0.0.1 is the container itself. Let the mirror listen on Docker's bridge, which containers reach and other machines don't. (With Docker Desktop leave the mirror where it is, and write \`host.docker.internal\` for ${BRIDGE}.)`,
+        text: `Inside a container, 127.0.0.1 is the container itself. Let the mirror listen on Docker's bridge, which containers can reach and other machines can't. (With Docker Desktop, leave the mirror on loopback and use \`host.docker.internal\` instead of ${BRIDGE}.)`,
         command: `npm start -- --host ${BRIDGE} --port ${port} --var ACCESS=open`,
       },
     ],
   };
 }
 
-/** What shows that a new cluster pulls through the mirror. */
+/** Checks that a new cluster pulls through the mirror. */
 export const RUN_A_POD: Step = {
-  text: "Run something, and see in the mirror's log that its image was asked for there.",
+  text: "Run a pod, and check that its image appears in the mirror's log.",
   command:
     "kubectl run hello --image=docker.io/library/nginx:alpine\nkubectl wait --for=condition=Ready pod/hello --timeout=120s",
 };
 
-/** For programs that may run in a container, without a guide being able to tell where. */
+/** For programs that may or may not run in a container. */
 export function loopbackNotes(request: GuideRequest): string[] {
   if (!isOnThisMachine(request)) return [];
   return [
-    "In a container 127.0.0.1 is the container itself: give the mirror an address that it reaches from there.",
+    "Inside a container, 127.0.0.1 is the container itself: run the mirror on an address that is reachable from there.",
   ];
 }

@@ -8,8 +8,8 @@ export interface DockerMirror {
 }
 
 const ONLY_HUB =
-  "dockerd asks a mirror for docker.io only. Other registries are pulled by the mirror's name.";
-const NEEDS_PATH = "A mirror with a path needs Docker 24.0.8 or later; older ones refuse it.";
+  "dockerd uses its mirror for docker.io only. For other registries, put the mirror's name in front of the image's name.";
+const NEEDS_PATH = "A mirror URL with a path requires Docker 24.0.8 or later; older versions reject it.";
 
 /** Host form where there is a DOMAIN; else the mirror itself, whose default upstream is docker.io, or with a key a path. */
 export function dockerMirror(request: GuideRequest): DockerMirror {
@@ -20,7 +20,7 @@ export function dockerMirror(request: GuideRequest): DockerMirror {
   if (domain !== null) {
     const notes =
       shape === "path" || shape === "ns"
-        ? [`dockerd can't carry the ${shape} form, so the host form is used.`]
+        ? [`dockerd can't use the ${shape} form, so the host form is used.`]
         : [];
     return { url: endpoint(request, "docker.io", "host"), notes: [ONLY_HUB, ...notes] };
   }
@@ -28,24 +28,20 @@ export function dockerMirror(request: GuideRequest): DockerMirror {
     url: mirror.origin,
     notes: [
       ONLY_HUB,
-      "This counts on docker.io as the mirror's default upstream, which it is unless DEFAULT_UPSTREAM says otherwise.",
+      "This relies on docker.io being the mirror's default upstream, which it is unless DEFAULT_UPSTREAM names another.",
     ],
   };
 }
 
 function keyedMirror(mirror: URL, domain: string | null, key: string): DockerMirror {
   const noLogin =
-    "dockerd sends no login of its own to a mirror, so the key is part of the address: keep the file as you keep a password.";
+    "dockerd doesn't send logins to a mirror, so the key is part of the URL: protect the file like a password.";
   if (domain === null) {
     return { url: `${mirror.origin}/${key}/docker.io`, notes: [ONLY_HUB, noLogin, NEEDS_PATH] };
   }
   const url = keyedHostEndpoint(mirror, "docker.io", domain, key);
   return {
     url,
-    notes: [
-      ONLY_HUB,
-      noLogin,
-      `${new URL(url).host} needs no certificate of its own beside one for *.${domain}.`,
-    ],
+    notes: [ONLY_HUB, noLogin, `A certificate for *.${domain} covers ${new URL(url).host} too.`],
   };
 }

@@ -1,4 +1,4 @@
-/** What a guide is: how to lead one client to one mirror, as data that the command line, the pages of docs and the web show alike. */
+/** A guide explains how to configure one client for one mirror, as data that the command line, docs/clients and the web page all render. */
 import { stringify as stringifyToml } from "smol-toml";
 import { stringify as stringifyYaml } from "yaml";
 
@@ -15,12 +15,12 @@ export interface GuideRequest {
   upstreams: readonly string[] | null;
   /** An access key of the mirror; null if the mirror is open. */
   key: string | null;
-  /** The form to use where a client can carry several; null leaves the choice to the guide. */
+  /** The form to use if a client supports several; null leaves the choice to the guide. */
   shape: Shape | null;
 }
 
 export interface GuideFile {
-  /** Where the client looks for it. `~` is the user's home; a relative path is wherever the user works. */
+  /** Where the client looks for it. `~` is the user's home; a relative path is relative to the user's working directory. */
   path: string;
   language: "json" | "toml" | "yaml" | "nginx" | "text";
   content: string;
@@ -37,7 +37,7 @@ export interface Step {
 export interface Guide {
   title: string;
   steps: readonly Step[];
-  /** What to know besides: what the client can't do, and what it does without saying so. */
+  /** Further notes: what the client can't do, and what it does silently. */
   notes: readonly string[];
 }
 
@@ -46,7 +46,7 @@ export function fileSteps(files: readonly GuideFile[], text: string): Step[] {
   return files.map((file, index) => ({ text: index === 0 ? text : "The same for the next registry.", file }));
 }
 
-/** An image to try the set-up with, of a registry that goes through the mirror. */
+/** An image to test the configuration with, from a registry that is mirrored. */
 export function exampleImage({ upstreams }: Pick<GuideRequest, "upstreams">): string {
   const [first = "docker.io"] = upstreams ?? [];
   if (upstreams === null || upstreams.includes("docker.io")) return "docker.io/library/alpine:latest";

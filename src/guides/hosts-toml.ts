@@ -21,7 +21,7 @@ export function hostsFiles(
       files: [toml(path, hostsToml(request, null, shape))],
       notes: [
         ...notes,
-        "The one file is for every registry without a file of its own. A registry that the mirror doesn't have is answered 404, and containerd then goes to it directly.",
+        "This file applies to every registry without a hosts.toml of its own. For a registry that the mirror doesn't serve, it returns 404, and containerd then uses the registry directly.",
         FALLBACK,
       ],
     };
@@ -32,11 +32,11 @@ export function hostsFiles(
   return { files, notes: [...notes, ...moreNotes(request), FALLBACK] };
 }
 
-const FALLBACK = "When the mirror fails, containerd goes to the registry itself, without telling you.";
+const FALLBACK = "When the mirror fails, containerd silently falls back to the registry itself.";
 
 /** For containerd 2 and what is built on it. */
 export const REFERRERS =
-  'With containerd 2.3 or later add `"referrers"` to `capabilities`, so that lists of signatures and attestations come through the mirror too. Older versions pass over a file that has it, and go to the registry.';
+  'With containerd 2.3 or later, add `"referrers"` to `capabilities` so that lists of signatures and attestations are mirrored too. Older versions ignore a file that contains it, and use the registry.';
 
 /** @param upstream null for the file that stands for all; then the registry itself is where containerd goes on to by itself */
 function hostsToml(request: GuideRequest, upstream: string | null, shape: Shape): Record<string, unknown> {

@@ -1,4 +1,4 @@
-/** How tools that log in by `docker login` and its like are given the mirror's key. */
+/** Gives the mirror's key to tools that use `docker login` or a similar command. */
 import { authority } from "./addresses.ts";
 import { basicCredentials, type GuideFile, type GuideRequest, json, type Step, USER } from "./guide.ts";
 
@@ -18,7 +18,7 @@ export function loginSteps(
   );
   return [
     {
-      text: "Log in with the mirror's key, which it reads from the file `portolan.key`. The user name is free.",
+      text: "Log in with the mirror's key, which is read from the file `portolan.key`. The user name can be anything.",
       command: logins.join("\n"),
     },
   ];

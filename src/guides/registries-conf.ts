@@ -23,8 +23,8 @@ export function registriesConf(request: GuideRequest): {
     notes: [
       ...notes,
       ...moreNotes(request),
-      "There is no entry for all registries at once: each needs one of its own.",
-      "When the mirror refuses a manifest, the registry itself is asked. A layer that breaks off half-way isn't asked for elsewhere.",
+      "No entry can cover all registries at once: each needs its own.",
+      "When the mirror can't serve a manifest, the registry itself is used. A layer that breaks off midway isn't retried elsewhere.",
     ],
   };
 }

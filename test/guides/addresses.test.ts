@@ -174,11 +174,17 @@ const ASKED: [ClientName, (client: ClientName, request: GuideRequest) => Asked][
 
 const UPSTREAMS = ["docker.io", "ghcr.io", "registry.k8s.io", "us-docker.pkg.dev"];
 
+/** In a path kaniko takes no dot, and a family's member has no name without one: it needs the host form. */
+function mappable(client: ClientName, { domain, shape }: GuideRequest): string[] {
+  const byPath = client === "kaniko" && (domain === null || shape === "path");
+  return byPath ? UPSTREAMS.filter((name) => name !== "us-docker.pkg.dev") : UPSTREAMS;
+}
+
 describe.each(ASKED)("%s", (client, asked) => {
   test.each([null, ...SHAPES])("is led to each registry it asks for, in the form %s", (shape) => {
     for (const from of [OPEN, LOCAL]) {
       const requests = asked(client, { ...from, shape, upstreams: UPSTREAMS });
-      expect(requests.map(([name]) => name)).toEqual(UPSTREAMS);
+      expect(requests.map(([name]) => name)).toEqual(mappable(client, { ...from, shape }));
       for (const [name, url] of requests) expect(reached(url), url).toBe(`${name}/owner/image`);
     }
   });
@@ -189,6 +195,15 @@ describe.each(ASKED)("%s", (client, asked) => {
     expect(requests.map(([name]) => name)).toContain("ghcr.io");
     for (const [name, url] of requests) expect(reached(url), url).toBe(`${name}/owner/image`);
   });
+});
+
+test("kaniko reaches a family's member under DOMAIN, and its guide says so where there is none", () => {
+  const upstreams = ["ghcr.io", "us-docker.pkg.dev"];
+  const requests = askedByKaniko("kaniko", { ...OPEN, domain: "example.com", upstreams });
+  expect(requests.map(([, url]) => reached(url))).toEqual(upstreams.map((name) => `${name}/owner/image`));
+  expect(notesOf("kaniko", { ...OPEN, domain: null, upstreams })).toContain(
+    "us-docker.pkg.dev has no name with hyphens",
+  );
 });
 
 describe("dockerd", () => {
@@ -243,9 +258,7 @@ test("nodes that are containers aren't sent to their own loopback address", () =
 test("a form that a client can't carry isn't used, and a note says so", () => {
   const asked: GuideRequest = { ...OPEN, shape: "ns" };
   expect(filesOf("podman", asked)).toEqual(filesOf("podman", OPEN));
-  expect(notesOf("podman", asked)).toContain(
-    "This client can't carry the ns form, so the path form is used.",
-  );
+  expect(notesOf("podman", asked)).toContain("This client can't use the ns form, so the path form is used.");
 });
 
 test("the host form isn't used without a DOMAIN, and a note says so", () => {

@@ -30,7 +30,7 @@ export function artifacts(request: GuideRequest): Guide {
       flux(request, ghcr),
       openTofu(ghcr),
       {
-        text: "OpenTofu: a module, in the configuration that uses it.",
+        text: "OpenTofu: modules, in the configuration that uses them.",
         file: {
           path: "main.tf",
           language: "text",
@@ -47,16 +47,16 @@ export function artifacts(request: GuideRequest): Guide {
       homebrew(request),
     ],
     notes: [
-      "There is no way back to the registry when the mirror fails, except with Homebrew. What was pulled once is served while the registry is down.",
-      "Homebrew asks the mirror for sources and casks too, doesn't find them there, and takes them from where they are.",
+      "When the mirror fails, only Homebrew falls back to the registry. What was pulled before is served even while the registry is down.",
+      "Homebrew requests sources and casks from the mirror too, doesn't find them there, and downloads them from their original location.",
       ...(request.key === null
         ? []
         : [
-            "`docker login` is what Trivy, OpenTofu, dev containers and Helm use. Flux has it from a secret, Homebrew from its variable.",
+            "Trivy, OpenTofu, dev containers and Helm use the credentials of `docker login`, Flux those of its secret, and Homebrew those of its environment variable.",
           ]),
       ...(isPlainHttp(request) && !isOnThisMachine(request)
         ? [
-            `The mirror has no TLS: Trivy wants \`--insecure\` and \`TRIVY_NON_SSL=true\`, Helm \`--plain-http\`, Flux \`insecure: true\`, Docker \`"insecure-registries": ["${authority(request)}"]\`. OpenTofu and dev containers take TLS only.`,
+            `The mirror has no TLS: Trivy needs \`--insecure\` and \`TRIVY_NON_SSL=true\`, Helm \`--plain-http\`, Flux \`insecure: true\`, Docker \`"insecure-registries": ["${authority(request)}"]\`. OpenTofu and dev containers require TLS.`,
           ]
         : []),
     ],
@@ -70,14 +70,14 @@ function helm({ key, mirror }: GuideRequest, ghcr: string): Step {
       ? []
       : [`helm registry login${plain} --username portolan --password-stdin ${mirror.host} < portolan.key`];
   return {
-    text: "Helm: charts, by the command and as dependencies (`repository: oci://…` in Chart.yaml).",
+    text: "Helm: charts, on the command line and as dependencies (`repository: oci://…` in Chart.yaml).",
     command: [...login, `helm pull${plain} oci://${ghcr}/OWNER/CHART --version 1.0.0`].join("\n"),
   };
 }
 
 function flux(request: GuideRequest, ghcr: string): Step {
   return {
-    text: "Flux: an OCIRepository. A HelmRepository of type `oci` has the same `url`.",
+    text: "Flux: an OCIRepository. A HelmRepository of type `oci` takes the same kind of `url`.",
     file: yaml("portolan-ocirepository.yaml", {
       apiVersion: "source.toolkit.fluxcd.io/v1",
       kind: "OCIRepository",
@@ -100,7 +100,7 @@ function flux(request: GuideRequest, ghcr: string): Step {
 
 function openTofu(ghcr: string): Step {
   return {
-    text: "OpenTofu: providers that are published in a registry, in its CLI configuration.",
+    text: "OpenTofu: providers published in an OCI registry, in the CLI configuration.",
     file: {
       path: "~/.tofurc",
       language: "text",
@@ -119,7 +119,7 @@ function homebrew(request: GuideRequest): Step {
   const { shape } = chooseShape(request, ["host", "prefix"]);
   const { key } = request;
   return {
-    text: "Homebrew: bottles, by the environment.",
+    text: "Homebrew: bottles, through environment variables.",
     command: [
       `export HOMEBREW_ARTIFACT_DOMAIN=${endpoint(request, "ghcr.io", shape)}`,
       ...(key === null ? [] : [`export HOMEBREW_DOCKER_REGISTRY_BASIC_AUTH_TOKEN=${basicCredentials(key)}`]),

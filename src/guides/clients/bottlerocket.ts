@@ -19,17 +19,17 @@ export function bottlerocket(request: GuideRequest): Guide {
         }),
       },
       {
-        text: "On a node that runs already, from its control container:",
+        text: "On a running node, from its control container:",
         command: `apiclient set --json '${JSON.stringify({ "container-registry": { mirrors } })}'`,
       },
     ],
     notes: [
       ...notes,
-      "When the mirror fails, the registry itself is asked.",
+      "When the mirror fails, nodes fall back to the registry itself.",
       ...(key === null
         ? []
         : [
-            "User data can be read by everyone who may describe the instance; Bottlerocket recommends setting credentials by `apiclient` from a bootstrap container.",
+            "Anyone who may describe the instance can read its user data; Bottlerocket recommends setting credentials with `apiclient` from a bootstrap container.",
           ]),
     ],
   };

@@ -19,9 +19,9 @@ export function buildkit(request: GuideRequest): Guide {
   return {
     title: "BuildKit",
     steps: [
-      { text: "Give each registry its mirror.", file },
+      { text: "Configure a mirror for each registry.", file },
       {
-        text: "Make a builder with it. A `buildkitd` of your own reads the file at that path by itself.",
+        text: "Create a builder with it. If you run `buildkitd` yourself, it reads the file at that path by default.",
         command: `docker buildx create --name portolan --use${network} --buildkitd-config ${file.path}`,
       },
       ...loginSteps(request, "docker", hosts),
@@ -29,7 +29,7 @@ export function buildkit(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
-      "The builder that is part of dockerd, used without `buildx create`, reads no buildkitd.toml; it uses dockerd's `registry-mirrors`, for docker.io.",
+      "The builder built into dockerd, used without `buildx create`, doesn't read buildkitd.toml; it uses dockerd's `registry-mirrors`, for docker.io only.",
     ],
   };
 }

@@ -26,7 +26,7 @@ export function buildxAction(request: GuideRequest): Guide {
             },
           ]),
       {
-        text: "Give the builder its mirrors in the workflow.",
+        text: "Configure the builder's mirrors in the workflow.",
         file: yaml(".github/workflows/build.yml", {
           name: "build",
           on: ["push"],
@@ -38,7 +38,7 @@ export function buildxAction(request: GuideRequest): Guide {
       ...notes,
       ...(isOnThisMachine(request)
         ? [
-            "GitHub's runners don't reach a mirror on your machine: use a deployed one, or a runner of your own on that machine.",
+            "GitHub-hosted runners can't reach a mirror on your machine: use a deployed mirror, or a self-hosted runner on that machine.",
           ]
         : []),
     ],

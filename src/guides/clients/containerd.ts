@@ -1,4 +1,4 @@
-/** containerd as Kubernetes uses it: `config_path` in config.toml, at a place that differs by version, and hosts.toml. */
+/** containerd as Kubernetes uses it: `config_path` in config.toml, in a table that depends on the version, and hosts.toml. */
 import { exampleImage, fileSteps, type Guide, type GuideRequest, toml } from "../guide.ts";
 import { hostsFiles, REFERRERS } from "../hosts-toml.ts";
 
@@ -42,20 +42,20 @@ function containerd(request: GuideRequest, { title, format, plugin, notes: own }
     title,
     steps: [
       {
-        text: 'Tell containerd which folder has the settings of registries; name one folder only. If there is a config.toml already, keep its `version` and add just `config_path`, in that version\'s table: version 2 has `[plugins."io.containerd.grpc.v1.cri".registry]`, which containerd 2 reads as well, later ones have `[plugins."io.containerd.cri.v1.images".registry]`.',
+        text: 'Tell containerd which folder contains the registry configuration; name one folder only. If config.toml already exists, keep its `version` and add only `config_path`, in that version\'s table: `[plugins."io.containerd.grpc.v1.cri".registry]` for version 2, which containerd 2 reads as well, and `[plugins."io.containerd.cri.v1.images".registry]` for later versions.',
         file: toml(CONFIG_TOML, settings),
       },
-      ...fileSteps(files, "Name the mirror. The file is read with every pull."),
+      ...fileSteps(files, "Configure the mirror. The file is read on every pull."),
       {
-        text: "Restart containerd, which is needed for `config.toml` only, and pull as Kubernetes does.",
+        text: "Restart containerd (only changes to `config.toml` need it), and pull as Kubernetes does.",
         command: `systemctl restart containerd\ncrictl pull ${exampleImage(request)}`,
       },
     ],
     notes: [
       ...notes,
       ...own,
-      "containerd's plugin for Kubernetes doesn't start with `registry.mirrors`, or TLS settings in `registry.configs`, beside `config_path`: move them into a hosts.toml for each registry.",
-      'A config.toml with `disabled_plugins = ["cri"]` is Docker\'s own: that containerd serves no Kubernetes, so set up Docker instead.',
+      "containerd's CRI plugin doesn't start if `config_path` is combined with `registry.mirrors` or with TLS settings in `registry.configs`: move those into a hosts.toml for each registry.",
+      'A config.toml with `disabled_plugins = ["cri"]` comes from Docker: that containerd doesn\'t serve Kubernetes, so configure Docker instead.',
       `\`ctr\` doesn't read this configuration: \`ctr images pull --hosts-dir ${CERTIFICATES} …\`.`,
     ],
   };

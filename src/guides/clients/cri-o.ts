@@ -10,7 +10,7 @@ export function crio(request: GuideRequest): Guide {
   return {
     title: "CRI-O",
     steps: [
-      { text: "Give each registry its mirror, on every node.", file },
+      { text: "Configure a mirror for each registry, on every node.", file },
       ...(request.key === null ? [] : login(hosts, request.key)),
       {
         text: "Reload CRI-O and pull as Kubernetes would.",
@@ -23,9 +23,9 @@ export function crio(request: GuideRequest): Guide {
 
 function login(hosts: readonly string[], key: string): Step[] {
   return [
-    { text: "Write the mirror's key into a file of logins.", file: authFile(hosts, key, AUTH_FILE) },
+    { text: "Write the mirror's key into an authentication file.", file: authFile(hosts, key, AUTH_FILE) },
     {
-      text: "Tell CRI-O of it. If `global_auth_file` is set already, add the login to that file instead.",
+      text: "Point CRI-O to that file. If `global_auth_file` is already set, add the login to the file it names instead.",
       file: toml("/etc/crio/crio.conf.d/10-portolan.conf", {
         crio: { image: { global_auth_file: AUTH_FILE } },
       }),

@@ -10,17 +10,17 @@ export function dockerContainerd(request: GuideRequest): Guide {
     title: "Docker with the containerd image store",
     steps: [
       {
-        text: "Turn on containerd's image store. It is on in new installations from Docker 29 on. Images of the other store are hidden while it is on, and have to be pulled again.",
+        text: "Enable the containerd image store. New installations of Docker 29 and later enable it by default. While it is enabled, images in the other store are hidden and have to be pulled again.",
         file: json(DAEMON_JSON, { features: { "containerd-snapshotter": true } }),
       },
-      ...fileSteps(files, "Give each registry its mirror."),
+      ...fileSteps(files, "Configure a mirror for each registry."),
       { text: "Restart Docker.", command: "systemctl restart docker" },
     ],
     notes: [
       ...notes,
-      "Where a registry's hosts.toml names several hosts, dockerd doesn't use `registry-mirrors` for that registry.",
+      "If a registry's hosts.toml names several hosts, dockerd doesn't use `registry-mirrors` for that registry.",
       REFERRERS,
-      "It needs Docker 28 or later. `docker info` shows `driver-type: io.containerd.snapshotter.v1` when the store is in use.",
+      "This requires Docker 28 or later. `docker info` shows `driver-type: io.containerd.snapshotter.v1` when the store is in use.",
     ],
   };
 }

@@ -25,17 +25,17 @@ export function docker(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
-      "If dockerd is started with `--registry-mirror` (`systemctl cat docker` shows it), change that option instead: with both dockerd doesn't start.",
-      "New installations of Docker 29 and later use containerd's image store. `registry-mirrors` works there too; with a hosts.toml for each registry it mirrors others besides docker.io (see Docker with the containerd image store).",
+      "If dockerd is started with `--registry-mirror` (`systemctl cat docker` shows it), change that option instead: if both are set, dockerd doesn't start.",
+      "New installations of Docker 29 and later use the containerd image store. `registry-mirrors` works with it too; a hosts.toml for each registry also covers registries other than docker.io (see Docker with the containerd image store).",
     ],
   };
 }
 
 function configure(settings: object): Step[] {
   return [
-    { text: "Name the mirror in Docker's configuration.", file: json(DAEMON_JSON, settings) },
+    { text: "Add the mirror to Docker's configuration.", file: json(DAEMON_JSON, settings) },
     {
-      text: "Reload Docker, which stops no container. `docker info` then lists the mirror under Registry Mirrors.",
+      text: "Reload Docker; running containers aren't affected. `docker info` then lists the mirror under Registry Mirrors.",
       command: "systemctl reload docker\ndocker info",
     },
   ];
@@ -45,7 +45,7 @@ function byName(request: GuideRequest, upstream: string): Step[] {
   return [
     ...loginSteps(request, "docker"),
     {
-      text: "Pull from other registries by the mirror's name.",
+      text: "Pull from other registries through the mirror's name.",
       command: `docker pull ${referencePrefix(request, upstream)}/OWNER/IMAGE:TAG`,
     },
   ];

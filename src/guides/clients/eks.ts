@@ -34,19 +34,19 @@ ${script.join("")}
         file: { path: "user-data.txt", language: "text", content: userData },
       },
       {
-        text: "Replace the nodes one after the other, and check one of them.",
+        text: "Replace the nodes one by one, and check one of them.",
         command: `ls ${CERTIFICATES}\ncontainerd config dump | grep config_path`,
       },
     ],
     notes: [
       ...notes,
       REFERRERS,
-      "This is for Amazon Linux 2023. For nodes with Bottlerocket see Bottlerocket.",
-      "The NodeConfig is for nodes with containerd 2, which finds no hosts.toml in two folders, as Amazon Linux has them in `config_path`. Leave it out for nodes with containerd 1.7: `kubectl get nodes -o wide` shows the version.",
+      "This is for Amazon Linux 2023. For Bottlerocket nodes, see Bottlerocket.",
+      "The NodeConfig is for nodes with containerd 2, which finds no hosts.toml if `config_path` names two folders, as it does in Amazon Linux. Leave it out for nodes with containerd 1.7: `kubectl get nodes -o wide` shows the version.",
       "Amazon's own images, from `….dkr.ecr.….amazonaws.com`, aren't mirrored.",
       ...(request.key === null
         ? []
-        : ["User data can be read by everyone who may describe the launch template or the instance."]),
+        : ["Anyone who may describe the launch template or the instance can read the user data."]),
     ],
   };
 }

@@ -11,7 +11,7 @@ export function gitlabDind(request: GuideRequest): Guide {
     title: "GitLab CI with Docker in Docker",
     steps: [
       {
-        text: "Give the service its mirror in the pipeline.",
+        text: "Configure the service's mirror in the pipeline.",
         file: yaml(".gitlab-ci.yml", {
           build: {
             image: "docker:cli",
@@ -21,7 +21,7 @@ export function gitlabDind(request: GuideRequest): Guide {
         }),
       },
       {
-        text: "Or for all jobs of a runner of your own, in its configuration.",
+        text: "Or for all jobs of your own runner, in its configuration.",
         file: toml("/etc/gitlab-runner/config.toml", {
           runners: [{ docker: { services: [{ name: "docker:dind", command }] } }],
         }),
@@ -33,7 +33,7 @@ export function gitlabDind(request: GuideRequest): Guide {
       ...loopbackNotes(request),
       ...(request.key === null
         ? []
-        : ["Put the address into a masked CI/CD variable, and write the variable in its place."]),
+        : ["Put the URL into a masked CI/CD variable, and use the variable instead."]),
     ],
   };
 }

@@ -26,7 +26,7 @@ export function gke(request: GuideRequest): Guide {
   return {
     title: "Google Kubernetes Engine",
     steps: [
-      { text: "Write the registries' mirrors into a runtime configuration file.", file },
+      { text: "Write the mirrors into a runtime configuration file.", file },
       {
         text: "Update the cluster with it. GKE recreates its nodes, within your maintenance windows.",
         command: `gcloud container clusters update CLUSTER --location=LOCATION --containerd-config-from-file=${file.path}`,
@@ -36,10 +36,10 @@ export function gke(request: GuideRequest): Guide {
       ...notes,
       ...moreNotes(request),
       ...(upstreams.length > MOST
-        ? [`GKE takes ${MOST} registries at most; those after the ${MOST}th are left out.`]
+        ? [`GKE accepts at most ${MOST} registries; those after the ${MOST}th are left out.`]
         : []),
-      "GKE's documentation says which versions and node images take `registryHosts` (customize containerd configuration). Where yours doesn't, a privileged DaemonSet that writes `hosts.toml` on the nodes does the same; see containerd.",
-      "Docker Hub's popular images come from Google's own mirror.gcr.io by default; with an entry for docker.io they come through yours.",
+      "GKE's documentation says which versions and node images support `registryHosts` (customize containerd configuration). If yours don't, a privileged DaemonSet that writes `hosts.toml` on the nodes does the same; see containerd.",
+      "By default, popular Docker Hub images come from Google's mirror.gcr.io; with an entry for docker.io they come through your mirror.",
     ],
   };
 }

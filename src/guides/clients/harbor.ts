@@ -12,15 +12,15 @@ export function harbor(request: GuideRequest): Guide {
         project(upstream, endpoint(request, upstream, shape), request.key),
       ),
       {
-        text: "Pull through Harbor, by the project's name.",
+        text: "Pull through Harbor, with the project's name in the reference.",
         command: "docker pull harbor.example.com/docker/library/alpine:latest",
       },
     ],
     notes: [
       ...notes,
       ...moreNotes(request),
-      "The same by hand: Administration, Registries, New Endpoint, provider Docker Registry; then Projects, New Project, Proxy Cache, with that endpoint.",
-      "The provider is Docker Registry for docker.io too, so images of one part are pulled with `library/`.",
+      "In Harbor's web interface instead: Administration, Registries, New Endpoint, provider Docker Registry; then Projects, New Project, Proxy Cache, with that endpoint.",
+      "The provider is Docker Registry for docker.io too, so official images need `library/` in their names.",
       ...loopbackNotes(request),
     ],
   };
@@ -42,7 +42,7 @@ function project(upstream: string, url: string, key: string | null): Step[] {
   return [
     { text: `An endpoint for ${upstream}.`, file: registry },
     {
-      text: `Make it, look up its number, and make a project on it, called \`${name}\`.`,
+      text: `Create it, look up its id, and create a project named \`${name}\` for it.`,
       command: [
         `${call} --data @${registry.path} ${api}/registries`,
         `id=$(curl --fail --silent --user admin '${api}/registries?q=name%3Dportolan-${name}' | jq '.[0].id')`,

@@ -12,16 +12,16 @@ export function k3d(given: GuideRequest): Guide {
     title: "k3d",
     steps: [
       ...steps,
-      { text: "Write the registries' mirrors into a file.", file },
+      { text: "Write the mirrors into a file.", file },
       {
-        text: "Make the cluster with it. A cluster that exists doesn't take it over.",
+        text: "Create the cluster with it. An existing cluster doesn't pick it up.",
         command: `k3d cluster create portolan --registry-config ${file.path}`,
       },
       RUN_A_POD,
     ],
     notes: [
       ...notes,
-      `k3d's own images are pulled by Docker and not by the cluster: \`rancher/k3s\` comes from docker.io, for which Docker can have a mirror; the others come from ghcr.io, for which it can't. Name those by the mirror: \`K3D_IMAGE_LOADBALANCER=${ghcr}/k3d-io/k3d-proxy:VERSION\` and \`K3D_IMAGE_TOOLS=${ghcr}/k3d-io/k3d-tools:VERSION\` in the environment of \`k3d\`, with k3d's own version.`,
+      `k3d's own images are pulled by Docker, not by the cluster. \`rancher/k3s\` comes from docker.io, for which Docker can use a mirror; the others come from ghcr.io, for which it can't. To pull those through the mirror, set \`K3D_IMAGE_LOADBALANCER=${ghcr}/k3d-io/k3d-proxy:VERSION\` and \`K3D_IMAGE_TOOLS=${ghcr}/k3d-io/k3d-tools:VERSION\` in the environment of \`k3d\`, with k3d's own version.`,
     ],
   };
 }

@@ -17,14 +17,14 @@ function server(request: GuideRequest, name: string, program: string): Guide {
     steps: [
       { text: "Write this on every node, servers and agents alike.", file },
       {
-        text: "Restart each node's service; on agents it has another name.",
+        text: "Restart the service on each node; on agents it has a different name.",
         command:
           program === "k3s"
             ? "systemctl restart k3s # or k3s-agent"
             : "systemctl restart rke2-server # or rke2-agent",
       },
       {
-        text: "Look at the result, and pull.",
+        text: "Check the result, and pull.",
         command: `ls /var/lib/rancher/${program}/agent/etc/containerd/certs.d\ncrictl pull ${exampleImage(request)}`,
       },
     ],
@@ -50,8 +50,8 @@ export function registriesYaml(request: GuideRequest, path: string): { file: Gui
     notes: [
       ...notes,
       ...(names[0] === "*" ? ["`*` stands for every registry that has no entry of its own."] : []),
-      ...(shape === "path" ? ["An endpoint with a path must have `/v2` in it."] : []),
-      "When the mirror fails, containerd goes to the registry itself. `--disable-default-registry-endpoint` keeps it from that.",
+      ...(shape === "path" ? ["An endpoint with a path must contain `/v2`."] : []),
+      "When the mirror fails, containerd falls back to the registry itself. `--disable-default-registry-endpoint` prevents that.",
     ],
   };
 }

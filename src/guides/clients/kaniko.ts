@@ -1,6 +1,14 @@
 /** kaniko: options of its executor. */
 import { hyphenated } from "../../config.ts";
-import { authority, chooseShape, endpoint, isPlainHttp, moreNotes, upstreamsOf } from "../addresses.ts";
+import {
+  authority,
+  chooseShape,
+  endpoint,
+  isFamilyMember,
+  isPlainHttp,
+  moreNotes,
+  upstreamsOf,
+} from "../addresses.ts";
 import type { Guide, GuideRequest, Step } from "../guide.ts";
 import { authFile } from "../login.ts";
 
@@ -9,7 +17,9 @@ const HUB = "index.docker.io";
 
 export function kaniko(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["host", "path"]);
-  const upstreams = upstreamsOf(request);
+  const asked = upstreamsOf(request);
+  const unreachable = shape === "path" ? asked.filter(isFamilyMember) : [];
+  const upstreams = asked.filter((upstream) => !unreachable.includes(upstream));
   const options = upstreams.map((upstream) => {
     const name = upstream === "docker.io" ? HUB : upstream;
     const place =
@@ -36,9 +46,15 @@ export function kaniko(request: GuideRequest): Guide {
       ...notes,
       ...moreNotes(request),
       ...(shape === "path"
-        ? ["kaniko takes a path whose first part has no dot, so upstreams are written with hyphens."]
+        ? [
+            "kaniko accepts only paths whose first component has no dot, so upstreams are written with hyphens.",
+          ]
         : []),
-      `docker.io is \`${HUB}\` here. When the mirror fails, kaniko goes to the registry itself; \`--skip-default-registry-fallback\` keeps it from that.`,
+      ...unreachable.map(
+        (upstream) =>
+          `${upstream} has no name with hyphens; to map it too, give the mirror a DOMAIN (\`--domain\`).`,
+      ),
+      `kaniko's name for docker.io is \`${HUB}\`. When the mirror fails, kaniko falls back to the registry itself; \`--skip-default-registry-fallback\` prevents that.`,
     ],
   };
 }
@@ -47,7 +63,7 @@ function login(hosts: readonly string[], key: string | null): Step[] {
   if (key === null) return [];
   return [
     {
-      text: "Mount the mirror's key as kaniko's login, in Kubernetes by a secret of type `kubernetes.io/dockerconfigjson`.",
+      text: "Mount the mirror's key as kaniko's credentials; in Kubernetes, use a secret of type `kubernetes.io/dockerconfigjson`.",
       file: authFile(hosts, key, "/kaniko/.docker/config.json"),
     },
   ];

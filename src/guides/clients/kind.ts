@@ -24,22 +24,22 @@ export function kind(given: GuideRequest): Guide {
     title: "kind",
     steps: [
       ...steps,
-      ...fileSteps(files, "Name the mirror in a folder of this machine."),
+      ...fileSteps(files, "Configure the mirror in a folder on this machine."),
       {
-        text: "Describe a cluster whose nodes have that folder. Every node needs the `extraMounts`.",
+        text: "Describe a cluster whose nodes mount that folder. Every node needs the `extraMounts`.",
         file: cluster,
       },
-      { text: "Make the cluster.", command: `kind create cluster --config ${cluster.path}` },
+      { text: "Create the cluster.", command: `kind create cluster --config ${cluster.path}` },
       {
-        text: "Look at the result, and pull.",
+        text: "Check the result, and pull.",
         command: `docker exec kind-control-plane crictl pull ${exampleImage(request)}`,
       },
     ],
     notes: [
       ...notes,
       REFERRERS,
-      `Node images from before kind 0.27 don't look into \`${CERTIFICATES}\` by themselves. For those add to ${cluster.path} a \`containerdConfigPatches\` that sets \`config_path = "${CERTIFICATES}"\` under \`[plugins."io.containerd.grpc.v1.cri".registry]\`.`,
-      "The image of the node itself, `kindest/node`, is pulled by the Docker that kind runs in: configure that one too.",
+      `Node images older than kind 0.27 don't read \`${CERTIFICATES}\` by default. For those, add a \`containerdConfigPatches\` to ${cluster.path} that sets \`config_path = "${CERTIFICATES}"\` under \`[plugins."io.containerd.grpc.v1.cri".registry]\`.`,
+      "The node image itself, `kindest/node`, is pulled by the Docker that kind runs on: configure that one too.",
     ],
   };
 }

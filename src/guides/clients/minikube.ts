@@ -14,10 +14,10 @@ export function minikube(given: GuideRequest): Guide {
       ...steps,
       ...fileSteps(
         files,
-        "With the containerd runtime: minikube copies what lies below `~/.minikube/files` into the node it makes.",
+        "With the containerd runtime: minikube copies everything below `~/.minikube/files` into each node it creates.",
       ),
       {
-        text: "Make the cluster. Files and options count when a node is made, so delete one that exists first.",
+        text: "Create the cluster. Files and options apply when a node is created, so delete an existing cluster first.",
         command: "minikube delete\nminikube start --container-runtime=containerd",
       },
       ...dockerRuntime(request),
@@ -25,27 +25,27 @@ export function minikube(given: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
-      `The node's own image and the preloaded images of Kubernetes don't come through the runtime: \`--base-image=${referencePrefix(request, "gcr.io")}/k8s-minikube/kicbase:TAG\` and \`--preload=false\` bring them through the mirror too.`,
-      "`--image-repository` with a mirror's path fails: it asks there for `k8s-minikube/storage-provisioner` too, which is in gcr.io and not in registry.k8s.io.",
+      `The node image and the preloaded Kubernetes images aren't pulled by the runtime: \`--base-image=${referencePrefix(request, "gcr.io")}/k8s-minikube/kicbase:TAG\` and \`--preload=false\` make them come through the mirror too.`,
+      "`--image-repository` with a path on the mirror fails: it also looks there for `k8s-minikube/storage-provisioner`, which is on gcr.io and not on registry.k8s.io.",
     ],
   };
 }
 
-/** What `--registry-mirror` takes: no path, not even `/`. */
+/** `--registry-mirror` accepts no path, not even `/`. */
 function dockerRuntime(request: GuideRequest): Step[] {
   if (!upstreamsOf(request).includes("docker.io")) return [];
   const { url } = dockerMirror(request.shape === "prefix" ? { ...request, shape: null } : request);
   if (new URL(url).pathname !== "/") {
     return [
       {
-        text: "With the docker runtime a key can only be carried in the mirror's host name, because `--registry-mirror` takes no path: give the mirror a DOMAIN, or use containerd.",
+        text: "With the docker runtime, a key can only be part of the mirror's host name, because `--registry-mirror` takes no path: give the mirror a DOMAIN, or use containerd.",
       },
     ];
   }
   const insecure = isPlainHttp(request) ? ` --insecure-registry=${request.mirror.host}` : "";
   return [
     {
-      text: "With the docker runtime instead, for docker.io only:",
+      text: "With the docker runtime instead, which supports docker.io only:",
       command: `minikube start --container-runtime=docker --registry-mirror=${url}${insecure}`,
     },
   ];

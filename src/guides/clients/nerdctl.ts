@@ -8,13 +8,16 @@ export function nerdctl(request: GuideRequest): Guide {
   return {
     title: "nerdctl",
     steps: [
-      ...fileSteps(files, "Name the mirror. It is read with every pull; nothing has to be restarted."),
+      ...fileSteps(
+        files,
+        "Configure the mirror. The file is read on every pull, so nothing has to be restarted.",
+      ),
       { text: "Pull as usual.", command: "nerdctl pull alpine:latest" },
     ],
     notes: [
       ...notes,
       REFERRERS,
-      "Rootless nerdctl reads `~/.config/containerd/certs.d` instead. `hosts_dir` in nerdctl.toml or `--hosts-dir` name another folder.",
+      "Rootless nerdctl reads `~/.config/containerd/certs.d` instead. `hosts_dir` in nerdctl.toml or `--hosts-dir` sets another folder.",
     ],
   };
 }

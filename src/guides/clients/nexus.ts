@@ -13,8 +13,8 @@ export function nexus(request: GuideRequest): Guide {
     notes: [
       ...notes,
       ...moreNotes(request),
-      "The same by hand: Repositories, Create repository, docker (proxy), with the URL as Remote storage and Use proxy registry as Docker index.",
-      "A docker (group) repository puts several of them under one address. Clients need a connector: a port, a subdomain or path based routing.",
+      "In Nexus's web interface instead: Repositories, Create repository, docker (proxy), with the URL as Remote storage and Use proxy registry as Docker index.",
+      "A docker (group) repository combines several of them at one address. Clients need a connector: a port, a subdomain or path-based routing.",
       ...loopbackNotes(request),
     ],
   };

@@ -18,23 +18,23 @@ export function nginx(request: GuideRequest): Guide {
     title: "nginx in front of the mirror",
     steps: [
       {
-        text: "A certificate for all the names. If you have none, a private CA makes one; clients have to trust its `ca.pem`.",
+        text: "Get a certificate for all the host names. If you have none, create one with a private CA; clients have to trust its `ca.pem`.",
         command: certificateCommands(names),
       },
       ...(isLocal ? [startWithDomain(request, domain)] : []),
       {
         text: isLocal
-          ? "A server for all the names. The mirror sees the name that a client uses, and so which registry is meant."
-          : "A server for each upstream, and one for the mirror as it is.",
+          ? "One server for all the host names. The mirror sees which name a client uses, and so which registry it means."
+          : "One server for each upstream, and one for the mirror itself.",
         file: {
           path: "/etc/nginx/conf.d/portolan.conf",
           language: "nginx",
           content: servers.join("\n"),
         },
       },
-      { text: "Check and load it.", command: "nginx -t\nnginx -s reload" },
+      { text: "Check the configuration and load it.", command: "nginx -t\nnginx -s reload" },
       {
-        text: "Let the names lead to this machine, by DNS or in each client's `/etc/hosts`, and try one.",
+        text: "Make the host names resolve to this machine, in DNS or in each client's `/etc/hosts`, and try one.",
         command: `curl --cacert ${FOLDER}/ca.pem https://${names[1] ?? names[0]}/v2/`,
       },
     ],
@@ -49,31 +49,31 @@ function notesOf(request: GuideRequest, domain: string, names: readonly string[]
   return [
     ...(taken
       ? [
-          `The mirror is itself below ${domain}, so these names are its own or lead nginx to itself: give nginx another domain (\`--domain\`).`,
+          `The mirror is itself below ${domain}, so these host names are the mirror's own or would make nginx connect to itself: give nginx another domain (\`--domain\`).`,
         ]
       : []),
     ...(request.domain === null ? [`${PLACEHOLDER} stands for your own domain (\`--domain\`).`] : []),
     ...moreNotes(request),
-    `With a private CA clients need \`ca.pem\`: Docker as \`/etc/docker/certs.d/${example}/ca.crt\`, containerd by \`ca = "/path/ca.pem"\` in hosts.toml, podman and CRI-O as \`/etc/containers/certs.d/${example}/ca.crt\`, everything on a machine by \`update-ca-certificates\`.`,
-    "In the guides for other clients use the names here: `https://` and the server's name as the mirror's, and the same domain.",
+    `With a private CA, clients need \`ca.pem\`: Docker as \`/etc/docker/certs.d/${example}/ca.crt\`, containerd through \`ca = "/path/ca.pem"\` in hosts.toml, podman and CRI-O as \`/etc/containers/certs.d/${example}/ca.crt\`, all programs on a machine through \`update-ca-certificates\`.`,
+    "In the guides for other clients, use these names: `https://` and the server's name for the mirror, and the same domain.",
     ...keyNotes(request),
   ];
 }
 
 function keyNotes(request: GuideRequest): string[] {
   if (request.key !== null) {
-    return ["nginx adds the mirror's key, so everyone who reaches nginx can pull: restrict who reaches it."];
+    return ["nginx adds the mirror's key, so anyone who can reach nginx can pull: restrict access to it."];
   }
   if (isOnThisMachine(request)) return [];
   return [
-    "If the mirror needs access keys, give this guide one (`--key-file`) for nginx to add: a client's own login would be sent past nginx, to the mirror's own name.",
+    "If the mirror requires access keys, pass one to this guide (`--key-file`) for nginx to add: a client's own login would bypass nginx and go to the mirror's own host name.",
   ];
 }
 
 function startWithDomain({ mirror }: GuideRequest, domain: string): Step {
   const port = mirror.port === "" ? "80" : mirror.port;
   return {
-    text: "Start the mirror with that domain, so that it knows the names.",
+    text: "Start the mirror with that domain, so that it accepts the host names.",
     command: `npm start -- --port ${port} --var DOMAIN=${domain}`,
   };
 }

@@ -23,11 +23,11 @@ export function ollama(request: GuideRequest): Guide {
     title: "Ollama",
     steps: [
       {
-        text: `Pull by the mirror's name, here for \`${MODEL}\`.`,
+        text: `Pull through the mirror's name; \`${MODEL}\` is an example.`,
         command: `ollama pull ${pulled}`,
       },
       {
-        text: "Give the model its short name, by which other programs ask for it. No data is copied.",
+        text: "Give the model its short name, which other programs use. No data is copied.",
         command: `ollama cp ${name} ${MODEL}`,
       },
       { text: "Run it.", command: `ollama run ${MODEL}` },
@@ -35,12 +35,12 @@ export function ollama(request: GuideRequest): Guide {
     notes: [
       byHost
         ? `A user's model keeps its user: \`ollama pull ${plain ? "--insecure " : ""}${host}/USER/MODEL\`.`
-        : "Only models of Ollama's own library can be named so: a user's model has a part more than Ollama takes. With a DOMAIN (`--domain`) the mirror has a host name for Ollama's registry, and those can be pulled too.",
-      "Ollama has no setting for a mirror, so `ollama run` alone asks Ollama's own registry for a model that isn't there yet.",
+        : "This works only for models in Ollama's own library: the name of a user's model would have one component more than Ollama accepts. With a DOMAIN (`--domain`), the mirror has a host name for Ollama's registry, and users' models can be pulled too.",
+      "Ollama has no mirror setting, so `ollama run` alone fetches a missing model from Ollama's own registry.",
       ...(key === null
         ? []
         : [
-            "Ollama sends no login, so the key is part of the host's name, and of the model's until it is copied and removed (`ollama rm`).",
+            "Ollama sends no login, so the key is part of the host name, and of the model's name until you copy the model and remove the original (`ollama rm`).",
           ]),
     ],
   };
@@ -51,7 +51,7 @@ function withoutWay(): Guide {
     title: "Ollama",
     steps: [
       {
-        text: "Ollama sends no login and takes no path, so a key can only be carried in the mirror's host name: give the mirror a DOMAIN and this guide `--domain`.",
+        text: "Ollama sends no login and accepts no path, so a key can only be part of the mirror's host name: give the mirror a DOMAIN, and pass `--domain` to this guide.",
       },
     ],
     notes: [],

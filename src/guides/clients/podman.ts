@@ -9,23 +9,23 @@ export function podman(request: GuideRequest): Guide {
   return {
     title: "podman, buildah and skopeo",
     steps: [
-      { text: "Give each registry its mirror. The file is read with every pull.", file },
+      { text: "Configure a mirror for each registry. The file is read on every pull.", file },
       ...(key === null
         ? []
         : [
             {
-              text: "Give them the mirror's key; `podman login` would write the same.",
+              text: "Store the mirror's key for them; `podman login` would write the same.",
               file: authFile(hosts, key, "~/.config/containers/auth.json"),
             },
           ]),
       {
-        text: "Pull as usual, with the registry's name.",
+        text: "Pull as usual, with the registry's own name.",
         command: `podman pull ${exampleImage(request)}`,
       },
     ],
     notes: [
       ...notes,
-      "A user's own `~/.config/containers/registries.conf` replaces the system's files whole.",
+      "A user's own `~/.config/containers/registries.conf` replaces the system-wide files entirely.",
     ],
   };
 }

@@ -35,11 +35,11 @@ export function reference(request: GuideRequest): Guide {
     ],
     notes: [
       ...moreNotes(request),
-      "There is no way back to the registry when the mirror fails, and what pulls is known by the mirror's name from then on.",
-      "A name on docker.io of one part may leave `library/` out.",
+      "When the mirror fails, there is no fallback to the registry, and the image keeps the mirror's name on the client.",
+      "Official images on docker.io don't need `library/`.",
       ...(isPlainHttp(request) && !isOnThisMachine(request)
         ? [
-            `The mirror has no TLS: Docker wants \`"insecure-registries": ["${authority(request)}"]\` in daemon.json, podman \`insecure = true\`, crane \`--insecure\`, helm and oras \`--plain-http\`.`,
+            `The mirror has no TLS: Docker needs \`"insecure-registries": ["${authority(request)}"]\` in daemon.json, podman \`insecure = true\`, crane \`--insecure\`, helm and oras \`--plain-http\`.`,
           ]
         : []),
     ],

@@ -27,7 +27,7 @@ export function registry(request: GuideRequest): Guide {
   );
   const steps = upstreamsOf(request).map((upstream, index) => {
     const { step, address } = proxy(hostLabel(upstream), index, remote(request, upstream, shape));
-    return { ...step, text: `A registry on ${address} that asks the mirror for ${upstream}.` };
+    return { ...step, text: `A registry on ${address} that fetches ${upstream} through the mirror.` };
   });
   return {
     title: "registry:2 in proxy mode, before the mirror",
@@ -37,11 +37,11 @@ export function registry(request: GuideRequest): Guide {
       ...moreNotes(request),
       ...(request.key !== null && shape === "prefix"
         ? [
-            "The key is part of `remoteurl`, because the registry sends no login to an address with a path: keep the files as you keep a password.",
+            "The key is part of `remoteurl`, because the registry sends no login to a URL with a path: protect the files like a password.",
           ]
         : []),
-      "Debian's package calls the program `docker-registry`; in the image `registry:2` the file is `/etc/docker/registry/config.yml`, and 127.0.0.1 is the container itself.",
-      "It keeps what it pulls for a week unless `proxy.ttl` says otherwise. While the mirror fails it serves what it has.",
+      "In Debian's package the program is called `docker-registry`; in the image `registry:2`, the file is `/etc/docker/registry/config.yml`, and 127.0.0.1 is the container itself.",
+      "It keeps what it pulls for a week unless `proxy.ttl` is set. While the mirror fails, it serves what it has stored.",
     ],
   };
 }
@@ -72,14 +72,14 @@ export function registryBehind(request: GuideRequest): Guide {
     steps: [
       ...registries.map(({ step }) => step),
       {
-        text: "Start the mirror with them as its upstreams. Add a second address after a comma, and digests are asked for there when the first fails.",
+        text: "Start the mirror with them as its upstreams. A second URL after a comma is a fallback, used for digests when the first one fails.",
         command: ["npm start --", ...options].join(" \\\n  "),
       },
     ],
     notes: [
       ...moreNotes(request),
-      "This is for a mirror on one machine. A deployed one reaches upstreams by https only, so give the registries TLS and set `UPSTREAMS` (docs/upstreams.md).",
-      "Any registry in proxy mode will do, such as a Harbor or Nexus that you have: its base URL is the upstream's endpoint.",
+      "This is for a mirror on one machine. A deployed one reaches upstreams over https only, so give the registries TLS and set `UPSTREAMS` (docs/upstreams.md).",
+      "Any registry in proxy mode works, such as an existing Harbor or Nexus: its base URL is the upstream's endpoint.",
     ],
   };
 }

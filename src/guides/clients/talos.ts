@@ -46,7 +46,7 @@ export function talos(request: GuideRequest): Guide {
   return {
     title: "Talos Linux",
     steps: [
-      { text: "Talos 1.12 and later: write the registries' mirrors into a patch.", file: patch },
+      { text: "Talos 1.12 and later: write the mirrors into a patch.", file: patch },
       { text: "Talos before 1.12: write this patch instead.", file: yaml("portolan.yaml", before) },
       {
         text: "Apply it to the nodes. Nothing is restarted.",
@@ -59,8 +59,8 @@ export function talos(request: GuideRequest): Guide {
     ],
     notes: [
       ...notes,
-      "When the mirror fails, the registry itself is asked; `skipFallback: true` keeps a node from that.",
-      "Give the installer's configuration the same patch (`talosctl gen config --config-patch`), so that a new node pulls through the mirror from its first image on.",
+      "When the mirror fails, nodes fall back to the registry itself; `skipFallback: true` prevents that.",
+      "Apply the same patch to the installer's configuration (`talosctl gen config --config-patch`), so that a new node pulls through the mirror from its first image on.",
     ],
   };
 }
