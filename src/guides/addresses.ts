@@ -62,7 +62,7 @@ function hostEndpoint({ protocol, port }: URL, label: string, domain: string): s
   return new URL(`${protocol}//${label}.${domain}${port === "" ? "" : `:${port}`}`).origin;
 }
 
-/** The first label of the host that stands for an upstream under the mirror's DOMAIN: `docker`, `ghcr`, `registry-corp-example`. */
+/** The host label of an upstream under the mirror's DOMAIN: `docker`, `ghcr`, `registry-corp-example`. */
 export function hostLabel(upstream: string): string {
   const alias = REGISTRIES[upstream]?.aliases?.find((each) => !each.includes("."));
   return alias ?? hyphenated(upstream);
@@ -73,7 +73,7 @@ export function isFamilyMember(upstream: string): boolean {
   return Object.keys(REGISTRIES).some((name) => name.startsWith("*") && upstream.endsWith(name.slice(1)));
 }
 
-/** What stands before a repository when it is pulled by the mirror's own name: `mirror.example.com/ghcr.io`. */
+/** The prefix of a reference that pulls through the mirror's own name: `mirror.example.com/ghcr.io`. */
 export function referencePrefix(request: GuideRequest, upstream: string): string {
   return `${authority(request)}/${upstream}`;
 }

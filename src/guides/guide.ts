@@ -9,7 +9,7 @@ export type Shape = (typeof SHAPES)[number];
 export interface GuideRequest {
   /** Where the mirror is: scheme, host and port, without a path. */
   mirror: URL;
-  /** The mirror's DOMAIN, below which `docker.<domain>` and its like lead to it; null if it has none. */
+  /** The mirror's DOMAIN, under which `docker.<domain>` and other host labels reach it; null if it has none. */
   domain: string | null;
   /** Names of upstreams; null means all that the mirror has. */
   upstreams: readonly string[] | null;

@@ -38,7 +38,7 @@ const FALLBACK = "When the mirror fails, containerd silently falls back to the r
 export const REFERRERS =
   'With containerd 2.3 or later, add `"referrers"` to `capabilities` so that lists of signatures and attestations are mirrored too. Older versions ignore a file that contains it, and use the registry.';
 
-/** @param upstream null for the file that stands for all; then the registry itself is where containerd goes on to by itself */
+/** @param upstream null for the file that covers all registries, in which containerd falls back to each registry by itself */
 function hostsToml(request: GuideRequest, upstream: string | null, shape: Shape): Record<string, unknown> {
   const host = {
     // With "pull" alone tags would be resolved at the registry, past the mirror.

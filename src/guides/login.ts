@@ -24,7 +24,7 @@ export function loginSteps(
   ];
 }
 
-/** The file in which such logins are kept: Docker's config.json, which podman's auth.json is alike. */
+/** The file that stores such logins: Docker's config.json, or podman's auth.json in the same format. */
 export function authFile(hosts: readonly string[], key: string, path: string): GuideFile {
   const auth = basicCredentials(key);
   return json(path, { auths: Object.fromEntries(hosts.map((host) => [host, { auth }])) });
