@@ -9,8 +9,14 @@ import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
 if (process.features.typescript) {
-  const { main } = await import("./program.ts");
-  await main(process.argv.slice(2));
+  const [{ run }, { EXIT }, { handleOutputErrors }] = await Promise.all([
+    import("./program.ts"),
+    import("./commands/exit.ts"),
+    import("./terminal/output.ts"),
+  ]);
+  handleOutputErrors(EXIT.unknown);
+  const { stdin, stdout, stderr, env } = process;
+  process.exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env, cwd: process.cwd() });
 } else {
   const [node, program] = [pathOf("../node_modules/.bin/node"), fileURLToPath(import.meta.url)];
   const { error, status, signal } = spawnSync(node, [program, ...process.argv.slice(2)], {

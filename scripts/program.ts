@@ -1,14 +1,15 @@
-/** The commands, each of which is loaded only when it is asked for, and what holds for all of them. */
+/** The commands, each of which is loaded only when it is used, and what holds for all of them. */
 import { readFileSync } from "node:fs";
-import { Command, type CommanderError } from "commander";
+import { Command, CommanderError } from "commander";
+import { type Context, contextIn, type Surroundings } from "./commands/context.ts";
 import { EXIT } from "./commands/exit.ts";
 import { SUMMARIES } from "./commands/summaries.ts";
-import { handleOutputErrors, printJson } from "./terminal/output.ts";
 
 type Name = keyof typeof SUMMARIES;
+type Make = (context: Context) => Command;
 
-/** Each command is a file of `commands/`, which reads its options and says what it found; the work is done elsewhere. */
-const COMMANDS: Readonly<Record<Name, () => Promise<Command>>> = {
+/** Each command is a file of `commands/`, which reads its options and prints what was found; the work is done elsewhere. */
+const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   config: async () => (await import("./commands/config.ts")).config,
   verify: async () => (await import("./commands/verify.ts")).verify,
   inspect: async () => (await import("./commands/inspect.ts")).inspect,
@@ -21,29 +22,41 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Command>>> = {
   deploy: async () => (await import("./commands/deploy.ts")).deploy,
 };
 
-export async function main(args: readonly string[]): Promise<void> {
-  handleOutputErrors(EXIT.unknown);
+/**
+ * Runs `portolan ARGS`.
+ * @returns the exit code. Wrong usage is 2, so that 1 always means what was found; beside `--json` it is reported as JSON.
+ */
+export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const context = contextIn(surroundings);
   const program = new Command("portolan")
-    .description("Checks, copies and sets up what a mirror of container images gives.")
+    .description("Checks mirrors of container images, sets up their clients, and copies images.")
     .version(version());
   const wanted = args.filter((each) => !each.startsWith("-")).find((each) => each !== "help");
   for (const [name, load] of Object.entries(COMMANDS)) {
     program.addCommand(
-      name === wanted ? await load() : new Command(name).description(SUMMARIES[name as Name]),
+      name === wanted ? (await load())(context) : new Command(name).description(SUMMARIES[name as Name]),
     );
   }
-  handleUsage(program, args.includes("--json"));
-  await program.parseAsync(args, { from: "user" });
+  const json = args.includes("--json");
+  connect(program, context, json);
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return context.exitCode;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return EXIT.good;
+    if (json) context.output.json({ error: error.message.replace(/^error: /, "").replaceAll("\n", " ") });
+    return EXIT.unknown;
+  }
 }
 
-/** Wrong usage exits with 2, so that 1 always means what was found; beside `--json` it is reported as JSON. */
-function handleUsage(command: Command, json: boolean): void {
-  command.exitOverride(({ exitCode, message }: CommanderError) => {
-    if (json && exitCode !== 0) printJson({ error: message.replace(/^error: /, "").replaceAll("\n", " ") });
-    process.exit(exitCode === 0 ? EXIT.good : EXIT.unknown);
+/** Has a command and those below it print where they are run, and throw instead of ending the process. */
+function connect(command: Command, context: Context, json: boolean): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => void context.stdout.write(text),
+    writeErr: (text) => void (json || context.stderr.write(text)),
   });
-  if (json) command.configureOutput({ writeErr: () => {} });
-  for (const each of command.commands) handleUsage(each, json);
+  for (const each of command.commands) connect(each, context, json);
 }
 
 function version(): string {

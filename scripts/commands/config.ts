@@ -1,4 +1,5 @@
 /** `portolan config CLIENT`: how a client is led to a mirror, shown or put into its files. */
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { CLIENTS, type ClientName, clientNamed } from "../../src/guides/clients.ts";
 import { type Guide, type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
@@ -7,7 +8,9 @@ import { guideText } from "../config/text.ts";
 import { isWritable } from "../config/writable.ts";
 import type { Change } from "../config/write.ts";
 import { nearest } from "../terminal/nearest.ts";
-import { attempt, EXIT, printJson } from "./options.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
+import { attempt } from "./options.ts";
 import { SUMMARIES } from "./summaries.ts";
 
 interface Options extends ConfigOptions {
@@ -17,25 +20,28 @@ interface Options extends ConfigOptions {
   json?: boolean;
 }
 
-export const config = new Command("config")
-  .description(SUMMARIES.config)
-  .argument("[client]", "the client's name; without it the clients are listed")
-  .option("--mirror <url>", "where the mirror is", "http://127.0.0.1:8787")
-  .option("--domain <name>", "the mirror's DOMAIN, if it has one: docker.<name> leads to it")
-  .option("--upstream <name,…>", "registries to go through the mirror; repeatable (default: all)", several)
-  .option("--key-file <file>", "file with the access key, for a mirror that wants one")
-  .addOption(
-    new Option(
-      "--shape <form>",
-      "how a request names its registry, where the client leaves a choice",
-    ).choices(SHAPES),
-  )
-  .option("--write", "put it into the client's files, after showing the difference and asking")
-  .option("--yes", "with --write: don't ask")
-  .option("--root <folder>", "with --write: the folder in which the client's machine is mounted", "/")
-  .option("--json", "print JSON")
-  .addHelpText("after", () => HELP)
-  .action((name: string | undefined, options: Options) => attempt(options, () => run(name, options)));
+export const config = (context: Context): Command =>
+  new Command("config")
+    .description(SUMMARIES.config)
+    .argument("[client]", "the client's name; without it the clients are listed")
+    .option("--mirror <url>", "where the mirror is", "http://127.0.0.1:8787")
+    .option("--domain <name>", "the mirror's DOMAIN, if it has one: docker.<name> leads to it")
+    .option("--upstream <name,…>", "registries to go through the mirror; repeatable (default: all)", several)
+    .option("--key-file <file>", "file with the access key, for a mirror that wants one")
+    .addOption(
+      new Option(
+        "--shape <form>",
+        "how a request names its registry, where the client leaves a choice",
+      ).choices(SHAPES),
+    )
+    .option("--write", "put it into the client's files, after showing the difference and asking")
+    .option("--yes", "with --write: don't ask")
+    .option("--root <folder>", "with --write: the folder in which the client's machine is mounted", "/")
+    .option("--json", "print JSON")
+    .addHelpText("after", () => HELP)
+    .action((name: string | undefined, options: Options) =>
+      attempt(context, options, () => run(context, name, options)),
+    );
 
 const HELP = `
 Clients:
@@ -57,10 +63,10 @@ Exit codes:
   1  not written: you declined, or there was no one to ask and no --yes
   2  wrong usage, or a file that can't be read or written`;
 
-async function run(name: string | undefined, options: Options): Promise<number> {
-  const request = await readRequest({ ...options });
+async function run(context: Context, name: string | undefined, options: Options): Promise<number> {
+  const request = await readRequest(options, context.cwd);
   if (name === undefined) {
-    listClients(request, options.json === true);
+    listClients(context, request, options.json === true);
     return EXIT.good;
   }
   const client = clientNamed(name);
@@ -72,16 +78,16 @@ async function run(name: string | undefined, options: Options): Promise<number> 
     );
   }
   const guide = CLIENTS[client](request);
-  if (options.write) return writeFiles(client, guide, request, options);
-  if (options.json) printJson({ client, ...guide });
-  else process.stdout.write(guideText(guide));
+  if (options.write) return writeFiles(context, client, guide, request, options);
+  if (options.json) context.output.json({ client, ...guide });
+  else context.stdout.write(guideText(guide));
   return EXIT.good;
 }
 
-function listClients(request: GuideRequest, json: boolean): void {
+function listClients(context: Context, request: GuideRequest, json: boolean): void {
   const clients = Object.entries(CLIENTS).map(([client, guide]) => ({ client, title: guide(request).title }));
-  if (json) printJson({ clients });
-  else for (const { client, title } of clients) console.log(`${client.padEnd(18)} ${title}`);
+  if (json) context.output.json({ clients });
+  else for (const { client, title } of clients) context.output.line(`${client.padEnd(18)} ${title}`);
 }
 
 interface Outcome {
@@ -93,6 +99,7 @@ interface Outcome {
 }
 
 async function writeFiles(
+  context: Context,
   client: ClientName,
   guide: Guide,
   request: GuideRequest,
@@ -105,49 +112,60 @@ async function writeFiles(
   }
   const { put } = await import("../config/place.ts");
   const { differenceText, plannedChanges } = await import("../config/write.ts");
-  const changes = await plannedChanges(client, guide, { root: options.root, key: request.key });
+  const changes = await plannedChanges(client, guide, {
+    root: resolve(context.cwd, options.root),
+    key: request.key,
+  });
   const outcomes: Outcome[] = [];
   for (const change of changes) {
-    if (!options.json) process.stdout.write(`${differenceText(change)}\n`);
-    const written = options.yes || (await agreed(change, options.json === true));
+    if (!options.json) context.stdout.write(`${differenceText(change)}\n`);
+    const written = options.yes || (await agreed(context, change, options.json === true));
     const backup = written ? await put(change) : null;
     outcomes.push({ path: change.path, written, backup, warning: change.warning });
     if (written && !options.json) {
-      console.log(`Wrote ${change.path}${backup === null ? "" : `; what was there is in ${backup}`}\n`);
+      context.output.line(
+        `Wrote ${change.path}${backup === null ? "" : `; what was there is in ${backup}`}\n`,
+      );
     }
   }
-  if (options.json) printJson({ client, files: outcomes });
-  else report(guide, changes, outcomes);
+  if (options.json) context.output.json({ client, files: outcomes });
+  else report(context, guide, changes, outcomes);
   return outcomes.every(({ written }) => written) ? EXIT.good : EXIT.bad;
 }
 
 /** Asks on the terminal; without one the answer is no. */
-async function agreed({ path }: Change, json: boolean): Promise<boolean> {
-  if (json || !canAsk()) return false;
+async function agreed(context: Context, { path }: Change, json: boolean): Promise<boolean> {
+  if (json || !canAsk(context)) return false;
+  const { stdin, stdout } = context;
   const { confirm, isCancel } = await import("@clack/prompts");
-  const answer = await confirm({ message: `Write ${path}?` });
+  const answer = await confirm({ message: `Write ${path}?`, input: stdin, output: stdout });
   return !isCancel(answer) && answer;
 }
 
-function canAsk(): boolean {
-  return process.stdin.isTTY && process.stdout.isTTY;
+function canAsk({ stdin, stdout }: Context): boolean {
+  return stdin.isTTY && stdout.isTTY;
 }
 
-function report(guide: Guide, changes: readonly Change[], outcomes: readonly Outcome[]): void {
+function report(
+  context: Context,
+  guide: Guide,
+  changes: readonly Change[],
+  outcomes: readonly Outcome[],
+): void {
   if (changes.length === 0) {
-    console.log("Nothing to change: the files say so already.");
+    context.output.line("Nothing to change: the files say so already.");
     return;
   }
   const left = outcomes.filter(({ written }) => !written);
   if (left.length > 0) {
-    const hint = canAsk() ? "" : " There is no terminal to ask on; --yes writes without asking.";
-    console.error(`Not written: ${left.map(({ path }) => path).join(", ")}.${hint}`);
+    const hint = canAsk(context) ? "" : " There is no terminal to ask on; --yes writes without asking.";
+    context.output.errorLine(`Not written: ${left.map(({ path }) => path).join(", ")}.${hint}`);
   }
   const commands = guide.steps.flatMap(({ file, command }) =>
     file === undefined && command ? [command] : [],
   );
   if (left.length < outcomes.length && commands.length > 0) {
-    console.log(`What is left to do:\n\n${commands.join("\n").replaceAll(/^/gm, "  ")}`);
+    context.output.line(`What is left to do:\n\n${commands.join("\n").replaceAll(/^/gm, "  ")}`);
   }
 }
 

@@ -1,21 +1,21 @@
 /** `portolan doctor`: what is wrong between this machine and the mirror, and what to do about it. */
+import type { Command } from "commander";
 import type { Check } from "../doctor/check.ts";
 import { examine } from "../doctor/doctor.ts";
 import { parseReference } from "../registry/reference.ts";
 import * as colours from "../terminal/colours.ts";
 import { table } from "../terminal/table.ts";
 import { count } from "../terminal/words.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
 import {
   type CommonSettings,
   commandNamed,
-  EXIT,
   mirrorOption,
   OWN_MIRROR,
   onePlatformOption,
   ownMirror,
-  printJson,
-  printReport,
-  run,
+  withSession,
 } from "./options.ts";
 
 interface Settings extends CommonSettings {
@@ -31,32 +31,34 @@ const MARKS: Record<Check["state"], string> = {
   skipped: colours.quiet("–"),
 };
 
-export const doctor = commandNamed("doctor", [
-  "doctor",
-  "doctor --mirror https://mirror.example.com",
-  "doctor --image ghcr.io/owner/image:1.0",
-])
-  .addOption(mirrorOption())
-  .option("--image <image>", "a small image to pull for a look", "docker.io/library/hello-world:latest")
-  .addOption(onePlatformOption())
-  .addHelpText("after", "\nEnds with 0 if nothing is wrong, with 1 if something is.")
-  .action((settings: Settings) =>
-    run(settings, async (session) => {
-      const { mirror = ownMirror(), image, platform, json } = settings;
-      const checks = await session.progress.during(
-        mirror,
-        examine({
-          ...session,
-          ...{ mirror, platform, reference: parseReference(image) },
-          known: [ownMirror(), OWN_MIRROR],
-        }),
-      );
-      session.progress.stop();
-      if (json) printJson({ mirror, checks });
-      else printReport((found) => report(mirror, found), checks);
-      return checks.some(({ state }) => state === "bad") ? EXIT.bad : EXIT.good;
-    }),
-  );
+export const doctor = (context: Context): Command =>
+  commandNamed("doctor", [
+    "doctor",
+    "doctor --mirror https://mirror.example.com",
+    "doctor --image ghcr.io/owner/image:1.0",
+  ])
+    .addOption(mirrorOption())
+    .option("--image <image>", "a small image to pull for a look", "docker.io/library/hello-world:latest")
+    .addOption(onePlatformOption())
+    .addHelpText("after", "\nEnds with 0 if nothing is wrong, with 1 if something is.")
+    .action((settings: Settings) =>
+      withSession(context, settings, async (session) => {
+        const { mirror = ownMirror(context), image, platform, json } = settings;
+        const checks = await session.progress.during(
+          mirror,
+          examine({
+            ...session,
+            env: context.env,
+            ...{ mirror, platform, reference: parseReference(image) },
+            known: [ownMirror(context), OWN_MIRROR],
+          }),
+        );
+        session.progress.stop();
+        if (json) context.output.json({ mirror, checks });
+        else context.output.report((found) => report(mirror, found), checks);
+        return checks.some(({ state }) => state === "bad") ? EXIT.bad : EXIT.good;
+      }),
+    );
 
 function report(mirror: string, checks: readonly Check[]): string {
   const lines = table(

@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { WrittenKey } from "../../src/access/key-list.ts";
-import { pushKeys } from "../deploy/wrangler.ts";
+import { installedWrangler, pushKeys } from "../deploy/wrangler.ts";
 import { KEY_FILE, readKeyFile, writeKeyFile } from "../keys/file.ts";
 import { addKey, asSecret, type MadeKey, revokeKey, rotateKey } from "../keys/list.ts";
 import { expiry } from "../keys/terms.ts";
@@ -10,7 +10,9 @@ import { usage } from "../keys/usage.ts";
 import { doubtful, good, quiet, strong } from "../terminal/colours.ts";
 import { table } from "../terminal/table.ts";
 import { count, span } from "../terminal/words.ts";
-import { attempt, EXIT, printJson } from "./options.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
+import { attempt } from "./options.ts";
 import { SUMMARIES } from "./summaries.ts";
 
 interface Settings {
@@ -27,9 +29,10 @@ interface AddSettings extends Settings {
 
 const TAKES_EFFECT = "It holds from the next npm start, and for a deployed mirror once you say: key push";
 
-export const key = new Command("key").description(SUMMARIES.key).addHelpText(
-  "after",
-  `
+export function key(context: Context): Command {
+  const key = new Command("key").description(SUMMARIES.key).addHelpText(
+    "after",
+    `
 Examples:
   npm run portolan -- key add alice
   npm run portolan -- key add ci --allow 'docker.io/library/*' --allow 'ghcr.io/owner/*' --expires 90d --rate 600
@@ -38,63 +41,67 @@ Examples:
   npm run portolan -- key push
 
 A key is shown once, when it is made; its hash is kept in ${KEY_FILE}.`,
-);
+  );
 
-command("add <name>", "make a key and show it")
-  .addOption(patternsOption("--allow <pattern>", "open only what matches, such as docker.io/library/*"))
-  .addOption(patternsOption("--deny <pattern>", "don't open what matches, whatever --allow says"))
-  .addOption(expiresOption("when it ends: 90d, 12h, 4w, a day such as 2027-01-31, or never (default)"))
-  .addOption(new Option("--rate <n>", "requests a minute (default: any number)").argParser(perMinute))
-  .action((name: string, { allow, deny, expires = null, rate = null, ...settings }: AddSettings) =>
-    perform(settings, async (file) => {
+  command(key, "add <name>", "make a key and show it")
+    .addOption(patternsOption("--allow <pattern>", "open only what matches, such as docker.io/library/*"))
+    .addOption(patternsOption("--deny <pattern>", "don't open what matches, whatever --allow says"))
+    .addOption(expiresOption("when it ends: 90d, 12h, 4w, a day such as 2027-01-31, or never (default)"))
+    .addOption(new Option("--rate <n>", "requests a minute (default: any number)").argParser(perMinute))
+    .action((name: string, { allow, deny, expires = null, rate = null, ...settings }: AddSettings) =>
+      perform(context, settings, async (file) => {
+        const list = (await readKeyFile(file)) ?? [];
+        await keep(context, file, await addKey(list, name, { allow, deny, expires, rate }), settings);
+      }),
+    );
+
+  command(key, "list", "show what keys there are, and what each opens").action((settings: Settings) =>
+    perform(context, settings, async (file) => {
       const list = (await readKeyFile(file)) ?? [];
-      await keep(file, await addKey(list, name, { allow, deny, expires, rate }), settings);
+      if (settings.json) context.output.json({ file, keys: list.map(withoutHash) });
+      else if (list.length === 0)
+        context.output.line(`There are no keys in ${file}; make one with: key add NAME`);
+      else context.output.line(listed(list, Date.now()));
     }),
   );
 
-command("list", "show what keys there are, and what each opens").action((settings: Settings) =>
-  perform(settings, async (file) => {
-    const list = (await readKeyFile(file)) ?? [];
-    if (settings.json) printJson({ file, keys: list.map(told) });
-    else if (list.length === 0) console.log(`There are no keys in ${file}; make one with: key add NAME`);
-    else console.log(listed(list, Date.now()));
-  }),
-);
-
-command("revoke <name>", "end a key, and all tokens that were given for it").action(
-  (name: string, settings: Settings) =>
-    perform(settings, async (file) => {
-      const list = revokeKey((await readKeyFile(file)) ?? [], name);
-      await writeKeyFile(file, list);
-      if (settings.json) printJson({ file, revoked: name });
-      else console.log(`${good("✓")} ${name} is revoked. ${TAKES_EFFECT}`);
-    }),
-);
-
-command("rotate <name>", "give a key a new value, and end the old one")
-  .addOption(expiresOption("when the new one ends (default: as the old one)"))
-  .action((name: string, { expires, ...settings }: AddSettings) =>
-    perform(settings, async (file) => {
-      const list = (await readKeyFile(file)) ?? [];
-      await keep(file, await rotateKey(list, name, expires, Date.now()), settings);
-    }),
+  command(key, "revoke <name>", "end a key, and all tokens that were given for it").action(
+    (name: string, settings: Settings) =>
+      perform(context, settings, async (file) => {
+        const list = revokeKey((await readKeyFile(file)) ?? [], name);
+        await writeKeyFile(file, list);
+        if (settings.json) context.output.json({ file, revoked: name });
+        else context.output.line(`${good("✓")} ${name} is revoked. ${TAKES_EFFECT}`);
+      }),
   );
 
-command("push", "upload the keys to the mirror that is deployed")
-  .option("-e, --env <name>", "the environment of wrangler.toml")
-  .action(({ env, ...settings }: Settings & { env?: string }) =>
-    perform(settings, async (file) => {
-      const list = await readKeyFile(file);
-      if (list === null) throw new Error(`there is no ${file}; make a key with: key add NAME`);
-      const code = await pushKeys(asSecret(list), env === undefined ? [] : ["--env", env]);
-      if (code !== 0)
-        throw new Error("wrangler failed, as it says above; the deployed keys are as they were");
-      if (settings.json) printJson({ file, pushed: list.length });
-      else console.log(`${good("✓")} The mirror now takes ${count(list.length, "key")}.`);
-    }),
-  );
+  command(key, "rotate <name>", "give a key a new value, and end the old one")
+    .addOption(expiresOption("when the new one ends (default: as the old one)"))
+    .action((name: string, { expires, ...settings }: AddSettings) =>
+      perform(context, settings, async (file) => {
+        const list = (await readKeyFile(file)) ?? [];
+        await keep(context, file, await rotateKey(list, name, expires, Date.now()), settings);
+      }),
+    );
 
-function command(form: string, description: string): Command {
+  command(key, "push", "upload the keys to the mirror that is deployed")
+    .option("-e, --env <name>", "the environment of wrangler.toml")
+    .action(({ env, ...settings }: Settings & { env?: string }) =>
+      perform(context, settings, async (file) => {
+        const wrangler = context.wrangler ?? installedWrangler(context);
+        const list = await readKeyFile(file);
+        if (list === null) throw new Error(`there is no ${file}; make a key with: key add NAME`);
+        const code = await pushKeys(wrangler, asSecret(list), env === undefined ? [] : ["--env", env]);
+        if (code !== 0)
+          throw new Error("wrangler failed, as it says above; the deployed keys are as they were");
+        if (settings.json) context.output.json({ file, pushed: list.length });
+        else context.output.line(`${good("✓")} The mirror now takes ${count(list.length, "key")}.`);
+      }),
+    );
+  return key;
+}
+
+function command(key: Command, form: string, description: string): Command {
   return key
     .command(form)
     .description(description)
@@ -123,31 +130,36 @@ function perMinute(text: string): number {
   throw new InvalidArgumentError("It must be a number of requests a minute, 1 at least.");
 }
 
-function perform(settings: Settings, work: (file: string) => Promise<void>): Promise<void> {
-  return attempt(settings, async () => {
-    await work(resolve(settings.file));
+function perform(context: Context, settings: Settings, work: (file: string) => Promise<void>): Promise<void> {
+  return attempt(context, settings, async () => {
+    await work(resolve(context.cwd, settings.file));
     return EXIT.good;
   });
 }
 
-async function keep(file: string, { key: made, written, list }: MadeKey, { json }: Settings): Promise<void> {
+async function keep(
+  context: Context,
+  file: string,
+  { key: made, written, list }: MadeKey,
+  { json }: Settings,
+): Promise<void> {
   await writeKeyFile(file, list);
   if (json) {
-    printJson({ file, key: made, ...told(written) });
+    context.output.json({ file, key: made, ...withoutHash(written) });
     return;
   }
-  console.log(`The key of ${written.name}, which is shown this once:\n\n  ${strong(made)}\n`);
-  console.log(`${usage(made)}\n${TAKES_EFFECT}`);
+  context.output.line(`The key of ${written.name}, which is shown this once:\n\n  ${strong(made)}\n`);
+  context.output.line(`${usage(made)}\n${TAKES_EFFECT}`);
 }
 
 /** Without its hash, which nobody needs to see. */
-function told({ name, allow = [], deny = [], expires, rate }: WrittenKey) {
+function withoutHash({ name, allow = [], deny = [], expires, rate }: WrittenKey) {
   return { name, allow, deny, expires: expires ?? null, rate: rate ?? null };
 }
 
 function listed(list: readonly WrittenKey[], now: number): string {
   const rows = list
-    .map(told)
+    .map(withoutHash)
     .map(({ name, allow, deny, expires, rate }) => [
       name,
       [allow.join(" ") || "all", ...(deny.length > 0 ? [`but not ${deny.join(" ")}`] : [])].join(" "),

@@ -8,17 +8,16 @@ import { mirrorsReport } from "../mirrors/report.ts";
 import { manifestReference, parseReference } from "../registry/reference.ts";
 import { cleaned } from "../terminal/clean.ts";
 import { publisherOf } from "../verify/sources.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
 import {
   type CommonSettings,
   commandNamed,
-  EXIT,
   messageOf,
   mirrorsOption,
   onePlatformOption,
-  printJson,
-  printReport,
-  run,
   type Session,
+  withSession,
 } from "./options.ts";
 
 interface Settings extends CommonSettings {
@@ -33,31 +32,32 @@ interface Settings extends CommonSettings {
 
 const SAMPLE = "docker.io/library/alpine:latest";
 
-export const mirrors: Command = commandNamed("mirrors", [
-  "mirrors",
-  "mirrors --image alpine --image nginx --mirror https://mirror.example.com",
-  "mirrors --image ghcr.io/owner/image:1.0",
-  "mirrors --no-list --mirror https://one.example.com --mirror https://two.example.com",
-])
-  .option("--image <image>", `what to measure with (default: ${SAMPLE}); repeatable`, collect)
-  .addOption(mirrorsOption("a mirror to measure with the others"))
-  .option("--no-list", "leave out the public mirrors that Portolan knows")
-  .option("--against <registry>", "whom to believe instead of the images' own registry: a host or a URL")
-  .addOption(onePlatformOption())
-  .option("--seconds <number>", "how long the sample layer may take from each mirror", seconds, 10)
-  .addHelpText("after", "\nEnds with 0 if there is a mirror that can be used, with 1 if there is none.")
-  .action((settings: Settings) =>
-    run(settings, async (session) => {
-      const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings)));
-      session.progress.stop();
-      const authorities = new Map(
-        ranked.map(({ mirror: { registry } }) => [registry, authorityOf(registry)]),
-      );
-      if (settings.json) printJson(ranked.map((each) => ({ ...each, isUsable: isUsable(each) })));
-      else printReport((found) => mirrorsReport(found, authorities), ranked);
-      return ranked.some(isUsable) ? EXIT.good : EXIT.bad;
-    }),
-  );
+export const mirrors = (context: Context): Command =>
+  commandNamed("mirrors", [
+    "mirrors",
+    "mirrors --image alpine --image nginx --mirror https://mirror.example.com",
+    "mirrors --image ghcr.io/owner/image:1.0",
+    "mirrors --no-list --mirror https://one.example.com --mirror https://two.example.com",
+  ])
+    .option("--image <image>", `what to measure with (default: ${SAMPLE}); repeatable`, collect)
+    .addOption(mirrorsOption("a mirror to measure with the others"))
+    .option("--no-list", "leave out the public mirrors that Portolan knows")
+    .option("--against <registry>", "whom to believe instead of the images' own registry: a host or a URL")
+    .addOption(onePlatformOption())
+    .option("--seconds <number>", "how long the sample layer may take from each mirror", seconds, 10)
+    .addHelpText("after", "\nEnds with 0 if there is a mirror that can be used, with 1 if there is none.")
+    .action((settings: Settings) =>
+      withSession(context, settings, async (session) => {
+        const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings)));
+        session.progress.stop();
+        const authorities = new Map(
+          ranked.map(({ mirror: { registry } }) => [registry, authorityOf(registry)]),
+        );
+        if (settings.json) context.output.json(ranked.map((each) => ({ ...each, isUsable: isUsable(each) })));
+        else context.output.report((found) => mirrorsReport(found, authorities), ranked);
+        return ranked.some(isUsable) ? EXIT.good : EXIT.bad;
+      }),
+    );
 
 async function measureAll({ client, network, progress }: Session, settings: Settings): Promise<Measured[]> {
   const { image: images = [SAMPLE], mirror: given = [], list, against, platform } = settings;

@@ -4,13 +4,10 @@ import { causeOf, RegistryFailure } from "../registry/failure.ts";
 import type { Logins } from "../registry/logins.ts";
 import type { Network } from "../registry/network.ts";
 import type { RegistryClient } from "../registry/registry.ts";
-import { printFailure, printJson } from "../terminal/output.ts";
 import type { Progress } from "../terminal/progress.ts";
+import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import { SUMMARIES } from "./summaries.ts";
-
-export { printFailure, printJson, printReport } from "../terminal/output.ts";
-export { EXIT } from "./exit.ts";
 
 /** Where `npm start` listens. */
 export const OWN_MIRROR = "http://127.0.0.1:8787";
@@ -56,8 +53,8 @@ export function mirrorsOption(what: string): Option {
 }
 
 /** The mirror that commands look at where none is given. @throws Error if the environment names what can't be one. */
-export function ownMirror(): string {
-  const named = process.env.PORTOLAN_MIRROR || OWN_MIRROR;
+export function ownMirror({ env }: Pick<Context, "env">): string {
+  const named = env.PORTOLAN_MIRROR || OWN_MIRROR;
   try {
     return mirrorUrl(named);
   } catch {
@@ -110,27 +107,33 @@ function platform(text: string): string {
  * exits with 2.
  */
 export async function attempt(
+  context: Context,
   { json = false }: { json?: boolean },
   work: () => Promise<number>,
 ): Promise<void> {
   try {
-    process.exitCode = await work();
+    context.exitCode = await work();
   } catch (error) {
-    process.exitCode = EXIT.unknown;
-    if (json) printJson({ error: messageOf(error) });
-    else printFailure(messageOf(error));
+    context.exitCode = EXIT.unknown;
+    if (json) context.output.json({ error: messageOf(error) });
+    else context.output.failure(messageOf(error));
   }
 }
 
-/** The same for a command that asks registries. */
-export function run(settings: CommonSettings, work: (session: Session) => Promise<number>): Promise<void> {
+/** The same for a command that sends requests to registries. */
+export function withSession(
+  context: Context,
+  settings: CommonSettings,
+  work: (session: Session) => Promise<number>,
+): Promise<void> {
   const insecure = settings.insecure ?? false;
-  return attempt(settings, async () => {
+  const { env, stderr, patience } = context;
+  return attempt(context, settings, async () => {
     const { openNetwork, openProgress, readLogins, RegistryClient } = await import("./session.ts");
-    const network = openNetwork({ insecure });
-    const progress = openProgress({ quiet: settings.json ?? false });
+    const network = openNetwork({ insecure }, env);
+    const progress = openProgress({ quiet: settings.json ?? false, output: stderr, patience });
     try {
-      const logins = await readLogins();
+      const logins = await readLogins(env);
       const client = new RegistryClient({ network, logins, insecure });
       return await work({ network, client, logins, progress });
     } finally {

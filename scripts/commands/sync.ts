@@ -1,20 +1,15 @@
 /** `portolan sync`: all images that a list names. */
+
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
+import type { Command } from "commander";
 import { type Entry, parseList } from "../copy/list.ts";
 import { outcomeLine, parallelOption, summaryOf } from "../copy/report.ts";
 import { sync as syncAll } from "../copy/sync.ts";
 import { cleaned } from "../terminal/clean.ts";
-import {
-  type CommonSettings,
-  commandNamed,
-  EXIT,
-  messageOf,
-  platformOption,
-  printJson,
-  printReport,
-  run,
-} from "./options.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
+import { type CommonSettings, commandNamed, messageOf, platformOption, withSession } from "./options.ts";
 
 interface Settings extends CommonSettings {
   platform?: string;
@@ -23,19 +18,20 @@ interface Settings extends CommonSettings {
   dryRun?: boolean;
 }
 
-export const sync = commandNamed("sync", [
-  "sync images.yaml",
-  "sync images.txt --dry-run",
-  "sync images.yaml --platform linux/amd64 --json",
-])
-  .argument("<file>", "the list: YAML, or text if its name doesn't end in .yaml, .yml or .json")
-  .addOption(platformOption("only this platform, where the list doesn't say (default: all)"))
-  .option("--referrers", "signatures, SBOMs and whatever else refers to an image, too")
-  .option("--dry-run", "only list what would be copied")
-  .addOption(parallelOption())
-  .addHelpText(
-    "after",
-    `
+export const sync = (context: Context): Command =>
+  commandNamed("sync", [
+    "sync images.yaml",
+    "sync images.txt --dry-run",
+    "sync images.yaml --platform linux/amd64 --json",
+  ])
+    .argument("<file>", "the list: YAML, or text if its name doesn't end in .yaml, .yml or .json")
+    .addOption(platformOption("only this platform, where the list doesn't say (default: all)"))
+    .option("--referrers", "signatures, SBOMs and whatever else refers to an image, too")
+    .option("--dry-run", "only list what would be copied")
+    .addOption(parallelOption())
+    .addHelpText(
+      "after",
+      `
 A list in YAML, where all but images may be left out, and an image may be its name alone:
   to: registry.example.com/mirror/
   platform: linux/amd64
@@ -57,34 +53,34 @@ Where a target ends with a slash, the source's repository follows.
 
 Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are heeded.
 Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if the command or the list is wrong.`,
-  )
-  .action((file: string, settings: Settings) =>
-    run(settings, async ({ client, progress }) => {
-      const entries = await readList(file, settings);
-      const outcomes = await syncAll(entries, {
-        client,
-        progress,
-        parallel: settings.parallel,
-        dryRun: settings.dryRun ?? false,
-        onOutcome: (outcome) => {
-          if (outcome.state !== "planned") progress.say(outcomeLine(cleaned(outcome)));
-        },
-        describe: messageOf,
-      });
-      progress.stop();
-      if (settings.json) printJson({ images: outcomes.map(asJson) });
-      else {
-        // A plan is the very thing that was asked for.
-        const planned = outcomes.filter(({ state }) => state === "planned");
-        for (const outcome of planned) printReport(outcomeLine, outcome);
-        const failed = outcomes.filter(({ state }) => state === "failed");
-        if (failed.length > 0)
-          console.error(`\nNot copied:\n${cleaned(failed).map(outcomeLine).join("\n")}\n`);
-        if (!settings.dryRun) console.log(summaryOf(outcomes));
-      }
-      return outcomes.some(({ state }) => state === "failed") ? EXIT.bad : EXIT.good;
-    }),
-  );
+    )
+    .action((file: string, settings: Settings) =>
+      withSession(context, settings, async ({ client, progress }) => {
+        const entries = await readList(resolve(context.cwd, file), settings);
+        const outcomes = await syncAll(entries, {
+          client,
+          progress,
+          parallel: settings.parallel,
+          dryRun: settings.dryRun ?? false,
+          onOutcome: (outcome) => {
+            if (outcome.state !== "planned") progress.say(outcomeLine(cleaned(outcome)));
+          },
+          describe: messageOf,
+        });
+        progress.stop();
+        if (settings.json) context.output.json({ images: outcomes.map(asJson) });
+        else {
+          // A plan is the very thing that was asked for.
+          const planned = outcomes.filter(({ state }) => state === "planned");
+          for (const outcome of planned) context.output.report(outcomeLine, outcome);
+          const failed = outcomes.filter(({ state }) => state === "failed");
+          if (failed.length > 0)
+            context.output.errorLine(`\nNot copied:\n${cleaned(failed).map(outcomeLine).join("\n")}\n`);
+          if (!settings.dryRun) context.output.line(summaryOf(outcomes));
+        }
+        return outcomes.some(({ state }) => state === "failed") ? EXIT.bad : EXIT.good;
+      }),
+    );
 
 async function readList(file: string, settings: Settings): Promise<Entry[]> {
   const { platform = null, referrers = false } = settings;
@@ -92,9 +88,9 @@ async function readList(file: string, settings: Settings): Promise<Entry[]> {
     return parseList(await readFile(file, "utf8"), file, { platform, referrers });
   } catch (error) {
     if (error instanceof Error && "code" in error && error.code === "ENOENT") {
-      throw new Error(`there is no file ${resolve(file)}`);
+      throw new Error(`there is no file ${file}`);
     }
-    throw new Error(`${resolve(file)}: ${messageOf(error)}`);
+    throw new Error(`${file}: ${messageOf(error)}`);
   }
 }
 

@@ -1,4 +1,5 @@
 /** `portolan warm`: brings images into a mirror before somebody waits for them. */
+import type { Command } from "commander";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { bad, good, quiet } from "../terminal/colours.ts";
 import { count, shortDigest, size } from "../terminal/words.ts";
@@ -6,17 +7,16 @@ import { sizeOf } from "../verify/image.ts";
 import { shortMirror } from "../verify/report.ts";
 import { mirrorSource } from "../verify/sources.ts";
 import { type Part, type Warmed, warm as warmImage } from "../warm/warm.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
 import {
   type CommonSettings,
   commandNamed,
-  EXIT,
   messageOf,
   mirrorOption,
   ownMirror,
   platformsOption,
-  printJson,
-  printReport,
-  run,
+  withSession,
 } from "./options.ts";
 
 interface Settings extends CommonSettings {
@@ -24,43 +24,44 @@ interface Settings extends CommonSettings {
   platform: string[];
 }
 
-export const warm = commandNamed("warm", [
-  "warm alpine nginx:1.27",
-  "warm ghcr.io/owner/image:1.0 --platform linux/amd64 --platform linux/arm64",
-  "warm alpine --mirror https://mirror.example.com",
-])
-  .argument("<image...>", "images as in docker pull")
-  .addOption(mirrorOption())
-  .addOption(platformsOption("only this platform"))
-  .addHelpText(
-    "after",
-    "\nEnds with 0 if all of it is there, with 1 if a part isn't, with 2 if an image can't be had.",
-  )
-  .action((images: string[], settings: Settings) =>
-    run(settings, async ({ client, progress }) => {
-      const { mirror = ownMirror(), platform, json = false } = settings;
-      const references = images.map(parseReference);
-      const told: (Warmed | { image: string; error: string })[] = [];
-      for (const reference of references) {
-        const { place } = mirrorSource(mirror, reference);
-        try {
-          const work = warmImage({ client, place, reference, platforms: platform, progress });
-          told.push(await progress.during(formatReference(reference), work));
-        } catch (error) {
-          told.push({ image: formatReference(reference), error: messageOf(error) });
+export const warm = (context: Context): Command =>
+  commandNamed("warm", [
+    "warm alpine nginx:1.27",
+    "warm ghcr.io/owner/image:1.0 --platform linux/amd64 --platform linux/arm64",
+    "warm alpine --mirror https://mirror.example.com",
+  ])
+    .argument("<image...>", "images as in docker pull")
+    .addOption(mirrorOption())
+    .addOption(platformsOption("only this platform"))
+    .addHelpText(
+      "after",
+      "\nEnds with 0 if all of it is there, with 1 if a part isn't, with 2 if an image can't be had.",
+    )
+    .action((images: string[], settings: Settings) =>
+      withSession(context, settings, async ({ client, progress }) => {
+        const { mirror = ownMirror(context), platform, json = false } = settings;
+        const references = images.map(parseReference);
+        const told: (Warmed | { image: string; error: string })[] = [];
+        for (const reference of references) {
+          const { place } = mirrorSource(mirror, reference);
+          try {
+            const work = warmImage({ client, place, reference, platforms: platform, progress });
+            told.push(await progress.during(formatReference(reference), work));
+          } catch (error) {
+            told.push({ image: formatReference(reference), error: messageOf(error) });
+          }
         }
-      }
-      progress.stop();
-      if (json) printJson({ mirror, images: told });
-      else {
-        for (const each of told) {
-          printReport((found) => ("error" in found ? failure(found) : line(found, mirror)), each);
+        progress.stop();
+        if (json) context.output.json({ mirror, images: told });
+        else {
+          for (const each of told) {
+            context.output.report((found) => ("error" in found ? failure(found) : line(found, mirror)), each);
+          }
         }
-      }
-      if (told.some((each) => "error" in each)) return EXIT.unknown;
-      return told.some((each) => !("error" in each) && failed(each).length > 0) ? EXIT.bad : EXIT.good;
-    }),
-  );
+        if (told.some((each) => "error" in each)) return EXIT.unknown;
+        return told.some((each) => !("error" in each) && failed(each).length > 0) ? EXIT.bad : EXIT.good;
+      }),
+    );
 
 function failure({ image, error }: { image: string; error: string }): string {
   return `${bad("✗")} ${image}: ${error}`;

@@ -1,5 +1,6 @@
 /** From what a person typed to a GuideRequest, or a complaint that says what would do. */
 import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { readConfig } from "../../src/config.ts";
 import { type GuideRequest, isKey, SHAPES, type Shape } from "../../src/guides/guide.ts";
 
@@ -11,13 +12,16 @@ export interface ConfigOptions {
   shape?: string;
 }
 
-/** @throws Error in words for the user. */
-export async function readRequest(options: ConfigOptions): Promise<GuideRequest> {
+/**
+ * @param cwd where the files that are named are looked for.
+ * @throws Error in words for the user.
+ */
+export async function readRequest(options: ConfigOptions, cwd: string): Promise<GuideRequest> {
   const request: GuideRequest = {
     mirror: mirrorUrl(options.mirror),
     domain: options.domain === undefined ? null : domainName(options.domain),
     upstreams: options.upstream === undefined ? null : [...new Set(options.upstream.map(upstreamName))],
-    key: options.keyFile === undefined ? null : await readKey(options.keyFile),
+    key: options.keyFile === undefined ? null : await readKey(resolve(cwd, options.keyFile)),
     shape: options.shape === undefined ? null : shapeName(options.shape),
   };
   if (request.shape === "host" && request.domain === null) {

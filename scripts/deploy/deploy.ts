@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { readKeyFile } from "../keys/file.ts";
 import { generateSigningSecret } from "../keys/signing.ts";
+import type { Output } from "../terminal/output.ts";
 import { type Plan, planDeploy } from "./plan.ts";
-import { deployedSecrets, wrangler } from "./wrangler.ts";
+import { deployedSecrets, type Wrangler } from "./wrangler.ts";
 
 export interface DeploySettings {
   open: boolean;
@@ -18,32 +19,42 @@ export interface DeploySettings {
   profile?: string;
 }
 
+export interface DeployTools {
+  wrangler: Wrangler;
+  output: Output;
+  cwd: string;
+}
+
 /**
  * Deploys the mirror, for the holders of keys unless it is said to be open.
  * @param others options that are handed on to Wrangler.
  * @returns Wrangler's exit code.
  * @throws Error that says what to do where it must not be deployed as it is.
  */
-export async function deploy(settings: DeploySettings, others: readonly string[]): Promise<number> {
+export async function deploy(
+  settings: DeploySettings,
+  others: readonly string[],
+  { wrangler, output, cwd }: DeployTools,
+): Promise<number> {
   refuseOthers(settings, others);
   const target = targetOf(settings);
   const isOpen = settings.open;
   const plan = planDeploy(
     {
       isOpen,
-      vars: await variables(settings),
-      keys: isOpen ? null : await readKeyFile(resolve(settings.keys)),
+      vars: await variables(settings, wrangler),
+      keys: isOpen ? null : await readKeyFile(resolve(cwd, settings.keys)),
       // A dry run asks nobody.
-      deployed: isOpen || settings.dryRun ? null : await deployedSecrets(target),
+      deployed: isOpen || settings.dryRun ? null : await deployedSecrets(wrangler, target),
     },
     generateSigningSecret,
   );
   const vars = [...settings.var, `ACCESS:${plan.access}`].flatMap((each) => ["--var", each]);
   const rest = [...(settings.dryRun ? ["--dry-run"] : []), ...others];
   const { code } = await withSecrets(settings.dryRun ? {} : plan.secrets, (secrets) =>
-    wrangler(["deploy", ...target, ...vars, ...secrets, ...rest]),
+    wrangler.run(["deploy", ...target, ...vars, ...secrets, ...rest]),
   );
-  if (code === 0) console.log(reportOf(plan, settings));
+  if (code === 0) output.line(reportOf(plan, settings));
   return code;
 }
 
@@ -67,12 +78,11 @@ function targetOf({ env, config, name, profile }: DeploySettings): string[] {
 }
 
 /** `[vars]` of Wrangler's configuration with `--var` over them. */
-async function variables({ env, config, var: given }: DeploySettings): Promise<Record<string, unknown>> {
-  // It has things to say on import that don't concern a deploy.
-  process.env.WRANGLER_LOG ??= "error";
-  const { unstable_readConfig } = await import("wrangler");
-  delete process.env.WRANGLER_LOG;
-  const { vars } = unstable_readConfig({ config, env });
+async function variables(
+  { env, config, var: given }: DeploySettings,
+  wrangler: Wrangler,
+): Promise<Record<string, unknown>> {
+  const vars = await wrangler.readVars({ config, env });
   const pairs = given.map((each) => {
     const colon = each.indexOf(":");
     if (colon < 1) throw new Error(`--var ${each} must have the form KEY:VALUE`);

@@ -1,5 +1,17 @@
-/** Wrangler as a program: what it is given, and what it says. No secret is ever among its arguments. */
+/** Wrangler: what it is given, and what it prints. No secret is ever among its arguments. */
 import { spawn } from "node:child_process";
+import { resolve } from "node:path";
+
+export interface Wrangler {
+  /**
+   * Runs a command of Wrangler's.
+   * @param options.input its standard input; without it, it has this program's terminal, and can ask.
+   * @param options.isKept whether what it prints is returned and not shown.
+   */
+  run(args: readonly string[], options?: { input?: string; isKept?: boolean }): Promise<WranglerRun>;
+  /** `[vars]` of its configuration. */
+  readVars(target: Target): Promise<Readonly<Record<string, unknown>>>;
+}
 
 export interface WranglerRun {
   code: number;
@@ -8,19 +20,43 @@ export interface WranglerRun {
   errors: string;
 }
 
-/**
- * Runs Wrangler, which npm puts on the PATH of its scripts.
- * @param input what it reads; without it, it has this program's terminal, and can ask.
- * @param isKept whether what it prints is returned and not shown.
- */
-export async function wrangler(
+/** Which configuration is meant, as in Wrangler's options. */
+interface Target {
+  config?: string | undefined;
+  env?: string | undefined;
+}
+
+interface Surroundings {
+  env: Readonly<Record<string, string | undefined>>;
+  cwd: string;
+}
+
+/** The Wrangler that npm puts on the PATH of its scripts. */
+export function installedWrangler(surroundings: Surroundings): Wrangler {
+  return {
+    run: (args, options) => runProgram(surroundings, args, options),
+    readVars: (target) => readVars(surroundings, target),
+  };
+}
+
+async function readVars({ cwd }: Surroundings, { config = "wrangler.toml", env }: Target) {
+  // It prints on import what doesn't concern a deploy.
+  process.env.WRANGLER_LOG ??= "error";
+  const { unstable_readConfig } = await import("wrangler");
+  delete process.env.WRANGLER_LOG;
+  return unstable_readConfig({ config: resolve(cwd, config), env }).vars;
+}
+
+async function runProgram(
+  { env, cwd }: Surroundings,
   args: readonly string[],
   { input, isKept = false }: { input?: string; isKept?: boolean } = {},
 ): Promise<WranglerRun> {
   const shown = isKept ? "pipe" : "inherit";
   const child = spawn("wrangler", args, {
     stdio: [input === undefined ? "inherit" : "pipe", shown, shown],
-    env: { ...process.env, WRANGLER_SEND_METRICS: "false" },
+    env: { ...env, WRANGLER_SEND_METRICS: "false" },
+    cwd,
   });
   let output = "";
   let errors = "";
@@ -54,8 +90,11 @@ export async function wrangler(
  * @returns null if there is no such Worker yet.
  * @throws Error with Wrangler's own words if that can't be found out.
  */
-export async function deployedSecrets(target: readonly string[]): Promise<ReadonlySet<string> | null> {
-  const { code, output, errors } = await wrangler(["secret", "list", "--format", "json", ...target], {
+export async function deployedSecrets(
+  wrangler: Wrangler,
+  target: readonly string[],
+): Promise<ReadonlySet<string> | null> {
+  const { code, output, errors } = await wrangler.run(["secret", "list", "--format", "json", ...target], {
     isKept: true,
   });
   if (code === 0) return new Set(namesIn(output));
@@ -66,8 +105,8 @@ export async function deployedSecrets(target: readonly string[]): Promise<Readon
 }
 
 /** Uploads the list of keys to a Worker that is deployed, beside its other secrets. */
-export async function pushKeys(list: string, target: readonly string[]): Promise<number> {
-  const { code } = await wrangler(["secret", "bulk", ...target], {
+export async function pushKeys(wrangler: Wrangler, list: string, target: readonly string[]): Promise<number> {
+  const { code } = await wrangler.run(["secret", "bulk", ...target], {
     input: JSON.stringify({ ACCESS_KEYS: list }),
   });
   return code;

@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import * as v from "valibot";
+import type { Environment } from "../registry/proxies.ts";
 import { bad, type Check, doubtful, good, skipped } from "./check.ts";
 
 const infoShape = v.object({
@@ -22,10 +23,11 @@ export type DockerAnswer = { info: DockerInfo } | { absent: true } | { failed: s
 const DEADLINE = 10_000;
 
 /** Asks the Docker that the user's own `docker` speaks to (DOCKER_HOST, contexts). */
-export async function askDocker(): Promise<DockerAnswer> {
+export async function askDocker(env: Environment): Promise<DockerAnswer> {
   try {
     const { stdout } = await promisify(execFile)("docker", ["info", "--format", "{{json .}}"], {
       timeout: DEADLINE,
+      env,
       // A large machine's answer has some tens of kilobytes.
       maxBuffer: 16 * 1024 * 1024,
     });

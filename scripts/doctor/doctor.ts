@@ -25,7 +25,7 @@ const GLANCE = 3_000;
 export async function examine(options: DoctorOptions): Promise<Check[]> {
   const { mirror, reference, platform, network, known } = options;
   const { place } = mirrorSource(mirror, reference);
-  const docker = await askDocker();
+  const docker = await askDocker(options.env);
   const elsewhere = async () => {
     const others = [...known, ...mirrorsIn(docker)].filter((each) => each !== mirror);
     const found = await firstThatAnswers(others, reference, network);
@@ -33,7 +33,7 @@ export async function examine(options: DoctorOptions): Promise<Check[]> {
     if (!isLoopback(place.endpoint)) return "Start the mirror there, or check the address and the port.";
     return "Start the mirror with `npm start`, and see which port it says that it listens on.";
   };
-  const way = await examineWay(place.endpoint, elsewhere);
+  const way = await examineWay(place.endpoint, options.env, elsewhere);
   const checks = [...way];
   const readings: Reading[] = [];
   if (way.every(({ state }) => state !== "bad")) {

@@ -5,6 +5,7 @@ import { failureOfError, RegistryFailure } from "../registry/failure.ts";
 import type { Logins } from "../registry/logins.ts";
 import type { Network } from "../registry/network.ts";
 import { type Place, urlAt } from "../registry/place.ts";
+import type { Environment } from "../registry/proxies.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import type { RegistryClient } from "../registry/registry.ts";
 import { shortDigest, size } from "../terminal/words.ts";
@@ -21,6 +22,8 @@ export interface Tools {
   network: Network;
   client: RegistryClient;
   logins: Logins;
+  /** Where the proxies' variables are. */
+  env: Environment;
 }
 
 /** Milliseconds for a short answer. */
@@ -39,7 +42,7 @@ export interface Greeting {
 export async function greet(
   place: Place,
   isHere: boolean,
-  { network, client, logins }: Tools,
+  { network, client, logins, env }: Tools,
   elsewhere: () => Promise<string>,
 ): Promise<Greeting> {
   const { host, origin } = place.endpoint;
@@ -48,7 +51,7 @@ export async function greet(
   try {
     response = await network.fetch(urlAt(place, ""), { signal: AbortSignal.timeout(DEADLINE) });
   } catch (error) {
-    return { checks: [await examineSilence(place.endpoint, error)], isRegistry: false, reading: null };
+    return { checks: [await examineSilence(place.endpoint, env, error)], isRegistry: false, reading: null };
   }
   const took = `${Math.max(1, Math.round(performance.now() - started))} ms`;
   const { status, headers } = response;
@@ -57,7 +60,7 @@ export async function greet(
   const wrong = await judgePing({ status, headers, body }, origin, elsewhere);
   if (wrong !== null) {
     // Servers with TLS answer a request without it, if at all, with 400.
-    const tls = status === 400 ? await examineHiddenTls(place.endpoint) : null;
+    const tls = status === 400 ? await examineHiddenTls(place.endpoint, env) : null;
     return { checks: [tls ?? wrong], isRegistry: false, reading };
   }
   const name = (await isPortolan(place, network)) ? "Portolan" : "a registry";

@@ -5,7 +5,7 @@ import { connect, isIP } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import { isLoopback } from "../../src/upstream/addresses.ts";
 import { causeOf, codeOf } from "../registry/failure.ts";
-import { proxyFor } from "../registry/proxies.ts";
+import { type Environment, proxyFor } from "../registry/proxies.ts";
 import { troubleIn } from "../terminal/trouble.ts";
 import { span } from "../terminal/words.ts";
 import { bad, type Check, doubtful, good, skipped } from "./check.ts";
@@ -46,8 +46,12 @@ const CERTIFICATE_TROUBLE: Readonly<Record<string, [says: string, advice: string
  * Looks at name, port and certificate, as far as the way goes.
  * @param elsewhere what to advise where nothing listens.
  */
-export async function examineWay(mirror: URL, elsewhere: () => Promise<string>): Promise<Check[]> {
-  const proxy = proxyFor(mirror, process.env);
+export async function examineWay(
+  mirror: URL,
+  env: Environment,
+  elsewhere: () => Promise<string>,
+): Promise<Check[]> {
+  const proxy = proxyFor(mirror, env);
   if (proxy !== null) {
     return [await examineProxy(proxy, mirror)];
   }
@@ -72,8 +76,8 @@ async function examineProxy(proxy: URL, { hostname }: URL): Promise<Check> {
 }
 
 /** Why `/v2/` got no answer although something takes connections: the proxy's refusal, TLS where none was spoken, or silence. */
-export async function examineSilence(mirror: URL, error: unknown): Promise<Check> {
-  const proxy = proxyFor(mirror, process.env);
+export async function examineSilence(mirror: URL, env: Environment, error: unknown): Promise<Check> {
+  const proxy = proxyFor(mirror, env);
   const [, status] = /Proxy response \((\d+)\)/.exec(causeOf(error)) ?? [];
   if (proxy !== null && status === "407") {
     const login = `${proxy.protocol}//USER:PASSWORD@${proxy.host}`;
@@ -88,12 +92,12 @@ export async function examineSilence(mirror: URL, error: unknown): Promise<Check
     );
   }
   const says = `/v2/: ${troubleIn(error)}`;
-  return (await examineHiddenTls(mirror)) ?? bad("answer", says, "Look into the mirror's own log.");
+  return (await examineHiddenTls(mirror, env)) ?? bad("answer", says, "Look into the mirror's own log.");
 }
 
 /** Whether a port that was spoken to without TLS speaks it; null if not. */
-export async function examineHiddenTls(mirror: URL): Promise<Check | null> {
-  if (mirror.protocol !== "http:" || proxyFor(mirror, process.env) !== null) return null;
+export async function examineHiddenTls(mirror: URL, env: Environment): Promise<Check | null> {
+  if (mirror.protocol !== "http:" || proxyFor(mirror, env) !== null) return null;
   const speaks = bad(
     "tls",
     "the port speaks TLS, and was spoken to without",

@@ -2,34 +2,46 @@
 import { cleaned, cleanJson } from "./clean.ts";
 import { bad } from "./colours.ts";
 
-/** Prints a report of what was found, which is cleaned before: the report adds nothing but words and colours. */
-export function printReport<Found>(report: (found: Found) => string, found: Found): void {
-  console.log(report(cleaned(found)));
+export interface Output {
+  /** A line on standard output: text of our own, or cleaned before. */
+  line(text: string): void;
+  /** The same on standard error. */
+  errorLine(text: string): void;
+  /** A report of what was found, which is cleaned before: the report adds only words and colours. */
+  report<Found>(report: (found: Found) => string, found: Found): void;
+  json(value: unknown): void;
+  /** Says in one line why something couldn't be done. */
+  failure(message: string): void;
 }
 
-export function printJson(value: unknown): void {
-  console.log(cleanJson(value));
+export function outputTo(stdout: NodeJS.WritableStream, stderr: NodeJS.WritableStream): Output {
+  const line = (text: string) => void stdout.write(`${text}\n`);
+  const errorLine = (text: string) => void stderr.write(`${text}\n`);
+  return {
+    line,
+    errorLine,
+    report: (report, found) => line(report(cleaned(found))),
+    json: (value) => line(cleanJson(value)),
+    failure: (message) => errorLine(failureLine(message)),
+  };
 }
 
-/** Says in one line why something couldn't be done. */
-export function printFailure(message: string): void {
-  console.error(`${bad("✗")} ${cleanedLines(message)}`);
-}
-
-/** A message of several lines is one of our own mistakes, which shows where it is. */
-function cleanedLines(text: string): string {
-  return text.split("\n").map(cleaned).join("\n");
+function failureLine(message: string): string {
+  // A message of several lines is one of our own mistakes, which shows where it is.
+  return `${bad("✗")} ${message.split("\n").map(cleaned).join("\n")}`;
 }
 
 /**
  * Output that can't be written is no mistake of the program's. Where the reader has left, as `head` does, the work goes on and the
- * exit code says what came of it; where there is no room, that is said and the exit code is `lost`.
+ * exit code is that of the work; where the disk is full, that is reported and the exit code is `lost`.
  */
 export function handleOutputErrors(lost: number): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
       if (error.code === "EPIPE") return;
-      if (stream === process.stdout) printFailure(`what was found can't be written: ${error.message}`);
+      if (stream === process.stdout) {
+        process.stderr.write(`${failureLine(`the result can't be written: ${error.message}`)}\n`);
+      }
       process.once("exit", () => {
         process.exitCode = lost;
       });

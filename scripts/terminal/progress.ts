@@ -39,7 +39,7 @@ export function openProgress({
 }: {
   quiet?: boolean;
   output?: NodeJS.WriteStream;
-  patience?: number;
+  patience?: number | undefined;
 } = {}): Progress {
   if (quiet) {
     const start = () => ({ advance: () => {}, done: () => {} });

@@ -3,7 +3,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { generateKey, hashKey } from "../../src/access/keys.ts";
-import { type Finished, NOBODY, portolan } from "../scripts/support/portolan.ts";
+import { type Finished, spawnPortolan, UNREACHABLE } from "../scripts/support/portolan.ts";
 import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES, TAG } from "./support/global.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
@@ -29,7 +29,7 @@ afterAll(() => stage?.stop());
 /** `npm run portolan -- …` with the mirror of the stage for the one that is meant. */
 function user(args: readonly string[], environment: Record<string, string> = {}): Promise<Finished> {
   const given = { PORTOLAN_MIRROR: stage.url, ...NO_DOCKER, ...environment };
-  return portolan(args, { byNpm: true, deadline: 60_000, environment: given });
+  return spawnPortolan(args, { byNpm: true, deadline: 60_000, environment: given });
 }
 
 const short = (digest: string) => digest.slice(0, 19);
@@ -135,12 +135,12 @@ describe("doctor", () => {
   });
 
   test("finds a Docker that uses another mirror, and says what to put where", async () => {
-    const docker = await startDockerd(NOBODY);
+    const docker = await startDockerd(UNREACHABLE);
     try {
       const { code, output } = await doctor([], { DOCKER_HOST: docker.socket });
-      expect(output).toMatch(new RegExp(`✗ +docker +\\S+ uses other mirrors: ${NOBODY}`));
+      expect(output).toMatch(new RegExp(`✗ +docker +\\S+ uses other mirrors: ${UNREACHABLE}`));
       expect(output).toContain(
-        `Put {"registry-mirrors":["${stage.url}","${NOBODY}"]} into /etc/docker/daemon.json`,
+        `Put {"registry-mirrors":["${stage.url}","${UNREACHABLE}"]} into /etc/docker/daemon.json`,
       );
       expect(code).toBe(1);
     } finally {
@@ -149,7 +149,7 @@ describe("doctor", () => {
   });
 
   test("finds that nothing listens, and where the mirror is instead", async () => {
-    const { code, output } = await doctor(["--mirror", NOBODY]);
+    const { code, output } = await doctor(["--mirror", UNREACHABLE]);
     expect(output).toMatch(/✗ +port +nothing listens on/);
     expect(output).toContain(`A mirror answers at ${stage.url}`);
     expect(code).toBe(1);

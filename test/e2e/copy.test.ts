@@ -3,7 +3,7 @@
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
-import { type Finished, portolan } from "../scripts/support/portolan.ts";
+import { type Finished, spawnPortolan } from "../scripts/support/portolan.ts";
 import { until } from "../sockets/support/deadline.ts";
 import { registriesConf } from "./support/configurations.ts";
 import { DOCKER_TAG, REPOSITORIES, TAG } from "./support/global.ts";
@@ -78,7 +78,7 @@ interface RunOptions {
 
 function user(args: readonly string[], { environment = {}, kill }: RunOptions = {}): Promise<Finished> {
   const all = { DOCKER_CONFIG: join(folder, "docker"), NODE_EXTRA_CA_CERTS: certificate, ...environment };
-  return portolan(args, { deadline: 60_000, environment: all, ...(kill && { kill }) });
+  return spawnPortolan(args, { deadline: 60_000, environment: all, ...(kill && { kill }) });
 }
 
 /** What skopeo gets from the target, file by file, is what was published. */

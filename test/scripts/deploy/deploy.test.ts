@@ -1,48 +1,54 @@
-/** `npm run deploy` and `key push` against a Wrangler that only writes down how it was called. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { chmod, copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+/** `npm run deploy` and `key push` with a Wrangler that only writes down how it was called. */
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { within } from "../../sockets/support/deadline.ts";
-
-const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
-
-/** Answers `secret list` with FAKE_SECRETS, or fails as Wrangler does; everything else succeeds or ends with FAKE_CODE. */
-const FAKE = `#!${process.execPath}
-const { appendFileSync, readFileSync, statSync } = require("node:fs");
-const args = process.argv.slice(2);
-const stdin = process.stdin.isTTY ? "" : readFileSync(0, "utf8");
-const at = args.indexOf("--secrets-file");
-const file = at === -1 ? null : args[at + 1];
-const secrets = file && { path: file, mode: statSync(file).mode & 0o777, text: readFileSync(file, "utf8") };
-appendFileSync(process.env.FAKE_CALLS, JSON.stringify({ args, stdin, secrets }) + "\\n");
-if (args[0] === "secret" && args[1] === "list") {
-  const { FAKE_SECRETS, FAKE_FAILURE } = process.env;
-  if (FAKE_FAILURE) { console.error(FAKE_FAILURE); process.exit(1); }
-  if (!FAKE_SECRETS) { console.error('✘ [ERROR] Worker "portolan" not found.'); process.exit(1); }
-  console.log(FAKE_SECRETS);
-} else process.exit(Number(process.env.FAKE_CODE ?? 0));
-`;
+import { installedWrangler, type Wrangler } from "../../../scripts/deploy/wrangler.ts";
+import { PROJECT, portolan, spawnPortolan } from "../support/portolan.ts";
 
 interface Call {
-  args: string[];
+  args: readonly string[];
   stdin: string;
   /** The file of --secrets-file as it was during the call. */
   secrets: { path: string; mode: number; text: string } | null;
 }
 
+interface Behaviour {
+  /** What `secret list` prints; left out, there is no such Worker yet. */
+  secrets?: string;
+  /** What `secret list` fails with. */
+  failure?: string;
+  /** What everything else exits with. */
+  code?: number;
+}
+
+/** A Wrangler that writes down how it is called. */
+function fakeWrangler(calls: Call[], { secrets, failure, code = 0 }: Behaviour): Wrangler {
+  return {
+    readVars: async () => ({}),
+    run: async (args, { input = "" } = {}) => {
+      const at = args.indexOf("--secrets-file");
+      const path = at === -1 ? null : (args[at + 1] ?? "");
+      calls.push({
+        args,
+        stdin: input,
+        secrets:
+          path === null
+            ? null
+            : { path, mode: statSync(path).mode & 0o777, text: readFileSync(path, "utf8") },
+      });
+      if (args[0] !== "secret" || args[1] !== "list") return { code, output: "", errors: "" };
+      if (failure !== undefined) return { code: 1, output: "", errors: failure };
+      if (secrets !== undefined) return { code: 0, output: secrets, errors: "" };
+      return { code: 1, output: "", errors: '✘ [ERROR] Worker "portolan" not found.' };
+    },
+  };
+}
+
 let folder: string;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "portolan-deploy-test-"));
-  await mkdir(join(folder, "bin"));
-  const fake = join(folder, "bin", "wrangler");
-  await writeFile(fake, FAKE);
-  await chmod(fake, 0o755);
-  await copyFile(join(ROOT, "wrangler.toml"), join(folder, "wrangler.toml"));
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
@@ -53,39 +59,17 @@ interface Outcome {
   calls: Call[];
 }
 
-async function run(script: string, args: readonly string[], environment: Record<string, string> = {}) {
-  const record = join(folder, "calls");
-  await rm(record, { force: true });
-  const child = spawn(process.execPath, [join(ROOT, "scripts", script), ...args], {
-    cwd: folder,
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {
-      PATH: [join(folder, "bin"), dirname(process.execPath)].join(":"),
-      ...{ HOME: folder, TMPDIR: folder, FAKE_CALLS: record, ...environment },
-    },
-  });
-  const outcome: Outcome = { code: null, output: "", errors: "", calls: [] };
-  child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    outcome.output += text;
-  });
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    outcome.errors += text;
-  });
-  await within(`${script} to end`, 20_000, once(child, "close"));
-  outcome.code = child.exitCode;
-  if (existsSync(record)) {
-    const lines = (await readFile(record, "utf8")).trimEnd().split("\n");
-    outcome.calls = lines.map((line): Call => JSON.parse(line));
-  }
-  return outcome;
+async function run(args: readonly string[], behaviour: Behaviour = {}): Promise<Outcome> {
+  const calls: Call[] = [];
+  const finished = await portolan(args, { cwd: folder, wrangler: fakeWrangler(calls, behaviour) });
+  return { ...finished, calls };
 }
 
-const deploy = (args: readonly string[] = [], environment?: Record<string, string>) =>
-  run("portolan.js", ["deploy", ...args], environment);
+const deploy = (args: readonly string[] = [], behaviour?: Behaviour) => run(["deploy", ...args], behaviour);
 
 /** Makes a key and returns it. */
 async function addKey(name: string): Promise<string> {
-  const { output } = await run("portolan.js", ["key", "add", name, "--json"]);
+  const { output } = await run(["key", "add", name, "--json"]);
   return JSON.parse(output).key;
 }
 
@@ -103,7 +87,7 @@ const DEPLOYED = JSON.stringify(
 );
 
 describe("npm run deploy", () => {
-  test("deploys nothing that nobody said should be open, and says what to do", async () => {
+  test("deploys nothing without keys or a word that it is to be open, and says what to do", async () => {
     const { code, errors, calls } = await deploy();
     expect(code).toBe(2);
     expect(errors).toMatch(/npm run portolan -- key add NAME[\s\S]*npm run deploy -- --open/);
@@ -138,12 +122,12 @@ describe("npm run deploy", () => {
 
   test("makes a signing secret once: the next deploy leaves the deployed one alone", async () => {
     await addKey("alice");
-    const outcome = await deploy([], { FAKE_SECRETS: DEPLOYED });
+    const outcome = await deploy([], { secrets: DEPLOYED });
     expect(Object.keys(secretsOf(outcome))).toEqual(["ACCESS_KEYS"]);
   });
 
   test("leaves the deployed keys alone where there is no list", async () => {
-    const outcome = await deploy([], { FAKE_SECRETS: DEPLOYED });
+    const outcome = await deploy([], { secrets: DEPLOYED });
     expect(outcome.code).toBe(0);
     expect(outcome.calls[1]?.args).toEqual(["deploy", "--var", "ACCESS:keys"]);
   });
@@ -155,7 +139,7 @@ describe("npm run deploy", () => {
     expect(output).toContain("open to everybody");
   });
 
-  test("--dry-run asks nobody and hands over no secret", async () => {
+  test("--dry-run sends no request and hands over no secret", async () => {
     await addKey("alice");
     const { calls, output } = await deploy(["--dry-run", "--outdir", "dist"]);
     expect(calls.map(({ args }) => args)).toEqual([
@@ -166,8 +150,6 @@ describe("npm run deploy", () => {
 
   test("hands on what is Wrangler's, and asks for the secrets of the same Worker", async () => {
     await addKey("alice");
-    const toml = await readFile(join(folder, "wrangler.toml"), "utf8");
-    await writeFile(join(folder, "wrangler.toml"), `${toml}\n[env.staging.vars]\nTAG_TTL = 60\n`);
     const { calls } = await deploy(["--env", "staging", "--minify", "--var", "STALE_MAX:60", "--tag", "v1"]);
     expect(calls[0]?.args).toEqual(["secret", "list", "--format", "json", "--env", "staging"]);
     expect(calls[1]?.args).toEqual([
@@ -191,15 +173,15 @@ describe("npm run deploy", () => {
 
   test("deploys nothing where Wrangler can't say which secrets there are, and passes on why", async () => {
     await addKey("alice");
-    const { code, errors, calls } = await deploy([], { FAKE_FAILURE: "You are not authenticated" });
+    const { code, errors, calls } = await deploy([], { failure: "You are not authenticated" });
     expect(code).toBe(2);
     expect(errors).toMatch(/wrangler login[\s\S]*You are not authenticated/);
     expect(calls.map(({ args }) => args[0])).toEqual(["secret"]);
   });
 
-  test("ends as Wrangler ends, and leaves no secret behind", async () => {
+  test("exits as Wrangler exits, and leaves no secret behind", async () => {
     await addKey("alice");
-    const { code, calls, output } = await deploy([], { FAKE_CODE: "3" });
+    const { code, calls, output } = await deploy([], { code: 3 });
     expect(code).toBe(3);
     expect(output).not.toContain("The mirror is");
     expect(existsSync(calls[1]?.secrets?.path ?? "")).toBe(false);
@@ -207,8 +189,8 @@ describe("npm run deploy", () => {
 });
 
 describe("key push", () => {
-  const push = (args: readonly string[] = [], environment?: Record<string, string>) =>
-    run("portolan.js", ["key", "push", ...args], environment);
+  const push = (args: readonly string[] = [], behaviour?: Behaviour) =>
+    run(["key", "push", ...args], behaviour);
 
   test("hands the list over by standard input", async () => {
     const key = await addKey("alice");
@@ -229,10 +211,31 @@ describe("key push", () => {
     expect([without.code, without.calls]).toEqual([2, []]);
     expect(without.errors).toContain("key add NAME");
     await addKey("alice");
-    const failed = await push([], { FAKE_CODE: "1" });
+    const failed = await push([], { code: 1 });
     expect(failed.code).toBe(2);
     expect(failed.errors).toContain("the deployed keys are as they were");
   });
+});
+
+/** Wrangler itself stands in for every other test: this one has a program that prints what it was called with. */
+test("the Wrangler on the PATH is run, with the variables of its configuration and the terminal's streams", async () => {
+  const program = join(folder, "wrangler");
+  await writeFile(
+    program,
+    '#!/bin/sh\necho "called with $*"; [ "$1" = deploy ] || exit 1\necho $WRANGLER_SEND_METRICS',
+  );
+  await chmod(program, 0o755);
+  const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
+  await writeFile(join(folder, "wrangler.toml"), `${toml}\n[env.staging.vars]\nTAG_TTL = "soon"\n`);
+  const environment = { PATH: `${folder}:${process.env.PATH}` };
+  const open = await spawnPortolan(["deploy", "--open"], { cwd: folder, environment });
+  expect(open.errors).toBe("");
+  expect(open.output).toMatch(
+    /^called with deploy --var ACCESS:open\nfalse\n\nThe mirror is open to everybody/,
+  );
+  expect(open.code).toBe(0);
+  const wrangler = installedWrangler({ env: environment, cwd: folder });
+  expect(await wrangler.readVars({ env: "staging" })).toMatchObject({ TAG_TTL: "soon" });
 });
 
 /** A hash opens nothing, but whoever sees it knows which key is whose. */

@@ -9,7 +9,7 @@ import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
 import { listen } from "../../support/node/listen.ts";
-import { NOBODY, portolan } from "../support/portolan.ts";
+import { portolan, UNREACHABLE } from "../support/portolan.ts";
 import { type Harbour, harbours, IMAGE, launch } from "../verify/support/fleet.ts";
 
 let mirror: Harbour;
@@ -61,14 +61,14 @@ test("a person reads a mark, what was found, and what to do", async () => {
 
 describe("where nothing listens", () => {
   test("that is said, and how to start a mirror", async () => {
-    const { code, bad } = await doctor(NOBODY);
+    const { code, bad } = await doctor(UNREACHABLE);
     expect(bad).toMatchObject([{ name: "port", says: expect.stringContaining("nothing listens") }]);
     expect(bad[0]?.advice).toMatch(/npm start|A mirror answers at/);
     expect(code).toBe(1);
   });
 
   test("and a mirror is at another port, that one is named", async () => {
-    const { bad } = await doctor(NOBODY, { PORTOLAN_MIRROR: mirror.url });
+    const { bad } = await doctor(UNREACHABLE, { PORTOLAN_MIRROR: mirror.url });
     expect(bad[0]?.advice).toContain(`A mirror answers at ${mirror.url}`);
   });
 });
@@ -139,7 +139,7 @@ describe("a proxy on the way", () => {
   const away = "https://mirror.invalid";
 
   test("that is dead is told, and how to do without it", async () => {
-    const { code, bad } = await doctor(away, { HTTPS_PROXY: NOBODY });
+    const { code, bad } = await doctor(away, { HTTPS_PROXY: UNREACHABLE });
     expect(bad).toMatchObject([
       {
         name: "way",

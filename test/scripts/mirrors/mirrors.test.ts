@@ -1,7 +1,7 @@
 /** `portolan mirrors` over sockets: what it measures, and what it recommends. */
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
-import { NOBODY, portolan } from "../support/portolan.ts";
+import { portolan, UNREACHABLE } from "../support/portolan.ts";
 import { type Harbour, harbours, IMAGE, launch } from "../verify/support/fleet.ts";
 
 const NEW = "2026-03-11T00:00:00Z";
@@ -33,7 +33,7 @@ function mirrors(urls: readonly string[], ...more: string[]) {
 }
 
 test("each is measured, ranked, and the configuration that follows is printed", async () => {
-  const urls = [NOBODY, limited.url, wrong.url, stale.url, fresh.url];
+  const urls = [UNREACHABLE, limited.url, wrong.url, stale.url, fresh.url];
   const { code, output, errors } = await mirrors(urls, "--against", publisher.url);
   expect(errors).toBe("");
   expect(code).toBe(0);
@@ -43,7 +43,7 @@ test("each is measured, ranked, and the configuration that follows is printed", 
   expect(row(stale.url)).toMatch(/^ {2}2 .* right +10 days behind$/);
   expect(row(wrong.url)).toMatch(/^ {5}127.* wrong /);
   expect(row(limited.url)).toMatch(/limits you for 60 minutes$/);
-  expect(row(NOBODY)).toMatch(/can't be reached: nobody listens there$/);
+  expect(row(UNREACHABLE)).toMatch(/can't be reached: nobody listens there$/);
 
   const daemon = /daemon\.json:\n(.*?\n {2}\})/s.exec(output)?.[1] ?? "";
   expect(JSON.parse(daemon)).toEqual({ "registry-mirrors": [fresh.url] });
@@ -53,7 +53,7 @@ test("each is measured, ranked, and the configuration that follows is printed", 
 });
 
 test("where the publisher doesn't answer, freshness isn't guessed, and no mirror is recommended for tags", async () => {
-  const { code, output, errors } = await mirrors([stale.url], "--against", NOBODY);
+  const { code, output, errors } = await mirrors([stale.url], "--against", UNREACHABLE);
   expect(errors).toContain("Whether tags are fresh can't be told: ");
   expect(output).not.toContain("daemon.json");
   expect(output).toContain("1 of 1 can be used, 0 of them for tags too");

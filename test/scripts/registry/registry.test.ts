@@ -13,7 +13,7 @@ import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
 import { digest } from "../support/digest.ts";
 
 const USER = { username: "reader", password: "s3cret" };
-const NOBODY: Logins = { loginFor: async () => null };
+const UNREACHABLE: Logins = { loginFor: async () => null };
 const READER: Logins = { loginFor: async () => ({ ...USER, source: "config.json" }) };
 
 let fake: FakeRegistry;
@@ -35,7 +35,7 @@ afterEach(async () => {
   await served.close();
 });
 
-function client(logins = NOBODY): RegistryClient {
+function client(logins = UNREACHABLE): RegistryClient {
   return new RegistryClient({ network, logins, insecure: false });
 }
 

@@ -1,8 +1,12 @@
-/** `portolan COMMAND` as a child process: what it prints and what it ends with. */
+/** `portolan COMMAND`: what it prints and what it exits with, run in this process or in one of its own. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
+import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
+import type { Surroundings } from "../../../scripts/commands/context.ts";
+import type { Wrangler } from "../../../scripts/deploy/wrangler.ts";
+import { run } from "../../../scripts/program.ts";
 import { within } from "../../sockets/support/deadline.ts";
 
 export interface Finished {
@@ -13,8 +17,50 @@ export interface Finished {
   json(): unknown;
 }
 
+export interface Options {
+  environment?: Record<string, string>;
+  cwd?: string;
+  wrangler?: Wrangler;
+  /** Milliseconds until a command shows that it is still working. */
+  patience?: number;
+  /** What is typed on a terminal; left out, there is no terminal. */
+  stdin?: NodeJS.ReadableStream;
+}
+
+// Colours are decided by the process, in which Vitest has asked for them.
+delete process.env.FORCE_COLOR;
+process.env.NO_COLOR = "1";
+
+/** Runs a command in this process, with nothing of the tests' own environment: no proxies, no logins. */
+export async function portolan(args: readonly string[], options: Options = {}): Promise<Finished> {
+  const { environment = {}, cwd = PROJECT, stdin = new PassThrough(), ...others } = options;
+  const [stdout, stderr] = [new Printed(), new Printed()];
+  const code = await run(args, {
+    stdin: stdin as Surroundings["stdin"],
+    stdout: stdout as unknown as Surroundings["stdout"],
+    stderr: stderr as unknown as Surroundings["stderr"],
+    env: { PATH: process.env.PATH, HOME: tmpdir(), ...environment },
+    cwd,
+    ...others,
+  });
+  return { code, output: stdout.text, errors: stderr.text, json: () => JSON.parse(stdout.text) };
+}
+
+/** A stream that keeps what is written to it. */
+class Printed extends PassThrough {
+  text = "";
+
+  constructor() {
+    super();
+    this.setEncoding("utf8").on("data", (text: string) => {
+      this.text += text;
+    });
+  }
+}
+
 export interface RunOptions {
   environment?: Record<string, string>;
+  cwd?: string;
   /** Milliseconds. */
   deadline?: number;
   /** Whether it is run as a user does, by npm, which takes longer and prints two lines of its own. */
@@ -23,16 +69,16 @@ export interface RunOptions {
   kill?: AbortSignal;
 }
 
-const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
+export const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 
-/** Runs a command to its end, with nothing of the tests' own environment: no proxies, no logins, no colours. */
-export async function portolan(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const { environment = {}, deadline = 20_000, byNpm = false, kill } = options;
+/** The same in a process of its own: for what holds of the process. */
+export async function spawnPortolan(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
+  const { environment = {}, cwd = PROJECT, deadline = 20_000, byNpm = false, kill } = options;
   const [program, ...start] = byNpm
     ? ["npm", "run", "portolan", "--"]
     : [process.execPath, `${PROJECT}scripts/portolan.js`];
   const child = spawn(program ?? "", [...start, ...args], {
-    cwd: PROJECT,
+    cwd,
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...environment },
   });
@@ -53,5 +99,5 @@ export async function portolan(args: readonly string[], options: RunOptions = {}
   return { code: child.exitCode, output, errors, json: () => JSON.parse(output) };
 }
 
-/** A URL of this machine where nobody listens: no port that is given out, none of a service, none that fetch refuses. */
-export const NOBODY = "http://127.0.0.1:4";
+/** A URL of this machine where nothing listens: no port that is given out, none of a service, none that fetch refuses. */
+export const UNREACHABLE = "http://127.0.0.1:4";

@@ -1,7 +1,7 @@
 /** `portolan verify` over sockets: what it finds on mirrors that were made wrong in one way each. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
-import { NOBODY, portolan } from "../support/portolan.ts";
+import { portolan, UNREACHABLE } from "../support/portolan.ts";
 import { type Harbour, harbours, IMAGE, type Launched, launch, REPOSITORY } from "./support/fleet.ts";
 
 const NEW = "2026-03-11T00:00:00Z";
@@ -113,7 +113,14 @@ test("bytes that aren't what they are called are different", async () => {
 });
 
 test("a mirror that doesn't answer is no difference: it ends the command with 2", async () => {
-  const { code, output } = await portolan(["verify", IMAGE, "--against", publisher.url, "--mirror", NOBODY]);
+  const { code, output } = await portolan([
+    "verify",
+    IMAGE,
+    "--against",
+    publisher.url,
+    "--mirror",
+    UNREACHABLE,
+  ]);
   expect(output).toContain("no answer");
   expect(code).toBe(2);
 });
