@@ -132,6 +132,13 @@ describe("code blocks", () => {
     }
   });
 
+  test.each(ofLanguage("mermaid"))(
+    "$where has no semicolon, which would end a statement of Mermaid's",
+    ({ text }) => {
+      expect(text).not.toContain(";");
+    },
+  );
+
   test("UPSTREAMS on a command line is JSON that is taken", () => {
     const given = ofLanguage("sh").flatMap(({ text }) =>
       [...text.matchAll(/UPSTREAMS=(\{.*\})'/g)].map(([, json = ""]) => json),
