@@ -120,7 +120,8 @@ fault(35, async () => {
   });
   mirror.docker.fail(BLOB, behaviours.redirectTo(`https://mirror.test${demo.blob}`));
   expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
-  expect(asked).toBeLessThanOrEqual(1);
+  // Once it may be what another mirror asks of this one; the second time it is a loop.
+  expect(asked).toBeLessThanOrEqual(2);
   expect(await mirror.stored()).toEqual([]);
 });
 

@@ -88,6 +88,17 @@ describe("docker login", () => {
     }
   });
 
+  test("passes on the Via that it came with, so that mirrors of each other's logins find the loop", async () => {
+    const headers = { Via: "1.1 portolan-other", ...basic(ALICE.password, "alice") };
+    await mirror.ask("/v2/", { host: HOST, headers: { Via: "1.1 portolan-other" } });
+    await mirror.ask(`/_/token?service=${HOST}&scope=repository:alice/secret:pull`, { host: HOST, headers });
+    await mirror.ask("/v2/", { host: HOST, headers });
+    expect(mirror.ghcr.requests.map(({ kind }) => kind)).toEqual(["ping", "token", "ping"]);
+    expect(new Set(mirror.ghcr.requests.map(({ headers: { via } }) => via))).toEqual(
+      new Set([`1.1 portolan-other, ${mirror.mirror.via}`]),
+    );
+  });
+
   test("waits no longer than a moment for an upstream that is down", async () => {
     mirror.ghcr.fail({ path: /./ }, { status: 503 });
     expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
