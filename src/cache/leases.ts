@@ -3,6 +3,7 @@
  * its storage under an id of its holder: an object's memory lasts for seconds, and only the holder may end a lease.
  */
 
+import { LRUCache } from "lru-cache";
 import { type Digest, digestParts } from "../oci/digest.ts";
 import { linkKey, type Sphere } from "./store.ts";
 
@@ -41,8 +42,10 @@ const LEASE = 15 * 60 * 1000;
 const RETRY_AFTER = [2_000, 10_000, 60_000, 300_000];
 /** Milliseconds between two looks of those who wait whether an object is stored; they all share each look. */
 const LOOK = 150;
-/** The part of a blob that ranges must have asked for before the whole is filled. */
-const GOOD_PART = 1 / 2;
+/** The part of a blob that several ranges must have asked for before the whole is filled. */
+const GOOD_PART = 1 / 10;
+/** Blobs whose ranges are counted at a time. */
+const COUNTED = 10_000;
 
 const PREFIX = "fill:";
 
@@ -57,7 +60,7 @@ export class Leases {
   readonly #isStored: (job: FillJob) => Promise<boolean>;
   readonly #looks = new Map<string, Promise<boolean>>();
   /** Bytes asked for by ranges. A count that is lost with the memory only delays a fill. */
-  readonly #asked = new Map<string, number>();
+  readonly #asked = new LRUCache<string, number>({ max: COUNTED });
 
   constructor(
     storage: DurableObjectStorage,
@@ -88,14 +91,20 @@ export class Leases {
     return { kind: (await this.#wait(job, patience)) === "stored" ? "stored" : "none" };
   }
 
-  /** Counts bytes that a range has moved; once they are a good part of the whole, that is filled in the background. */
-  async count(job: FillJob, bytes: number, size: number): Promise<void> {
-    const id = idOf(job);
-    const asked = (this.#asked.get(id) ?? 0) + bytes;
-    this.#asked.set(id, asked);
-    if (asked < size * GOOD_PART) return;
-    this.#asked.delete(id);
-    if (!this.#isLeased(this.#get(job))) await this.#lease(job, true, 0);
+  /**
+   * Counts bytes that a range asks for. The first range of a blob may be the only one; but who asks for more of it, and for a
+   * good part of the whole with that, has the whole filled in the background, and waits for that.
+   */
+  async count(job: FillJob, bytes: number, size: number, patience: number): Promise<Claim> {
+    if (!this.#isLeased(this.#get(job))) {
+      const id = idOf(job);
+      const before = this.#asked.get(id) ?? 0;
+      this.#asked.set(id, before + bytes);
+      if (before === 0 || before + bytes < size * GOOD_PART) return { kind: "none" };
+      this.#asked.delete(id);
+      await this.#lease(job, true, 0);
+    }
+    return this.join(job, patience);
   }
 
   /** The leader can't finish, or can't be sure: the alarm looks after it `delay` milliseconds from now. */

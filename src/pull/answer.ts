@@ -74,7 +74,11 @@ export function blobHeadings(target: Target, digest: Digest, status: CacheStatus
 }
 
 /** @param length null where it isn't known. */
-export function whole(body: ReadableStream | null, headings: Headings, length: number | null): Response {
+export function whole(
+  body: ReadableStream | string | null,
+  headings: Headings,
+  length: number | null,
+): Response {
   const headers = length === null ? headings : { ...headings, "Content-Length": String(length) };
   return new Response(body, { headers });
 }

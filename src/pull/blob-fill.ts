@@ -2,13 +2,13 @@
 import { DurableObject } from "cloudflare:workers";
 import { type Claim, type FillJob, type FillOutcome, Leases } from "../cache/leases.ts";
 import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
-import { parseDigest } from "../oci/digest.ts";
+import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../upstream/failure.ts";
 import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { backgroundOf } from "./background.ts";
-import { declaredLength, isStorable } from "./body.ts";
+import { declaredLength, isEncoded, isStorable, lengthSent } from "./body.ts";
 import { keep, readHeld } from "./holdings.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import { placeIn, upstreamOf } from "./place.ts";
@@ -33,8 +33,8 @@ export class BlobFill extends DurableObject<Env> {
     return this.#leases.join(job, patience);
   }
 
-  count(job: FillJob, bytes: number, size: number): Promise<void> {
-    return this.#leases.count(job, bytes, size);
+  count(job: FillJob, bytes: number, size: number, patience: number): Promise<Claim> {
+    return this.#leases.count(job, bytes, size, patience);
   }
 
   lookAgain(job: FillJob, holder: string, delay: number): Promise<void> {
@@ -53,37 +53,50 @@ export class BlobFill extends DurableObject<Env> {
   async #fill(job: FillJob): Promise<FillOutcome> {
     const digest = parseDigest(job.digest);
     if (!digest) return "hopeless";
-    const place = placeIn(job.sphere, job);
-    const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
     try {
       if (await this.#isStored(job)) return "held";
       const question = this.#question(job, "GET");
-      const response = await this.#ask(question);
-      const length = declaredLength(response) ?? (await this.#measure(job, response));
-      if (length === null || !isStorable(length) || !response.body) {
-        await response.body?.cancel();
-        return "hopeless";
-      }
-      const { body } = response;
-      const source = { question, response, body, length, background: this.#background, signal: null };
-      const { readable, pumped: pumping, answers } = await leadOn(this.#mirror, source);
-      const [pumped, stored] = await Promise.allSettled([
-        pumping,
-        keep(this.#mirror, place, keyOf, readable, { digest }),
-      ]);
-      if (stored.status === "fulfilled") return "held";
-      if (stored.reason instanceof DigestMismatch) {
-        for (const answer of answers) this.#mirror.upstream.distrust(answer, question.upstream);
-      }
-      const reason = pumped.status === "rejected" ? pumped.reason : stored.reason;
-      console.warn(`filling ${digest} failed: ${reason}`);
-      return "failed";
+      const response = await this.#ask({ ...question, isRaw: true });
+      if (!isEncoded(response)) return await this.#store(job, digest, question, response);
+      // Only the digest tells whether the label is true: first the bytes as they were sent, then what they decode to.
+      const outcome = await this.#store(job, digest, question, response, lengthSent(response));
+      if (outcome === "held") return outcome;
+      return await this.#store(job, digest, question, await this.#ask(question));
     } catch (error) {
       const kind = error instanceof UpstreamError ? error.failure.kind : null;
       if (kind === "missing" || kind === "denied") return "hopeless";
       console.warn(`filling ${digest} failed: ${error}`);
       return "failed";
     }
+  }
+
+  async #store(
+    job: FillJob,
+    digest: Digest,
+    question: Question,
+    response: Response,
+    declared = declaredLength(response),
+  ): Promise<FillOutcome> {
+    const length = declared ?? (await this.#measure(job, response));
+    if (length === null || !isStorable(length) || !response.body) {
+      await response.body?.cancel();
+      return "hopeless";
+    }
+    const { body } = response;
+    const source = { question, response, body, length, background: this.#background, signal: null };
+    const { readable, pumped: pumping, answers } = await leadOn(this.#mirror, source);
+    const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
+    const [pumped, stored] = await Promise.allSettled([
+      pumping,
+      keep(this.#mirror, placeIn(job.sphere, job), keyOf, readable, { digest }),
+    ]);
+    if (stored.status === "fulfilled") return "held";
+    if (stored.reason instanceof DigestMismatch) {
+      for (const answer of answers) this.#mirror.upstream.distrust(answer, question.upstream);
+    }
+    const reason = pumped.status === "rejected" ? pumped.reason : stored.reason;
+    console.warn(`filling ${digest} failed: ${reason}`);
+    return "failed";
   }
 
   async #isStored(job: FillJob): Promise<boolean> {

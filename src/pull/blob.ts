@@ -1,5 +1,6 @@
 /** Blobs that are held, and the way to `cold-blob.ts` for those that aren't. No JavaScript touches a blob's bytes. */
 import { blobKey, RangeNotSatisfiable, type Sphere } from "../cache/store.ts";
+import { RegistryError } from "../errors.ts";
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type ByteRange, contentRange, parseRange, unsatisfiedRange } from "../oci/range.ts";
@@ -27,7 +28,12 @@ export async function pullBlob(
   const queue = fillQueueOf(mirror, placeOf(target, pull), digest);
   const turn = pull.method === "HEAD" ? "none" : await (range ? queue.join() : queue.acquire());
   const filled = turn === "stored" && (await fromStore(mirror, pull, target, digest, range, WAITED));
-  return filled || pullColdBlob(mirror, pull, target, digest, range, queue, turn);
+  if (filled) return filled;
+  const cold = await pullColdBlob(mirror, pull, target, digest, range, queue, turn);
+  if (cold !== "stored") return cold;
+  const late = await fromStore(mirror, pull, target, digest, range, WAITED);
+  if (late) return late;
+  throw new RegistryError(503, "UNAVAILABLE", "the store doesn't give what was just stored");
 }
 
 /** For what another request's fill has stored meanwhile. */

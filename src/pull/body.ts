@@ -3,11 +3,19 @@ import { MAXIMUM_PUT } from "../cache/store.ts";
 
 /** The length that upstream declares for a body, if its bytes will be that many; null if that can't be known. */
 export function declaredLength(response: Response): number | null {
-  const encoding = response.headers.get("Content-Encoding");
-  const length = response.headers.get("Content-Length");
   // The runtime decodes an encoded body, whose length is then another.
-  if ((encoding !== null && encoding !== "identity") || length === null || !/^\d+$/.test(length)) return null;
-  return Number(length);
+  return isEncoded(response) ? null : lengthSent(response);
+}
+
+/** Whether a body is labelled as encoded. Nobody was asked to encode it: the label can be wrong as well as right. */
+export function isEncoded({ headers }: Response): boolean {
+  return (headers.get("Content-Encoding") ?? "identity") !== "identity";
+}
+
+/** The length that upstream declares for a body as it is sent, encoded or not. */
+export function lengthSent({ headers }: Response): number | null {
+  const length = headers.get("Content-Length");
+  return length !== null && /^\d+$/.test(length) ? Number(length) : null;
 }
 
 /**

@@ -1,16 +1,16 @@
 /** Blobs that aren't held: from upstream to the client and the store in one fetch. */
 import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
 import type { CacheStatus } from "../oci/cachestatus.ts";
-import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
+import { type Digest, digestOf, digestParts, wellKnown } from "../oci/digest.ts";
 import { essence } from "../oci/mediatypes.ts";
 import { type ByteRange, type ContentRange, parseContentRange } from "../oci/range.ts";
 import type { Target } from "../routing/target.ts";
 import { readBounded } from "../upstream/bounded.ts";
-import { failureOf, mayBeHeadAlone, UpstreamError } from "../upstream/failure.ts";
+import { type Failure, failureOf, isPassing, mayBeHeadAlone, UpstreamError } from "../upstream/failure.ts";
 import type { Question } from "../upstream/question.ts";
 import type { Background } from "../upstream/tokens.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
-import { declaredLength, isStorable } from "./body.ts";
+import { declaredLength, isEncoded, isStorable } from "./body.ts";
 import { keep } from "./holdings.ts";
 import type { FillLease, FillQueue, Turn } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
@@ -30,6 +30,7 @@ const LARGEST_PAGE = 1024 * 1024;
  * Answers a blob from upstream. A whole one is led into the store on its way to the client that holds its lease; a range
  * moves no more than was asked, and is counted; a HEAD moves nothing.
  * @param turn what was found out about the blob's fill before.
+ * @returns "stored" once a fill in the background has stored it: it is to be read from the store.
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullColdBlob(
@@ -40,7 +41,7 @@ export async function pullColdBlob(
   range: ByteRange | null,
   queue: FillQueue,
   turn: Turn,
-): Promise<Response> {
+): Promise<Response | "stored"> {
   const { upstream, repository } = target;
   const { method, authority } = pull;
   const { via } = pull.asker;
@@ -51,7 +52,11 @@ export async function pullColdBlob(
     response = await ask(mirror, pull, question, digest, range);
   } catch (error) {
     if (lease) pull.background(lease.release());
-    throw refusal(failureOf(error), "blob", pull.asker);
+    return withoutUpstream(pull, target, digest, failureOf(error));
+  }
+  if (method === "GET" && isEncoded(response)) {
+    await response.body?.cancel();
+    return fillApart(pull, queue, lease);
   }
 
   const status: CacheStatus = {
@@ -68,7 +73,11 @@ export async function pullColdBlob(
     const sent = rangeSent(pull, response, range);
     const text = response.headers.get("Content-Range") ?? "";
     const length = sent.last - sent.first + 1;
-    return partial(counted(pull, response, length, sent.size, queue), headings, text, length);
+    if (sent.size !== null && isStorable(sent.size) && (await queue.count(length, sent.size)) === "stored") {
+      await response.body?.cancel();
+      return "stored";
+    }
+    return partial(part(pull, response, length), headings, text, length);
   }
 
   // From here on it is the whole: also where upstream has ignored a range, as RFC 9110 §14.2 lets it and us.
@@ -83,7 +92,8 @@ export async function pullColdBlob(
     return whole(response.body, headings, length);
   }
   const { body } = response;
-  const source = { question, response, body, length, background: pull.background, signal: pull.signal };
+  const { background, signal } = pull;
+  const source = { question, response, body, length, background, signal };
   const passage = await leadOn(mirror, source);
   if (lease && isStorable(length)) {
     const toClient = leadIntoStore(mirror, pull, target, digest, lease, passage);
@@ -145,24 +155,32 @@ async function blobIn(response: Response, digest: Digest, method: string): Promi
   return new Response(bytes, { headers });
 }
 
+/** What is answered when upstream fails: everybody knows the content of two digests, and a refusal for all others. */
+function withoutUpstream(pull: Pull, target: Target, digest: Digest, failure: Failure): Response {
+  const known = isPassing(failure.kind) ? wellKnown(digest) : null;
+  if (known === null) throw refusal(failure, "blob", pull.asker);
+  const status: CacheStatus = { servedBy: "memory", forward: "uri-miss" };
+  const body = pull.method === "GET" ? known : null;
+  return whole(body, blobHeadings(target, digest, status), known.length);
+}
+
 /**
- * A range's body, which is counted once it has gone through whole. A client that leaves ends upstream's sending, too, and
- * isn't counted.
+ * Has a blob filled that can't be passed on as it comes: where its body is labelled as encoded, only its digest tells
+ * whether that is so.
  */
-function counted(
-  pull: Pull,
-  { body }: Response,
-  length: number,
-  size: number | null,
-  queue: FillQueue,
-): ReadableStream | null {
+async function fillApart(pull: Pull, queue: FillQueue, held: FillLease | null): Promise<"stored"> {
+  const lease = held ?? (await queue.tryAcquire());
+  if (typeof lease === "object") await lease.lookAgain(0);
+  if (lease === "stored" || (await queue.join()) === "stored") return "stored";
+  const message = "upstream labels the blob as encoded, and it isn't stored yet";
+  throw refusal(new UpstreamError("unavailable", message).failure, "blob", pull.asker);
+}
+
+/** A range's body. A client that leaves ends upstream's sending, too. */
+function part(pull: Pull, { body }: Response, length: number): ReadableStream | null {
   if (!body) return null;
   const { readable, writable } = new FixedLengthStream(length);
-  const piped = body.pipeTo(writable, { signal: pull.signal }).then(
-    () => (size !== null && isStorable(size) ? queue.count(length, size) : undefined),
-    () => {},
-  );
-  pull.background(piped);
+  pull.background(body.pipeTo(writable, { signal: pull.signal }).catch(() => {}));
   return readable;
 }
 

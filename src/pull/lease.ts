@@ -21,8 +21,8 @@ export interface FillQueue {
   tryAcquire(): Promise<Turn>;
   /** Waits for who has the lease, if anybody does. */
   join(): Promise<Turn>;
-  /** Counts what a range moved. */
-  count(bytes: number, size: number): Promise<void>;
+  /** Counts what a range asks for; waits where that leads to a fill in the background. */
+  count(bytes: number, size: number): Promise<Turn>;
 }
 
 const UNLEASED: FillLease = { release: async () => {}, lookAgain: async () => {} };
@@ -35,15 +35,17 @@ const ALONE: FillQueue = {
   acquire: async () => UNLEASED,
   tryAcquire: async () => UNLEASED,
   join: async () => "none",
-  count: async () => {},
+  count: async () => "none",
 };
 
+/** The queue for one request, which waits no longer than the mirror's patience in all. */
 export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQueue {
   if (place.authority.kind === "caller") return ALONE;
   const { upstream, repository, via } = place;
   const job: FillJob = { upstream, repository, digest, sphere: sphereOf(place), via };
   // Through a loop, a request would wait for the fill that waits for it.
-  const patience = passesOf(via, mirror.via) > 0 ? 0 : mirror.fillPatience;
+  const deadline = mirror.now() + (passesOf(via, mirror.via) > 0 ? 0 : mirror.fillPatience);
+  const patience = () => Math.max(0, deadline - mirror.now());
   const leases = mirror.fills.getByName(leasesName(digest));
   const turn = async (claim: Promise<Claim>): Promise<Turn> => {
     try {
@@ -61,9 +63,9 @@ export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQ
     }
   };
   return {
-    acquire: () => turn(leases.acquire(job, patience)),
+    acquire: () => turn(leases.acquire(job, patience())),
     tryAcquire: () => turn(leases.acquire(job, 0)),
-    join: () => turn(leases.join(job, patience)),
-    count: (bytes, size) => leases.count(job, bytes, size),
+    join: () => turn(leases.join(job, patience())),
+    count: (bytes, size) => turn(leases.count(job, bytes, size, patience())),
   };
 }

@@ -20,6 +20,8 @@ export interface Question {
   search?: URLSearchParams;
   accept?: string;
   range?: string;
+  /** Whether the body is wanted as it was sent: the runtime decodes what is labelled as encoded, and the label may be wrong. */
+  isRaw?: boolean;
   /** The Via of the request that this is for; "" where it isn't given. */
   via?: string;
   /** `public` where it isn't given. */

@@ -35,6 +35,7 @@ interface Asked {
   method: string;
   headers: Headers;
   signal?: AbortSignal;
+  encodeResponseBody?: "automatic" | "manual";
   redirect: "manual";
 }
 

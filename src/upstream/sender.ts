@@ -161,7 +161,13 @@ export class Sender {
         throw error;
       }
     };
-    return followRedirects(upstream, url, { method: question.method, headers, signal }, noting);
+    const encodeResponseBody = question.isRaw ? "manual" : "automatic";
+    return followRedirects(
+      upstream,
+      url,
+      { method: question.method, headers, signal, encodeResponseBody },
+      noting,
+    );
   }
 }
 

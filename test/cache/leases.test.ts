@@ -173,20 +173,29 @@ describe("who finds a lease held", () => {
 });
 
 describe("ranges", () => {
-  test("have the whole filled once they have asked for half of it", async () => {
+  test("have the whole filled once several have asked for a tenth of it, and not before", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
-      await leases.count(job, 499, 1000);
-      expect(await untilAlarm()).toBe(null);
-      await leases.count(job, 1, 1000);
+      for (const bytes of [98, 1]) {
+        expect(await leases.count(job, bytes, 1000, 0)).toEqual({ kind: "none" });
+        expect(await untilAlarm()).toBe(null);
+      }
+      await leases.count(job, 1, 1000, 0);
       expect(await untilAlarm()).toBe(0);
       expect(await take(leases)).toBe(null);
+    });
+  });
+
+  test("have nothing filled by a single one, however long", async () => {
+    await withLeases(async ({ leases, untilAlarm }) => {
+      expect(await leases.count(job, 1000, 1000, 0)).toEqual({ kind: "none" });
+      expect(await untilAlarm()).toBe(null);
     });
   });
 
   test("leave a leader alone", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
       await leads(leases);
-      await leases.count(job, 1000, 1000);
+      for (let at = 0; at < 2; at++) await leases.count(job, 1000, 1000, 0);
       expect(await untilAlarm()).toBe(15 * MINUTE);
     });
   });
@@ -208,7 +217,7 @@ describe("the alarm", () => {
     const fill = ending("held");
     await withLeases(async ({ leases, untilAlarm }) => {
       await leads(leases);
-      await leases.count(other, 1, 1);
+      for (let at = 0; at < 2; at++) await leases.count(other, 1, 1, 0);
       await leases.alarm(fill);
       expect(await untilAlarm()).toBe(15 * MINUTE);
     });

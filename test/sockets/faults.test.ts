@@ -244,6 +244,21 @@ fault(12, "cold and warm, whatever encodings the client takes", async () => {
   }
 });
 
+for (const [what, body] of [
+  ["bytes that aren't encoded", patternBytes(300_000, 12)],
+  ["a gzip layer", gzipSync(patternBytes(300_000, 13))],
+] as const) {
+  fault(12, `${what}, labelled as encoded on the way`, async () => {
+    const digest = `sha256:${createHash("sha256").update(body).digest("hex")}`;
+    const blob = { bytes: body, digest, path: `/v2/some/repository/blobs/${digest}` };
+    upstream.serve(blob.path, { body, headers: { "Content-Encoding": "gzip" } });
+    const { answer, ending } = await download(urlOf(blob));
+    expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
+    expect(answer.headers["content-encoding"]).toBe(undefined);
+    await expectHeld(blob);
+  });
+}
+
 for (const [name, what] of Object.entries(UNREACHABLE)) {
   fault(28, what, async () => {
     for (const [agent, status] of [
