@@ -1,16 +1,28 @@
 /** `npm start`: the mirror on this machine, with its storage on disk and a line a request. */
+import type { EventEmitter } from "node:events";
 import { resolve } from "node:path";
-import { Command, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { VARIABLES } from "../src/config.ts";
-import type { RequestRecord } from "../src/requestlog.ts";
 import { isLoopback } from "../src/upstream/addresses.ts";
+import { EXIT } from "./commands/exit.ts";
 import { KEY_FILE } from "./keys/file.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
+import { isRoutine, messageLine, requestLine } from "./local/log-lines.ts";
 import { type RunningMirror, startMirror } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
 import { doubtful } from "./terminal/colours.ts";
 import { nearest } from "./terminal/nearest.ts";
-import { count, size } from "./terminal/words.ts";
+import { type Output, outputTo } from "./terminal/output.ts";
+import { count } from "./terminal/words.ts";
+
+/** What it runs in: the process of its own, or whatever a test gives it. */
+export interface Surroundings {
+  stdout: NodeJS.WritableStream;
+  stderr: NodeJS.WritableStream;
+  cwd: string;
+  /** Where signals arrive, by their names. */
+  signals: EventEmitter;
+}
 
 interface Settings {
   port: number;
@@ -23,7 +35,7 @@ interface Settings {
 /** Milliseconds that requests have to end, once the mirror is to: less than `docker stop` waits. */
 const GRACE = 8_000;
 
-/** Milliseconds after which a person is told what is waited for. */
+/** Milliseconds after which it is shown what is waited for. */
 const HINT_AFTER = 500;
 const STOPPING = `Waiting up to ${GRACE / 1000} s for requests under way; Ctrl-C again stops at once.`;
 
@@ -33,71 +45,108 @@ const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
 const OPEN_TO_OTHERS =
   "Warning: everybody who reaches this address can pull through the mirror; without --var ACCESS=open it is for the holders of access keys.";
 
-const program = new Command("npm start --")
-  .description("Runs the mirror on this machine.")
-  .addOption(
-    new Option("--port <port>", "port to listen on; 0 takes any that is free").default(8787).argParser(port),
-  )
-  .option("--host <address>", "address to listen on", "127.0.0.1")
-  .option("--data <folder>", "where the store lies", ".portolan")
-  .option(
-    "--upstream <name=url[,url…]>",
-    "add an upstream or replace its endpoints; repeatable",
-    upstream,
-    {},
-  )
-  .option("--var <key=value>", "set a variable as in wrangler.toml's [vars]; repeatable", variable, {})
-  .addHelpText(
-    "after",
-    `
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+function command(): Command {
+  return new Command("npm start --")
+    .description("Runs the mirror on this machine.")
+    .addOption(
+      new Option("--port <port>", "port to listen on; 0 takes any that is free")
+        .default(8787)
+        .argParser(port),
+    )
+    .option("--host <address>", "address to listen on", "127.0.0.1")
+    .option("--data <folder>", "where the store lies", ".portolan")
+    .option(
+      "--upstream <name=url[,url…]>",
+      "add an upstream or replace its endpoints; repeatable",
+      upstream,
+      {},
+    )
+    .option("--var <key=value>", "set a variable as in wrangler.toml's [vars]; repeatable", variable, {})
+    .addHelpText(
+      "after",
+      `
 Examples:
   npm start
   npm start -- --port 5000 --data /var/lib/portolan
   npm start -- --upstream docker.io=https://registry-1.docker.io,https://mirror.gcr.io
-  npm start -- --upstream local=http://127.0.0.1:5001 --var TAG_TTL=60`,
-  );
+  npm start -- --upstream local=http://127.0.0.1:5001 --var TAG_TTL=60
 
-// What is made from here on is for its owner, whichever process makes it.
-process.umask(0o077);
-await serve(program.parse().opts<Settings>());
+Exits with 0 once it is stopped, with 1 if the runtime ended by itself, with 2 if it can't be started as it was asked to.`,
+    );
+}
 
-async function serve(settings: Settings): Promise<void> {
+/** Runs the mirror until a signal stops it. @returns the exit code. */
+export async function start(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const output = outputTo(surroundings.stdout, surroundings.stderr);
+  const program = command()
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void surroundings.stdout.write(text),
+      writeErr: (text) => void surroundings.stderr.write(text),
+    });
   try {
-    const mirror = await startMirror({
-      port: settings.port,
-      host: settings.host,
-      data: resolve(settings.data),
-      upstreams: settings.upstream,
-      vars: settings.var,
-      keyFile: resolve(KEY_FILE),
-      grace: GRACE,
-      onRequest: (record) => console.log(requestLine(record)),
-      onMessage: print,
-    });
-    announce(mirror, settings);
-    stopOnSignal(mirror);
-    mirror.crashed.then((how) => {
-      console.error(`The runtime has ended by itself (${how}).`);
-      process.exit(1);
-    });
+    return await serve(program.parse(args, { from: "user" }).opts<Settings>(), output, surroundings);
   } catch (error) {
-    await fail(error, settings);
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? EXIT.good : EXIT.unknown;
   }
 }
 
-function announce(mirror: RunningMirror, { data, host }: Settings): void {
+async function serve(settings: Settings, output: Output, { cwd, signals }: Surroundings): Promise<number> {
+  let mirror: RunningMirror;
+  try {
+    mirror = await startMirror({
+      port: settings.port,
+      host: settings.host,
+      data: resolve(cwd, settings.data),
+      upstreams: settings.upstream,
+      vars: settings.var,
+      keyFile: resolve(cwd, KEY_FILE),
+      grace: GRACE,
+      onRequest: (record) => output.line(requestLine(record)),
+      onMessage: (message) => print(message, output),
+    });
+  } catch (error) {
+    output.errorLine(await whyNotStarted(error, settings));
+    return EXIT.unknown;
+  }
+  announce(mirror, settings, output);
+  const crashed = mirror.crashed.then((how) => {
+    output.errorLine(`The runtime has ended by itself (${how}).`);
+    return EXIT.bad;
+  });
+  return Promise.race([crashed, stopped(mirror, signals, output)]);
+}
+
+/** Resolves once a signal has stopped it; a second one doesn't wait for requests under way. */
+function stopped(mirror: RunningMirror, signals: EventEmitter, output: Output): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const stop = () => {
+      const hint = setTimeout(() => output.line(STOPPING), HINT_AFTER);
+      mirror
+        .stop()
+        .finally(() => clearTimeout(hint))
+        .then(() => resolve(EXIT.good), reject);
+    };
+    for (const signal of SIGNALS) signals.on(signal, stop);
+  });
+}
+
+function announce(mirror: RunningMirror, { data, host }: Settings, output: Output): void {
   const { url, port, upstreams, keys } = mirror;
   const reachable = reachableUrls(host, port);
   const listing = reachable.length > 1 ? `\n  addresses  ${reachable.join(", ")}` : "";
   const [forDocker = url] = reachable;
-  console.log(`Portolan listens on ${url} and keeps what it pulls in ${data}
+  output.line(`Portolan listens on ${url} and keeps what it pulls in ${data}
 ${listing}
   mirrors    ${upstreams.join(", ")}
   access     ${keys === null ? "open to everybody who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);
-  if (keys === null && !isLoopback(new URL(url))) console.error(doubtful(OPEN_TO_OTHERS));
+  if (keys === null && !isLoopback(new URL(url))) output.errorLine(doubtful(OPEN_TO_OTHERS));
 }
 
 function openUse(url: string): string {
@@ -120,36 +169,16 @@ or open it to everybody who can reach it
   docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`;
 }
 
-/** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms, and for a failure its upstream and the reason. */
-function requestLine({ method, path, upstream, status, servedBy, bytes, ms, reason }: RequestRecord): string {
-  const time = new Date().toTimeString().slice(0, 8);
-  const length = bytes === null ? "-" : size(bytes);
-  const line = [time, method, path, status, servedBy ?? "-", length, `${ms} ms`].join(" ");
-  return reason === null ? line : `${line} ${[upstream, reason].filter((part) => part !== null).join(": ")}`;
+/** What the runtime says is about its own code, which doesn't help who runs a mirror. */
+function print(message: Message, output: Output): void {
+  if (message.from === "runtime") return;
+  if (isRoutine(message)) output.line(messageLine(message));
+  else output.errorLine(message.from === "mirror" ? doubtful(messageLine(message)) : messageLine(message));
 }
 
-/** The runtime's own words are about its own code, and a stack is about ours: neither helps who runs a mirror. */
-function print({ from, level, text }: Message): void {
-  if (from === "runtime") return;
-  const [line = ""] = text.split("\n");
-  if (level === "log" || level === "info") console.log(line);
-  else console.error(from === "mirror" ? doubtful(`Warning: ${line}`) : line);
-}
-
-function stopOnSignal(mirror: RunningMirror): void {
-  const stop = async () => {
-    const hint = setTimeout(() => console.log(STOPPING), HINT_AFTER);
-    await mirror.stop();
-    clearTimeout(hint);
-    process.exit(0);
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, stop);
-}
-
-async function fail(error: unknown, settings: Settings): Promise<never> {
-  const message = error instanceof Error ? error.message : String(error);
-  console.error(error instanceof AddressError ? await whyNotThere(error, settings) : message);
-  process.exit(1);
+async function whyNotStarted(error: unknown, settings: Settings): Promise<string> {
+  if (error instanceof AddressError) return whyNotThere(error, settings);
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function whyNotThere({ code, message }: AddressError, { host, port }: Settings): Promise<string> {

@@ -15,7 +15,7 @@ export async function keptSigningSecret(data: string): Promise<string> {
   const kept = (await readIfThere(path))?.trim();
   if (kept) return kept;
   const secret = generateSigningSecret();
-  await mkdir(data, { recursive: true });
+  await mkdir(data, { recursive: true, mode: 0o700 });
   await writePrivately(path, `${secret}\n`);
   return secret;
 }

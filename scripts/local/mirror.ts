@@ -56,13 +56,13 @@ const OF_OTHERS = 0o077;
  * @throws ConfigError for variables that can't be used, or another error if it can't be started.
  */
 export async function startMirror(options: MirrorOptions): Promise<RunningMirror> {
-  // The slowest part of the start, and it needs nothing of the others.
-  const bundled = bundle(WORKERS);
-  bundled.catch(() => {});
   await using started = new AsyncDisposableStack();
   const project = await readProject(ROOT);
   const bindings = await variables(project.vars, options);
   const { upstreamNames, access, keys, cacheLimit } = readConfig(bindings);
+  // The slowest part of the start, and it needs nothing of what follows.
+  const bundled = bundle(WORKERS);
+  bundled.catch(() => {});
   const address = await addressToListen(options.host, options.port);
   await makeDataFolder(options);
   const lock = lockFolder(options.data);

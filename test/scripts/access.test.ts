@@ -7,25 +7,25 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { addKey } from "../../scripts/keys/list.ts";
 import { ADDRESS_RATE } from "../../src/access/limits.ts";
-import { refused, Serve } from "./support/serve.ts";
+import { refused, Start } from "./support/serve.ts";
 
 const KEYED = ["--var", "ACCESS=keys"];
 const WARNING = /Warning: everybody .*without --var ACCESS=open/;
 
 let folder: string;
-let serve: Serve | null = null;
+let running: Start | null = null;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "portolan-access-"));
 });
 afterEach(async () => {
-  await serve?.kill();
-  serve = null;
+  await running?.stop();
+  running = null;
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-async function start(...args: string[]): Promise<{ running: Serve; url: string }> {
-  serve = new Serve(["--port", "0", ...args], { folder });
-  return { running: serve, url: await serve.ready() };
+async function start(...args: string[]): Promise<{ running: Start; url: string }> {
+  running = new Start(["--port", "0", ...args], { folder });
+  return { running, url: await running.ready() };
 }
 
 /** Writes the file that `portolan key` keeps, where npm start looks for it. */
@@ -117,7 +117,7 @@ describe("with ACCESS=keys", () => {
     const token = await tokenOf(first.url);
     const secret = await readFile(join(folder, ".portolan", "signing-secret"), "utf8");
     expect((await stat(join(folder, ".portolan", "signing-secret"))).mode & 0o777).toBe(0o600);
-    await first.running.kill();
+    await first.running.stop();
     const again = await start(...KEYED, "--port", new URL(first.url).port);
     expect(await readFile(join(folder, ".portolan", "signing-secret"), "utf8")).toBe(secret);
     const answer = await fetch(`${again.url}/v2/`, { headers: { Authorization: `Bearer ${token}` } });
@@ -140,7 +140,7 @@ describe("with ACCESS=keys", () => {
   test("a list that can't be used is refused at the start", async () => {
     await writeFile(join(folder, "access-keys.json"), "[{");
     const { code, errors, output } = await refused(["--port", "0", ...KEYED], { folder });
-    expect([code, output]).toEqual([1, ""]);
+    expect([code, output]).toEqual([2, ""]);
     expect(errors).toMatch(/access-keys\.json isn't valid JSON/);
   });
 });

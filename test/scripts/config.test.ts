@@ -128,7 +128,7 @@ describe("refused with 2, in words", () => {
     ],
     ["the host form without a domain", ["k3s", "--shape", "host"], "--shape host needs --domain"],
     ["a form that is none", ["k3s", "--shape", "round"], "host, path, prefix, ns"],
-    ["a key's file that isn't there", ["docker", "--key-file", "nowhere"], "/nowhere"],
+    ["a key's file that isn't there", ["docker", "--key-file", "nowhere"], "/nowhere'"],
     ["writing what is in no file here", ["talos", "--write"], "leave out --write and follow the steps"],
   ])("%s", async (_, options, message) => {
     const { code, output, errors } = await config(...options);

@@ -1,11 +1,11 @@
-/** What `npm start` refuses: it says in one sentence which option is wrong and what would be right, and exits with 1. */
+/** What `npm start` refuses: it says in one sentence which option is wrong and what would be right, and exits with 2. */
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { refused, Serve } from "./support/serve.ts";
+import { refused, Start } from "./support/serve.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -51,38 +51,38 @@ it.concurrent.for(WRONG)("refuses %j", async ([args, named]) => {
   expect(errors).toMatch(named);
   expect(isStackTrace(errors)).toBe(false);
   expect(output).toBe("");
-  expect(code).toBe(1);
+  expect(code).toBe(2);
 });
 
 it.concurrent("refuses a port that another mirror has, and says that it is one", async () => {
-  const other = new Serve(["--port", "0", "--data", "other"], { folder });
+  const other = new Start(["--port", "0", "--data", "other"], { folder });
   try {
     const { port } = new URL(await other.ready());
     const { code, errors } = await refused(["--port", port], { folder });
     expect(errors).toMatch(
       new RegExp(`A mirror is running already at http://127\\.0\\.0\\.1:${port}; .*--port`),
     );
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   } finally {
-    await other.kill();
+    await other.stop();
   }
 });
 
 it.concurrent("refuses a folder that another mirror uses, until that one has ended, however it did", async () => {
   const args = ["--port", "0", "--data", "shared"];
-  const first = new Serve(args, { folder });
-  let second: Serve | null = null;
+  const first = new Start(args, { folder });
+  let second: Start | null = null;
   try {
     await first.ready();
     const { code, errors } = await refused(args, { folder });
     expect(errors).toMatch(/another mirror uses .*shared.*--data/);
-    expect(code).toBe(1);
-    await first.kill();
-    second = new Serve(args, { folder });
+    expect(code).toBe(2);
+    await first.stop();
+    second = new Start(args, { folder });
     expect((await fetch(`${await second.ready()}/v2/`)).status).toBe(200);
   } finally {
-    await first.kill();
-    await second?.kill();
+    await first.stop();
+    await second?.stop();
   }
 });
 
@@ -96,7 +96,7 @@ it.concurrent("refuses a port that is taken, and names the way out", async () =>
     expect(errors).toMatch(/taken.*--port/);
     expect(isStackTrace(errors)).toBe(false);
     expect(output).toBe("");
-    expect(code).toBe(1);
+    expect(code).toBe(2);
   } finally {
     taken.close();
   }

@@ -3,32 +3,32 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { until } from "../sockets/support/deadline.ts";
 import { download } from "../sockets/support/download.ts";
 import { MIB, newBlob, requestsFor, serveBlob } from "../sockets/support/stage.ts";
 import { type Listening, listen } from "../support/node/listen.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
-import { Serve } from "./support/serve.ts";
+import { Serve, Start } from "./support/serve.ts";
 
 let folder: string;
 let upstream: RawFaults;
-let serve: Serve | null = null;
+let started: Start | null = null;
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "portolan-serve-"));
   upstream = await startRawFaults();
 });
 afterEach(async () => {
-  await serve?.kill();
-  serve = null;
+  await started?.stop();
+  started = null;
   await upstream.close();
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-function start(...args: string[]): Serve {
+function start(...args: string[]): Start {
   const own = ["--port", "0", "--upstream", `local.test=${upstream.url}`];
-  serve = new Serve([...own, ...args], { folder });
-  return serve;
+  started = new Start([...own, ...args], { folder });
+  return started;
 }
 
 it("says where it listens, what it mirrors, where it keeps it, and how Docker finds it", async () => {
@@ -119,8 +119,7 @@ it("makes the data folder, and finds in it what it held before", async () => {
     const hex = blob.digest.replace("sha256:", "");
     const file = join(data, "store/blobs/sha256", hex.slice(0, 2), hex);
     await until("the blob to be stored", 5_000, () => existsSync(file));
-    running.signal("SIGTERM");
-    await running.end();
+    await running.stop();
     expect(existsSync(data)).toBe(true);
   }
   expect(requestsFor(upstream, blob)).toHaveLength(1);
@@ -129,7 +128,8 @@ it("makes the data folder, and finds in it what it held before", async () => {
 it("makes its data for the owner alone, whatever the shell's umask", async () => {
   const data = join(folder, "new");
   const args = ["--port", "0", "--upstream", `local.test=${upstream.url}`, "--data", data];
-  serve = new Serve(args, { folder, wrapper: ["sh", "-c", 'umask 022 && exec "$@"', "sh"] });
+  const serve = new Serve(args, { folder, wrapper: ["sh", "-c", 'umask 022 && exec "$@"', "sh"] });
+  onTestFinished(() => serve.kill());
   const url = await serve.ready();
   await download(`${url}/v2/local.test/some/repository/blobs/${serveBlob(upstream, 1500).digest}`);
   const pathsIn = async () => ["", ...(await readdir(data, { recursive: true }))];

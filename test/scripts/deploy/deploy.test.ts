@@ -1,11 +1,11 @@
 /** `npm run deploy` and `key push` with a Wrangler that only writes down how it was called. */
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { installedWrangler, type Wrangler } from "../../../scripts/deploy/wrangler.ts";
-import { PROJECT, portolan, spawnPortolan } from "../support/portolan.ts";
+import { portolan, spawnPortolan } from "../support/portolan.ts";
 
 interface Call {
   args: readonly string[];
@@ -225,8 +225,7 @@ test("the Wrangler on the PATH is run, with the variables of its configuration a
     '#!/bin/sh\necho "called with $*"; [ "$1" = deploy ] || exit 1\necho $WRANGLER_SEND_METRICS',
   );
   await chmod(program, 0o755);
-  const toml = await readFile(join(PROJECT, "wrangler.toml"), "utf8");
-  await writeFile(join(folder, "wrangler.toml"), `${toml}\n[env.staging.vars]\nTAG_TTL = "soon"\n`);
+  await writeFile(join(folder, "wrangler.toml"), 'name = "portolan"\n[env.staging.vars]\nTAG_TTL = "soon"\n');
   const environment = { PATH: `${folder}:${process.env.PATH}` };
   const open = await spawnPortolan(["deploy", "--open"], { cwd: folder, environment });
   expect(open.errors).toBe("");

@@ -8,6 +8,7 @@ import type { Surroundings } from "../../../scripts/commands/context.ts";
 import type { Wrangler } from "../../../scripts/deploy/wrangler.ts";
 import { run } from "../../../scripts/program.ts";
 import { within } from "../../sockets/support/deadline.ts";
+import "./plain.ts";
 
 export interface Finished {
   code: number | null;
@@ -26,10 +27,6 @@ export interface Options {
   /** What is typed on a terminal; left out, there is no terminal. */
   stdin?: NodeJS.ReadableStream;
 }
-
-// Colours are decided by the process, in which Vitest has asked for them.
-delete process.env.FORCE_COLOR;
-process.env.NO_COLOR = "1";
 
 /** Runs a command in this process, with nothing of the tests' own environment: no proxies, no logins. */
 export async function portolan(args: readonly string[], options: Options = {}): Promise<Finished> {

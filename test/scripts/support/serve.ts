@@ -1,8 +1,11 @@
-/** `npm start` as a child process: what it prints, how it ends, and which processes it leaves behind. */
+/** `npm start`, in this process or in one of its own: what it prints, how it ends, and which processes it leaves behind. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { EventEmitter } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
-import type { Readable } from "node:stream";
+import { type Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import "./plain.ts";
+import { start } from "../../../scripts/start.ts";
 import { until, within } from "../../sockets/support/deadline.ts";
 
 const SERVE = fileURLToPath(new URL("../../../scripts/start.js", import.meta.url));
@@ -23,14 +26,90 @@ export interface Ended {
   took: number;
 }
 
-export class Serve {
-  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
-  readonly #ended: Promise<Omit<Ended, "took">>;
+/** What all that run it have in common: waiting for what it prints. */
+abstract class Printing {
   output = "";
   errors = "";
 
+  protected abstract readonly hasEnded: boolean;
+
+  /** Waits until it has said where it listens. */
+  async ready(): Promise<string> {
+    const url = () => /listens on (http:\S+)/.exec(this.output)?.[1];
+    await until(
+      `npm start to say where it listens; it said ${this.output}${this.errors}`,
+      READY_DEADLINE,
+      () => {
+        if (this.hasEnded) throw new Error(`it ended instead: ${this.output}${this.errors}`);
+        return url() !== undefined;
+      },
+    );
+    return url() ?? "";
+  }
+
+  /** Waits until it has printed something like this, and returns the line. */
+  async line(pattern: RegExp): Promise<string> {
+    const find = () => this.output.split("\n").find((line) => pattern.test(line));
+    await until(`a line like ${pattern}`, 5_000, () => find() !== undefined);
+    return find() ?? "";
+  }
+}
+
+/** `npm start` in this process, for what it prints and serves. */
+export class Start extends Printing {
+  readonly #signals = new EventEmitter();
+  readonly #ended: Promise<number>;
+  protected hasEnded = false;
+
+  constructor(args: readonly string[], { folder }: { folder: string }) {
+    super();
+    this.#ended = start(args, {
+      stdout: written((text) => {
+        this.output += text;
+      }),
+      stderr: written((text) => {
+        this.errors += text;
+      }),
+      cwd: folder,
+      signals: this.#signals,
+    }).finally(() => {
+      this.hasEnded = true;
+    });
+    this.#ended.catch(() => {});
+  }
+
+  /** Its exit code, once it has ended by itself. */
+  end(): Promise<number> {
+    return within("npm start to end", END_DEADLINE, this.#ended);
+  }
+
+  /** Stops it without waiting for requests under way. */
+  async stop(): Promise<void> {
+    await Promise.race([this.ready(), this.#ended]).catch(() => {});
+    this.#signals.emit("SIGTERM");
+    this.#signals.emit("SIGTERM");
+    await this.end();
+  }
+}
+
+function written(take: (text: string) => void): Writable {
+  return new Writable({
+    decodeStrings: false,
+    write: (text: string, _, done) => {
+      take(text);
+      done();
+    },
+  });
+}
+
+/** `npm start` in a process of its own, for what holds of processes. */
+export class Serve extends Printing {
+  readonly #child: ChildProcessByStdio<null, Readable, Readable>;
+  readonly #ended: Promise<Omit<Ended, "took">>;
+
   /** Runs it with these arguments, in a process group of its own. */
   constructor(args: readonly string[], { folder, wrapper = [] }: ServeOptions) {
+    super();
     const [program = "", ...rest] = [...wrapper, process.execPath, SERVE, ...args];
     this.#child = spawn(program, rest, {
       cwd: folder,
@@ -52,31 +131,14 @@ export class Serve {
     this.#ended.catch(() => {});
   }
 
+  protected get hasEnded(): boolean {
+    return this.#child.exitCode !== null;
+  }
+
   get pid(): number {
     const { pid } = this.#child;
     if (pid === undefined) throw new Error("the program could not be started");
     return pid;
-  }
-
-  /** Waits until it has said where it listens. */
-  async ready(): Promise<string> {
-    const url = () => /listens on (http:\S+)/.exec(this.output)?.[1];
-    await until(
-      `npm start to say where it listens; it said ${this.output}${this.errors}`,
-      READY_DEADLINE,
-      () => {
-        if (this.#child.exitCode !== null) throw new Error(`it ended instead: ${this.output}${this.errors}`);
-        return url() !== undefined;
-      },
-    );
-    return url() ?? "";
-  }
-
-  /** Waits until it has printed something like this, and returns the line. */
-  async line(pattern: RegExp): Promise<string> {
-    const find = () => this.output.split("\n").find((line) => pattern.test(line));
-    await until(`a line like ${pattern}`, 5_000, () => find() !== undefined);
-    return find() ?? "";
   }
 
   /** Sends a signal to it alone, or to all of its group as a terminal does at Ctrl-C. */
@@ -104,15 +166,11 @@ export class Serve {
 /** Runs it to its end, for arguments that it refuses. */
 export async function refused(
   args: readonly string[],
-  options: ServeOptions,
-): Promise<{ code: number | null; errors: string; output: string }> {
-  const serve = new Serve(args, options);
-  try {
-    const { code } = await serve.end();
-    return { code, errors: serve.errors, output: serve.output };
-  } finally {
-    await serve.kill();
-  }
+  options: { folder: string },
+): Promise<{ code: number; errors: string; output: string }> {
+  const started = new Start(args, options);
+  const code = await started.end();
+  return { code, errors: started.errors, output: started.output };
 }
 
 /** Every process that descends from this one, with its command's name. Linux only: it reads /proc. */
