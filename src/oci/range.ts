@@ -3,16 +3,31 @@
 /** What was asked, in bytes: from `first` to `last`, both included (`last` null: to the end); or the final `suffix`. */
 export type ByteRange = { first: number; last: number | null } | { suffix: number };
 
-const RANGE = /^bytes=(?:(\d+)-(\d*)|-(\d+))$/i;
+/** What a range is of content whose size is known. */
+export interface Slice {
+  offset: number;
+  length: number;
+}
+
+const RANGES = /^bytes=(.*)$/i;
+const RANGE = /^(?:(\d+)-(\d*)|-(\d+))$/;
+/** More of them in one request is no client's, but an attack (RFC 9110 §17.15). */
+const MOST_RANGES = 16;
 const CONTENT_RANGE = /^bytes (\d+)-(\d+)\/(?:(\d+)|\*)$/i;
 
 /**
- * Reads a Range. Null for an absent or malformed one, another unit, several ranges, and numbers beyond safe integers:
+ * Reads a Range. None for an absent or malformed one, another unit, too many ranges, and numbers beyond safe integers:
  * all of them a server may ignore, and then it answers 200 with the whole.
  * Source: RFC 9110 §14.1.2, §14.2.
  */
-export function parseRange(header: string | null): ByteRange | null {
-  const match = RANGE.exec(header?.trim() ?? "");
+export function parseRanges(header: string | null): readonly ByteRange[] {
+  const list = RANGES.exec(header?.trim() ?? "")?.[1]?.split(",", MOST_RANGES + 1) ?? [];
+  const ranges = list.map((text) => parseRange(text.trim())).filter((range) => range !== null);
+  return ranges.length === list.length && ranges.length <= MOST_RANGES ? ranges : [];
+}
+
+function parseRange(text: string): ByteRange | null {
+  const match = RANGE.exec(text);
   if (match === null) return null;
   if (match[3] !== undefined) {
     const suffix = wholeNumber(match[3]);
@@ -30,7 +45,7 @@ export function parseRange(header: string | null): ByteRange | null {
  * Nothing is satisfiable of empty content, though the RFC grants it for suffixes: Content-Range has no way to write it.
  * Source: RFC 9110 §14.1.2.
  */
-export function resolveRange(range: ByteRange, size: number): { offset: number; length: number } | null {
+export function resolveRange(range: ByteRange, size: number): Slice | null {
   if ("suffix" in range) {
     const length = Math.min(range.suffix, size);
     return length === 0 ? null : { offset: size - length, length };
@@ -38,6 +53,18 @@ export function resolveRange(range: ByteRange, size: number): { offset: number; 
   if (range.first >= size) return null;
   const last = Math.min(range.last ?? size - 1, size - 1);
   return { offset: range.first, length: last - range.first + 1 };
+}
+
+/**
+ * Lays several ranges on content, in their order, without those that are unsatisfiable. Null for ranges that overlap: the
+ * whole is shorter then, or not much longer.
+ * Source: RFC 9110 §14.2, §15.3.7.2.
+ */
+export function resolveRanges(ranges: readonly ByteRange[], size: number): readonly Slice[] | null {
+  const slices = ranges.map((range) => resolveRange(range, size)).filter((slice) => slice !== null);
+  const sorted = slices.toSorted((a, b) => a.offset - b.offset);
+  const overlap = sorted.some(({ offset, length }, at) => offset + length > (sorted[at + 1]?.offset ?? size));
+  return overlap ? null : slices;
 }
 
 /** The Content-Range of a 206 that carries `length` bytes from `offset` on, out of `size` (RFC 9110 §14.4). */

@@ -3,13 +3,14 @@ import { blobKey, RangeNotSatisfiable, type Sphere } from "../cache/store.ts";
 import { RegistryError } from "../errors.ts";
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
-import { type ByteRange, contentRange, parseRange, unsatisfiedRange } from "../oci/range.ts";
+import { type ByteRange, contentRange, parseRanges, resolveRanges, unsatisfiedRange } from "../oci/range.ts";
 import type { Target } from "../routing/target.ts";
 import { blobHeadings, isUnchanged, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { pullColdBlob } from "./cold-blob.ts";
 import { readHeld } from "./holdings.ts";
 import { fillQueueOf } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
+import { multipart } from "./multipart.ts";
 import { placeOf } from "./place.ts";
 
 /**
@@ -22,16 +23,18 @@ export async function pullBlob(
   target: Target,
   digest: Digest,
 ): Promise<Response> {
-  const range = pull.method === "GET" ? requestedRange(pull.headers, digest) : null;
-  const stored = await fromStore(mirror, pull, target, digest, range, { servedBy: "store" });
+  const ranges = pull.method === "GET" ? requestedRanges(pull.headers, digest) : [];
+  const stored = await fromStore(mirror, pull, target, digest, ranges, { servedBy: "store" });
   if (stored) return stored;
+  // Upstream is asked for the whole instead of several: it is stored on its way, and the next ones are had from there.
+  const range = ranges.length === 1 ? (ranges[0] ?? null) : null;
   const queue = fillQueueOf(mirror, placeOf(target, pull), digest);
   const turn = pull.method === "HEAD" ? "none" : await (range ? queue.join() : queue.acquire());
-  const filled = turn === "stored" && (await fromStore(mirror, pull, target, digest, range, WAITED));
+  const filled = turn === "stored" && (await fromStore(mirror, pull, target, digest, ranges, WAITED));
   if (filled) return filled;
   const cold = await pullColdBlob(mirror, pull, target, digest, range, queue, turn);
   if (cold !== "stored") return cold;
-  const late = await fromStore(mirror, pull, target, digest, range, WAITED);
+  const late = await fromStore(mirror, pull, target, digest, ranges, WAITED);
   if (late) return late;
   throw new RegistryError(503, "UNAVAILABLE", "the store doesn't give what was just stored");
 }
@@ -39,10 +42,10 @@ export async function pullBlob(
 /** For what another request's fill has stored meanwhile. */
 const WAITED: CacheStatus = { servedBy: "store", forward: "uri-miss", collapsed: true };
 
-/** The range to honour: none if If-Range names other content than this (RFC 9110 §13.1.5). */
-function requestedRange(headers: Headers, digest: Digest): ByteRange | null {
+/** The ranges to honour: none if If-Range names other content than this (RFC 9110 §13.1.5). */
+function requestedRanges(headers: Headers, digest: Digest): readonly ByteRange[] {
   const condition = headers.get("If-Range");
-  return condition === null || condition === `"${digest}"` ? parseRange(headers.get("Range")) : null;
+  return condition === null || condition === `"${digest}"` ? parseRanges(headers.get("Range")) : [];
 }
 
 async function fromStore(
@@ -50,7 +53,7 @@ async function fromStore(
   pull: Pull,
   target: Target,
   digest: Digest,
-  range: ByteRange | null,
+  ranges: readonly ByteRange[],
   status: CacheStatus,
 ): Promise<Response | null> {
   const place = placeOf(target, pull);
@@ -65,7 +68,9 @@ async function fromStore(
         ? new Response(null, { status: 304, headers: headings })
         : whole(null, headings, held.size);
     }
-    const read = (key: string) => mirror.store.get(key, range ?? undefined);
+    const [range, ...more] = ranges;
+    if (more.length > 0) return await severalFromStore(mirror, pull, target, digest, ranges, status);
+    const read = (key: string) => mirror.store.get(key, range);
     const held = await readHeld(mirror, place, { digest }, keyOf, read);
     if (!held) return null;
     if (!held.range) return whole(held.body, headings, held.size);
@@ -77,4 +82,31 @@ async function fromStore(
     console.warn(`the store can't be read: ${error}`);
     return null;
   }
+}
+
+async function severalFromStore(
+  mirror: Mirror,
+  pull: Pull,
+  target: Target,
+  digest: Digest,
+  ranges: readonly ByteRange[],
+  status: CacheStatus,
+): Promise<Response | null> {
+  const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
+  const held = await readHeld(mirror, placeOf(target, pull), { digest }, keyOf, async (key) => {
+    const head = await mirror.store.head(key);
+    return head && { key, size: head.size };
+  });
+  if (!held) return null;
+  const { key, size } = held;
+  const slices = resolveRanges(ranges, size);
+  if (slices === null) return fromStore(mirror, pull, target, digest, [], status);
+  if (slices.length === 0) throw new RangeNotSatisfiable(size);
+  const [first, ...more] = slices;
+  if (first && more.length === 0) {
+    const only = { first: first.offset, last: first.offset + first.length - 1 };
+    return fromStore(mirror, pull, target, digest, [only], status);
+  }
+  const headings = blobHeadings(target, digest, status);
+  return multipart(pull, headings, slices, size, (range) => mirror.store.get(key, range));
 }

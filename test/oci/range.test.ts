@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import {
   contentRange,
   parseContentRange,
-  parseRange,
+  parseRanges,
   resolveRange,
+  resolveRanges,
   unsatisfiedRange,
 } from "../../src/oci/range.ts";
 
@@ -18,7 +19,16 @@ describe("reading a Range", () => {
     ["bytes=-500", { suffix: 500 }],
     ["bytes=-0", { suffix: 0 }],
     ["Bytes=7-7", { first: 7, last: 7 }],
-  ])("understands %s", (header, range) => expect(parseRange(header)).toEqual(range));
+  ])("understands %s", (header, range) => expect(parseRanges(header)).toEqual([range]));
+
+  test("understands a list, in its order", () => {
+    expect(parseRanges("bytes=5-9, -3,0-1")).toEqual([
+      { first: 5, last: 9 },
+      { suffix: 3 },
+      { first: 0, last: 1 },
+    ]);
+    expect(parseRanges(`bytes=${Array(16).fill("0-1").join(",")}`)).toHaveLength(16);
+  });
 
   test.each([
     null,
@@ -33,22 +43,57 @@ describe("reading a Range", () => {
     "bytes=0x1-2",
     "bytes 0-1",
     "items=0-1",
-    "bytes=0-1,3-4",
+    "bytes=0-1,",
+    "bytes=0-1,4-3",
+    `bytes=${Array(17).fill("0-1").join(",")}`,
     `bytes=${tooLarge}-`,
     `bytes=0-${tooLarge}`,
     `bytes=-${tooLarge}`,
     `bytes=${"9".repeat(400)}-`,
-  ])("ignores %j, so that the answer is the whole", (header) => expect(parseRange(header)).toBeNull());
+  ])("ignores %j, so that the answer is the whole", (header) => expect(parseRanges(header)).toEqual([]));
 
   test("understands every single range of safe integers", () => {
     fc.assert(
       fc.property(whole, whole, (a, b) => {
         const [first, last] = a < b ? [a, b] : [b, a];
-        expect(parseRange(`bytes=${first}-${last}`)).toEqual({ first, last });
-        expect(parseRange(`bytes=${first}-`)).toEqual({ first, last: null });
-        expect(parseRange(`bytes=-${last}`)).toEqual({ suffix: last });
+        expect(parseRanges(`bytes=${first}-${last}`)).toEqual([{ first, last }]);
+        expect(parseRanges(`bytes=${first}-`)).toEqual([{ first, last: null }]);
+        expect(parseRanges(`bytes=-${last}`)).toEqual([{ suffix: last }]);
       }),
     );
+  });
+});
+
+describe("laying several ranges on content", () => {
+  test.each([
+    [
+      "bytes=0-1,4-5",
+      [
+        [0, 2],
+        [4, 2],
+      ],
+    ],
+    [
+      "bytes=8-,0-1",
+      [
+        [8, 2],
+        [0, 2],
+      ],
+    ],
+    [
+      "bytes=0-1,2-3",
+      [
+        [0, 2],
+        [2, 2],
+      ],
+    ],
+    ["bytes=0-1,10-", [[0, 2]]],
+    ["bytes=10-,20-", []],
+    ["bytes=0-5,5-9", null],
+    ["bytes=0-,-1", null],
+  ])("of ten bytes: %s", (header, expected) => {
+    const slices = resolveRanges(parseRanges(header), 10);
+    expect(slices?.map(({ offset, length }) => [offset, length]) ?? null).toEqual(expected);
   });
 });
 

@@ -1,5 +1,6 @@
 /** Ranges of blobs: no more is moved than was asked for, and a part is never taken for the whole. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { parseRanges, resolveRange } from "../../src/oci/range.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -20,6 +21,26 @@ beforeEach(async () => {
 
 function ranged(Range: string, more: Record<string, string> = {}) {
   return mirror.ask(path, { headers: { Range, ...more } });
+}
+
+const SIXTEEN = `bytes=${Array.from({ length: 16 }, (_, at) => `${at * 10_000}-${at * 10_000 + 99}`).join(",")}`;
+
+/** Text in which each character is a byte. */
+function latin1(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+}
+
+/** Reads multipart/byteranges. */
+function partsOf(headers: Headers, bytes: Uint8Array) {
+  const boundary = /^multipart\/byteranges; boundary=(\S+)$/.exec(headers.get("Content-Type") ?? "")?.[1];
+  const [preamble, ...parts] = latin1(bytes).split(`\r\n--${boundary}`);
+  expect([preamble, parts.pop()]).toEqual(["", "--\r\n"]);
+  return parts.map((part) => {
+    const end = part.indexOf("\r\n\r\n");
+    expect(part.slice(0, end)).toContain("Content-Type: application/octet-stream");
+    const range = /Content-Range: (.+)/.exec(part.slice(0, end))?.[1];
+    return { range, content: part.slice(end + 4) };
+  });
 }
 
 /** The first request for bytes: the client's own, before the fill that goes on apart from it. */
@@ -125,6 +146,52 @@ describe("several ranges", () => {
     expect([status, bytes.byteLength]).toEqual([200, layer.byteLength]);
     expect(await mirror.stored()).toEqual([key]);
     expect(first()?.headers.range).toBe(undefined);
+  });
+
+  describe("of a warm blob", () => {
+    beforeEach(async () => {
+      await mirror.ask(path);
+      mirror.docker.reset();
+    });
+
+    test.each(["bytes=100-199,300-310", "bytes=-5, 0-0,299000-299010", SIXTEEN])(
+      "are its parts in one answer: %s",
+      async (range) => {
+        const { status, bytes, headers, broken } = await ranged(range);
+        expect([status, broken, headers.get("Content-Length")]).toEqual([
+          206,
+          false,
+          String(bytes.byteLength),
+        ]);
+        expect(headers.get("Content-Range")).toBe(null);
+        expect(headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
+        expect(partsOf(headers, bytes)).toEqual(
+          parseRanges(range).map((asked) => {
+            const { offset, length } = resolveRange(asked, layer.byteLength) ?? { offset: 0, length: 0 };
+            const content = latin1(layer.subarray(offset, offset + length));
+            return { range: `bytes ${offset}-${offset + length - 1}/300000`, content };
+          }),
+        );
+        expect(mirror.docker.requests).toEqual([]);
+      },
+    );
+
+    test.each([
+      { range: "bytes=0-9,5-14", status: 200, length: 300_000 },
+      { range: `${SIXTEEN},299000-299001`, status: 200, length: 300_000 },
+      { range: "bytes=300000-,0-9", status: 206, length: 10 },
+      { range: "bytes=300000-,300001-", status: 416, length: 0 },
+    ])("that make no sense as parts: $range is $status", async ({ range, status, length }) => {
+      const answer = await ranged(range);
+      expect([answer.status, answer.bytes.byteLength]).toEqual([status, length]);
+    });
+
+    test("are ignored by HEAD, and none if If-Range names something else", async () => {
+      const Range = "bytes=0-9,20-29";
+      const head = await mirror.ask(path, { method: "HEAD", headers: { Range } });
+      expect([head.status, head.headers.get("Content-Length")]).toEqual([200, "300000"]);
+      expect((await ranged(Range, { "If-Range": '"other"' })).status).toBe(200);
+    });
   });
 });
 

@@ -127,3 +127,24 @@ it("reads no further ahead of a slow client than the buffers on the way hold", a
   await stage.held(blob);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
+
+it("gives several ranges of a stored blob in one answer, and no more than them", async () => {
+  const blob = serveBlob(upstream, 64 * MIB);
+  await download(stage.urlOf(NAME, blob));
+  await stage.held(blob);
+  const Range = `bytes=${MIB}-${2 * MIB - 1},${32 * MIB}-${40 * MIB - 1},-3`;
+  const response = await fetch(stage.urlOf(NAME, blob), { headers: { Range } });
+  expect(response.status).toBe(206);
+  const bytes = Buffer.from(await response.arrayBuffer());
+  expect(response.headers.get("Content-Length")).toBe(String(bytes.byteLength));
+  expect(bytes.byteLength).toBeLessThan(9 * MIB + 1024);
+  for (const [first, end] of [
+    [MIB, 2 * MIB],
+    [32 * MIB, 40 * MIB],
+    [64 * MIB - 3, 64 * MIB],
+  ] as const) {
+    const head = `Content-Range: bytes ${first}-${end - 1}/${64 * MIB}\r\n\r\n`;
+    const start = bytes.indexOf(head) + head.length;
+    expect(bytes.subarray(start, start + end - first).equals(blob.bytes.subarray(first, end))).toBe(true);
+  }
+});
