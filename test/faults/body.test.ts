@@ -36,19 +36,23 @@ async function expectMended(): Promise<void> {
   await expectWhole(await mirror.ask(demo.blob));
 }
 
-fault(3, "a layer: all of it comes, for its client to refuse, and none is stored", async () => {
-  mirror.docker.fail(BYTES, behaviours.corrupted());
-  const answer = await mirror.ask(demo.blob);
-  expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
-  expect(answer.bytes).not.toEqual(LAYER);
-  expect(cacheStatus(answer)).toBe(COLD);
-  expect(calls(mirror.docker).slice(0, 2)).toEqual(ONE_FETCH);
-  expect(await mirror.stored()).toEqual([]);
-  await expectMended();
-});
+fault(
+  "wrong digest, right length",
+  "a layer: all of it comes, for its client to refuse, and none is stored",
+  async () => {
+    mirror.docker.fail(BYTES, behaviours.corrupted());
+    const answer = await mirror.ask(demo.blob);
+    expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
+    expect(answer.bytes).not.toEqual(LAYER);
+    expect(cacheStatus(answer)).toBe(COLD);
+    expect(calls(mirror.docker).slice(0, 2)).toEqual(ONE_FETCH);
+    expect(await mirror.stored()).toEqual([]);
+    await expectMended();
+  },
+);
 
 for (const reference of ["latest", "digest"]) {
-  fault(3, `a manifest by ${reference}: refused, and not stored`, async () => {
+  fault("wrong digest, right length", `a manifest by ${reference}: refused, and not stored`, async () => {
     const path = reference === "latest" ? TAG : demo.manifest;
     const handle = mirror.docker.fail({ kind: "manifest" }, behaviours.corrupted());
     expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
@@ -60,24 +64,28 @@ for (const reference of ["latest", "digest"]) {
   });
 }
 
-fault(8, "the alarm fetches what the stall keeps back, and the client gets it too in the end", async () => {
-  const giveUp = Promise.withResolvers<never>();
-  mirror.docker.fail(BYTES, { transform: (whole) => new Response(stalling(giveUp.promise), whole) }, 1);
-  const { response, settled } = await open(mirror, demo.blob);
-  const reader = response.body?.getReader();
-  const start = (await reader?.read())?.value?.byteLength ?? 0;
-  expect(start).toBeGreaterThan(0);
-  expect(await mirror.stored()).toEqual([]);
-  expect(await mirror.runAlarm(demo.digest)).toBe(true);
-  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-  await expectWhole(await mirror.ask(demo.blob));
-  expect(mirror.docker.count(BYTES)).toBe(2);
-  // When the connection is lost at last, the client sees nothing of it, and what lies in the store stays.
-  giveUp.reject(new TypeError("connection lost"));
-  expect(start + (await readOn(reader))).toBe(LAYER.byteLength);
-  await settled();
-  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-});
+fault(
+  "stall",
+  "the alarm fetches what the stall keeps back, and the client gets it too in the end",
+  async () => {
+    const giveUp = Promise.withResolvers<never>();
+    mirror.docker.fail(BYTES, { transform: (whole) => new Response(stalling(giveUp.promise), whole) }, 1);
+    const { response, settled } = await open(mirror, demo.blob);
+    const reader = response.body?.getReader();
+    const start = (await reader?.read())?.value?.byteLength ?? 0;
+    expect(start).toBeGreaterThan(0);
+    expect(await mirror.stored()).toEqual([]);
+    expect(await mirror.runAlarm(demo.digest)).toBe(true);
+    expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+    await expectWhole(await mirror.ask(demo.blob));
+    expect(mirror.docker.count(BYTES)).toBe(2);
+    // When the connection is lost at last, the client sees nothing of it, and what lies in the store stays.
+    giveUp.reject(new TypeError("connection lost"));
+    expect(start + (await readOn(reader))).toBe(LAYER.byteLength);
+    await settled();
+    expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+  },
+);
 
 /** The layer's first bytes, and then nothing until the promise is settled. */
 function stalling(until: Promise<never>): ReadableStream<Uint8Array> {
@@ -101,26 +109,34 @@ async function readOn(reader: ReadableStreamDefaultReader<Uint8Array> | undefine
   }
 }
 
-fault(10, "for a layer: an error that sends the client on, not a page for it to choke on", async () => {
-  mirror.docker.fail(BYTES, behaviours.htmlPage());
-  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
-  expect(await mirror.stored()).toEqual([]);
-  await expectMended();
-});
+fault(
+  "an HTML page with 200",
+  "for a layer: an error that sends the client on, not a page for it to choke on",
+  async () => {
+    mirror.docker.fail(BYTES, behaviours.htmlPage());
+    expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+    expect(await mirror.stored()).toEqual([]);
+    await expectMended();
+  },
+);
 
-fault(10, "for a layer: none of it is stored, and no browser would show it", async () => {
-  mirror.docker.fail(BYTES, behaviours.htmlPage());
-  const { headers } = await mirror.ask(demo.blob);
-  expect(headers.get("Content-Type")).not.toContain("html");
-  expect(await mirror.stored()).toEqual([]);
-  await expectMended();
-});
+fault(
+  "an HTML page with 200",
+  "for a layer: none of it is stored, and no browser would show it",
+  async () => {
+    mirror.docker.fail(BYTES, behaviours.htmlPage());
+    const { headers } = await mirror.ask(demo.blob);
+    expect(headers.get("Content-Type")).not.toContain("html");
+    expect(await mirror.stored()).toEqual([]);
+    await expectMended();
+  },
+);
 
 for (const [what, path] of [
   ["a tag", "manifests/latest"],
   ["a listing", "tags/list"],
 ] as const) {
-  fault(10, `for ${what}: refused, and not stored`, async () => {
+  fault("an HTML page with 200", `for ${what}: refused, and not stored`, async () => {
     mirror.docker.fail({}, behaviours.htmlPage());
     expectRefused(await mirror.ask(`/v2/library/demo/${path}`), 503, "UNAVAILABLE");
     expect(mirror.docker.requests).toHaveLength(1);
@@ -128,7 +144,7 @@ for (const [what, path] of [
   });
 }
 
-fault(12, async () => {
+fault("a layer that is gzip itself: bytes untouched", async () => {
   const packed = await gzip(utf8("a layer that is packed by whoever pushed it".repeat(1000)));
   const layer = await mirror.docker.addBlob(packed, { repository: "library/demo" });
   const path = `/v2/library/demo/blobs/${layer.digest}`;
@@ -143,7 +159,7 @@ fault(12, async () => {
   expect(await mirror.stored()).toEqual([blobKey(layer.digest)]);
 });
 
-fault(13, async () => {
+fault("empty blob", async () => {
   await mirror.docker.addBlob(new Uint8Array(0));
   for (const status of [COLD, WARM]) {
     const answer = await mirror.ask(`/v2/library/demo/blobs/${EMPTY}`);
@@ -154,28 +170,28 @@ fault(13, async () => {
   expect(await mirror.stored()).toEqual([blobKey(EMPTY)]);
 });
 
-fault(14, "for a layer: an error, since only one digest has no bytes", async () => {
+fault("zero bytes with 200", "for a layer: an error, since only one digest has no bytes", async () => {
   mirror.docker.fail(BYTES, behaviours.emptyBody());
   expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
   expect(await mirror.stored()).toEqual([]);
   await expectMended();
 });
 
-fault(14, "for a layer: nothing is stored", async () => {
+fault("zero bytes with 200", "for a layer: nothing is stored", async () => {
   mirror.docker.fail(BYTES, behaviours.emptyBody());
   await mirror.ask(demo.blob);
   expect(await mirror.stored()).toEqual([]);
   await expectMended();
 });
 
-fault(14, "for a tag: refused, and not stored", async () => {
+fault("zero bytes with 200", "for a tag: refused, and not stored", async () => {
   mirror.docker.fail({ kind: "manifest" }, behaviours.emptyBody());
   expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
   expectRefused(await mirror.ask(demo.manifest), 503, "UNAVAILABLE");
   expect(await mirror.stored()).toEqual([]);
 });
 
-fault(15, async () => {
+fault("larger than one put", async () => {
   const large = { "content-length": String(MAXIMUM_PUT + 1) };
   mirror.docker.fail(BYTES, behaviours.changedHeaders(large));
   const answer = await mirror.ask(demo.blob);
@@ -191,7 +207,7 @@ fault(15, async () => {
   await expectMended();
 });
 
-fault(16, async () => {
+fault("206 to a plain GET", async () => {
   mirror.docker.fail(BYTES, behaviours.partialToPlainGet());
   expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
   expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 206"]);
@@ -201,7 +217,7 @@ fault(16, async () => {
   await expectMended();
 });
 
-fault(17, "the whole with 200, which tells the client to start again", async () => {
+fault("Range ignored on resume", "the whole with 200, which tells the client to start again", async () => {
   mirror.docker.settings.ranges = false;
   const answer = await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } });
   await expectWhole(answer);
@@ -211,10 +227,14 @@ fault(17, "the whole with 200, which tells the client to start again", async () 
   await expectMended();
 });
 
-fault(17, "by the mirror: what it has begun breaks off, and is fetched again", async () => {
-  mirror.docker.settings.ranges = false;
-  await expectBrokenAndMended(["GET blob 307", "GET storage 200", "GET blob 307", "GET storage 200"]);
-});
+fault(
+  "Range ignored on resume",
+  "by the mirror: what it has begun breaks off, and is fetched again",
+  async () => {
+    mirror.docker.settings.ranges = false;
+    await expectBrokenAndMended(["GET blob 307", "GET storage 200", "GET blob 307", "GET storage 200"]);
+  },
+);
 
 const lies: Record<string, Behaviour> = {
   "from another byte on": behaviours.changedHeaders({ "content-range": "bytes 0-199999/300000" }),
@@ -222,7 +242,7 @@ const lies: Record<string, Behaviour> = {
   "beyond its own end": behaviours.changedHeaders({ "content-range": "bytes 100000-299999/200000" }),
 };
 for (const [lie, behaviour] of Object.entries(lies)) {
-  fault(17, `a part ${lie} is refused`, async () => {
+  fault("Range ignored on resume", `a part ${lie} is refused`, async () => {
     mirror.docker.fail(BYTES, behaviour);
     expectRefused(await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } }), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
@@ -230,19 +250,23 @@ for (const [lie, behaviour] of Object.entries(lies)) {
   });
 }
 
-fault(18, "upstream's: the part is right, because the digest stands for the content", async () => {
-  mirror.docker.settings.etag = () => `"${crypto.randomUUID()}"`;
-  const headers = { Range: "bytes=100000-", "If-Range": `"${demo.digest}"` };
-  const answer = await mirror.ask(demo.blob, { headers });
-  expect([answer.status, answer.broken]).toEqual([206, false]);
-  expect(answer.bytes).toEqual(LAYER.slice(100_000));
-  expect(answer.headers.get("Content-Range")).toBe("bytes 100000-299999/300000");
-  expect(answer.headers.get("ETag")).toBe(`"${demo.digest}"`);
-  await expectMended();
-});
+fault(
+  "ETag changed on resume",
+  "upstream's: the part is right, because the digest stands for the content",
+  async () => {
+    mirror.docker.settings.etag = () => `"${crypto.randomUUID()}"`;
+    const headers = { Range: "bytes=100000-", "If-Range": `"${demo.digest}"` };
+    const answer = await mirror.ask(demo.blob, { headers });
+    expect([answer.status, answer.broken]).toEqual([206, false]);
+    expect(answer.bytes).toEqual(LAYER.slice(100_000));
+    expect(answer.headers.get("Content-Range")).toBe("bytes 100000-299999/300000");
+    expect(answer.headers.get("ETag")).toBe(`"${demo.digest}"`);
+    await expectMended();
+  },
+);
 
 fault(
-  18,
+  "ETag changed on resume",
   "upstream's, while the mirror resumes: what it has begun breaks off, and is fetched again",
   async () => {
     mirror.docker.settings.etag = () => `"${crypto.randomUUID()}"`;
@@ -260,7 +284,7 @@ async function expectBrokenAndMended(asked: string[]): Promise<void> {
   await expectMended();
 }
 
-fault(18, "the client's: it gets the whole, cold and warm", async () => {
+fault("ETag changed on resume", "the client's: it gets the whole, cold and warm", async () => {
   const headers = { Range: "bytes=100000-", "If-Range": '"of-another-mirror"' };
   for (const status of [COLD, WARM]) {
     const answer = await mirror.ask(demo.blob, { headers });

@@ -49,7 +49,7 @@ async function expectRejected(asked: readonly (readonly [string, Init?])[]): Pro
   expect(await mirror.stored()).toEqual([]);
 }
 
-fault(62, "before, behind and within the key", async () => {
+fault("dots and slashes, plain and encoded", "before, behind and within the key", async () => {
   await expectRejected([
     [`/${KEY}%2Fv2/library/demo/manifests/latest`],
     [`/${KEY}%2f..%2fv2/library/demo/manifests/latest`],
@@ -70,7 +70,7 @@ fault(62, "before, behind and within the key", async () => {
   }
 });
 
-fault(63, "a host knows no case, and a path's key does", async () => {
+fault("upper case", "a host knows no case, and a path's key does", async () => {
   await expectRejected([[`/${KEY.toUpperCase()}${TAG}`], [TAG, { headers: basic(KEY.toUpperCase()) }]]);
   const host = `DOCKER-${KEY.toUpperCase()}.EXAMPLE.COM`;
   await expectWhole(await mirror.ask(TAG, { host }), demo.image.target.bytes);
@@ -80,7 +80,7 @@ fault(63, "a host knows no case, and a path's key does", async () => {
   expectRefused(await pull("/v2/library/Demo/manifests/latest"), 400, "NAME_INVALID");
 });
 
-fault(64, "in a key, a user name or a host", async () => {
+fault("Unicode, NUL", "in a key, a user name or a host", async () => {
   const utf8 = (text: string) => ({
     Authorization: `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(text)))}`,
   });
@@ -97,20 +97,20 @@ fault(64, "in a key, a user name or a host", async () => {
 });
 
 const fullName = `library/${"a".repeat(255 - "docker.io/library/".length)}`;
-fault(65, "behind a key, which doesn't count", async () => {
+fault("256-character name", "behind a key, which doesn't count", async () => {
   const { target } = await mirror.docker.addImage(fullName, "latest");
   await expectWhole(await mirror.ask(`/${KEY}/v2/${fullName}/manifests/latest`), target.bytes);
   expectRefused(await mirror.ask(`/${KEY}/v2/${fullName}a/manifests/latest`), 400, "NAME_INVALID");
 });
 
-fault(66, "behind a key, which doesn't count", async () => {
+fault("129-character tag", "behind a key, which doesn't count", async () => {
   const tag = "a".repeat(128);
   mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   await expectWhole(await mirror.ask(`/${KEY}${TAG.replace("latest", tag)}`), demo.image.target.bytes);
   expectRefused(await mirror.ask(`/${KEY}${TAG.replace("latest", `${tag}a`)}`), 404, "MANIFEST_UNKNOWN");
 });
 
-fault(67, "a private blob, linked to its repository alone", async () => {
+fault("sha512", "a private blob, linked to its repository alone", async () => {
   const bytes = patternBytes(500, 5);
   const { digest } = await mirror.docker.addBlob(bytes, { algorithm: "sha512", repository: "owner/secret" });
   mirror.docker.setVisibility("owner/secret", "private");
@@ -125,17 +125,21 @@ fault(67, "a private blob, linked to its repository alone", async () => {
   expect((await pull(`/v2/library/demo/blobs/${digest}`)).status).toBe(404);
 });
 
-fault(68, "is challenged like any other without a key, and refused with one", async () => {
-  const paths = ["sha256:a1", "sha256:", `md5:${"a1".repeat(16)}`, "latest"].map(
-    (digest) => `/v2/owner/secret/blobs/${digest}`,
-  );
-  await expectRejected(paths.map((path) => [path]));
-  for (const path of paths) expectRefused(await pull(path), 400, "DIGEST_INVALID");
-  expect(mirror.docker.requests).toEqual([]);
-});
+fault(
+  "short or unknown digest",
+  "is challenged like any other without a key, and refused with one",
+  async () => {
+    const paths = ["sha256:a1", "sha256:", `md5:${"a1".repeat(16)}`, "latest"].map(
+      (digest) => `/v2/owner/secret/blobs/${digest}`,
+    );
+    await expectRejected(paths.map((path) => [path]));
+    for (const path of paths) expectRefused(await pull(path), 400, "DIGEST_INVALID");
+    expect(mirror.docker.requests).toEqual([]);
+  },
+);
 
 fault(
-  69,
+  "CRLF",
   "in what a challenge, a token request or a login says: nothing of it becomes a header",
   async () => {
     const evil = "%0d%0aX-Evil:%20yes";
@@ -159,7 +163,7 @@ fault(
   },
 );
 
-fault(71, "neither opens anything nor leads a client astray", async () => {
+fault("X-Forwarded-* poisoning", "neither opens anything nor leads a client astray", async () => {
   for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   const headers = {
     "X-Forwarded-Host": `docker-${KEY}.example.com`,
@@ -198,7 +202,7 @@ for (const repository of [
   "owner/links/public",
 ]) {
   fault(
-    72,
+    "repository named blobs or manifests",
     `behind a key${repository.startsWith("owner/") ? ", and private" : ""}: ${repository}`,
     async () => {
       const upstreams = repository.includes("/") ? repository : `library/${repository}`;
@@ -214,7 +218,7 @@ for (const repository of [
   );
 }
 
-fault(73, "where keys and tokens are", async () => {
+fault("huge query", "where keys and tokens are", async () => {
   await expectRejected([
     [TAG, { headers: bearer("a".repeat(15_000)) }],
     [TAG, { headers: bearer(`${"a".repeat(7_000)}.${"b".repeat(7_000)}.c`) }],
@@ -233,31 +237,39 @@ fault(73, "where keys and tokens are", async () => {
   expect(await statusOf("/_/token", { method: "POST", body: endless })).toBe(413);
 });
 
-fault(74, "of a token request: the token stands for its key, whatever they say", async () => {
-  const scopes = "scope=repository:owner/secret:pull,push&scope=registry:catalog:*%20repository:a/b:delete";
-  const { token } = (await mirror.ask(`/_/token?${scopes}`, { headers: basic(KEY) })).json();
-  await expectWhole(await mirror.ask(TAG, { headers: bearer(token) }), demo.image.target.bytes);
-  expect(await statusOf(TAG, { method: "PUT", headers: bearer(token) })).toBe(405);
-});
+fault(
+  "two scope parameters",
+  "of a token request: the token stands for its key, whatever they say",
+  async () => {
+    const scopes = "scope=repository:owner/secret:pull,push&scope=registry:catalog:*%20repository:a/b:delete";
+    const { token } = (await mirror.ask(`/_/token?${scopes}`, { headers: basic(KEY) })).json();
+    await expectWhole(await mirror.ask(TAG, { headers: bearer(token) }), demo.image.target.bytes);
+    expect(await statusOf(TAG, { method: "PUT", headers: bearer(token) })).toBe(405);
+  },
+);
 
-fault(74, "of a user's token request: both are asked for, to pull and no more", async () => {
-  for (const name of ["alice/one", "alice/two"]) {
-    await mirror.ghcr.addImage(name, "latest");
-    mirror.ghcr.setVisibility(name, "private");
-  }
-  const query = "scope=repository:alice/one:pull,push&scope=repository:alice/two:*%20registry:catalog:*";
-  const init = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
-  const { token } = (await mirror.ask(`/_/token?${query}`, init)).json();
-  const asked = mirror.ghcr.requests.filter(({ kind }) => kind === "token").at(-1);
-  const scopes = new URLSearchParams(asked?.query).getAll("scope");
-  expect(scopes).toEqual(["repository:alice/one:pull", "repository:alice/two:pull"]);
-  for (const name of ["alice/one", "alice/two"]) {
-    const headers = bearer(token);
-    expect(await statusOf(`/v2/${name}/manifests/latest`, { host: LOGIN_HOST, headers })).toBe(200);
-  }
-});
+fault(
+  "two scope parameters",
+  "of a user's token request: both are asked for, to pull and no more",
+  async () => {
+    for (const name of ["alice/one", "alice/two"]) {
+      await mirror.ghcr.addImage(name, "latest");
+      mirror.ghcr.setVisibility(name, "private");
+    }
+    const query = "scope=repository:alice/one:pull,push&scope=repository:alice/two:*%20registry:catalog:*";
+    const init = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
+    const { token } = (await mirror.ask(`/_/token?${query}`, init)).json();
+    const asked = mirror.ghcr.requests.filter(({ kind }) => kind === "token").at(-1);
+    const scopes = new URLSearchParams(asked?.query).getAll("scope");
+    expect(scopes).toEqual(["repository:alice/one:pull", "repository:alice/two:pull"]);
+    for (const name of ["alice/one", "alice/two"]) {
+      const headers = bearer(token);
+      expect(await statusOf(`/v2/${name}/manifests/latest`, { host: LOGIN_HOST, headers })).toBe(200);
+    }
+  },
+);
 
-fault(75, "is as good as none", async () => {
+fault("Basic Og==", "is as good as none", async () => {
   const headers = { Authorization: "Basic Og==" };
   await expectRejected([
     [TAG, { headers }],

@@ -47,7 +47,7 @@ function refuses(
   });
 }
 
-refuses(62, "NAME_INVALID", [
+refuses("dots and slashes, plain and encoded", "NAME_INVALID", [
   "/v2/library%2Fdemo/manifests/latest",
   "/v2/library/demo%2F..%2Fother/manifests/latest",
   "/v2/library/%252e%252e/manifests/latest",
@@ -59,7 +59,7 @@ refuses(62, "NAME_INVALID", [
   "/v2/ghcr.io//demo/manifests/latest",
 ]);
 refuses(
-  62,
+  "dots and slashes, plain and encoded",
   "MANIFEST_UNKNOWN",
   [
     "/v2/library/demo/manifests/%2e%2e%2fblobs",
@@ -76,32 +76,36 @@ for (const path of [
   "/v2/../v2/library/demo/manifests/latest",
   "/v2/library\\..\\demo/manifests/latest",
 ]) {
-  fault(62, `${path} means what is left of it, and nothing beside the repository`, async () => {
-    await expectWhole(await mirror.ask(path), demo.image.target.bytes);
-    expect(new Set(mirror.docker.requests.map((request) => request.path))).toEqual(
-      new Set(["/v2/library/demo/manifests/latest"]),
-    );
-  });
+  fault(
+    "dots and slashes, plain and encoded",
+    `${path} means what is left of it, and nothing beside the repository`,
+    async () => {
+      await expectWhole(await mirror.ask(path), demo.image.target.bytes);
+      expect(new Set(mirror.docker.requests.map((request) => request.path))).toEqual(
+        new Set(["/v2/library/demo/manifests/latest"]),
+      );
+    },
+  );
 }
 
-refuses(63, "NAME_INVALID", [
+refuses("upper case", "NAME_INVALID", [
   "/v2/library/Demo/manifests/latest",
   "/v2/LIBRARY/demo/manifests/latest",
   "/v2/ghcr.io/Owner/image/tags/list",
 ]);
-refuses(63, "DIGEST_INVALID", [
+refuses("upper case", "DIGEST_INVALID", [
   `/v2/library/demo/blobs/sha256:${"A1".repeat(32)}`,
   `/v2/library/demo/blobs/SHA256:${"a1".repeat(32)}`,
   `/v2/library/demo/manifests/sha256:${"A1".repeat(32)}`,
 ]);
 
-fault(63, "in a tag is another tag", async () => {
+fault("upper case", "in a tag is another tag", async () => {
   mirror.docker.moveTag("library/demo", "Latest", demo.image.target.digest);
   await expectWhole(await mirror.ask(TAG.replace("latest", "Latest")), demo.image.target.bytes);
   expectRefused(await mirror.ask(TAG.replace("latest", "LATEST")), 404, "MANIFEST_UNKNOWN");
 });
 
-refuses(64, "NAME_INVALID", [
+refuses("Unicode, NUL", "NAME_INVALID", [
   "/v2/library/démo/manifests/latest",
   "/v2/library/d%C3%A9mo/manifests/latest",
   "/v2/library/dem%00o/manifests/latest",
@@ -110,31 +114,31 @@ refuses(64, "NAME_INVALID", [
   "/v2/library/dem%FFo/manifests/latest",
 ]);
 refuses(
-  64,
+  "Unicode, NUL",
   "MANIFEST_UNKNOWN",
   ["/v2/library/demo/manifests/latest%00", "/v2/library/demo/manifests/l%C3%A4test"],
   404,
 );
-refuses(64, "DIGEST_INVALID", [`/v2/library/demo/blobs/sha256:${"a1".repeat(31)}a%00`]);
+refuses("Unicode, NUL", "DIGEST_INVALID", [`/v2/library/demo/blobs/sha256:${"a1".repeat(31)}a%00`]);
 
 const fullName = `library/${"a".repeat(255 - "docker.io/library/".length)}`;
-refuses(65, "NAME_INVALID", [
+refuses("256-character name", "NAME_INVALID", [
   `/v2/${fullName}a/manifests/latest`,
   `/v2/ghcr.io/o/${"a".repeat(254)}/manifests/latest`,
   `/v2/${"a/".repeat(1000)}a/manifests/latest`,
 ]);
-fault(65, "one less is pulled", async () => {
+fault("256-character name", "one less is pulled", async () => {
   const { target } = await mirror.docker.addImage(fullName, "latest");
   await expectWhole(await mirror.ask(`/v2/${fullName}/manifests/latest`), target.bytes);
 });
 
-refuses(66, "MANIFEST_UNKNOWN", [`/v2/library/demo/manifests/${"a".repeat(129)}`], 404);
-fault(66, "one less is pulled", async () => {
+refuses("129-character tag", "MANIFEST_UNKNOWN", [`/v2/library/demo/manifests/${"a".repeat(129)}`], 404);
+fault("129-character tag", "one less is pulled", async () => {
   mirror.docker.moveTag("library/demo", "a".repeat(128), demo.image.target.digest);
   await expectWhole(await mirror.ask(TAG.replace("latest", "a".repeat(128))), demo.image.target.bytes);
 });
 
-fault(67, "a blob", async () => {
+fault("sha512", "a blob", async () => {
   const { digest } = await mirror.docker.addBlob(LAYER, { algorithm: "sha512", repository: "library/demo" });
   for (const status of [COLD, WARM]) {
     const answer = await mirror.ask(`/v2/library/demo/blobs/${digest}`);
@@ -145,7 +149,7 @@ fault(67, "a blob", async () => {
   expect(blobKey(digest)).toContain("blobs/sha512/");
 });
 
-fault(67, "a manifest, by digest and by tag", async () => {
+fault("sha512", "a manifest, by digest and by tag", async () => {
   const manifest = await mirror.docker.addManifest(
     "library/demo",
     { schemaVersion: 2, mediaType: demo.image.target.mediaType, layers: [] },
@@ -172,29 +176,32 @@ const wrongDigests = [
   `sha256+b64:${hex}`,
 ];
 refuses(
-  68,
+  "short or unknown digest",
   "DIGEST_INVALID",
   wrongDigests.flatMap((digest) =>
     ["blobs", "manifests", "referrers"].map((kind) => `/v2/library/demo/${kind}/${digest}`),
   ),
 );
-refuses(68, "DIGEST_INVALID", [`/v2/library/demo/blobs/${hex}`, "/v2/library/demo/blobs/latest"]);
+refuses("short or unknown digest", "DIGEST_INVALID", [
+  `/v2/library/demo/blobs/${hex}`,
+  "/v2/library/demo/blobs/latest",
+]);
 
-refuses(69, "NAME_INVALID", [
+refuses("CRLF", "NAME_INVALID", [
   "/v2/library/demo%0d%0aX-Evil:%20yes/manifests/latest",
   "/v2/library%0Ademo/tags/list",
 ]);
-refuses(69, "MANIFEST_UNKNOWN", ["/v2/library/demo/manifests/latest%0d%0aX-Evil%20yes"], 404);
-refuses(69, "NAME_UNKNOWN", [`${TAG}?ns=ghcr.io%0d%0aX-Evil:%20yes`], 404);
+refuses("CRLF", "MANIFEST_UNKNOWN", ["/v2/library/demo/manifests/latest%0d%0aX-Evil%20yes"], 404);
+refuses("CRLF", "NAME_UNKNOWN", [`${TAG}?ns=ghcr.io%0d%0aX-Evil:%20yes`], 404);
 
-fault(69, "in what pages a listing: nothing of it becomes a header", async () => {
+fault("CRLF", "in what pages a listing: nothing of it becomes a header", async () => {
   for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   const answer = await mirror.ask("/v2/library/demo/tags/list?n=1&last=%0d%0aX-Evil:%20yes");
   expect(answer.headers.get("X-Evil")).toBe(null);
   for (const request of mirror.docker.requests) expect(request.headers["x-evil"]).toBe(undefined);
 });
 
-fault(71, async () => {
+fault("X-Forwarded-* poisoning", async () => {
   for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   const headers = {
     "X-Forwarded-Host": "evil.test",
@@ -229,7 +236,7 @@ for (const repository of [
   "a/manifests/latest",
   "a/blobs/b",
 ]) {
-  fault(72, repository, async () => {
+  fault("repository named blobs or manifests", repository, async () => {
     const image = await mirror.docker.addImage(
       repository.includes("/") ? repository : `library/${repository}`,
       "latest",
@@ -244,7 +251,7 @@ for (const repository of [
   });
 }
 
-fault(73, "says nothing that matters, and isn't sent on", async () => {
+fault("huge query", "says nothing that matters, and isn't sent on", async () => {
   const query = `?x=${"y".repeat(2_000)}&${"z&".repeat(900)}last=`;
   for (const path of [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"]) {
     const answer = await mirror.ask(path + query);
@@ -256,9 +263,9 @@ fault(73, "says nothing that matters, and isn't sent on", async () => {
   }
 });
 
-refuses(73, "UNSUPPORTED", [`${TAG}?x=${"y".repeat(4096)}`, `/?${"z&".repeat(10_000)}`], 414);
+refuses("huge query", "UNSUPPORTED", [`${TAG}?x=${"y".repeat(4096)}`, `/?${"z&".repeat(10_000)}`], 414);
 
-fault(73, "huge headers", async () => {
+fault("huge query", "huge headers", async () => {
   const headers = { "X-Long": "y".repeat(16 * 1024) };
   for (const path of [TAG, demo.blob, "/v2/"]) {
     expectRefused(await mirror.ask(path, { headers }), 431, "UNSUPPORTED");
@@ -266,7 +273,7 @@ fault(73, "huge headers", async () => {
   await expectNobodyAsked();
 });
 
-fault(74, "of a pull: neither is heeded nor sent on", async () => {
+fault("two scope parameters", "of a pull: neither is heeded nor sent on", async () => {
   mirror.docker.settings.auth = "bearer";
   const query = "?scope=repository:library/other:push&scope=repository:library/demo:pull";
   for (const path of [TAG, demo.blob, "/v2/"]) expect((await mirror.ask(path + query)).status).toBe(200);
@@ -276,7 +283,7 @@ fault(74, "of a pull: neither is heeded nor sent on", async () => {
   expect(scopes).toEqual([["repository:library/demo:pull"]]);
 });
 
-fault(75, async () => {
+fault("Basic Og==", async () => {
   const headers = { Authorization: "Basic Og==" };
   const ping = await mirror.ask("/v2/", { headers });
   expect([ping.status, ping.headers.get("WWW-Authenticate")]).toEqual([200, null]);

@@ -58,7 +58,7 @@ const refused = async (path: string, headers: Record<string, string>): Promise<v
 for (const isHeld of [false, true]) {
   const when = isHeld ? "held" : "not held";
   fault(
-    54,
+    "private blob through a public repository",
     `behind keys, ${when}: through any repository but its own, and to any key that doesn't open it`,
     async () => {
       if (isHeld) await expectWhole(await pull(hidden.blob), SECRET);
@@ -76,20 +76,25 @@ for (const isHeld of [false, true]) {
     },
   );
 
-  fault(55, `behind keys, ${when}: by digest, tag, list and referrers`, async () => {
-    if (isHeld) for (const path of [hidden.tag, hidden.manifest]) expect((await pull(path)).status).toBe(200);
-    for (const headers of OTHERS) {
-      for (const path of [hidden.manifest, hidden.tag, hidden.tags, hidden.referrers])
-        await refused(path, headers);
-    }
-    for (const name of ["library/demo", "owner/nowhere", "ghcr.io/owner/secret"]) {
-      await refused(`/v2/${name}/manifests/${secret.target.digest}`, basic(KEY));
-    }
-  });
+  fault(
+    "private manifest by digest",
+    `behind keys, ${when}: by digest, tag, list and referrers`,
+    async () => {
+      if (isHeld)
+        for (const path of [hidden.tag, hidden.manifest]) expect((await pull(path)).status).toBe(200);
+      for (const headers of OTHERS) {
+        for (const path of [hidden.manifest, hidden.tag, hidden.tags, hidden.referrers])
+          await refused(path, headers);
+      }
+      for (const name of ["library/demo", "owner/nowhere", "ghcr.io/owner/secret"]) {
+        await refused(`/v2/${name}/manifests/${secret.target.digest}`, basic(KEY));
+      }
+    },
+  );
 }
 
 fault(
-  56,
+  "the same digest from two upstreams",
   "private at one, public at the other: each is asked, and neither answers for the other",
   async () => {
     await expectWhole(await pull(hidden.blob), SECRET);
@@ -108,25 +113,32 @@ fault(
   },
 );
 
-fault(57, "a key that is taken out of the list, and its tokens, at once", async () => {
-  await expectWhole(await pull(hidden.blob), SECRET);
-  const { token, refresh_token } = (
-    await mirror.ask("/_/token?offline_token=true", { headers: basic(KEY) })
-  ).json();
-  expect((await mirror.ask(hidden.blob, { headers: bearer(token) })).status).toBe(200);
-  const left = [{ name: "other", hash: await hashKey(UNKNOWN) }];
-  Object.assign(mirror.bindings, { ACCESS_KEYS: JSON.stringify(left) });
-  mirror.newIsolate();
-  for (const headers of [basic(KEY), bearer(KEY), bearer(token)]) {
-    for (const path of [hidden.blob, hidden.tag, TAG, "/v2/"]) await refused(path, headers);
-  }
-  for (const path of [`/${KEY}${TAG}`, `/${KEY}${hidden.blob}`]) await refused(path, {});
-  const renewal = new URLSearchParams({ grant_type: "refresh_token", refresh_token: String(refresh_token) });
-  expect((await mirror.ask("/_/token", { method: "POST", body: renewal })).status).toBe(401);
-  expect((await mirror.ask("/_/token", { headers: basic(KEY) })).status).toBe(401);
-});
+fault(
+  "access revoked, content held",
+  "a key that is taken out of the list, and its tokens, at once",
+  async () => {
+    await expectWhole(await pull(hidden.blob), SECRET);
+    const { token, refresh_token } = (
+      await mirror.ask("/_/token?offline_token=true", { headers: basic(KEY) })
+    ).json();
+    expect((await mirror.ask(hidden.blob, { headers: bearer(token) })).status).toBe(200);
+    const left = [{ name: "other", hash: await hashKey(UNKNOWN) }];
+    Object.assign(mirror.bindings, { ACCESS_KEYS: JSON.stringify(left) });
+    mirror.newIsolate();
+    for (const headers of [basic(KEY), bearer(KEY), bearer(token)]) {
+      for (const path of [hidden.blob, hidden.tag, TAG, "/v2/"]) await refused(path, headers);
+    }
+    for (const path of [`/${KEY}${TAG}`, `/${KEY}${hidden.blob}`]) await refused(path, {});
+    const renewal = new URLSearchParams({
+      grant_type: "refresh_token",
+      refresh_token: String(refresh_token),
+    });
+    expect((await mirror.ask("/_/token", { method: "POST", body: renewal })).status).toBe(401);
+    expect((await mirror.ask("/_/token", { headers: basic(KEY) })).status).toBe(401);
+  },
+);
 
-fault(57, "a pattern that is taken out of PRIVATE", async () => {
+fault("access revoked, content held", "a pattern that is taken out of PRIVATE", async () => {
   for (const path of [hidden.blob, hidden.tag]) expect((await pull(path)).status).toBe(200);
   Object.assign(mirror.bindings, { PRIVATE: ["docker.io/owner/other"] });
   mirror.newIsolate();
@@ -135,19 +147,23 @@ fault(57, "a pattern that is taken out of PRIVATE", async () => {
   for (const path of [hidden.blob, hidden.tag, hidden.manifest]) expect((await pull(path)).status).toBe(503);
 });
 
-fault(57, "a user whose login no longer opens it, while upstream is down as well", async () => {
-  await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
-  mirror.ghcr.setVisibility("alice/secret", "private");
-  mirror.ghcr.settings.auth = "basic";
-  const path = `/v2/alice/secret/blobs/${hidden.digest}`;
-  const asAlice = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
-  await expectWhole(await mirror.ask(path, asAlice), SECRET);
-  mirror.ghcr.settings.credentials = [{ ...ALICE, repositories: [] }];
-  mirror.clock.ahead += 6 * 60_000;
-  expect((await mirror.ask(path, asAlice)).status).toBe(401);
-  mirror.ghcr.fail({ path: /./ }, { status: 503 });
-  expect((await mirror.ask(path, asAlice)).status).toBe(503);
-});
+fault(
+  "access revoked, content held",
+  "a user whose login no longer opens it, while upstream is down as well",
+  async () => {
+    await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
+    mirror.ghcr.setVisibility("alice/secret", "private");
+    mirror.ghcr.settings.auth = "basic";
+    const path = `/v2/alice/secret/blobs/${hidden.digest}`;
+    const asAlice = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
+    await expectWhole(await mirror.ask(path, asAlice), SECRET);
+    mirror.ghcr.settings.credentials = [{ ...ALICE, repositories: [] }];
+    mirror.clock.ahead += 6 * 60_000;
+    expect((await mirror.ask(path, asAlice)).status).toBe(401);
+    mirror.ghcr.fail({ path: /./ }, { status: 503 });
+    expect((await mirror.ask(path, asAlice)).status).toBe(503);
+  },
+);
 
 /** All that an answer tells, its own time and the name that was asked for apart. */
 function told({ status, headers, bytes }: Answer): unknown {
@@ -155,7 +171,7 @@ function told({ status, headers, bytes }: Answer): unknown {
 }
 
 fault(
-  58,
+  "HEAD as an oracle",
   "what is held, what is private, what isn't there and what isn't mirrored look alike from outside",
   async () => {
     for (const path of [TAG, demo.blob, hidden.tag, hidden.blob]) await pull(path);
@@ -179,7 +195,7 @@ fault(
 );
 
 fault(
-  58,
+  "HEAD as an oracle",
   "what a narrow key doesn't open looks alike whether it is held, private, or not there",
   async () => {
     const deny = { owner: "owner/nowhere", library: "library/secret" };
@@ -194,7 +210,7 @@ fault(
   },
 );
 
-fault(59, "one caller's 401, 403 or 429 isn't another's", async () => {
+fault("an error remembered across callers", "one caller's 401, 403 or 429 isn't another's", async () => {
   for (const headers of [{}, basic(UNKNOWN), basic(SLOW), basic(SLOW)]) await mirror.ask(TAG, { headers });
   expect((await mirror.ask(hidden.tag, { headers: basic(NARROW) })).status).toBe(403);
   for (const path of [TAG, demo.blob, hidden.tag, hidden.blob, hidden.tags]) {
@@ -204,18 +220,22 @@ fault(59, "one caller's 401, 403 or 429 isn't another's", async () => {
   expect((await mirror.ask(TAG, { headers: basic(NARROW) })).status).toBe(200);
 });
 
-fault(59, "one user's denied login isn't the other's, nor the other way round", async () => {
-  await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
-  mirror.ghcr.setVisibility("alice/secret", "private");
-  mirror.ghcr.settings.auth = "basic";
-  const path = "/v2/alice/secret/manifests/latest";
-  const as = ({ username, password }: Pick<typeof ALICE, "username" | "password">) =>
-    mirror.ask(path, { host: LOGIN_HOST, headers: basic(password, username) });
-  for (let round = 0; round < 2; round++) {
-    expect((await as(BOB)).status).toBe(401);
-    expect((await as(ALICE)).status).toBe(200);
-  }
-});
+fault(
+  "an error remembered across callers",
+  "one user's denied login isn't the other's, nor the other way round",
+  async () => {
+    await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
+    mirror.ghcr.setVisibility("alice/secret", "private");
+    mirror.ghcr.settings.auth = "basic";
+    const path = "/v2/alice/secret/manifests/latest";
+    const as = ({ username, password }: Pick<typeof ALICE, "username" | "password">) =>
+      mirror.ask(path, { host: LOGIN_HOST, headers: basic(password, username) });
+    for (let round = 0; round < 2; round++) {
+      expect((await as(BOB)).status).toBe(401);
+      expect((await as(ALICE)).status).toBe(200);
+    }
+  },
+);
 
 for (const [what, host, path] of [
   ["with the key in the host", `docker-${KEY}.example.com`, `${TAG}?ns=ghcr.io`],
@@ -223,7 +243,7 @@ for (const [what, host, path] of [
   ["with the key in the path of an upstream's host", "docker.example.com", `/${KEY}${TAG}?ns=ghcr.io`],
   ["with the key in both", `docker-${KEY}.example.com`, `/${KEY}${TAG}?ns=evil.test`],
 ] as const) {
-  fault(60, what, async () => {
+  fault("ns against host", what, async () => {
     await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
     const answer = await mirror.ask(path, { host });
     await expectWhole(answer, demo.image.target.bytes);
@@ -232,7 +252,7 @@ for (const [what, host, path] of [
   });
 }
 
-fault(60, "a narrow key opens no more by ns than by name", async () => {
+fault("ns against host", "a narrow key opens no more by ns than by name", async () => {
   await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
   for (const path of [
     `${TAG}?ns=ghcr.io`,
@@ -244,7 +264,7 @@ fault(60, "a narrow key opens no more by ns than by name", async () => {
   expect(mirror.ghcr.requests).toEqual([]);
 });
 
-fault(61, "who has no key isn't told even that", async () => {
+fault("ns to an unlisted host", "who has no key isn't told even that", async () => {
   for (const ns of ["evil.test", "169.254.169.254", "ghcr.io@evil.test", ""]) {
     const path = `${TAG}?ns=${encodeURIComponent(ns)}`;
     expectRefused(await pull(path), 404, "NAME_UNKNOWN");

@@ -58,15 +58,23 @@ async function expectNothingOfIt(answer: Answer, status: number, code: string): 
   expect(await mirror.stored()).not.toContain(blobKey(hidden.digest));
 }
 
-fault(54, "through its own repository: the operator's login opens it to nobody", async () => {
-  await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
-  await expectNothingOfIt(await mirror.ask(hidden.blob, { headers: { Range: "bytes=0-9" } }), 403, "DENIED");
-  const sent = mirror.docker.requests.filter(({ headers }) => headers.authorization?.startsWith("Basic"));
-  expect(sent).toEqual([]);
-  expect(await mirror.runAlarm(hidden.digest)).toBe(false);
-});
+fault(
+  "private blob through a public repository",
+  "through its own repository: the operator's login opens it to nobody",
+  async () => {
+    await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
+    await expectNothingOfIt(
+      await mirror.ask(hidden.blob, { headers: { Range: "bytes=0-9" } }),
+      403,
+      "DENIED",
+    );
+    const sent = mirror.docker.requests.filter(({ headers }) => headers.authorization?.startsWith("Basic"));
+    expect(sent).toEqual([]);
+    expect(await mirror.runAlarm(hidden.digest)).toBe(false);
+  },
+);
 
-fault(54, "through a public one, whose login works", async () => {
+fault("private blob through a public repository", "through a public one, whose login works", async () => {
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   const path = `/v2/library/demo/blobs/${hidden.digest}`;
   await expectNothingOfIt(await mirror.ask(path), 404, "BLOB_UNKNOWN");
@@ -74,18 +82,22 @@ fault(54, "through a public one, whose login works", async () => {
   await expectNothingOfIt(await mirror.ask(aliased), 404, "BLOB_UNKNOWN");
 });
 
-fault(54, "when the probe of whether it is public fails: asked as nobody", async () => {
-  mirror.docker.fail({ method: "HEAD" }, { status: 500 });
-  await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
-});
+fault(
+  "private blob through a public repository",
+  "when the probe of whether it is public fails: asked as nobody",
+  async () => {
+    mirror.docker.fail({ method: "HEAD" }, { status: 500 });
+    await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
+  },
+);
 
-fault(55, "through its own repository", async () => {
+fault("private manifest by digest", "through its own repository", async () => {
   for (const path of [hidden.manifest, hidden.tag]) expectRefused(await mirror.ask(path), 403, "DENIED");
   expect(await mirror.stored()).toEqual([]);
   expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
 });
 
-fault(55, "through a public one", async () => {
+fault("private manifest by digest", "through a public one", async () => {
   await hold(scene);
   const path = `/v2/library/demo/manifests/${secret.target.digest}`;
   expectRefused(await mirror.ask(path), 404, "MANIFEST_UNKNOWN");
@@ -93,7 +105,7 @@ fault(55, "through a public one", async () => {
   expectRefused(await mirror.ask(referrers), 403, "DENIED");
 });
 
-fault(56, "one copy, whoever it came from", async () => {
+fault("the same digest from two upstreams", "one copy, whoever it came from", async () => {
   await mirror.ghcr.addImage("owner/demo", "latest", { layers: [LAYER] });
   await expectWhole(await mirror.ask(demo.blob));
   const answer = await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`);
@@ -103,7 +115,7 @@ fault(56, "one copy, whoever it came from", async () => {
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(56, "what one spoils is right from the other", async () => {
+fault("the same digest from two upstreams", "what one spoils is right from the other", async () => {
   await mirror.ghcr.addImage("owner/demo", "latest", { layers: [LAYER] });
   mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.corrupted());
   await mirror.ask(demo.blob);
@@ -115,14 +127,14 @@ fault(56, "what one spoils is right from the other", async () => {
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(56, "a tag of one says nothing of the other's", async () => {
+fault("the same digest from two upstreams", "a tag of one says nothing of the other's", async () => {
   const other = await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   await expectWhole(await mirror.ask(`/v2/ghcr.io${TAG.slice(3)}`), other.target.bytes);
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
 });
 
-fault(57, "by tag: denied, also by HEAD, and nothing new is opened", async () => {
+fault("access revoked, content held", "by tag: denied, also by HEAD, and nothing new is opened", async () => {
   await hold(scene);
   later(scene, A_DAY);
   mirror.docker.setVisibility("library/demo", "private");
@@ -131,7 +143,7 @@ fault(57, "by tag: denied, also by HEAD, and nothing new is opened", async () =>
   expectRefused(await mirror.ask("/v2/library/demo/tags/list"), 403, "DENIED");
 });
 
-fault(57, "a layer not held yet: denied, by the login too", async () => {
+fault("access revoked, content held", "a layer not held yet: denied, by the login too", async () => {
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   mirror.docker.setVisibility("library/demo", "private");
   mirror.clock.ahead += A_DAY;
@@ -140,7 +152,7 @@ fault(57, "a layer not held yet: denied, by the login too", async () => {
 });
 
 for (const kind of ["blob", "manifest", "tag"] as const) {
-  fault(58, `what is private can't be told from what isn't there: ${kind}`, async () => {
+  fault("HEAD as an oracle", `what is private can't be told from what isn't there: ${kind}`, async () => {
     const nowhere = {
       blob: `/v2/owner/nowhere/blobs/${hidden.digest}`,
       manifest: `/v2/owner/nowhere/manifests/${secret.target.digest}`,
@@ -160,7 +172,7 @@ for (const [what, behaviour, status] of [
   ["429", behaviours.tooManyRequests(), 429],
   ["500", { status: 500 }, 503],
 ] as const) {
-  fault(59, what, async () => {
+  fault("an error remembered across callers", what, async () => {
     mirror.docker.fail({ path: /^\/v2\//, authorized: true }, behaviour);
     for (const path of [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"]) {
       const answer = await mirror.ask(path, { headers: CLIENTS.crane.headers });
@@ -175,15 +187,19 @@ for (const [what, behaviour, status] of [
   });
 }
 
-fault(59, "one caller's failing lookup of a tag isn't another's stale answer", async () => {
-  await hold(scene);
-  later(scene);
-  // The look whether the tag has moved, the proof that anybody may have it, and the request itself.
-  mirror.docker.fail({ kind: "manifest" }, { status: 500 }, 3);
-  expectStale(await mirror.ask(TAG), demo.image, 500);
-  const next = await mirror.ask(TAG);
-  expect([next.status, next.headers.get("Warning")]).toEqual([200, null]);
-});
+fault(
+  "an error remembered across callers",
+  "one caller's failing lookup of a tag isn't another's stale answer",
+  async () => {
+    await hold(scene);
+    later(scene);
+    // The look whether the tag has moved, the proof that anybody may have it, and the request itself.
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 }, 3);
+    expectStale(await mirror.ask(TAG), demo.image, 500);
+    const next = await mirror.ask(TAG);
+    expect([next.status, next.headers.get("Warning")]).toEqual([200, null]);
+  },
+);
 
 for (const [what, host, path] of [
   ["host before ns", "docker.example.com", `${TAG}?ns=ghcr.io`],
@@ -191,7 +207,7 @@ for (const [what, host, path] of [
   ["path with v2 behind it before ns", "mirror.test", `/docker.io${TAG}?ns=ghcr.io`],
   ["host before ns that is no upstream", "docker.example.com", `${TAG}?ns=evil.test`],
 ] as const) {
-  fault(60, what, async () => {
+  fault("ns against host", what, async () => {
     await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
     const answer = await mirror.ask(path, { host });
     await expectWhole(answer, demo.image.target.bytes);
@@ -201,7 +217,7 @@ for (const [what, host, path] of [
   });
 }
 
-fault(60, "one client's ns has no bearing on the next one's pull", async () => {
+fault("ns against host", "one client's ns has no bearing on the next one's pull", async () => {
   const other = await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
   await expectWhole(await mirror.ask(`${TAG}?ns=ghcr.io`), other.target.bytes);
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
@@ -224,7 +240,7 @@ const UNLISTED = [
   "",
 ];
 
-fault(61, async () => {
+fault("ns to an unlisted host", async () => {
   for (const ns of UNLISTED) {
     for (const path of ["manifests/latest", `blobs/${demo.digest}`, "tags/list"]) {
       const answer = await mirror.ask(`/v2/library/demo/${path}?ns=${encodeURIComponent(ns)}`);

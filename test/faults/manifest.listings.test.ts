@@ -5,7 +5,7 @@ import { calls, expectRefused, useFaults } from "./support.ts";
 const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 
-const { mirror, demo, fault } = useFaults("manifest", { from: 87 });
+const { mirror, demo, fault } = useFaults("listings");
 
 beforeEach(() => {
   mirror.docker.settings.auth = "none";
@@ -13,7 +13,7 @@ beforeEach(() => {
 
 const referrers = () => `/v2/library/demo/referrers/${demo.image.target.digest}`;
 
-fault(87, "the tag that stands in for it is read", async () => {
+fault("referrers 404 fallback", "the tag that stands in for it is read", async () => {
   mirror.docker.settings.referrers = "off";
   expect((await mirror.ask(referrers())).json().manifests).toEqual([]);
   const signature = {
@@ -36,7 +36,7 @@ fault(87, "the tag that stands in for it is read", async () => {
   expect(filtered.headers.get("OCI-Filters-Applied")).toBe("artifactType");
 });
 
-fault(87, "a failure is none: it is told", async () => {
+fault("referrers 404 fallback", "a failure is none: it is told", async () => {
   for (const status of [500, 429]) {
     mirror.docker.fail({ kind: "referrers" }, { status }, 1);
     expectRefused(
@@ -47,7 +47,7 @@ fault(87, "a failure is none: it is told", async () => {
   }
 });
 
-fault(88, async () => {
+fault("filter not applied upstream", async () => {
   mirror.docker.settings.referrers = "no-filter";
   const subject = { digest: demo.image.target.digest, size: demo.image.target.size, mediaType: OCI_MANIFEST };
   for (const artifactType of ["a/signature", "a/sbom"]) {
@@ -61,22 +61,29 @@ fault(88, async () => {
 });
 
 for (const absoluteLinks of [false, true]) {
-  fault(89, absoluteLinks ? "where upstream's names its host" : "where upstream's is relative", async () => {
-    Object.assign(mirror.docker.settings, { absoluteLinks, tagsPageSize: 1 });
-    for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
-    for (const [path, next] of [
-      ["/v2/library/demo/tags/list?n=1", "</v2/library/demo/tags/list?n=1&last=a>"],
-      ["/v2/demo/tags/list?n=1", "</v2/demo/tags/list?n=1&last=a>"],
-      ["/v2/docker.io/demo/tags/list?n=1", "</v2/docker.io/demo/tags/list?n=1&last=a>"],
-      ["/docker.io/v2/demo/tags/list?n=1", "</docker.io/v2/demo/tags/list?n=1&last=a>"],
-      ["/v2/library/demo/tags/list?n=1&ns=docker.io", "</v2/library/demo/tags/list?n=1&last=a&ns=docker.io>"],
-    ] as const) {
-      const answer = await mirror.ask(path);
-      expect(answer.json().tags).toEqual(["a"]);
-      expect(answer.headers.get("Link")).toBe(`${next}; rel="next"`);
-      // The link leads on here.
-      const followed = await mirror.ask(next.slice(1, -1));
-      expect(followed.json().tags).toEqual(["b"]);
-    }
-  });
+  fault(
+    "Link to this mirror",
+    absoluteLinks ? "where upstream's names its host" : "where upstream's is relative",
+    async () => {
+      Object.assign(mirror.docker.settings, { absoluteLinks, tagsPageSize: 1 });
+      for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
+      for (const [path, next] of [
+        ["/v2/library/demo/tags/list?n=1", "</v2/library/demo/tags/list?n=1&last=a>"],
+        ["/v2/demo/tags/list?n=1", "</v2/demo/tags/list?n=1&last=a>"],
+        ["/v2/docker.io/demo/tags/list?n=1", "</v2/docker.io/demo/tags/list?n=1&last=a>"],
+        ["/docker.io/v2/demo/tags/list?n=1", "</docker.io/v2/demo/tags/list?n=1&last=a>"],
+        [
+          "/v2/library/demo/tags/list?n=1&ns=docker.io",
+          "</v2/library/demo/tags/list?n=1&last=a&ns=docker.io>",
+        ],
+      ] as const) {
+        const answer = await mirror.ask(path);
+        expect(answer.json().tags).toEqual(["a"]);
+        expect(answer.headers.get("Link")).toBe(`${next}; rel="next"`);
+        // The link leads on here.
+        const followed = await mirror.ask(next.slice(1, -1));
+        expect(followed.json().tags).toEqual(["b"]);
+      }
+    },
+  );
 }

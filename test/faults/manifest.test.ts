@@ -21,7 +21,7 @@ const SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 const GONE = { mediaType: OCI_MANIFEST, digest: `sha256:${"0".repeat(64)}`, size: 10 };
 const MIB = 1024 * 1024;
 
-const scene = useFaults("manifest", { to: 86 });
+const scene = useFaults("manifest");
 const { mirror, demo, fault } = scene;
 const pathOf = (reference: string) => `/v2/library/demo/manifests/${reference}`;
 
@@ -36,7 +36,7 @@ function sized(bytes: number): Uint8Array {
 }
 
 for (const size of [4 * MIB - 1, MAXIMUM_MANIFEST]) {
-  fault(76, `${size} bytes are served and stored`, async () => {
+  fault("exactly 4 MiB and above", `${size} bytes are served and stored`, async () => {
     const { digest, bytes } = await mirror.docker.addManifest("library/demo", sized(size), { tag: "large" });
     await expectWhole(await mirror.ask(pathOf("large")), bytes);
     mirror.newIsolate();
@@ -46,15 +46,19 @@ for (const size of [4 * MIB - 1, MAXIMUM_MANIFEST]) {
   });
 }
 
-fault(76, "beyond the bound: refused, and neither read to its end nor stored", async () => {
-  const manifest = await mirror.docker.addManifest("library/demo", sized(3 * MAXIMUM_MANIFEST), {
-    tag: "huge",
-  });
-  for (const reference of ["huge", manifest.digest])
-    expectRefused(await mirror.ask(pathOf(reference)), 503, "UNAVAILABLE");
-  expect(mirror.docker.bytesSent).toBeLessThan(4 * MAXIMUM_MANIFEST);
-  expect(await mirror.stored()).toEqual([]);
-});
+fault(
+  "exactly 4 MiB and above",
+  "beyond the bound: refused, and neither read to its end nor stored",
+  async () => {
+    const manifest = await mirror.docker.addManifest("library/demo", sized(3 * MAXIMUM_MANIFEST), {
+      tag: "huge",
+    });
+    for (const reference of ["huge", manifest.digest])
+      expectRefused(await mirror.ask(pathOf(reference)), 503, "UNAVAILABLE");
+    expect(mirror.docker.bytesSent).toBeLessThan(4 * MAXIMUM_MANIFEST);
+    expect(await mirror.stored()).toEqual([]);
+  },
+);
 
 for (const [what, text] of [
   [
@@ -68,7 +72,7 @@ for (const [what, text] of [
   ],
   ["a byte order mark", `\ufeff{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]}`],
 ] as const) {
-  fault(77, what, async () => {
+  fault("bytes preserved to the letter", what, async () => {
     const bytes = utf8(text);
     const { digest } = await mirror.docker.addManifest("library/demo", bytes, {
       tag: "odd",
@@ -85,22 +89,26 @@ for (const [what, text] of [
   });
 }
 
-fault(78, "by tag: the digest is the body's, for many registries send a wrong one", async () => {
-  mirror.docker.fail(
-    { kind: "manifest" },
-    behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
-  );
-  for (let round = 0; round < 2; round++) {
-    const answer = await mirror.ask(TAG);
-    await expectWhole(answer, demo.image.target.bytes);
-    expect(answer.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
-    mirror.clock.ahead += 301_000;
-  }
-  expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
-});
+fault(
+  "digest header against body",
+  "by tag: the digest is the body's, for many registries send a wrong one",
+  async () => {
+    mirror.docker.fail(
+      { kind: "manifest" },
+      behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
+    );
+    for (let round = 0; round < 2; round++) {
+      const answer = await mirror.ask(TAG);
+      await expectWhole(answer, demo.image.target.bytes);
+      expect(answer.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
+      mirror.clock.ahead += 301_000;
+    }
+    expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
+  },
+);
 
 fault(
-  79,
+  "Content-Type against mediaType",
   "a lie about a body that names no type: the type is the body's form's, for whoever asks",
   async () => {
     const { bytes, digest } = await mirror.docker.addManifest(
@@ -117,7 +125,7 @@ fault(
   },
 );
 
-fault(78, "by digest: the body proves itself, and the header is ours", async () => {
+fault("digest header against body", "by digest: the body proves itself, and the header is ours", async () => {
   mirror.docker.fail(
     { kind: "manifest" },
     behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
@@ -128,7 +136,7 @@ fault(78, "by digest: the body proves itself, and the header is ours", async () 
   expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
 });
 
-fault(78, "absent: the digest is the body's", async () => {
+fault("digest header against body", "absent: the digest is the body's", async () => {
   mirror.docker.settings.digestHeader = false;
   for (const method of ["HEAD", "GET"]) {
     const { status, headers } = await mirror.ask(TAG, { method });
@@ -142,17 +150,21 @@ for (const type of [
   OCI_INDEX,
   "application/vnd.oci.image.manifest.v1+json; charset=utf-8",
 ]) {
-  fault(79, `${type}: the body's word counts, for the digest covers it`, async () => {
-    mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": type }));
-    for (const path of [TAG, demo.manifest]) {
-      const answer = await mirror.ask(path);
-      await expectWhole(answer, demo.image.target.bytes);
-      expect(answer.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
-    }
-  });
+  fault(
+    "Content-Type against mediaType",
+    `${type}: the body's word counts, for the digest covers it`,
+    async () => {
+      mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": type }));
+      for (const path of [TAG, demo.manifest]) {
+        const answer = await mirror.ask(path);
+        await expectWhole(answer, demo.image.target.bytes);
+        expect(answer.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
+      }
+    },
+  );
 }
 
-fault(79, "a body whose own type is a page's is no page here", async () => {
+fault("Content-Type against mediaType", "a body whose own type is a page's is no page here", async () => {
   const { digest } = await mirror.docker.addManifest(
     "library/demo",
     { schemaVersion: 2, mediaType: "text/html", layers: [], "<script>": "alert(1)" },
@@ -164,7 +176,7 @@ fault(79, "a body whose own type is a page's is no page here", async () => {
   }
 });
 
-fault(80, async () => {
+fault("variants by Accept under one tag", async () => {
   const docker = await mirror.docker.addImage("library/demo", "docker", { format: "docker" });
   mirror.docker.addVariant("library/demo", "latest", docker.target.digest);
   for (const Accept of [OCI_MANIFEST, docker.target.mediaType, SCHEMA1, "*/*", "application/json"]) {
@@ -176,13 +188,13 @@ fault(80, async () => {
   expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
 });
 
-fault(81, "in upstream's power to choose: never asked for", async () => {
+fault("schema1", "in upstream's power to choose: never asked for", async () => {
   mirror.docker.settings.schema1WithoutAccept = true;
   await expectWhole(await mirror.ask(TAG, { headers: { Accept: SCHEMA1 } }), demo.image.target.bytes);
   expect((await mirror.ask(TAG, { method: "HEAD", headers: { Accept: "*/*" } })).status).toBe(200);
 });
 
-fault(81, "all there is: 404, for its digest changes with each answer", async () => {
+fault("schema1", "all there is: 404, for its digest changes with each answer", async () => {
   const old = {
     schemaVersion: 1,
     name: "library/demo",
@@ -198,7 +210,7 @@ fault(81, "all there is: 404, for its digest changes with each answer", async ()
   expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
 });
 
-fault(82, async () => {
+fault("foreign-layer URLs never fetched", async () => {
   const foreign = {
     mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
     digest: `sha256:${"1".repeat(64)}`,
@@ -218,7 +230,7 @@ fault(82, async () => {
   await expectWhole(await mirror.ask(pathOf("windows")), bytes);
 });
 
-fault(83, async () => {
+fault("nested, sparse index", async () => {
   const { digest, size, mediaType } = demo.image.target;
   const inner = await mirror.docker.addManifest("library/demo", {
     schemaVersion: 2,
@@ -245,7 +257,7 @@ fault(83, async () => {
   expect(cacheStatus(stale)).toContain("detail=stale");
 });
 
-fault(84, async () => {
+fault("artifact without layers", async () => {
   for (const [tag, manifest] of Object.entries({
     artifact: { mediaType: "application/vnd.oci.artifact.manifest.v1+json", artifactType: "a/b" },
     bare: { schemaVersion: 2, mediaType: OCI_MANIFEST, artifactType: "a/b" },
@@ -272,7 +284,7 @@ for (const text of [
   '{"schemaVersion":3}',
 ]) {
   fault(
-    85,
+    "malformed JSON",
     `${text === "" ? "nothing at all" : text}: by tag no manifest, by digest whatever it is`,
     async () => {
       const bytes = utf8(text);
@@ -290,7 +302,7 @@ for (const text of [
   );
 }
 
-fault(86, async () => {
+fault("tag moves in mid-pull", async () => {
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
   // Who began with the old one gets the rest of it.
@@ -304,7 +316,7 @@ fault(86, async () => {
   await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
 });
 
-fault(86, "the new one's manifest can't be had: stale, as it was", async () => {
+fault("tag moves in mid-pull", "the new one's manifest can't be had: stale, as it was", async () => {
   await hold(scene);
   later(scene);
   await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });

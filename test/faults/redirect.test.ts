@@ -36,29 +36,29 @@ async function expectRefusedAndMended(asked: string[]): Promise<void> {
   await expectWhole(await mirror.ask(demo.blob));
 }
 
-fault(31, "of a blob", async () => {
+fault("loop", "of a blob", async () => {
   mirror.docker.fail(BLOB, behaviours.redirectLoop());
   await expectRefusedAndMended(Array.from({ length: 6 }, () => "GET blob 307"));
 });
 
-fault(31, "of a tag", async () => {
+fault("loop", "of a tag", async () => {
   mirror.docker.fail({ kind: "manifest" }, behaviours.redirectLoop(302));
   expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
   expect(calls(mirror.docker)).toEqual(Array.from({ length: 6 }, () => "GET manifest 302"));
 });
 
-fault(32, "five are followed", async () => {
+fault("too many hops", "five are followed", async () => {
   mirror.docker.fail(BLOB, behaviours.redirectChain(4));
   await expectWhole(await mirror.ask(demo.blob));
   expect(calls(mirror.docker)).toHaveLength(6);
 });
 
-fault(32, "a sixth is not", async () => {
+fault("too many hops", "a sixth is not", async () => {
   mirror.docker.fail(BLOB, behaviours.redirectChain(5));
   await expectRefusedAndMended(Array.from({ length: 6 }, () => "GET blob 307"));
 });
 
-fault(33, async () => {
+fault("https to http", async () => {
   const storage = `http://production.cloudflare.docker.com/blobs/${demo.digest}?signature=secret`;
   mirror.docker.fail(BLOB, behaviours.redirectTo(storage));
   const answer = await mirror.ask(demo.blob, { headers: CLIENTS.crane.headers });
@@ -89,7 +89,7 @@ const INTERNAL = [
   "//169.254.169.254/latest/meta-data/",
 ];
 
-fault(34, async () => {
+fault("private, link-local, IPv6, decimal addresses", async () => {
   for (const location of INTERNAL) {
     const handle = mirror.docker.fail(BLOB, behaviours.redirectTo(location));
     const answer = await mirror.ask(demo.blob);
@@ -103,12 +103,12 @@ fault(34, async () => {
   await expectWhole(await mirror.ask(demo.blob));
 });
 
-fault(34, "at a later hop", async () => {
+fault("private, link-local, IPv6, decimal addresses", "at a later hop", async () => {
   mirror.docker.fail({ kind: "storage" }, behaviours.redirectTo("https://10.0.0.1/blob"));
   await expectRefusedAndMended(["GET blob 307", "GET storage 307"]);
 });
 
-fault(35, async () => {
+fault("to the mirror itself", async () => {
   // The Internet that has the mirror in it.
   let asked = 0;
   const app = createApp(mirror.mirror);
@@ -125,7 +125,7 @@ fault(35, async () => {
   expect(await mirror.stored()).toEqual([]);
 });
 
-fault(36, async () => {
+fault("relative", async () => {
   mirror.docker.settings.redirect = "relative";
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);
@@ -135,7 +135,7 @@ fault(36, async () => {
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(37, "once: a new one is asked for, and the client sees nothing of it", async () => {
+fault("signed URL expired", "once: a new one is asked for, and the client sees nothing of it", async () => {
   mirror.docker.settings.signatureLifetime = -1;
   mirror.docker.fail(
     { kind: "storage" },
@@ -156,47 +156,55 @@ fault(37, "once: a new one is asked for, and the client sees nothing of it", asy
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(37, "for ever: a mishap of upstream's, and no word on who may have the blob", async () => {
-  mirror.docker.settings.signatureLifetime = -1;
-  const answer = await mirror.ask(demo.blob);
-  expectRefused(answer, 503, "UNAVAILABLE");
-  expect(new TextDecoder().decode(answer.bytes)).not.toContain("signature");
-  expect(calls(mirror.docker)).toEqual([
-    "GET blob 307",
-    "GET storage 403",
-    "GET blob 307",
-    "GET storage 403",
-  ]);
-  expect(await mirror.stored()).toEqual([]);
-  mirror.docker.settings.signatureLifetime = 600;
-  await expectWhole(await mirror.ask(demo.blob));
-});
+fault(
+  "signed URL expired",
+  "for ever: a mishap of upstream's, and no word on who may have the blob",
+  async () => {
+    mirror.docker.settings.signatureLifetime = -1;
+    const answer = await mirror.ask(demo.blob);
+    expectRefused(answer, 503, "UNAVAILABLE");
+    expect(new TextDecoder().decode(answer.bytes)).not.toContain("signature");
+    expect(calls(mirror.docker)).toEqual([
+      "GET blob 307",
+      "GET storage 403",
+      "GET blob 307",
+      "GET storage 403",
+    ]);
+    expect(await mirror.stored()).toEqual([]);
+    mirror.docker.settings.signatureLifetime = 600;
+    await expectWhole(await mirror.ask(demo.blob));
+  },
+);
 
 /** The signatures that storage was shown so far. */
 function signed(): string[] {
   return mirror.docker.requests.filter(({ kind }) => kind === "storage").map(({ query }) => query);
 }
 
-fault(38, "the rest comes by a new URL, and neither the client nor the store notices", async () => {
-  const cut = behaviours.cutAfter(131_072);
-  const transform = (response: Response, request: Request) => {
-    mirror.clock.ahead += 601_000;
-    return cut.transform(response, request);
-  };
-  mirror.docker.fail({ kind: "storage" }, { transform }, 1);
-  await expectWhole(await mirror.ask(demo.blob));
-  const [first, second] = signed();
-  expect(first).not.toBe(second);
-  expect(calls(mirror.docker)).toEqual([
-    "GET blob 307",
-    "GET storage 200",
-    "GET blob 307",
-    "GET storage 206",
-  ]);
-  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-});
+fault(
+  "expired in mid-stream",
+  "the rest comes by a new URL, and neither the client nor the store notices",
+  async () => {
+    const cut = behaviours.cutAfter(131_072);
+    const transform = (response: Response, request: Request) => {
+      mirror.clock.ahead += 601_000;
+      return cut.transform(response, request);
+    };
+    mirror.docker.fail({ kind: "storage" }, { transform }, 1);
+    await expectWhole(await mirror.ask(demo.blob));
+    const [first, second] = signed();
+    expect(first).not.toBe(second);
+    expect(calls(mirror.docker)).toEqual([
+      "GET blob 307",
+      "GET storage 200",
+      "GET blob 307",
+      "GET storage 206",
+    ]);
+    expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+  },
+);
 
-fault(38, "a client whose connection broke gets the rest by a new URL", async () => {
+fault("expired in mid-stream", "a client whose connection broke gets the rest by a new URL", async () => {
   mirror.docker.settings.ranges = false;
   const handle = mirror.docker.fail({ kind: "storage" }, behaviours.cutAfter(131_072));
   const first = await mirror.ask(demo.blob);
@@ -216,7 +224,7 @@ fault(38, "a client whose connection broke gets the rest by a new URL", async ()
   expect(cacheStatus(rest)).not.toContain("stored");
 });
 
-fault(39, async () => {
+fault("Authorization leak", async () => {
   mirror.docker.settings.auth = "bearer";
   for (const redirect of ["absolute", "relative"] as const) {
     mirror.docker.settings.redirect = redirect;
@@ -231,7 +239,7 @@ fault(39, async () => {
   expect(JSON.stringify(mirror.docker.requests)).not.toContain("of-the-client");
 });
 
-fault(39, "to another registry that the first one names", async () => {
+fault("Authorization leak", "to another registry that the first one names", async () => {
   mirror.docker.settings.auth = "bearer";
   await mirror.ask(TAG);
   mirror.docker.fail(BLOB, behaviours.redirectTo(`https://ghcr.io/v2/owner/demo/blobs/${demo.digest}`));
@@ -241,13 +249,13 @@ fault(39, "to another registry that the first one names", async () => {
   for (const { headers } of mirror.ghcr.requests) expect(headers.authorization).toBe(undefined);
 });
 
-fault(40, "by us: a signature is kept to the letter", async () => {
+fault("query dropped", "by us: a signature is kept to the letter", async () => {
   await expectWhole(await mirror.ask(demo.blob));
   const [{ query } = { query: "" }] = mirror.docker.requests.filter(({ kind }) => kind === "storage");
   expect(query).toMatch(/^signature=[0-9a-f]{64}&expires=\d+$/);
 });
 
-fault(40, "by upstream: what it lists is paged here all the same", async () => {
+fault("query dropped", "by upstream: what it lists is paged here all the same", async () => {
   for (const tag of ["a", "b", "c", "d"])
     mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   mirror.docker.fail({ kind: "tags" }, behaviours.redirectTo("/v2/library/demo/tags/list"), 1);
@@ -259,7 +267,7 @@ fault(40, "by upstream: what it lists is paged here all the same", async () => {
   expect(mirror.docker.requests.map(({ query }) => query)).toEqual(["n=2&last=a", ""]);
 });
 
-fault(41, async () => {
+fault("signed redirect remembered too long", async () => {
   for (const ahead of [0, 0, 601_000]) {
     mirror.clock.ahead += ahead;
     const { status, headers } = await mirror.ask(demo.blob, { method: "HEAD" });

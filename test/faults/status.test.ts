@@ -35,7 +35,7 @@ async function askAs(client: keyof typeof CLIENTS, path: string) {
   return mirror.ask(path + search, { headers });
 }
 
-fault(20, "held: stale, after a HEAD and the GET that may work where a HEAD doesn't", async () => {
+fault("500", "held: stale, after a HEAD and the GET that may work where a HEAD doesn't", async () => {
   await hold(scene);
   later(scene);
   mirror.docker.fail(MANIFEST, { status: 500 });
@@ -47,22 +47,26 @@ fault(20, "held: stale, after a HEAD and the GET that may work where a HEAD does
 });
 
 for (const status of [403, 404, 500]) {
-  fault(30, `HEAD ${status} where GET works: a tag that has moved is served as it is now`, async () => {
-    await hold(scene);
-    later(scene);
-    const moved = await mirror.docker.addImage("library/demo", "latest", {
-      layers: [patternBytes(1_000, 9)],
-    });
-    mirror.docker.fail({ kind: "manifest", method: "HEAD" }, { status });
-    await expectWhole(await mirror.ask(TAG), moved.target.bytes);
-    later(scene);
-    const head = await mirror.ask(TAG, { method: "HEAD" });
-    expect([head.status, head.headers.get("Docker-Content-Digest")]).toEqual([200, moved.target.digest]);
-  });
+  fault(
+    "HEAD 405",
+    `HEAD ${status} where GET works: a tag that has moved is served as it is now`,
+    async () => {
+      await hold(scene);
+      later(scene);
+      const moved = await mirror.docker.addImage("library/demo", "latest", {
+        layers: [patternBytes(1_000, 9)],
+      });
+      mirror.docker.fail({ kind: "manifest", method: "HEAD" }, { status });
+      await expectWhole(await mirror.ask(TAG), moved.target.bytes);
+      later(scene);
+      const head = await mirror.ask(TAG, { method: "HEAD" });
+      expect([head.status, head.headers.get("Docker-Content-Digest")]).toEqual([200, moved.target.digest]);
+    },
+  );
 }
 
 for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
-  fault(20, `not held: as suits ${client}`, async () => {
+  fault("500", `not held: as suits ${client}`, async () => {
     mirror.docker.fail({}, { status: 500 });
     expectRefused(await askAs(client, TAG), TOLD[client].tag, "UNAVAILABLE");
     expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
@@ -75,7 +79,7 @@ for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
 }
 
 for (const status of [502, 503, 504]) {
-  fault(21, `${status} once isn't seen by the client`, async () => {
+  fault("503, then success", `${status} once isn't seen by the client`, async () => {
     mirror.docker.fail(MANIFEST, { status }, 1);
     await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
     expect(calls(mirror.docker)).toEqual([`GET manifest ${status}`, "GET manifest 200"]);
@@ -86,32 +90,36 @@ for (const status of [502, 503, 504]) {
 }
 
 for (const method of ["GET", "HEAD"]) {
-  fault(22, `${method}: stale, and upstream is left alone until the limit ends`, async () => {
-    await hold(scene);
-    later(scene);
-    mirror.docker.fail(MANIFEST, behaviours.tooManyRequests(60));
-    for (const asked of [["HEAD manifest 429"], []]) {
-      const answer = await mirror.ask(TAG, { method });
-      if (method === "GET") expectStale(answer, demo.image, 429);
-      expect([answer.status, cacheStatus(answer)]).toEqual([200, expect.stringContaining("detail=stale")]);
-      expect(calls(mirror.docker)).toEqual(asked);
-    }
-    mirror.docker.clearFaults();
-    mirror.clock.ahead += 61_000;
-    const fresh = await mirror.ask(TAG, { method });
-    expect([fresh.status, fresh.headers.get("Warning")]).toEqual([200, null]);
-    expect(calls(mirror.docker)).toEqual(["HEAD manifest 200"]);
-  });
+  fault(
+    "429 + Retry-After, held",
+    `${method}: stale, and upstream is left alone until the limit ends`,
+    async () => {
+      await hold(scene);
+      later(scene);
+      mirror.docker.fail(MANIFEST, behaviours.tooManyRequests(60));
+      for (const asked of [["HEAD manifest 429"], []]) {
+        const answer = await mirror.ask(TAG, { method });
+        if (method === "GET") expectStale(answer, demo.image, 429);
+        expect([answer.status, cacheStatus(answer)]).toEqual([200, expect.stringContaining("detail=stale")]);
+        expect(calls(mirror.docker)).toEqual(asked);
+      }
+      mirror.docker.clearFaults();
+      mirror.clock.ahead += 61_000;
+      const fresh = await mirror.ask(TAG, { method });
+      expect([fresh.status, fresh.headers.get("Warning")]).toEqual([200, null]);
+      expect(calls(mirror.docker)).toEqual(["HEAD manifest 200"]);
+    },
+  );
 }
 
-fault(22, "a limit on manifests keeps nobody from blobs", async () => {
+fault("429 + Retry-After, held", "a limit on manifests keeps nobody from blobs", async () => {
   mirror.docker.fail(MANIFEST, behaviours.tooManyRequests(60));
   await mirror.ask(TAG);
   await expectWhole(await mirror.ask(demo.blob));
 });
 
 for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
-  fault(23, `as suits ${client}`, async () => {
+  fault("429 + Retry-After, not held: never a 404", `as suits ${client}`, async () => {
     mirror.docker.fail({}, behaviours.tooManyRequests(60));
     const { limited } = TOLD[client];
     for (const asked of [["GET manifest 429"], []]) {
@@ -134,7 +142,7 @@ for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
   });
 }
 
-fault(24, "not held: a wait is named, and the next client may try", async () => {
+fault("abuse 429 without Retry-After", "not held: a wait is named, and the next client may try", async () => {
   mirror.docker.fail({}, behaviours.tooManyRequests());
   for (const path of [TAG, demo.blob]) {
     for (let round = 0; round < 2; round++) {
@@ -148,7 +156,7 @@ fault(24, "not held: a wait is named, and the next client may try", async () => 
   expect(await mirror.stored()).toEqual([]);
 });
 
-fault(24, "held: stale", async () => {
+fault("abuse 429 without Retry-After", "held: stale", async () => {
   await hold(scene);
   later(scene);
   mirror.docker.fail(MANIFEST, behaviours.tooManyRequests());
@@ -157,22 +165,26 @@ fault(24, "held: stale", async () => {
 });
 
 for (const method of ["GET", "HEAD"]) {
-  fault(25, `${method}: the record ends, so nothing is served stale of it later`, async () => {
-    await hold(scene);
-    later(scene);
-    mirror.docker.removeTag("library/demo", "latest");
-    const gone = await mirror.ask(TAG, { method });
-    expect(gone.status).toBe(404);
-    if (method === "GET") expectRefused(gone, 404, "MANIFEST_UNKNOWN");
-    expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
-    mirror.docker.fail(MANIFEST, { status: 500 });
-    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-    // What the tag led to stays: others may have it by its digest.
-    await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
-  });
+  fault(
+    "404 for a held tag",
+    `${method}: the record ends, so nothing is served stale of it later`,
+    async () => {
+      await hold(scene);
+      later(scene);
+      mirror.docker.removeTag("library/demo", "latest");
+      const gone = await mirror.ask(TAG, { method });
+      expect(gone.status).toBe(404);
+      if (method === "GET") expectRefused(gone, 404, "MANIFEST_UNKNOWN");
+      expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+      mirror.docker.fail(MANIFEST, { status: 500 });
+      expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+      // What the tag led to stays: others may have it by its digest.
+      await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+    },
+  );
 }
 
-fault(26, "denied, never stale", async () => {
+fault("403 after a repository went private", "denied, never stale", async () => {
   mirror.docker.settings.auth = "bearer";
   await hold(scene);
   later(scene);
@@ -183,18 +195,22 @@ fault(26, "denied, never stale", async () => {
   expect(mirror.docker.requests.every(({ status, kind }) => kind === "token" || status === 401)).toBe(true);
 });
 
-fault(26, "an outage after the denial doesn't bring it back as stale", async () => {
-  await hold(scene);
-  later(scene);
-  mirror.docker.fail(MANIFEST, { status: 403 }, 2);
-  expectRefused(await mirror.ask(TAG), 403, "DENIED");
-  later(scene);
-  mirror.docker.fail(MANIFEST, { status: 500 });
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-});
+fault(
+  "403 after a repository went private",
+  "an outage after the denial doesn't bring it back as stale",
+  async () => {
+    await hold(scene);
+    later(scene);
+    mirror.docker.fail(MANIFEST, { status: 403 }, 2);
+    expectRefused(await mirror.ask(TAG), 403, "DENIED");
+    later(scene);
+    mirror.docker.fail(MANIFEST, { status: 500 });
+    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  },
+);
 
 for (const status of [401, 403]) {
-  fault(26, `upstream's own ${status} is told at once`, async () => {
+  fault("403 after a repository went private", `upstream's own ${status} is told at once`, async () => {
     await hold(scene);
     later(scene);
     mirror.docker.fail(MANIFEST, { status });
@@ -203,7 +219,7 @@ for (const status of [401, 403]) {
   });
 }
 
-fault(27, async () => {
+fault("401 in a loop", async () => {
   mirror.docker.settings.auth = "bearer";
   const realm = "https://auth.docker.io/token";
   mirror.docker.fail({ kind: "blob" }, behaviours.challenge(realm, { service: "registry.docker.io" }));
@@ -215,7 +231,7 @@ fault(27, async () => {
   expect(await mirror.stored()).toEqual([]);
 });
 
-fault(28, "held: stale, and blobs as ever", async () => {
+fault("DNS, TLS, refused", "held: stale, and blobs as ever", async () => {
   await hold(scene);
   later(scene);
   mirror.docker.fail({}, { network: true });
@@ -225,23 +241,27 @@ fault(28, "held: stale, and blobs as ever", async () => {
   expect(calls(mirror.docker)).toEqual(["HEAD manifest 0", "HEAD manifest 0"]);
 });
 
-fault(28, "after three in a row and a failed ping, upstream isn't asked for five seconds", async () => {
-  mirror.docker.fail({}, { network: true });
-  for (let round = 0; round < 3; round++) {
-    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-    expect(calls(mirror.docker).slice(0, 2)).toEqual(["GET manifest 0", "GET manifest 0"]);
-  }
-  const rested = await mirror.ask(TAG);
-  expectRefused(rested, 503, "UNAVAILABLE");
-  expect(Number(rested.headers.get("Retry-After"))).toBeLessThanOrEqual(5);
-  expect(calls(mirror.docker)).toEqual([]);
-  mirror.docker.clearFaults();
-  mirror.clock.ahead += 5_000;
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-  expect(calls(mirror.docker)).toEqual(["GET ping 200", "GET manifest 200"]);
-});
+fault(
+  "DNS, TLS, refused",
+  "after three in a row and a failed ping, upstream isn't asked for five seconds",
+  async () => {
+    mirror.docker.fail({}, { network: true });
+    for (let round = 0; round < 3; round++) {
+      expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+      expect(calls(mirror.docker).slice(0, 2)).toEqual(["GET manifest 0", "GET manifest 0"]);
+    }
+    const rested = await mirror.ask(TAG);
+    expectRefused(rested, 503, "UNAVAILABLE");
+    expect(Number(rested.headers.get("Retry-After"))).toBeLessThanOrEqual(5);
+    expect(calls(mirror.docker)).toEqual([]);
+    mirror.docker.clearFaults();
+    mirror.clock.ahead += 5_000;
+    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    expect(calls(mirror.docker)).toEqual(["GET ping 200", "GET manifest 200"]);
+  },
+);
 
-fault(28, "of one repository or of the storage: the others are served as ever", async () => {
+fault("DNS, TLS, refused", "of one repository or of the storage: the others are served as ever", async () => {
   mirror.docker.fail({ path: /library\/demo/ }, { network: true });
   mirror.docker.fail({ kind: "storage" }, { network: true });
   for (let round = 0; round < 8; round++) expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
@@ -249,7 +269,7 @@ fault(28, "of one repository or of the storage: the others are served as ever", 
   await expectWhole(await mirror.ask("/v2/library/other/manifests/latest"), other.target.bytes);
 });
 
-fault(29, "and the tag still has it: one GET of the tag", async () => {
+fault("tag 200, digest gone", "and the tag still has it: one GET of the tag", async () => {
   expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
   mirror.docker.fail({ kind: "manifest", path: /sha256:/ }, { status: 404 });
   calls(mirror.docker);
@@ -257,15 +277,19 @@ fault(29, "and the tag still has it: one GET of the tag", async () => {
   expect(calls(mirror.docker)).toEqual(["GET manifest 404", "GET manifest 200"]);
 });
 
-fault(29, "nowhere to be had: 404, which sends the client on, and no record", async () => {
-  expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
-  mirror.docker.fail({ kind: "manifest", method: "GET" }, { status: 404 });
-  expectRefused(await mirror.ask(TAG), 404, "MANIFEST_UNKNOWN");
-  expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
-  expect(await mirror.stored()).toEqual([]);
-});
+fault(
+  "tag 200, digest gone",
+  "nowhere to be had: 404, which sends the client on, and no record",
+  async () => {
+    expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
+    mirror.docker.fail({ kind: "manifest", method: "GET" }, { status: 404 });
+    expectRefused(await mirror.ask(TAG), 404, "MANIFEST_UNKNOWN");
+    expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+    expect(await mirror.stored()).toEqual([]);
+  },
+);
 
-fault(30, "of a tag: by GET instead", async () => {
+fault("HEAD 405", "of a tag: by GET instead", async () => {
   mirror.docker.fail({ kind: "manifest", method: "HEAD" }, { status: 405 });
   const head = await mirror.ask(TAG, { method: "HEAD" });
   expect([head.status, head.headers.get("Content-Length")]).toEqual([200, String(demo.image.target.size)]);
@@ -276,13 +300,13 @@ fault(30, "of a tag: by GET instead", async () => {
   expect(calls(mirror.docker)).toEqual(["HEAD manifest 405", "GET manifest 200"]);
 });
 
-fault(30, "of a manifest by digest: by GET instead", async () => {
+fault("HEAD 405", "of a manifest by digest: by GET instead", async () => {
   mirror.docker.fail({ kind: "manifest", method: "HEAD" }, { status: 405 });
   const head = await mirror.ask(demo.manifest, { method: "HEAD" });
   expect([head.status, head.headers.get("Content-Length")]).toEqual([200, String(demo.image.target.size)]);
 });
 
-fault(30, "of a blob: by a GET whose body nobody reads", async () => {
+fault("HEAD 405", "of a blob: by a GET whose body nobody reads", async () => {
   mirror.docker.fail({ kind: "blob", method: "HEAD" }, { status: 405 });
   const head = await mirror.ask(demo.blob, { method: "HEAD" });
   expect([head.status, head.headers.get("Content-Length")]).toEqual([200, "300000"]);

@@ -23,14 +23,14 @@ import {
 const HOUR = 3_600_000;
 const BYTES = { kind: "storage", method: "GET" } as const;
 
-const scene = useFaults("store", { from: 99 });
+const scene = useFaults("parts");
 const { mirror, demo, fault } = scene;
 
 beforeEach(() => {
   mirror.docker.settings.auth = "none";
 });
 
-fault(99, async () => {
+fault("cold HEAD moves no bytes", async () => {
   for (let round = 0; round < 2; round++) {
     const { status, headers, bytes } = await mirror.ask(demo.blob, { method: "HEAD" });
     expect([status, headers.get("Content-Length"), bytes.byteLength]).toEqual([200, "300000", 0]);
@@ -52,7 +52,7 @@ for (const [range, first, last] of [
   ["bytes=-10", 299_990, 299_999],
   ["bytes=-400000", 0, 299_999],
 ] as const) {
-  fault(100, `${range}, cold and warm alike`, async () => {
+  fault("cold Range: 206; suffix, several, 416, If-Range", `${range}, cold and warm alike`, async () => {
     for (const from of ["upstream", "store"]) {
       const answer = await mirror.ask(demo.blob, { headers: { Range: range } });
       expect([answer.status, answer.bytes]).toEqual([206, LAYER.slice(first, last + 1)]);
@@ -66,34 +66,46 @@ for (const [range, first, last] of [
 }
 
 for (const range of ["bytes=0-9,20-29", "bytes=9-0", "bytes=", "items=0-9", "bytes=a-b"]) {
-  fault(100, `${range}: the whole, as RFC 9110 lets it`, async () => {
-    for (const status of [COLD, WARM]) {
-      const answer = await mirror.ask(demo.blob, { headers: { Range: range } });
-      await expectWhole(answer);
-      expect(cacheStatus(answer)).toBe(status);
-    }
-  });
+  fault(
+    "cold Range: 206; suffix, several, 416, If-Range",
+    `${range}: the whole, as RFC 9110 lets it`,
+    async () => {
+      for (const status of [COLD, WARM]) {
+        const answer = await mirror.ask(demo.blob, { headers: { Range: range } });
+        await expectWhole(answer);
+        expect(cacheStatus(answer)).toBe(status);
+      }
+    },
+  );
 }
 
-fault(100, "beyond its end: 416 that says where that is", async () => {
-  for (let round = 0; round < 2; round++) {
-    const { status, headers, bytes } = await mirror.ask(demo.blob, { headers: { Range: "bytes=300000-" } });
-    expect([status, headers.get("Content-Range"), bytes.byteLength]).toEqual([416, "bytes */300000", 0]);
-    expect(headers.get("Cache-Control")).toBe("no-store");
-    if (round === 0) await mirror.ask(demo.blob);
-  }
-});
+fault(
+  "cold Range: 206; suffix, several, 416, If-Range",
+  "beyond its end: 416 that says where that is",
+  async () => {
+    for (let round = 0; round < 2; round++) {
+      const { status, headers, bytes } = await mirror.ask(demo.blob, { headers: { Range: "bytes=300000-" } });
+      expect([status, headers.get("Content-Range"), bytes.byteLength]).toEqual([416, "bytes */300000", 0]);
+      expect(headers.get("Cache-Control")).toBe("no-store");
+      if (round === 0) await mirror.ask(demo.blob);
+    }
+  },
+);
 
-fault(100, "If-Range of this content: the part; of other content: the whole", async () => {
-  for (let round = 0; round < 2; round++) {
-    const part = { Range: "bytes=10-19", "If-Range": `"${demo.digest}"` };
-    expect((await mirror.ask(demo.blob, { headers: part })).bytes).toEqual(LAYER.slice(10, 20));
-    const other = { Range: "bytes=10-19", "If-Range": '"sha256:0"' };
-    await expectWhole(await mirror.ask(demo.blob, { headers: other }));
-  }
-});
+fault(
+  "cold Range: 206; suffix, several, 416, If-Range",
+  "If-Range of this content: the part; of other content: the whole",
+  async () => {
+    for (let round = 0; round < 2; round++) {
+      const part = { Range: "bytes=10-19", "If-Range": `"${demo.digest}"` };
+      expect((await mirror.ask(demo.blob, { headers: part })).bytes).toEqual(LAYER.slice(10, 20));
+      const other = { Range: "bytes=10-19", "If-Range": '"sha256:0"' };
+      await expectWhole(await mirror.ask(demo.blob, { headers: other }));
+    }
+  },
+);
 
-fault(101, async () => {
+fault("partial never marked whole", async () => {
   mirror.docker.fail(
     { kind: "storage", method: "GET" },
     {
@@ -109,47 +121,55 @@ fault(101, async () => {
   }
 });
 
-fault(102, "of the store's, half way: the client gets all, and the alarm stores it", async () => {
-  const put = vi.spyOn(Object.getPrototypeOf(mirror.bindings.STORE), "put");
-  put.mockImplementation(async (_key: unknown, body: unknown) => {
-    if (!(body instanceof ReadableStream)) throw new Error("a stream was expected");
-    const reader = body.getReader();
-    await reader.read();
-    await reader.cancel();
-    throw new Error("put: Too many requests (10058)");
-  });
-  await expectWhole(await mirror.ask(demo.blob));
-  expect(await mirror.stored()).toEqual([]);
-  put.mockRestore();
-  await mirror.runAlarm(demo.digest);
-  await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
-});
+fault(
+  "a limit hit in mid-fill",
+  "of the store's, half way: the client gets all, and the alarm stores it",
+  async () => {
+    const put = vi.spyOn(Object.getPrototypeOf(mirror.bindings.STORE), "put");
+    put.mockImplementation(async (_key: unknown, body: unknown) => {
+      if (!(body instanceof ReadableStream)) throw new Error("a stream was expected");
+      const reader = body.getReader();
+      await reader.read();
+      await reader.cancel();
+      throw new Error("put: Too many requests (10058)");
+    });
+    await expectWhole(await mirror.ask(demo.blob));
+    expect(await mirror.stored()).toEqual([]);
+    put.mockRestore();
+    await mirror.runAlarm(demo.digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
+  },
+);
 
-fault(102, "of CACHE_LIMIT: what is on its way is served and stored whole", async () => {
-  await hold(scene);
-  const bytes = patternBytes(200_000, 5);
-  const { digest } = await mirror.docker.addBlob(bytes, { repository: "library/demo" });
-  const evicted = Promise.withResolvers<void>();
-  let begun = false;
-  const body = new ReadableStream({
-    async pull(controller) {
-      if (begun) await evicted.promise;
-      controller.enqueue(begun ? bytes.slice(100_000) : bytes.slice(0, 100_000));
-      if (begun) controller.close();
-      begun = true;
-    },
-  });
-  mirror.docker.fail(BYTES, { transform: (whole) => new Response(body, whole) });
-  const { response, settled } = await open(mirror, `/v2/library/demo/blobs/${digest}`);
-  await evict(mirror.mirror.store, 1);
-  expect((await mirror.stored()).filter((key) => key.startsWith("blobs/"))).toEqual([]);
-  evicted.resolve();
-  expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes);
-  await settled();
-  expect(await mirror.stored()).toContain(blobKey(digest));
-});
+fault(
+  "a limit hit in mid-fill",
+  "of CACHE_LIMIT: what is on its way is served and stored whole",
+  async () => {
+    await hold(scene);
+    const bytes = patternBytes(200_000, 5);
+    const { digest } = await mirror.docker.addBlob(bytes, { repository: "library/demo" });
+    const evicted = Promise.withResolvers<void>();
+    let begun = false;
+    const body = new ReadableStream({
+      async pull(controller) {
+        if (begun) await evicted.promise;
+        controller.enqueue(begun ? bytes.slice(100_000) : bytes.slice(0, 100_000));
+        if (begun) controller.close();
+        begun = true;
+      },
+    });
+    mirror.docker.fail(BYTES, { transform: (whole) => new Response(body, whole) });
+    const { response, settled } = await open(mirror, `/v2/library/demo/blobs/${digest}`);
+    await evict(mirror.mirror.store, 1);
+    expect((await mirror.stored()).filter((key) => key.startsWith("blobs/"))).toEqual([]);
+    evicted.resolve();
+    expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes);
+    await settled();
+    expect(await mirror.stored()).toContain(blobKey(digest));
+  },
+);
 
-fault(102, "of upstream's, before the alarm: it comes back later", async () => {
+fault("a limit hit in mid-fill", "of upstream's, before the alarm: it comes back later", async () => {
   const job = {
     upstream: "docker.io",
     repository: "library/demo",
@@ -167,7 +187,7 @@ fault(102, "of upstream's, before the alarm: it comes back later", async () => {
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(103, "in the store: as if they weren't there, and left alone", async () => {
+fault("keys of an older version", "in the store: as if they weren't there, and left alone", async () => {
   const hex = demo.digest.slice("sha256:".length);
   const old = [
     `blobs/${demo.digest}`,
@@ -195,7 +215,7 @@ for (const value of [
   '{"v":0,"manifest":"latest"}',
 ]) {
   fault(
-    103,
+    "keys of an older version",
     `a tag record that reads ${value === "" ? "nothing" : value}: asked anew, and mended`,
     async () => {
       await mirror.ask(TAG);
@@ -212,7 +232,7 @@ for (const value of [
   );
 }
 
-fault(104, async () => {
+fault("staleness bounded and said", async () => {
   await hold(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   later(scene, 36 * HOUR);
@@ -226,7 +246,7 @@ fault(104, async () => {
   expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
 });
 
-fault(105, "others are served meanwhile, and the alarm fills", async () => {
+fault("the lease holder dies", "others are served meanwhile, and the alarm fills", async () => {
   const fill = mirror.fills(demo.digest);
   const job = {
     upstream: "docker.io",
@@ -243,7 +263,7 @@ fault(105, "others are served meanwhile, and the alarm fills", async () => {
   await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
 });
 
-fault(105, "also the alarm: once the lease is over, the next client leads", async () => {
+fault("the lease holder dies", "also the alarm: once the lease is over, the next client leads", async () => {
   const fill = mirror.fills(demo.digest);
   const { digest } = demo;
   await fill.acquire(
@@ -257,7 +277,7 @@ fault(105, "also the alarm: once the lease is over, the next client leads", asyn
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(106, "a record from the future is asked about, never served stale, and mended", async () => {
+fault("clock skew", "a record from the future is asked about, never served stale, and mended", async () => {
   await hold(scene);
   const { key, value } = await tagRecord(mirror);
   const future = JSON.stringify({ ...value, confirmed: Date.now() + 365 * 24 * HOUR });
@@ -273,7 +293,7 @@ fault(106, "a record from the future is asked about, never served stale, and men
 });
 
 for (const hours of [-1, 1]) {
-  fault(106, `upstream's clock is ${hours} hours ahead: tokens, URLs and limits work`, async () => {
+  fault("clock skew", `upstream's clock is ${hours} hours ahead: tokens, URLs and limits work`, async () => {
     const { settings } = mirror.docker;
     Object.assign(settings, { auth: "bearer", now: () => Date.now() + hours * HOUR });
     await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);

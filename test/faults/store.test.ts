@@ -22,14 +22,14 @@ import {
 
 const BYTES = { kind: "storage", method: "GET" } as const;
 
-const scene = useFaults("store", { to: 98 });
+const scene = useFaults("store");
 const { mirror, demo, fault } = scene;
 
 beforeEach(() => {
   mirror.docker.settings.auth = "none";
 });
 
-fault(90, "of a blob", async () => {
+fault("100 cold GETs at once = 1 fill", "of a blob", async () => {
   const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(demo.blob)));
   for (const answer of answers)
     expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
@@ -39,7 +39,7 @@ fault(90, "of a blob", async () => {
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(90, "of a tag", async () => {
+fault("100 cold GETs at once = 1 fill", "of a tag", async () => {
   const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(TAG)));
   for (const answer of answers)
     expect([answer.status, answer.bytes]).toEqual([200, new Uint8Array(demo.image.target.bytes)]);
@@ -47,7 +47,7 @@ fault(90, "of a tag", async () => {
   expect(mirror.operations()).toMatchObject({ storePuts: 1, kvWrites: 1 });
 });
 
-fault(91, "of a tag: from one question", async () => {
+fault("all waiters see the error", "of a tag: from one question", async () => {
   mirror.docker.fail({ kind: "manifest" }, { delay: 100 });
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
@@ -55,7 +55,7 @@ fault(91, "of a tag: from one question", async () => {
   expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
 });
 
-fault(91, "of a blob that breaks off for good: each connection breaks", async () => {
+fault("all waiters see the error", "of a blob that breaks off for good: each connection breaks", async () => {
   mirror.docker.settings.ranges = false;
   mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
   const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
@@ -63,14 +63,14 @@ fault(91, "of a blob that breaks off for good: each connection breaks", async ()
   expect(await mirror.stored()).toEqual([]);
 });
 
-fault(91, "of a blob that breaks off and goes on: none", async () => {
+fault("all waiters see the error", "of a blob that breaks off and goes on: none", async () => {
   mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
   const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
   for (const answer of answers) await expectWhole(answer);
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(93, "a blob, which the alarm stores later", async () => {
+fault("put fails: still served", "a blob, which the alarm stores later", async () => {
   const put = mirror.outage("STORE", "put");
   await expectWhole(await mirror.ask(demo.blob));
   expect(await mirror.stored()).toEqual([]);
@@ -79,7 +79,7 @@ fault(93, "a blob, which the alarm stores later", async () => {
   await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
 });
 
-fault(93, "a manifest, which the next one who needs it stores", async () => {
+fault("put fails: still served", "a manifest, which the next one who needs it stores", async () => {
   const put = mirror.outage("STORE", "put");
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   put.mockRestore();
@@ -88,7 +88,7 @@ fault(93, "a manifest, which the next one who needs it stores", async () => {
   expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
 });
 
-fault(94, "down: pulled as if for the first time", async () => {
+fault("KV stale or down", "down: pulled as if for the first time", async () => {
   await hold(scene);
   later(scene);
   mirror.outage("TAGS", "get");
@@ -97,7 +97,7 @@ fault(94, "down: pulled as if for the first time", async () => {
   expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
 });
 
-fault(94, "down, and upstream too: the failure is told", async () => {
+fault("KV stale or down", "down, and upstream too: the failure is told", async () => {
   await hold(scene);
   later(scene);
   mirror.outage("TAGS", "get");
@@ -106,7 +106,7 @@ fault(94, "down, and upstream too: the failure is told", async () => {
   await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
 });
 
-fault(94, "down when a tag ends: 404 all the same", async () => {
+fault("KV stale or down", "down when a tag ends: 404 all the same", async () => {
   await hold(scene);
   later(scene);
   mirror.docker.removeTag("library/demo", "latest");
@@ -114,20 +114,24 @@ fault(94, "down when a tag ends: 404 all the same", async () => {
   expectRefused(await mirror.ask(TAG), 404, "MANIFEST_UNKNOWN");
 });
 
-fault(94, "stale: an old record is asked about, and the tag means what upstream says", async () => {
-  await hold(scene);
-  const { key, value } = await tagRecord(mirror);
-  const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
-  later(scene);
-  await expectWhole(await mirror.ask(TAG), next.target.bytes);
-  // KV shows the old one again, as it may for a minute.
-  await mirror.bindings.TAGS.put(key, JSON.stringify(value));
-  later(scene);
-  await expectWhole(await mirror.ask(TAG), next.target.bytes);
-  expect((await tagRecord(mirror)).value.digest).toBe(next.target.digest);
-});
+fault(
+  "KV stale or down",
+  "stale: an old record is asked about, and the tag means what upstream says",
+  async () => {
+    await hold(scene);
+    const { key, value } = await tagRecord(mirror);
+    const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
+    later(scene);
+    await expectWhole(await mirror.ask(TAG), next.target.bytes);
+    // KV shows the old one again, as it may for a minute.
+    await mirror.bindings.TAGS.put(key, JSON.stringify(value));
+    later(scene);
+    await expectWhole(await mirror.ask(TAG), next.target.bytes);
+    expect((await tagRecord(mirror)).value.digest).toBe(next.target.digest);
+  },
+);
 
-fault(95, "fetched again by its digest", async () => {
+fault("tag record without content", "fetched again by its digest", async () => {
   await mirror.ask(TAG);
   await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
   mirror.newIsolate();
@@ -139,30 +143,38 @@ fault(95, "fetched again by its digest", async () => {
   );
 });
 
-fault(95, "and upstream fails: the failure is told, and nothing half there", async () => {
-  await hold(scene);
-  await mirror.bindings.STORE.delete(blobKey(demo.digest));
-  later(scene);
-  mirror.docker.fail({}, { status: 500 });
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-});
+fault(
+  "tag record without content",
+  "and upstream fails: the failure is told, and nothing half there",
+  async () => {
+    await hold(scene);
+    await mirror.bindings.STORE.delete(blobKey(demo.digest));
+    later(scene);
+    mirror.docker.fail({}, { status: 500 });
+    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  },
+);
 
-fault(96, "a blob: from upstream, as if it had never been there", async () => {
-  await hold(scene);
-  calls(mirror.docker);
-  expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
-  await mirror.bindings.STORE.delete(blobKey(demo.digest));
-  mirror.mirror.fillPatience = 0;
-  const answer = await mirror.ask(demo.blob);
-  await expectWhole(answer);
-  expect(cacheStatus(answer)).toContain("fwd=uri-miss");
-  expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 200"]);
-  // The lease of the fill before lasts for its quarter of an hour: then at the latest it is stored again.
-  await mirror.runAlarm(demo.digest);
-  expect(await mirror.stored()).toContain(blobKey(demo.digest));
-});
+fault(
+  "object gone between look-up and read",
+  "a blob: from upstream, as if it had never been there",
+  async () => {
+    await hold(scene);
+    calls(mirror.docker);
+    expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
+    await mirror.bindings.STORE.delete(blobKey(demo.digest));
+    mirror.mirror.fillPatience = 0;
+    const answer = await mirror.ask(demo.blob);
+    await expectWhole(answer);
+    expect(cacheStatus(answer)).toContain("fwd=uri-miss");
+    expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 200"]);
+    // The lease of the fill before lasts for its quarter of an hour: then at the latest it is stored again.
+    await mirror.runAlarm(demo.digest);
+    expect(await mirror.stored()).toContain(blobKey(demo.digest));
+  },
+);
 
-fault(96, "a range of a blob, within one request", async () => {
+fault("object gone between look-up and read", "a range of a blob, within one request", async () => {
   await hold(scene);
   const get = vi.spyOn(Object.getPrototypeOf(mirror.bindings.STORE), "get");
   get.mockImplementationOnce(async () => {
@@ -173,15 +185,19 @@ fault(96, "a range of a blob, within one request", async () => {
   expect([status, bytes]).toEqual([206, LAYER.slice(10, 20)]);
 });
 
-fault(96, "a layer, after the image was found whole: no stale answer leads to nothing", async () => {
-  await hold(scene);
-  later(scene);
-  mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-  await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-});
+fault(
+  "object gone between look-up and read",
+  "a layer, after the image was found whole: no stale answer leads to nothing",
+  async () => {
+    await hold(scene);
+    later(scene);
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
+    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  },
+);
 
-fault(97, async () => {
+fault("eviction during a read", async () => {
   const large = patternBytes(8_000_000, 3);
   const { digest } = await mirror.docker.addBlob(large, { repository: "library/demo" });
   const path = `/v2/library/demo/blobs/${digest}`;
@@ -205,24 +221,28 @@ fault(97, async () => {
   await expectWhole(await mirror.ask(path), large);
 });
 
-fault(98, "is fetched again for the other image, which isn't said to be whole meanwhile", async () => {
-  await hold(scene);
-  const own = await mirror.docker.addBlob(patternBytes(1000, 8), { repository: "library/demo" });
-  const [config] = demo.image.configs;
-  const layers = [...demo.image.layers, { ...demo.image.layers[0], ...own }];
-  const manifest = { schemaVersion: 2, mediaType: demo.image.target.mediaType, config, layers };
-  const other = await mirror.docker.addManifest("library/demo", manifest, { tag: "other" });
-  const path = "/v2/library/demo/manifests/other";
-  await expectWhole(await mirror.ask(path), other.bytes);
-  await mirror.ask(`/v2/library/demo/blobs/${own.digest}`);
-  // The first image's layer is both the oldest and nearly all there is.
-  await evict(mirror.mirror.store, 100_000);
-  expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
-  expect(await mirror.stored()).toContain(blobKey(own.digest));
-  later(scene);
-  const handle = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-  expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
-  handle.remove();
-  await expectWhole(await mirror.ask(path), other.bytes);
-  await expectWhole(await mirror.ask(demo.blob));
-});
+fault(
+  "shared blob survives eviction",
+  "is fetched again for the other image, which isn't said to be whole meanwhile",
+  async () => {
+    await hold(scene);
+    const own = await mirror.docker.addBlob(patternBytes(1000, 8), { repository: "library/demo" });
+    const [config] = demo.image.configs;
+    const layers = [...demo.image.layers, { ...demo.image.layers[0], ...own }];
+    const manifest = { schemaVersion: 2, mediaType: demo.image.target.mediaType, config, layers };
+    const other = await mirror.docker.addManifest("library/demo", manifest, { tag: "other" });
+    const path = "/v2/library/demo/manifests/other";
+    await expectWhole(await mirror.ask(path), other.bytes);
+    await mirror.ask(`/v2/library/demo/blobs/${own.digest}`);
+    // The first image's layer is both the oldest and nearly all there is.
+    await evict(mirror.mirror.store, 100_000);
+    expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
+    expect(await mirror.stored()).toContain(blobKey(own.digest));
+    later(scene);
+    const handle = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
+    handle.remove();
+    await expectWhole(await mirror.ask(path), other.bytes);
+    await expectWhole(await mirror.ask(demo.blob));
+  },
+);

@@ -36,7 +36,7 @@ for (const [how, behaviour] of [
   ["no token in it", { status: 200, body: "{}" }],
   ["a token that is none", { status: 200, body: '{"token":"a b\\r\\nX: y"}' }],
 ] as const) {
-  fault(42, `${how}, held: stale`, async () => {
+  fault("endpoint down", `${how}, held: stale`, async () => {
     await hold(scene);
     later(scene);
     mirror.docker.fail(TOKEN, behaviour);
@@ -49,7 +49,7 @@ for (const [how, behaviour] of [
     expect(mirror.network.strays).toEqual([]);
   });
 
-  fault(42, `${how}, not held: 503, and well again with it`, async () => {
+  fault("endpoint down", `${how}, not held: 503, and well again with it`, async () => {
     mirror.docker.fail(TOKEN, behaviour);
     expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
@@ -70,7 +70,7 @@ for (const realm of [
   "file:///etc/passwd",
   "nonsense:",
 ]) {
-  fault(43, realm, async () => {
+  fault("hostile realm", realm, async () => {
     mirror.docker.settings.realm = realm;
     expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
     expect(calls(mirror.docker)).toEqual(["GET manifest 401"]);
@@ -82,7 +82,7 @@ for (const realm of [
 }
 
 for (const realm of ["https://authn.nvidia.com/token", "https://evil.test/token"]) {
-  fault(44, realm, async () => {
+  fault("realm changes on expiry", realm, async () => {
     Object.assign(mirror.docker.settings, { realmAfterExpiry: realm, expiresIn: 300, tokenLifetime: 60 });
     await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
     mirror.clock.ahead += 61_000;
@@ -100,7 +100,7 @@ for (const realm of ["https://authn.nvidia.com/token", "https://evil.test/token"
   });
 }
 
-fault(45, async () => {
+fault("no service", async () => {
   mirror.docker.settings.service = null;
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   const [query] = tokenQueries(mirror.docker.requests);
@@ -108,7 +108,7 @@ fault(45, async () => {
   expect(calls(mirror.docker)).toEqual(["GET manifest 401", "GET token 200", "GET manifest 200"]);
 });
 
-fault(46, async () => {
+fault("access_token only", async () => {
   mirror.docker.settings.tokenField = "access_token";
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   await expectWhole(await mirror.ask(demo.blob));
@@ -116,7 +116,7 @@ fault(46, async () => {
 });
 
 for (const expiresIn of [null, 0, -1, -300]) {
-  fault(47, `${expiresIn}: good for a minute, then asked for anew`, async () => {
+  fault("no or negative expires_in", `${expiresIn}: good for a minute, then asked for anew`, async () => {
     Object.assign(mirror.docker.settings, { expiresIn, tokenLifetime: 60 });
     for (const [ahead, tokens] of [
       [0, 1],
@@ -130,7 +130,7 @@ for (const expiresIn of [null, 0, -1, -300]) {
   });
 }
 
-fault(48, async () => {
+fault("expires in mid-pull", async () => {
   Object.assign(mirror.docker.settings, { expiresIn: 300, tokenLifetime: 10 });
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   mirror.clock.ahead += 11_000;
@@ -141,7 +141,7 @@ fault(48, async () => {
   expect(calls(mirror.docker).filter((call) => call === "GET token 200")).toHaveLength(1);
 });
 
-fault(49, async () => {
+fault("placeholder scope", async () => {
   const { target } = await mirror.ghcr.addImage("owner/demo", "latest");
   mirror.ghcr.fail(
     { kind: "manifest", authorized: false },
@@ -156,7 +156,7 @@ fault(49, async () => {
   expect(scopes).toEqual([["repository:owner/demo:pull"]]);
 });
 
-fault(50, async () => {
+fault("token used for another repository", async () => {
   await mirror.docker.addImage("library/other", "latest");
   await mirror.ghcr.addImage("owner/demo", "latest");
   await mirror.ask(TAG);
@@ -169,7 +169,7 @@ fault(50, async () => {
   for (const header of authorizations(mirror.ghcr.requests)) expect(header).toContain("token-ghcr-io");
 });
 
-fault(51, async () => {
+fault("refresh by many at once", async () => {
   await mirror.ask(TAG);
   mirror.clock.ahead += 301_000;
   calls(mirror.docker);
@@ -181,16 +181,20 @@ fault(51, async () => {
   expect(mirror.docker.count({ status: 401 })).toBe(0);
 });
 
-fault(51, "which fails: each is told, and the endpoint is asked as often as there is hope", async () => {
-  mirror.docker.fail(TOKEN, { delay: 50 });
-  mirror.docker.fail(TOKEN, { status: 500 });
-  const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
-  for (const answer of answers) expectRefused(answer, 503, "UNAVAILABLE");
-  expect(mirror.docker.count(TOKEN)).toBeLessThanOrEqual(2);
-});
+fault(
+  "refresh by many at once",
+  "which fails: each is told, and the endpoint is asked as often as there is hope",
+  async () => {
+    mirror.docker.fail(TOKEN, { delay: 50 });
+    mirror.docker.fail(TOKEN, { status: 500 });
+    const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
+    for (const answer of answers) expectRefused(answer, 503, "UNAVAILABLE");
+    expect(mirror.docker.count(TOKEN)).toBeLessThanOrEqual(2);
+  },
+);
 
 for (const Authorization of ["Basic dXNlcjpodW50ZXIy", "Bearer hunter2", "hunter2"]) {
-  fault(52, Authorization, async () => {
+  fault("a client's Authorization reaching upstream", Authorization, async () => {
     const headers = { Authorization, Cookie: "session=hunter2", "Proxy-Authorization": Authorization };
     const { target } = demo.image;
     const paths = [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"];
@@ -204,20 +208,24 @@ for (const Authorization of ["Basic dXNlcjpodW50ZXIy", "Bearer hunter2", "hunter
   });
 }
 
-fault(53, "not held: the limit is told, and the endpoint is left alone until it ends", async () => {
-  mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
-  for (const tokens of [1, 0]) {
-    const answer = await mirror.ask(TAG);
-    expectRefused(answer, 429, "TOOMANYREQUESTS");
-    expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(50);
-    expect(calls(mirror.docker).filter((call) => call === "GET token 429")).toHaveLength(tokens);
-  }
-  mirror.docker.clearFaults();
-  mirror.clock.ahead += 61_000;
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-});
+fault(
+  "token endpoint 429",
+  "not held: the limit is told, and the endpoint is left alone until it ends",
+  async () => {
+    mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
+    for (const tokens of [1, 0]) {
+      const answer = await mirror.ask(TAG);
+      expectRefused(answer, 429, "TOOMANYREQUESTS");
+      expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(50);
+      expect(calls(mirror.docker).filter((call) => call === "GET token 429")).toHaveLength(tokens);
+    }
+    mirror.docker.clearFaults();
+    mirror.clock.ahead += 61_000;
+    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  },
+);
 
-fault(53, "held: stale", async () => {
+fault("token endpoint 429", "held: stale", async () => {
   await hold(scene);
   later(scene);
   mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));

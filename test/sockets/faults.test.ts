@@ -6,7 +6,7 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { nameOf, numbersOf, OVER_SOCKETS, PARTLY, UNTESTED } from "../faults/list.ts";
+import { type Fault, nameOf, OVER_SOCKETS } from "../faults/list.ts";
 import { behaviours, createFakeRegistry, patternBytes } from "../support/fake-registry.ts";
 import { type ListeningRegistry, listen } from "../support/node/listen.ts";
 import {
@@ -34,7 +34,7 @@ const UNREACHABLE = {
   "untrusted.test": "a host that doesn't speak TLS",
 };
 
-const seen = new Set<number>();
+const seen = new Set<Fault>();
 let upstream: RawFaults;
 let liar: RawFaults;
 let alternate: RawFaults;
@@ -67,9 +67,9 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-function fault(number: number, variant: string | null, run: () => Promise<void>): void {
-  seen.add(number);
-  test.concurrent(nameOf(number, variant ?? undefined), run);
+function fault(name: Fault, variant: string | null, run: () => Promise<void>): void {
+  seen.add(name);
+  test.concurrent(nameOf(name, variant ?? undefined), run);
 }
 
 function urlOf(blob: Blob, name = "upstream.test"): string {
@@ -88,8 +88,8 @@ async function expectHeld(blob: Blob, name = "upstream.test"): Promise<void> {
   ]);
 }
 
-function breaksOff(number: number, variant: string | null, wire: RawFault): void {
-  fault(number, variant, async () => {
+function breaksOff(name: Fault, variant: string | null, wire: RawFault): void {
+  fault(name, variant, async () => {
     const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault: wire, ranges: true });
     const { answer, ending } = await download(urlOf(blob));
     expect([answer.status, ending]).toEqual([200, "broken"]);
@@ -117,12 +117,12 @@ function upTo(last: number): (range: string) => boolean {
  * @param ranges what upstream is asked for after the first request, each as it must be or as a check.
  */
 function goesOn(
-  number: number,
+  name: Fault,
   variant: string,
   wire: RawFault,
   ranges: (string | ((range: string) => boolean))[],
 ): void {
-  fault(number, `${variant}: the rest follows`, async () => {
+  fault(name, `${variant}: the rest follows`, async () => {
     const times = ranges.length;
     const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault: wire, ranges: true, times });
     const { answer, ending } = await download(urlOf(blob));
@@ -138,20 +138,25 @@ function goesOn(
 }
 
 const LAST = EIGHT_MIB + MIB - 1;
-goesOn(1, "in the middle", { type: "cut", after: MIB }, [`bytes=${MIB}-`]);
-goesOn(1, "twice", { type: "cut", after: MIB }, [`bytes=${MIB}-`, `bytes=${2 * MIB}-`]);
-goesOn(1, "before its first byte", { type: "cut", after: 0 }, ["bytes=0-"]);
-goesOn(1, "before its last byte", { type: "cut", after: LAST }, [`bytes=${LAST}-`]);
-goesOn(7, "with a length", { type: "reset", after: MIB }, [upTo(MIB)]);
-goesOn(19, "once", { type: "cut-at-8-mib" }, [`bytes=${EIGHT_MIB}-`]);
+goesOn("cut with Content-Length", "in the middle", { type: "cut", after: MIB }, [`bytes=${MIB}-`]);
+goesOn("cut with Content-Length", "twice", { type: "cut", after: MIB }, [
+  `bytes=${MIB}-`,
+  `bytes=${2 * MIB}-`,
+]);
+goesOn("cut with Content-Length", "before its first byte", { type: "cut", after: 0 }, ["bytes=0-"]);
+goesOn("cut with Content-Length", "before its last byte", { type: "cut", after: LAST }, [`bytes=${LAST}-`]);
+goesOn("reset in mid-stream", "with a length", { type: "reset", after: MIB }, [upTo(MIB)]);
+goesOn("cut at a multiple of 8 MiB with full length declared", "once", { type: "cut-at-8-mib" }, [
+  `bytes=${EIGHT_MIB}-`,
+]);
 
-breaksOff(1, "before its first byte, for ever", { type: "cut", after: 0 });
-breaksOff(2, null, { type: "cut", after: MIB, framing: "chunked" });
-breaksOff(5, null, { type: "wrong-length", by: 1 });
-breaksOff(7, "while chunked", { type: "reset", after: MIB, framing: "chunked" });
-breaksOff(19, "for ever", { type: "cut-at-8-mib" });
+breaksOff("cut with Content-Length", "before its first byte, for ever", { type: "cut", after: 0 });
+breaksOff("cut while chunked", null, { type: "cut", after: MIB, framing: "chunked" });
+breaksOff("length too large", null, { type: "wrong-length", by: 1 });
+breaksOff("reset in mid-stream", "while chunked", { type: "reset", after: MIB, framing: "chunked" });
+breaksOff("cut at a multiple of 8 MiB with full length declared", "for ever", { type: "cut-at-8-mib" });
 
-fault(1, "by an authority, whose alternate gives the rest", async () => {
+fault("cut with Content-Length", "by an authority, whose alternate gives the rest", async () => {
   const blob = serveBlob(upstream, 3 * MIB, { fault: { type: "cut", after: MIB } });
   alternate.serve(blob.path, { body: blob.bytes, ranges: true });
   const { answer, ending } = await download(urlOf(blob, "paired.test"));
@@ -161,7 +166,7 @@ fault(1, "by an authority, whose alternate gives the rest", async () => {
   expect(requestsFor(alternate, blob).map(({ headers }) => headers.range)).toEqual([`bytes=${MIB}-`]);
 });
 
-fault(1, "again and again: given up in the end", async () => {
+fault("cut with Content-Length", "again and again: given up in the end", async () => {
   const blob = serveBlob(upstream, 20 * MIB, { fault: { type: "cut", after: MIB }, ranges: true });
   const { answer, ending } = await download(urlOf(blob));
   expect([answer.status, ending, answer.received]).toEqual([200, "broken", 16 * MIB]);
@@ -169,7 +174,7 @@ fault(1, "again and again: given up in the end", async () => {
   await expectHeld(blob);
 });
 
-fault(4, "what comes is what was declared, and is stored by nobody", async () => {
+fault("length too small", "what comes is what was declared, and is stored by nobody", async () => {
   const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1 } });
   const { answer } = await download(urlOf(blob));
   expect([answer.status, answer.received, answer.headers["content-length"]]).toEqual([
@@ -184,7 +189,7 @@ fault(4, "what comes is what was declared, and is stored by nobody", async () =>
   await expectHeld(blob);
 });
 
-fault(6, "passed through whole, and stored by the alarm", async () => {
+fault("no length", "passed through whole, and stored by the alarm", async () => {
   const blob = serveBlob(upstream, MIB, { fault: { type: "no-length" }, ranges: true });
   const { answer, ending } = await download(urlOf(blob));
   expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
@@ -193,7 +198,7 @@ fault(6, "passed through whole, and stored by the alarm", async () => {
   await expectHeld(blob);
 });
 
-fault(8, "nothing is stored of it, its client can leave, and the others are served", async () => {
+fault("stall", "nothing is stored of it, its client can leave, and the others are served", async () => {
   const stall = { type: "stall", after: 64 * KIB } as const;
   const blob = serveBlob(upstream, 256 * KIB, { fault: stall, times: 1 });
   const client = await Download.open(urlOf(blob));
@@ -206,7 +211,7 @@ fault(8, "nothing is stored of it, its client can leave, and the others are serv
   expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
 });
 
-fault(9, "each byte reaches the client as it comes, and the whole the store", async () => {
+fault("slow trickle", "each byte reaches the client as it comes, and the whole the store", async () => {
   const trickle = { type: "trickle", bytesPerSecond: 128 * KIB } as const;
   const blob = serveBlob(upstream, 384 * KIB, { fault: trickle, times: 1 });
   const client = await Download.open(urlOf(blob));
@@ -218,49 +223,61 @@ fault(9, "each byte reaches the client as it comes, and the whole the store", as
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
-fault(11, "decoded for the client, whole, and stored as it was pushed", async () => {
-  const bytes = patternBytes(300_000, 11);
-  const { digest } = await registry.addBlob(bytes, { repository: "some/repository" });
-  registry.fail({ kind: "blob", method: "GET" }, behaviours.gzippedOnTheWay());
-  const blob = { bytes, digest, path: `/v2/some/repository/blobs/${digest}` };
-  const { answer, ending } = await download(urlOf(blob, "registry.test"));
-  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
-  expect(answer.headers["content-encoding"]).toBe(undefined);
-  await expectHeld(blob, "registry.test");
-  for (const { headers } of registry.requests) expect(headers["accept-encoding"]).toBe("identity");
-});
+fault(
+  "Content-Encoding gzip added on the way",
+  "decoded for the client, whole, and stored as it was pushed",
+  async () => {
+    const bytes = patternBytes(300_000, 11);
+    const { digest } = await registry.addBlob(bytes, { repository: "some/repository" });
+    registry.fail({ kind: "blob", method: "GET" }, behaviours.gzippedOnTheWay());
+    const blob = { bytes, digest, path: `/v2/some/repository/blobs/${digest}` };
+    const { answer, ending } = await download(urlOf(blob, "registry.test"));
+    expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
+    expect(answer.headers["content-encoding"]).toBe(undefined);
+    await expectHeld(blob, "registry.test");
+    for (const { headers } of registry.requests) expect(headers["accept-encoding"]).toBe("identity");
+  },
+);
 
-fault(12, "cold and warm, whatever encodings the client takes", async () => {
-  const packed = gzipSync("a layer that is packed by whoever pushed it".repeat(10_000));
-  const digest = `sha256:${createHash("sha256").update(packed).digest("hex")}`;
-  const blob = { bytes: packed, digest, path: `/v2/some/repository/blobs/${digest}` };
-  upstream.serve(blob.path, { body: packed, headers: { "Content-Type": "application/x-gzip" } });
-  for (const from of ["upstream", "store"]) {
-    const client = await Download.open(urlOf(blob), { "Accept-Encoding": "zstd,gzip,deflate,br" });
-    expect([await client.end(), client.digest, client.servedBy]).toEqual(["whole", digest, from]);
-    expect(client.headers["content-encoding"]).toBe(undefined);
-    expect(client.headers["content-length"]).toBe(String(packed.byteLength));
-    await stage.held(blob);
-  }
-});
+fault(
+  "a layer that is gzip itself: bytes untouched",
+  "cold and warm, whatever encodings the client takes",
+  async () => {
+    const packed = gzipSync("a layer that is packed by whoever pushed it".repeat(10_000));
+    const digest = `sha256:${createHash("sha256").update(packed).digest("hex")}`;
+    const blob = { bytes: packed, digest, path: `/v2/some/repository/blobs/${digest}` };
+    upstream.serve(blob.path, { body: packed, headers: { "Content-Type": "application/x-gzip" } });
+    for (const from of ["upstream", "store"]) {
+      const client = await Download.open(urlOf(blob), { "Accept-Encoding": "zstd,gzip,deflate,br" });
+      expect([await client.end(), client.digest, client.servedBy]).toEqual(["whole", digest, from]);
+      expect(client.headers["content-encoding"]).toBe(undefined);
+      expect(client.headers["content-length"]).toBe(String(packed.byteLength));
+      await stage.held(blob);
+    }
+  },
+);
 
 for (const [what, body] of [
   ["bytes that aren't encoded", patternBytes(300_000, 12)],
   ["a gzip layer", gzipSync(patternBytes(300_000, 13))],
 ] as const) {
-  fault(12, `${what}, labelled as encoded on the way`, async () => {
-    const digest = `sha256:${createHash("sha256").update(body).digest("hex")}`;
-    const blob = { bytes: body, digest, path: `/v2/some/repository/blobs/${digest}` };
-    upstream.serve(blob.path, { body, headers: { "Content-Encoding": "gzip" } });
-    const { answer, ending } = await download(urlOf(blob));
-    expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
-    expect(answer.headers["content-encoding"]).toBe(undefined);
-    await expectHeld(blob);
-  });
+  fault(
+    "a layer that is gzip itself: bytes untouched",
+    `${what}, labelled as encoded on the way`,
+    async () => {
+      const digest = `sha256:${createHash("sha256").update(body).digest("hex")}`;
+      const blob = { bytes: body, digest, path: `/v2/some/repository/blobs/${digest}` };
+      upstream.serve(blob.path, { body, headers: { "Content-Encoding": "gzip" } });
+      const { answer, ending } = await download(urlOf(blob));
+      expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
+      expect(answer.headers["content-encoding"]).toBe(undefined);
+      await expectHeld(blob);
+    },
+  );
 }
 
 for (const [name, what] of Object.entries(UNREACHABLE)) {
-  fault(28, what, async () => {
+  fault("DNS, TLS, refused", what, async () => {
     for (const [agent, status] of [
       ["curl/8.5.0", 503],
       ["docker/20.10.24", 429],
@@ -306,9 +323,9 @@ function alone(target: string): string {
 }
 
 /** Refused, or as good as not said; nobody upstream heard of it, and the mirror goes on. */
-function refusesRaw(number: number, targets: Record<string, string | Uint8Array>): void {
+function refusesRaw(name: Fault, targets: Record<string, string | Uint8Array>): void {
   for (const [what, bytes] of Object.entries(targets)) {
-    fault(number, what, async () => {
+    fault(name, what, async () => {
       const statuses = statusesIn(await exchange(bytes));
       expect(statuses.length).toBeLessThanOrEqual(1);
       for (const status of statuses) expect([400, 403, 404, 405, 421, 431]).toContain(status);
@@ -321,7 +338,7 @@ function refusesRaw(number: number, targets: Record<string, string | Uint8Array>
 }
 
 const TAIL = "some/repository/manifests/latest";
-refusesRaw(62, {
+refusesRaw("dots and slashes, plain and encoded", {
   "../ out of the API": alone("/v2/upstream.test/../../secret"),
   "../ out of the repository": alone("/v2/upstream.test/some/repository/../../../_/secret/manifests/x"),
   "%2e%2e": alone("/v2/%2e%2e/%2e%2e/secret"),
@@ -331,7 +348,7 @@ refusesRaw(62, {
   "no slash at all": alone("v2/secret"),
   backslashes: alone("/v2/upstream.test\\..\\secret"),
 });
-refusesRaw(64, {
+refusesRaw("Unicode, NUL", {
   "a NUL in the target": alone(`/v2/upstream.test/some/\0repository/manifests/secret`),
   "%00 in the target": alone(`/v2/upstream.test/some/%00repository/manifests/secret`),
   "UTF-8 as it is": new TextEncoder().encode(alone("/v2/upstream.test/some/sécret/manifests/latest")),
@@ -339,13 +356,13 @@ refusesRaw(64, {
     Buffer.from(alone("/v2/upstream.test/some/secret\xc3/manifests/latest"), "latin1"),
   ),
 });
-refusesRaw(69, {
+refusesRaw("CRLF", {
   "a line feed in the target": alone(`/v2/upstream.test/some/secret\nX-Evil: yes/manifests/latest`),
   "%0d%0a in the target": alone(`/v2/upstream.test/some/secret%0d%0aX-Evil:%20yes/manifests/latest`),
   "%0d%0a in ns": alone(`/v2/some/secret/manifests/latest?ns=upstream.test%0d%0aX-Evil:%20yes`),
 });
 
-fault(69, "in what the client sends along: no header upstream", async () => {
+fault("CRLF", "in what the client sends along: no header upstream", async () => {
   const blob = serveBlob(upstream, KIB);
   const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}`;
   await exchange(get(target, "User-Agent: x\r\n X-Evil: folded", "X-A: b\nX-Evil: bare"));
@@ -358,7 +375,7 @@ for (const [what, lines] of Object.entries({
   "of the client's, the second smaller": ["Content-Length: 60", "Content-Length: 0"],
   "one of the client's beside Transfer-Encoding": ["Content-Length: 60", "Transfer-Encoding: chunked"],
 })) {
-  fault(70, `${what}: no second request is read out of the first`, async () => {
+  fault("two Content-Lengths", `${what}: no second request is read out of the first`, async () => {
     const blob = serveBlob(upstream, KIB);
     const smuggled = get(`/v2/upstream.test/some/repository/blobs/${blob.digest}`);
     const received = await exchange(`${get("/v2/", ...lines)}0\r\n\r\n${smuggled}`);
@@ -372,7 +389,7 @@ for (const [what, lines] of Object.entries({
 }
 
 for (const by of [-1000, 1000]) {
-  fault(70, `of upstream's, the second off by ${by}`, async () => {
+  fault("two Content-Lengths", `of upstream's, the second off by ${by}`, async () => {
     const blob = serveBlob(liar, MIB, { fault: { type: "two-lengths", by } });
     const { answer, ending } = await download(urlOf(blob, "liar.test"));
     expect([answer.status, ending]).toEqual([503, "whole"]);
@@ -392,7 +409,7 @@ async function mended(blob: Blob): Promise<Blob> {
   return blob;
 }
 
-fault(73, "is answered or refused, and never sent on", async () => {
+fault("huge query", "is answered or refused, and never sent on", async () => {
   const blob = serveBlob(upstream, KIB);
   const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}?x=${"y".repeat(200_000)}`;
   const [status] = statusesIn(await exchange(alone(target)));
@@ -401,7 +418,7 @@ fault(73, "is answered or refused, and never sent on", async () => {
   expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
 });
 
-fault(92, "the others finish, and the store gets it all the same", async () => {
+fault("the leader leaves", "the others finish, and the store gets it all the same", async () => {
   const trickle = { type: "trickle", bytesPerSecond: 4 * MIB } as const;
   const blob = serveBlob(upstream, 4 * MIB, { fault: trickle });
   const leader = await Download.open(urlOf(blob));
@@ -415,9 +432,6 @@ fault(92, "the others finish, and the store gets it all the same", async () => {
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
-test("the table and the tests cover exactly 1–106", () => {
-  expect([...seen].sort((a, b) => a - b)).toEqual([...OVER_SOCKETS]);
-  expect(numbersOf()).toEqual(Array.from({ length: 106 }, (_, index) => index + 1));
-  const listed = [...OVER_SOCKETS, ...Object.keys({ ...UNTESTED, ...PARTLY }).map(Number)];
-  expect(listed.filter((number) => !numbersOf().includes(number))).toEqual([]);
+test("each fault that only shows on a wire has its test", () => {
+  expect(new Set(OVER_SOCKETS)).toEqual(seen);
 });
