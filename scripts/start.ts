@@ -3,7 +3,7 @@ import type { EventEmitter } from "node:events";
 import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { VARIABLES } from "../src/config.ts";
-import { isLoopback } from "../src/upstream/addresses.ts";
+import { isLoopback } from "../src/registry/addresses.ts";
 import { EXIT } from "./commands/exit.ts";
 import { KEY_FILE } from "./keys/file.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";

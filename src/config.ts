@@ -3,9 +3,9 @@ import * as v from "valibot";
 import type { GateSettings } from "./access/gate.ts";
 import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
 import { isRepository } from "./oci/names.ts";
-import { isLoopback } from "./upstream/addresses.ts";
-import type { Credential } from "./upstream/credentials.ts";
-import { isLocal } from "./upstream/redirects.ts";
+import { isLoopback } from "./registry/addresses.ts";
+import { isLocal } from "./registry/redirects.ts";
+import type { Credential } from "./registry/registry.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 
 export interface Config extends GateSettings {

@@ -1,5 +1,5 @@
 /** Goes through everything that a pull through the mirror rests on, and says of each whether it is as it should be. */
-import { isLoopback } from "../../src/upstream/addresses.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
 import type { Network } from "../registry/network.ts";
 import { type Place, placeOf, urlAt } from "../registry/place.ts";
 import type { ImageReference } from "../registry/reference.ts";

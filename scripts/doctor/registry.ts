@@ -1,6 +1,6 @@
 /** What the mirror answers: as a registry at all, to a key, with a manifest, a layer and a part of one. */
 import { performance } from "node:perf_hooks";
-import { readBounded } from "../../src/upstream/bounded.ts";
+import { readBounded } from "../../src/registry/bounded-read.ts";
 import { failureOfError, RegistryFailure } from "../registry/failure.ts";
 import type { Logins } from "../registry/logins.ts";
 import type { Network } from "../registry/network.ts";

@@ -3,7 +3,7 @@ import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { connect, isIP } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
-import { isLoopback } from "../../src/upstream/addresses.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
 import { causeOf, codeOf } from "../registry/failure.ts";
 import { type Environment, proxyFor } from "../registry/proxies.ts";
 import { troubleIn } from "../terminal/trouble.ts";

@@ -1,13 +1,13 @@
 /** Sends one request to a registry and gets its answer: with the token it asks for, over redirects, and tried again. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { isLoopback } from "../../src/upstream/addresses.ts";
-import { askAuthorized } from "../../src/upstream/authorized.ts";
-import type { Login } from "../../src/upstream/credentials.ts";
-import { UpstreamError } from "../../src/upstream/failure.ts";
-import { followRedirects, type Trust } from "../../src/upstream/redirects.ts";
-import { REGISTRIES, type Upstream } from "../../src/upstream/registries.ts";
-import type { Errand } from "../../src/upstream/token-request.ts";
-import { Tokens } from "../../src/upstream/tokens.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
+import { authorizedFetch } from "../../src/registry/authorized-fetch.ts";
+import { UpstreamError } from "../../src/registry/failure.ts";
+import { followRedirects, type Trust } from "../../src/registry/redirects.ts";
+import type { Login, Registry } from "../../src/registry/registry.ts";
+import type { TokenScope } from "../../src/registry/token-request.ts";
+import { Tokens } from "../../src/registry/tokens.ts";
+import { REGISTRIES } from "../../src/upstream/registries.ts";
 import type { Answer } from "./answer.ts";
 import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, reasonIn, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
@@ -102,10 +102,13 @@ export class Exchange {
   }
 
   async #sendOnce(place: Place, request: Request): Promise<Answer> {
-    const errand = await this.#errand(place, request);
+    const scope = await this.#tokenScope(place, request);
     const { tokens } = this.#wayOf(place);
-    const ask = (authorization: string | null) => this.#ask(place, request, errand, authorization);
-    return askAuthorized({ tokens, errand, ask, background: () => {} });
+    const fetch = authorizedFetch<Request, Answer>(
+      (sent, authorization) => this.#ask(place, sent, scope, authorization),
+      tokens,
+    );
+    return fetch(request, { scope, waitUntil: () => {} });
   }
 
   /** Sends it with TLS or without: of what a host may be spoken to with, whichever it first answers to. */
@@ -151,7 +154,12 @@ export class Exchange {
     throw new RegistryFailure(0, UNSAFE, why);
   }
 
-  async #ask(place: Place, request: Request, errand: Errand, authorization: string | null): Promise<Answer> {
+  async #ask(
+    place: Place,
+    request: Request,
+    scope: TokenScope,
+    authorization: string | null,
+  ): Promise<Answer> {
     const { method, body = null, signal } = request;
     const url = typeof request.at === "string" ? urlAt(place, request.at) : new URL(request.at);
     for (const [name, value] of Object.entries(request.search ?? {})) url.searchParams.set(name, value);
@@ -162,10 +170,10 @@ export class Exchange {
       "User-Agent": "portolan",
       ...request.headers,
     });
-    if (authorization !== null && this.#trust.maySee(errand.upstream, errand.endpoint, url)) {
+    if (authorization !== null && this.#trust.maySee(scope.registry, scope.endpoint, url)) {
       headers.set("Authorization", authorization);
     }
-    if (!this.#trust.mayLead(errand.upstream, place.endpoint, url)) {
+    if (!this.#trust.mayLead(scope.registry, place.endpoint, url)) {
       const why = `${place.endpoint.host} wants it sent to ${url.origin}, which is not allowed`;
       throw new RegistryFailure(0, UNSAFE, why);
     }
@@ -175,7 +183,7 @@ export class Exchange {
       const init = { method, headers, ...(signal && { signal }) };
       const sender = (href: string, each: Sent) =>
         send(href, { ...each, body: typeof body === "function" ? body() : body });
-      return followRedirects(errand.upstream, url, init, sender, this.#trust);
+      return followRedirects(scope.registry, url, init, sender, this.#trust);
     }
     const inTime = new AbortController();
     const late = new RegistryFailure(0, "UNAVAILABLE", `${url.host} doesn't answer`);
@@ -183,7 +191,7 @@ export class Exchange {
     try {
       const either = AbortSignal.any([inTime.signal, ...(signal ? [signal] : [])]);
       const init = { method, headers, signal: either };
-      return await followRedirects(errand.upstream, url, init, send, this.#trust);
+      return await followRedirects(scope.registry, url, init, send, this.#trust);
     } finally {
       clearTimeout(timer);
     }
@@ -204,21 +212,18 @@ export class Exchange {
     return made;
   }
 
-  async #errand(place: Place, { scopes = place.scopes }: Request): Promise<Errand> {
+  async #tokenScope(place: Place, { scopes = place.scopes }: Request): Promise<TokenScope> {
     const stored = await this.#logins
       .loginFor(`${place.loginName}/${place.repository}`)
       .catch((error) => Promise.reject(new RegistryFailure(0, "UNAUTHORIZED", causeOf(error))));
     const login: Login | null = stored && { ...stored, name: `${stored.username} from ${stored.source}` };
     const { endpoint } = place;
-    const upstream: Upstream = {
+    const registry: Registry = {
       name: place.endpoint.host,
-      aliases: [],
       endpoints: [endpoint],
       realms: REGISTRIES[place.loginName]?.realms ?? [],
-      tagTtl: 0,
-      login: false,
     };
-    return { upstream, endpoint, repository: scopedRepository(place), login, ...(scopes && { scopes }) };
+    return { registry, endpoint, repository: scopedRepository(place), login, ...(scopes && { scopes }) };
   }
 
   async #hint(place: Place): Promise<string> {

@@ -1,8 +1,8 @@
 /** What a registry's refusal, or its silence, means to the person who asked. */
 import * as v from "valibot";
-import { TooLarge } from "../../src/upstream/bounded.ts";
-import { type FailureKind, UpstreamError } from "../../src/upstream/failure.ts";
-import { Untrusted } from "../../src/upstream/redirects.ts";
+import { TooLarge } from "../../src/registry/bounded-read.ts";
+import { type FailureKind, UpstreamError } from "../../src/registry/failure.ts";
+import { Untrusted } from "../../src/registry/redirects.ts";
 import type { Answer } from "./answer.ts";
 
 export class RegistryFailure extends Error {

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import * as v from "valibot";
-import { IDENTITY_TOKEN } from "../../src/upstream/token-request.ts";
+import { IDENTITY_TOKEN } from "../../src/registry/token-request.ts";
 
 export interface StoredLogin {
   /** `<token>` where the password is an identity token. */

@@ -1,7 +1,7 @@
 /** The way to registries: through the proxies that the environment names, encrypted except on this machine. */
 import type { Readable } from "node:stream";
 import { Agent, Dispatcher, ProxyAgent, request, Socks5ProxyAgent, fetch as undiciFetch } from "undici";
-import { isLoopback } from "../../src/upstream/addresses.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
 import { type Answer, answerOf } from "./answer.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
 import { type Environment, proxyFor } from "./proxies.ts";

@@ -1,5 +1,5 @@
 /** Where a repository is asked for: at its registry, or at a mirror of it. */
-import { isLoopback } from "../../src/upstream/addresses.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
 import type { ImageReference } from "./reference.ts";
 

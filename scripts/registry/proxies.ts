@@ -1,6 +1,6 @@
 /** Which proxy a URL is to be reached through, by the variables that curl and Go's programs read. */
 import { BlockList, isIP } from "node:net";
-import { isLoopback } from "../../src/upstream/addresses.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

@@ -1,7 +1,7 @@
 /** How far a registry's answers may lead: never to an address nearer to this machine than the registry itself. */
 import { type LookupAddress, type LookupAllOptions, lookup } from "node:dns";
 import type { LookupFunction } from "node:net";
-import { isInternal, isLoopback } from "../../src/upstream/addresses.ts";
+import { isInternal, isLoopback } from "../../src/registry/addresses.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
 
 /** From the Internet inwards: anybody's, this network's, this machine's own. */

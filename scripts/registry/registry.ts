@@ -6,7 +6,7 @@ import { parseLinks } from "../../src/oci/link.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
 import { essence, MANIFEST_ACCEPT, OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import { isRepository, isTag } from "../../src/oci/names.ts";
-import { readBounded } from "../../src/upstream/bounded.ts";
+import { readBounded } from "../../src/registry/bounded-read.ts";
 import type { Answer } from "./answer.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { failureOfError, RegistryFailure } from "./failure.ts";

@@ -1,6 +1,6 @@
 /** Whom a person's own request may involve: the registry that they named, and what that registry needs for it. */
-import { isLoopback } from "../../src/upstream/addresses.ts";
-import { isTrusted, type Trust } from "../../src/upstream/redirects.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
+import { isTrusted, type Trust } from "../../src/registry/redirects.ts";
 import { mayReach } from "./reach.ts";
 
 /**

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { type Digest, digestParts } from "../../src/oci/digest.ts";
 import type { Descriptor } from "../../src/oci/manifest.ts";
-import { readBounded } from "../../src/upstream/bounded.ts";
+import { readBounded } from "../../src/registry/bounded-read.ts";
 import { causeOf, failureOfError } from "../registry/failure.ts";
 import type { Place } from "../registry/place.ts";
 import { digestOfBytes, type RegistryClient } from "../registry/registry.ts";

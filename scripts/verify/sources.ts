@@ -1,5 +1,5 @@
 /** Who is asked: the publisher's registry and the mirrors, each with the place where it has an image. */
-import { isLoopback } from "../../src/upstream/addresses.ts";
+import { isLoopback } from "../../src/registry/addresses.ts";
 import { type Place, placeOf } from "../registry/place.ts";
 import type { ImageReference } from "../registry/reference.ts";
 

@@ -1,5 +1,5 @@
 /** Whose address a request comes from. */
-import { isInternal } from "../upstream/addresses.ts";
+import { isInternal } from "../registry/addresses.ts";
 
 /**
  * Cloudflare says it in CF-Connecting-IP. On one machine the runtime knows who has connected; the header is then taken

@@ -1,7 +1,7 @@
 /** Bounds on what a request may weigh, checked before any of it is looked into. */
 import { RegistryError } from "../errors.ts";
-import { LOOP } from "../upstream/failure.ts";
-import { isLoop } from "../upstream/via.ts";
+import { LOOP } from "../registry/failure.ts";
+import { isLoop } from "../registry/via.ts";
 
 /** Characters of the longest path and query: a name of 255, a sha512 digest, and a registry's own paging cursor. */
 const MAXIMUM_URL = 4096;

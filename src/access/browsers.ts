@@ -1,6 +1,6 @@
 /** What keeps web pages away from the mirror: a browser on its network would send requests for any of them. */
 import { RegistryError } from "../errors.ts";
-import { isLoopback } from "../upstream/addresses.ts";
+import { isLoopback } from "../registry/addresses.ts";
 
 /** For every response: a browser takes it for what it says it is, runs nothing of it and shows it to no other site. */
 const RESPONSE_HEADERS = {

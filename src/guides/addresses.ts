@@ -1,6 +1,6 @@
 /** The address at which a mirror serves an upstream, in each form that clients can express. */
 import { hyphenated } from "../config.ts";
-import { isLoopback } from "../upstream/addresses.ts";
+import { isLoopback } from "../registry/addresses.ts";
 import { REGISTRIES } from "../upstream/registries.ts";
 import type { GuideRequest, Shape } from "./guide.ts";
 

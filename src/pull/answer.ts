@@ -1,10 +1,10 @@
 /** The pieces every pull's answer is made of. */
 import { type CacheStatus, formatCacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { Failure } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Target } from "../routing/target.ts";
-import type { Failure } from "../upstream/failure.ts";
 import type { Authority } from "../upstream/question.ts";
-import type { Background } from "../upstream/tokens.ts";
 import type { Asker } from "./refusal.ts";
 
 /** A request as a pull sees it. */
@@ -19,7 +19,7 @@ export interface Pull {
   authority: Authority;
   /** What stands before this client's paths here, for links that it is to follow. */
   prefix: string;
-  background: Background;
+  background: WaitUntil;
 }
 
 export type Headings = Record<string, string>;

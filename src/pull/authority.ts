@@ -2,12 +2,12 @@
 import type { Caller } from "../access/gate.ts";
 import { matchesAny } from "../access/patterns.ts";
 import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
+import { isWithinNetwork } from "../registry/addresses.ts";
+import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Ask, Target } from "../routing/target.ts";
-import { isWithinNetwork } from "../upstream/addresses.ts";
-import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
 import { type Authority, PUBLIC } from "../upstream/question.ts";
 import type { Upstream } from "../upstream/registries.ts";
-import type { Background } from "../upstream/tokens.ts";
 import { unlink } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
 import type { Place } from "./place.ts";
@@ -26,7 +26,7 @@ export async function authorityFor(
   caller: Caller,
   { upstream, repository, ask }: Target,
   asker: Asker,
-  background: Background,
+  background: WaitUntil,
 ): Promise<Authority> {
   const claimed = claimOf(mirror, caller, upstream, repository);
   if (claimed.kind === "public") return PUBLIC;
@@ -40,7 +40,7 @@ export async function authorityFor(
   } catch (error) {
     const failure = failureOf(error);
     const isOwner = claimed.kind === "owner";
-    if (isOwner && isPassing(failure.kind)) return claimed;
+    if (isOwner && isTransient(failure.kind)) return claimed;
     if (isOwner) await takeBack(mirror, { upstream: upstream.name, repository }, ask, failure);
     throw refusal(failure, wantedOf(ask), asker);
   }

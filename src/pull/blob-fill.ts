@@ -4,9 +4,9 @@ import { type Claim, type FillJob, type FillOutcome, Leases } from "../cache/lea
 import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
-import { UpstreamError } from "../upstream/failure.ts";
+import { UpstreamError } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Question } from "../upstream/question.ts";
-import type { Background } from "../upstream/tokens.ts";
 import { backgroundOf } from "./background.ts";
 import { declaredLength, isEncoded, isStorable, lengthSent } from "./body.ts";
 import { keep, readHeld } from "./holdings.ts";
@@ -17,7 +17,7 @@ import { leadOn } from "./resume.ts";
 export class BlobFill extends DurableObject<Env> {
   readonly #mirror: Mirror;
   readonly #leases: Leases;
-  readonly #background: Background = backgroundOf(this.ctx);
+  readonly #background: WaitUntil = backgroundOf(this.ctx);
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);

@@ -4,11 +4,11 @@ import type { CacheStatus } from "../oci/cachestatus.ts";
 import { type Digest, digestOf, digestParts, wellKnown } from "../oci/digest.ts";
 import { essence } from "../oci/mediatypes.ts";
 import { type ByteRange, type ContentRange, parseContentRange } from "../oci/range.ts";
+import { readBounded } from "../registry/bounded-read.ts";
+import { type Failure, failureOf, isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Target } from "../routing/target.ts";
-import { readBounded } from "../upstream/bounded.ts";
-import { type Failure, failureOf, isPassing, mayBeHeadAlone, UpstreamError } from "../upstream/failure.ts";
 import type { Question } from "../upstream/question.ts";
-import type { Background } from "../upstream/tokens.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { declaredLength, isEncoded, isStorable } from "./body.ts";
 import { keep } from "./holdings.ts";
@@ -125,7 +125,7 @@ async function ask(
 }
 
 /** The headers of a blob; by a GET whose body nobody reads where upstream doesn't answer HEAD. */
-async function head(mirror: Mirror, question: Question, background: Background): Promise<Response> {
+async function head(mirror: Mirror, question: Question, background: WaitUntil): Promise<Response> {
   try {
     return await mirror.upstream.ask(question, background);
   } catch (error) {
@@ -157,7 +157,7 @@ async function blobIn(response: Response, digest: Digest, method: string): Promi
 
 /** What is answered when upstream fails: everybody knows the content of two digests, and a refusal for all others. */
 function withoutUpstream(pull: Pull, target: Target, digest: Digest, failure: Failure): Response {
-  const known = isPassing(failure.kind) ? wellKnown(digest) : null;
+  const known = isTransient(failure.kind) ? wellKnown(digest) : null;
   if (known === null) throw refusal(failure, "blob", pull.asker);
   const status: CacheStatus = { servedBy: "memory", forward: "uri-miss" };
   const body = pull.method === "GET" ? known : null;

@@ -1,7 +1,7 @@
 /** Who brings a blob in: the lease in its Durable Object, where it has one. */
 import { type Claim, type FillJob, leasesName } from "../cache/leases.ts";
 import type { Digest } from "../oci/digest.ts";
-import { passesOf } from "../upstream/via.ts";
+import { passesOf } from "../registry/via.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, sphereOf } from "./place.ts";
 

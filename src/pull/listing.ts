@@ -4,8 +4,8 @@
 import { listingKey } from "../cache/store.ts";
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { formatLink, parseLinks } from "../oci/link.ts";
+import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import type { Target } from "../routing/target.ts";
-import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
 import { commonHeadings, type Headings, type Pull, REVALIDATE, staleStatus, staleWarning } from "./answer.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, placeOf, sphereOf } from "./place.ts";
@@ -58,12 +58,12 @@ export async function answerListing(
     const failure = failureOf(error);
     const kept = isKept ? await readKept(mirror, key) : null;
     const age = kept && mirror.now() - kept.confirmed;
-    if (kept && age !== null && isPassing(failure.kind) && age < mirror.config.staleMax * 1000) {
+    if (kept && age !== null && isTransient(failure.kind) && age < mirror.config.staleMax * 1000) {
       const page = { ...kept, next: kept.next === null ? null : new URLSearchParams(kept.next) };
       return answer(pull, target, path, page, { failure, age });
     }
     // What is gone, or no longer for everybody, isn't to come back when upstream is down next.
-    if (kept && !isPassing(failure.kind)) await mirror.store.delete([key]);
+    if (kept && !isTransient(failure.kind)) await mirror.store.delete([key]);
     throw refusal(failure, "listing", pull.asker);
   }
 }

@@ -4,9 +4,9 @@ import { readTokenRequest, refused, tokenAnswer } from "../access/token-endpoint
 import { RegistryError } from "../errors.ts";
 import { formatChallenge } from "../oci/challenge.ts";
 import { isRepository } from "../oci/names.ts";
+import { failureOf } from "../registry/failure.ts";
+import type { Credential } from "../registry/registry.ts";
 import { repositoryOn } from "../routing/target.ts";
-import type { Credential } from "../upstream/credentials.ts";
-import { failureOf } from "../upstream/failure.ts";
 import type { Upstream } from "../upstream/registries.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Asker, refusal } from "./refusal.ts";

@@ -3,8 +3,8 @@ import type { TagName, TagRecord } from "../cache/tags.ts";
 import { RegistryError } from "../errors.ts";
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
+import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import type { Target } from "../routing/target.ts";
-import { type Failure, failureOf, isPassing } from "../upstream/failure.ts";
 import {
   commonHeadings,
   contentHeadings,
@@ -101,7 +101,7 @@ async function answerStale(
   name: TagName,
   { failure, record }: { failure: Failure; record: TagRecord | null },
 ): Promise<Response> {
-  if (!isPassing(failure.kind)) await mirror.tags.forget(name);
+  if (!isTransient(failure.kind)) await mirror.tags.forget(name);
   const stale = await findStale(mirror, placeOf(target, pull), record, failure);
   if (!stale || !record) throw refusal(failure, "manifest", pull.asker);
   const warning = staleWarning(failure, "what the tag meant", mirror.tags.age(record));

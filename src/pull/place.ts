@@ -1,7 +1,7 @@
 /** Where something is asked for, and as whom; and so for whom it is. */
 import type { Sphere } from "../cache/store.ts";
+import { UpstreamError } from "../registry/failure.ts";
 import type { Target } from "../routing/target.ts";
-import { UpstreamError } from "../upstream/failure.ts";
 import { type Authority, PUBLIC } from "../upstream/question.ts";
 import type { Upstream } from "../upstream/registries.ts";
 import type { Pull } from "./answer.ts";

@@ -2,9 +2,9 @@
 import { type Digest, digestOf, digestParts, referrersTag } from "../oci/digest.ts";
 import { readIndexEntries } from "../oci/manifest.ts";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "../oci/mediatypes.ts";
+import { readBounded } from "../registry/bounded-read.ts";
+import { UpstreamError } from "../registry/failure.ts";
 import type { Target } from "../routing/target.ts";
-import { readBounded } from "../upstream/bounded.ts";
-import { UpstreamError } from "../upstream/failure.ts";
 import type { Pull } from "./answer.ts";
 import { MAXIMUM_MANIFEST } from "./content.ts";
 import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";

@@ -1,6 +1,6 @@
 /** What a client is told when upstream can't serve it and nothing is held: what suits that client best. */
 import { type ErrorCode, RegistryError } from "../errors.ts";
-import { type Failure, LOOP } from "../upstream/failure.ts";
+import { type Failure, LOOP } from "../registry/failure.ts";
 
 export type Wanted = "manifest" | "blob" | "listing";
 

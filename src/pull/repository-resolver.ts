@@ -5,7 +5,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Digest } from "../oci/digest.ts";
-import { passesOf } from "../upstream/via.ts";
+import { passesOf } from "../registry/via.ts";
 import { backgroundOf } from "./background.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import type { Place } from "./place.ts";

@@ -2,8 +2,8 @@
 import type { TagRecord } from "../cache/tags.ts";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
-import { type Failure, failureOf, isPassing, mayBeHeadAlone } from "../upstream/failure.ts";
-import type { Background } from "../upstream/tokens.ts";
+import { type Failure, failureOf, isTransient, mayBeHeadAlone } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import { declaredLength } from "./body.ts";
 import {
   acceptManifest,
@@ -43,7 +43,7 @@ export async function resolveTag(
   place: Place,
   tag: string,
   wish: TagWish,
-  background: Background,
+  background: WaitUntil,
 ): Promise<Resolution> {
   const upstream = upstreamOf(mirror, place);
   const { repository } = place;
@@ -67,7 +67,7 @@ export async function resolveTag(
   } catch (error) {
     const failure = failureOf(error);
     // What is gone, or no longer for everybody, isn't to come back as stale when upstream is down next.
-    if (!isPassing(failure.kind)) await mirror.tags.end(name, before);
+    if (!isTransient(failure.kind)) await mirror.tags.end(name, before);
     return { ok: false, failure, record: before };
   }
 }
@@ -77,7 +77,7 @@ export async function fetchManifest(
   mirror: Mirror,
   place: Place,
   digest: Digest,
-  background: Background,
+  background: WaitUntil,
 ): Promise<Fetched> {
   try {
     const held = await findManifest(mirror, place, digest);
@@ -97,7 +97,7 @@ async function getManifest(
   place: Place,
   reference: string,
   expected: Digest | null,
-  background: Background,
+  background: WaitUntil,
 ): Promise<HeldManifest> {
   const { repository, authority, via } = place;
   const upstream = upstreamOf(mirror, place);
@@ -125,7 +125,7 @@ export async function headManifest(
   mirror: Mirror,
   place: Place,
   reference: string,
-  background: Background,
+  background: WaitUntil,
 ): Promise<TagRecord | null> {
   const { repository, authority, via } = place;
   const upstream = upstreamOf(mirror, place);

@@ -1,8 +1,8 @@
 /** Whole bodies that go on when upstream breaks them off: the rest is asked for, and follows in the same stream. */
 import { parseContentRange } from "../oci/range.ts";
-import { UpstreamError } from "../upstream/failure.ts";
+import { UpstreamError } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Question } from "../upstream/question.ts";
-import type { Background } from "../upstream/tokens.ts";
 import { declaredLength, patience } from "./body.ts";
 import type { Mirror } from "./mirror.ts";
 import { canRelay, Relay } from "./relay.ts";
@@ -14,7 +14,7 @@ export interface Source {
   body: ReadableStream<Uint8Array>;
   /** Bytes of the whole. */
   length: number;
-  background: Background;
+  background: WaitUntil;
   /** Fires when nobody waits for the body any more: what breaks off then isn't continued. */
   signal: AbortSignal | null;
 }

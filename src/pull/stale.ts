@@ -3,7 +3,7 @@ import { blobKey, type Sphere } from "../cache/store.ts";
 import type { TagRecord } from "../cache/tags.ts";
 import { type Digest, EMPTY_DIGEST, EMPTY_OBJECT_DIGEST } from "../oci/digest.ts";
 import { type Descriptor, isForeign, readManifest } from "../oci/manifest.ts";
-import { type Failure, isPassing } from "../upstream/failure.ts";
+import { type Failure, isTransient } from "../registry/failure.ts";
 import { findManifest, type HeldManifest } from "./content.ts";
 import { readHeld } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
@@ -25,7 +25,7 @@ export async function findStale(
   record: TagRecord | null,
   failure: Failure,
 ): Promise<HeldManifest | null> {
-  if (!isPassing(failure.kind) || !record || mirror.tags.age(record) > mirror.config.staleMax * 1000) {
+  if (!isTransient(failure.kind) || !record || mirror.tags.age(record) > mirror.config.staleMax * 1000) {
     return null;
   }
   const search = { mirror, place, looks: MAXIMUM_LOOKS };

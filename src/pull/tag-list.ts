@@ -2,9 +2,9 @@
 import { RegistryError } from "../errors.ts";
 import { isTag } from "../oci/names.ts";
 import { MalformedTagList, TagListReader } from "../oci/tag-list.ts";
+import { TooLarge } from "../registry/bounded-read.ts";
+import { UpstreamError } from "../registry/failure.ts";
 import type { Target } from "../routing/target.ts";
-import { TooLarge } from "../upstream/bounded.ts";
-import { UpstreamError } from "../upstream/failure.ts";
 import type { Pull } from "./answer.ts";
 import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";
 import type { Mirror } from "./mirror.ts";

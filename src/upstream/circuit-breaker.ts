@@ -1,6 +1,6 @@
 /** Circuit breakers, one per endpoint: closed, open for a while after failures in a row, half-open for one probe. */
 import { LRUCache } from "lru-cache";
-import { MAXIMUM_NAMES } from "./remembered.ts";
+import { MAXIMUM_NAMES } from "../registry/remembered.ts";
 
 interface Circuit {
   /** Failures in a row. */

@@ -1,17 +1,17 @@
 /** Asks an upstream for one thing: of which endpoint, and whether to try again elsewhere. */
 import { digestOf } from "../oci/digest.ts";
+import { isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
+import type { Credential } from "../registry/registry.ts";
+import { Remembered } from "../registry/remembered.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
-import type { Credential } from "./credentials.ts";
 import { EndpointHealth, ping } from "./endpoint-health.ts";
-import { isPassing, mayBeHeadAlone, UpstreamError } from "./failure.ts";
 import { hedge } from "./hedge.ts";
 import { LoginRelay } from "./login-relay.ts";
 import { isPage, Principals } from "./principals.ts";
 import { isContent, isForAnyone, PUBLIC, type Question, type TimedQuestion } from "./question.ts";
 import type { Upstream } from "./registries.ts";
-import { Remembered } from "./remembered.ts";
 import { OVERTAKEN, Sender } from "./sender.ts";
-import type { Background } from "./tokens.ts";
 
 export interface ClientOptions {
   fetch: typeof fetch;
@@ -60,7 +60,7 @@ export class UpstreamClient {
    * @returns an answer of status 200, 206 or 416, its body unread.
    * @throws UpstreamError for every other one.
    */
-  async ask(question: Question, background: Background): Promise<Response> {
+  async ask(question: Question, background: WaitUntil): Promise<Response> {
     const { endpoints } = question.upstream;
     const asked = this.#inOrder(question);
     const inTime = new AbortController();
@@ -83,7 +83,7 @@ export class UpstreamClient {
       return await hedge(attempts, {
         patience: PATIENCE,
         decisive: asked.findIndex(({ href }) => href === endpoints[0]?.href),
-        isFinal: (error) => !(error instanceof UpstreamError && isPassing(error.failure.kind)),
+        isFinal: (error) => !(error instanceof UpstreamError && isTransient(error.failure.kind)),
         discard: (response) => background(response.body?.cancel() ?? Promise.resolve()),
       });
     } finally {
@@ -101,7 +101,7 @@ export class UpstreamClient {
   /**
    * Whether anyone may pull from a repository, found out by an anonymous HEAD of what is asked for where it isn't known.
    */
-  isPublic(question: Omit<Question, "method">, background: Background): Promise<boolean> {
+  isPublic(question: Omit<Question, "method">, background: WaitUntil): Promise<boolean> {
     const signal = AbortSignal.timeout(TIME_OUT);
     return this.#principals.isPublic({ ...question, method: "HEAD", signal }, background);
   }
@@ -111,7 +111,7 @@ export class UpstreamClient {
    * given one manifest or blob may pull from its repository; who was given a listing may list, and no more.
    * @throws UpstreamError if it may not, or if that can't be found out.
    */
-  async letIn(question: Omit<Question, "method">, background: Background): Promise<void> {
+  async letIn(question: Omit<Question, "method">, background: WaitUntil): Promise<void> {
     const { upstream, repository, authority = PUBLIC } = question;
     const who = authority.kind === "caller" ? await fingerprint(authority.authorization) : authority.kind;
     const right = isContent(question) ? "pull" : question.path;
@@ -141,7 +141,7 @@ export class UpstreamClient {
   }
 
   /** Asks one endpoint, unless its circuit is open. */
-  async #askEndpoint(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+  async #askEndpoint(question: TimedQuestion, endpoint: URL, background: WaitUntil): Promise<Response> {
     if (!(await this.#health.admits(endpoint))) {
       const wait = this.#health.retryAfter(endpoint);
       const message = `${endpoint.host} is down and isn't asked for another ${wait} s`;

@@ -1,17 +1,7 @@
 /** The operator's logins for an upstream: which to use next, so that no single one's limit is used up while others rest. */
+import type { Credential, Login } from "../registry/registry.ts";
 import { DEFAULT_LIMIT, LONGEST_LIMIT } from "./limits.ts";
 import type { Upstream } from "./registries.ts";
-
-export interface Credential {
-  username: string;
-  password: string;
-}
-
-/** One login of the pool. Messages name it by its place in UPSTREAM_CREDENTIALS, never by what it holds. */
-export interface Login extends Credential {
-  /** `docker.io #2`: the second entry under docker.io. */
-  name: string;
-}
 
 interface State {
   /** Pulls left in the limit's window, as upstream last said; null before it has. */
@@ -93,9 +83,4 @@ export class Credentials {
   #isRefused({ name }: Login): boolean {
     return (this.#refusedUntil.get(name) ?? 0) > this.#now();
   }
-}
-
-/** The Authorization value of a login (RFC 7617, in UTF-8). */
-export function basic({ username, password }: Credential): string {
-  return `Basic ${btoa(String.fromCharCode(...new TextEncoder().encode(`${username}:${password}`)))}`;
 }

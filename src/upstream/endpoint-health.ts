@@ -3,9 +3,9 @@
  * is broken; whether the endpoint itself is down, a request for its `/v2/` tells.
  */
 import { LRUCache } from "lru-cache";
+import { MAXIMUM_NAMES, Remembered } from "../registry/remembered.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
-import { MAXIMUM_NAMES, Remembered } from "./remembered.ts";
-import type { Background } from "./tokens.ts";
 
 export interface EndpointHealthOptions {
   /** Whether an endpoint answers a request for its `/v2/` with anything but a server error. */
@@ -62,7 +62,7 @@ export class EndpointHealth {
   }
 
   /** The endpoint itself couldn't be reached, took too long, or only its gateway answered. */
-  failed(endpoint: URL, background: Background): void {
+  failed(endpoint: URL, background: WaitUntil): void {
     const { href } = endpoint;
     if (!this.#breaker.isClosed(endpoint)) return;
     const failures = (this.#failures.get(href) ?? 0) + 1;

@@ -1,8 +1,8 @@
 /** Limits that an endpoint has told anonymous callers of: asking again before they end only makes them longer. */
 import { LRUCache } from "lru-cache";
-import { UpstreamError } from "./failure.ts";
+import { UpstreamError } from "../registry/failure.ts";
+import { MAXIMUM_NAMES } from "../registry/remembered.ts";
 import type { Upstream } from "./registries.ts";
-import { MAXIMUM_NAMES } from "./remembered.ts";
 
 /** Seconds that a limit is taken to last, where upstream doesn't say. */
 export const DEFAULT_LIMIT = 60;

@@ -1,13 +1,13 @@
 /** Users' own logins, passed through to the upstream they are for, and neither kept nor shared. */
 import { LRUCache } from "lru-cache";
 import { type Challenge, parseChallenges } from "../oci/challenge.ts";
-import type { Credential } from "./credentials.ts";
-import { failureOfResponse, UpstreamError } from "./failure.ts";
-import { followRedirects } from "./redirects.ts";
+import { failureOfResponse, UpstreamError } from "../registry/failure.ts";
+import { followRedirects } from "../registry/redirects.ts";
+import type { Credential } from "../registry/registry.ts";
+import { MAXIMUM_NAMES, Remembered } from "../registry/remembered.ts";
+import { requestToken, type Token } from "../registry/token-request.ts";
+import { appendVia } from "../registry/via.ts";
 import type { Upstream } from "./registries.ts";
-import { MAXIMUM_NAMES, Remembered } from "./remembered.ts";
-import { requestToken, type Token } from "./token-request.ts";
-import { appendVia } from "./via.ts";
 
 export interface LoginRelayOptions {
   fetch: typeof fetch;
@@ -77,7 +77,7 @@ export class LoginRelay {
       throw new UpstreamError("denied", `${upstream.name} gives no tokens`);
     }
     const errand = {
-      upstream,
+      registry: upstream,
       endpoint,
       repository: repositories[0] ?? "",
       login: login && { ...login, name: "of a user" },

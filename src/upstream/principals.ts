@@ -1,15 +1,16 @@
 /** As whom one endpoint is asked: as nobody, as a login of the operator's, or as a user with one of their own. */
 import { essence } from "../oci/mediatypes.ts";
-import { isWithinNetwork } from "./addresses.ts";
-import { type Credential, Credentials, type Login } from "./credentials.ts";
-import { UpstreamError } from "./failure.ts";
+import { isWithinNetwork } from "../registry/addresses.ts";
+import { UpstreamError } from "../registry/failure.ts";
+import type { Credential, Login } from "../registry/registry.ts";
+import { Remembered } from "../registry/remembered.ts";
+import { LoginRefused } from "../registry/token-request.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
+import { Credentials } from "./credentials.ts";
 import { Limits } from "./limits.ts";
 import { isByDigest, isContent, PUBLIC, type TimedQuestion } from "./question.ts";
 import type { Upstream } from "./registries.ts";
-import { Remembered } from "./remembered.ts";
 import type { Sender } from "./sender.ts";
-import { LoginRefused } from "./token-request.ts";
-import type { Background } from "./tokens.ts";
 import { Visibility } from "./visibility.ts";
 
 export interface PrincipalsOptions {
@@ -50,7 +51,7 @@ export class Principals {
    * @returns an answer of status 200, 206 or 416, its body unread.
    * @throws UpstreamError for every other one.
    */
-  async ask(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+  async ask(question: TimedQuestion, endpoint: URL, background: WaitUntil): Promise<Response> {
     const { upstream, authority = PUBLIC } = question;
     if (authority.kind === "caller")
       return this.#sender.relay(question, endpoint, authority.authorization, background);
@@ -75,7 +76,7 @@ export class Principals {
    * out, because upstream fails or has no such thing for nobody, is taken not to be public.
    * @param question by HEAD.
    */
-  async isPublic(question: TimedQuestion, background: Background): Promise<boolean> {
+  async isPublic(question: TimedQuestion, background: WaitUntil): Promise<boolean> {
     const { upstream, repository } = question;
     const known = this.#visibility.isPublic(upstream.name, repository);
     const name = objectOf(question);
@@ -96,7 +97,7 @@ export class Principals {
     logins: readonly Login[],
     question: TimedQuestion,
     endpoint: URL,
-    background: Background,
+    background: WaitUntil,
   ): Promise<Response | UpstreamError | null> {
     let refusal: UpstreamError | null = null;
     for (const login of logins) {
@@ -124,7 +125,7 @@ export class Principals {
       : new UpstreamError("denied", `no login for ${upstream.name} is accepted`, 401);
   }
 
-  async #fetchAnonymously(question: TimedQuestion, endpoint: URL, background: Background): Promise<Response> {
+  async #fetchAnonymously(question: TimedQuestion, endpoint: URL, background: WaitUntil): Promise<Response> {
     const { upstream, repository } = question;
     this.#limits.check(question, endpoint);
     try {
@@ -154,7 +155,7 @@ export class Principals {
   async #proofFor(
     question: TimedQuestion,
     endpoint: URL,
-    background: Background,
+    background: WaitUntil,
   ): Promise<{ digest: string | null } | null> {
     const { upstream, method } = question;
     if (method === "HEAD" || endpoint !== upstream.endpoints[0] || !isContent(question)) return null;

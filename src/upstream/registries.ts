@@ -1,4 +1,5 @@
 /** The registries Portolan knows out of the box: where they live and what is peculiar to each. */
+import type { Registry } from "../registry/registry.ts";
 
 /** What is said of an upstream in the built-in table or under UPSTREAMS. */
 export interface UpstreamSettings {
@@ -18,14 +19,9 @@ export interface UpstreamSettings {
   tagTtl?: number;
 }
 
-/** An upstream with everything settled. */
-export interface Upstream {
-  /** As in image references: `docker.io`. */
-  name: string;
+/** An upstream with every default applied. */
+export interface Upstream extends Registry {
   aliases: readonly string[];
-  /** Never empty; `endpoints[0]` is the authority. */
-  endpoints: readonly URL[];
-  realms: readonly string[];
   /** Seconds. */
   tagTtl: number;
   /** Whether users' own logins are passed through on its own host. */

@@ -1,13 +1,14 @@
 /** Sends one question to one endpoint as one login: token, redirects, time-out, a second try. */
-import { askAuthorized } from "./authorized.ts";
-import type { Login } from "./credentials.ts";
+import { authorizedFetch, tooSlow } from "../registry/authorized-fetch.ts";
+import { failureOfResponse, UpstreamError } from "../registry/failure.ts";
+import { followRedirects, StorageRefused } from "../registry/redirects.ts";
+import type { Login } from "../registry/registry.ts";
+import type { TokenScope } from "../registry/token-request.ts";
+import { Tokens } from "../registry/tokens.ts";
+import { appendVia } from "../registry/via.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { EndpointHealth } from "./endpoint-health.ts";
-import { failureOfResponse, UpstreamError } from "./failure.ts";
 import type { TimedQuestion } from "./question.ts";
-import { followRedirects, StorageRefused } from "./redirects.ts";
-import type { Errand } from "./token-request.ts";
-import { type Background, Tokens } from "./tokens.ts";
-import { appendVia } from "./via.ts";
 
 /** Why a request is given up that nobody waits for any more. */
 export const OVERTAKEN = new Error("another endpoint answered first");
@@ -50,19 +51,16 @@ export class Sender {
     question: TimedQuestion,
     endpoint: URL,
     login: Login | null,
-    background: Background,
+    background: WaitUntil,
   ): Promise<Response> {
     const { upstream, path } = question;
     const repository = repositoryAt(endpoint, question.repository);
-    const errand: Errand = { upstream, endpoint, repository, login, via: question.via ?? "" };
+    const errand: TokenScope = { registry: upstream, endpoint, repository, login, via: question.via ?? "" };
     const { signal } = question;
-    const response = await askAuthorized({
-      tokens: this.#tokens,
-      errand,
-      background,
-      ask: (authorization) => this.#send(question, errand, authorization, background),
-      wait: (token) => before(signal, token, endpoint),
-    });
+    const response = await authorizedFetch(
+      (sent: TimedQuestion, authorization) => this.#send(sent, errand, authorization, background),
+      this.#tokens,
+    )(question, { scope: errand, waitUntil: background, signal });
     if ([200, 206, 416].includes(response.status)) return response;
     await response.body?.cancel();
     throw failureOfResponse(response, `${question.repository}/${path}`, this.#now());
@@ -76,11 +74,11 @@ export class Sender {
     question: TimedQuestion,
     endpoint: URL,
     authorization: string,
-    background: Background,
+    background: WaitUntil,
   ): Promise<Response> {
     const { upstream, path, via = "" } = question;
     const repository = repositoryAt(endpoint, question.repository);
-    const errand: Errand = { upstream, endpoint, repository, login: null, via };
+    const errand: TokenScope = { registry: upstream, endpoint, repository, login: null, via };
     const response = await this.#send(question, errand, authorization, background);
     if ([200, 206, 416].includes(response.status)) return response;
     await response.body?.cancel();
@@ -90,9 +88,9 @@ export class Sender {
   /** Sends it, and notes how the endpoint itself behaved: what storage behind a redirect does isn't the registry's failure. */
   async #send(
     question: TimedQuestion,
-    errand: Errand,
+    errand: TokenScope,
     authorization: string | null,
-    background: Background,
+    background: WaitUntil,
   ): Promise<Response> {
     const { endpoint } = errand;
     const contact: Contact = { last: endpoint, endpointFailed: null };
@@ -107,7 +105,7 @@ export class Sender {
   /** One more try for what a moment can mend: a broken connection, a gateway between two restarts, an expired URL. */
   async #sendTwice(
     question: TimedQuestion,
-    errand: Errand,
+    errand: TokenScope,
     authorization: string | null,
     contact: Contact,
   ): Promise<Response> {
@@ -134,7 +132,7 @@ export class Sender {
 
   #sendOnce(
     question: TimedQuestion,
-    errand: Errand,
+    errand: TokenScope,
     authorization: string | null,
     contact: Contact,
   ): Promise<Response> {
@@ -183,25 +181,6 @@ interface Contact {
 function noResponse(error: unknown, { signal }: TimedQuestion, { last }: Contact): UpstreamError {
   if (error instanceof UpstreamError) return error;
   return signal.aborted ? tooSlow(last) : new UpstreamError("unavailable", `${last.host} can't be reached`);
-}
-
-/** Waits for a token no longer than for the whole; who else waits for it may still get it. */
-async function before<Result>(signal: AbortSignal, work: Promise<Result>, endpoint: URL): Promise<Result> {
-  if (signal.aborted) {
-    // Nobody waits for it any more, and it may fail.
-    work.catch(() => {});
-    throw tooSlow(endpoint);
-  }
-  let stop = () => {};
-  const overdue = new Promise<never>((_, reject) => {
-    stop = () => reject(tooSlow(endpoint));
-    signal.addEventListener("abort", stop);
-  });
-  return Promise.race([work, overdue]).finally(() => signal.removeEventListener("abort", stop));
-}
-
-function tooSlow({ host }: URL): UpstreamError {
-  return new UpstreamError("unavailable", `${host} doesn't answer`);
 }
 
 /** An alternate may hold an upstream's repositories below a path: `https://m.daocloud.io/docker.io`. */

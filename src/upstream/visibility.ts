@@ -2,7 +2,7 @@
  * Which repositories were found public, so that a caller who could show more than an anonymous one is served as one. It
  * opens nothing: the operator's logins are used by what is known of single objects (`principals.ts`).
  */
-import { Remembered } from "./remembered.ts";
+import { Remembered } from "../registry/remembered.ts";
 
 /** Milliseconds for which a repository is taken to be as it was found: it may be made private or public at any time. */
 const LIFETIME = 5 * 60 * 1000;

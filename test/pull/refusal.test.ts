@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Asker, refusal, type Wanted } from "../../src/pull/refusal.ts";
-import type { Failure, FailureKind } from "../../src/upstream/failure.ts";
+import type { Failure, FailureKind } from "../../src/registry/failure.ts";
 
 const askers = {
   "containerd with ns": { userAgent: "containerd/1.6.20", via: "", hasNamespace: true },

@@ -1,11 +1,11 @@
 /** What the tests of this room share: upstreams made for a test, a clock that only the test moves, and one who asks. */
 import { parseChallenges } from "../../src/oci/challenge.ts";
+import { type Failure, UpstreamError } from "../../src/registry/failure.ts";
+import type { TokenScope } from "../../src/registry/token-request.ts";
+import { Tokens } from "../../src/registry/tokens.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
-import { type Failure, UpstreamError } from "../../src/upstream/failure.ts";
 import type { Question } from "../../src/upstream/question.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
-import type { Errand } from "../../src/upstream/token-request.ts";
-import { Tokens } from "../../src/upstream/tokens.ts";
 
 export const DIGEST = `sha256:${"a1".repeat(32)}`;
 
@@ -97,8 +97,8 @@ export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
 
 export const BEARER = 'Bearer realm="https://auth.test/token",service="registry.test"';
 
-const ERRAND: Errand = {
-  upstream: upstreamOf(),
+const ERRAND: TokenScope = {
+  registry: upstreamOf(),
   endpoint: new URL("https://registry.test"),
   repository: "o/i",
   login: null,
@@ -117,9 +117,9 @@ export function createTokens(
     clock,
     background,
     /** `refused`: the Authorization that the 401 was for. */
-    obtain: (header = BEARER, errand: Partial<Errand> = {}, refused: string | null = null) =>
+    obtain: (header = BEARER, errand: Partial<TokenScope> = {}, refused: string | null = null) =>
       tokens.obtain({ ...ERRAND, ...errand }, parseChallenges(header), refused, later),
-    ready: (errand: Partial<Errand> = {}) => tokens.ready({ ...ERRAND, ...errand }, later),
+    ready: (errand: Partial<TokenScope> = {}) => tokens.ready({ ...ERRAND, ...errand }, later),
     forget: (refused: string) => tokens.forget(ERRAND, refused),
   };
 }

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
+import { basic, type Credential } from "../../src/registry/registry.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
-import { basic, type Credential, Credentials } from "../../src/upstream/credentials.ts";
+import { Credentials } from "../../src/upstream/credentials.ts";
 import type { Question } from "../../src/upstream/question.ts";
 import { BEARER, createClock, failureOf, stub, upstreamOf } from "./asking.ts";
 

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
-import { isInternal } from "../../src/upstream/addresses.ts";
+import { isInternal } from "../../src/registry/addresses.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
 
 const entries = Object.entries(REGISTRIES);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Logins } from "../../../scripts/registry/logins.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { type Place, placeOf, RegistryClient } from "../../../scripts/registry/registry.ts";
-import { readBounded } from "../../../src/upstream/bounded.ts";
+import { readBounded } from "../../../src/registry/bounded-read.ts";
 import {
   behaviours,
   createFakeRegistry,

@@ -5,7 +5,7 @@ import type { Network, Way } from "../../../scripts/registry/network.ts";
 import { type Place, placeOf, writable } from "../../../scripts/registry/place.ts";
 import { RegistryClient } from "../../../scripts/registry/registry.ts";
 import { Uploader } from "../../../scripts/registry/upload.ts";
-import { basic } from "../../../src/upstream/credentials.ts";
+import { basic } from "../../../src/registry/registry.ts";
 import { digest } from "../support/digest.ts";
 
 const LOGIN = { username: "user", password: "s3cret" };

@@ -1,4 +1,4 @@
-/** Which hosts the mirror may be sent to: the guard against being used to reach its own network (SSRF). */
+/** Which hosts the mirror may connect to: the guard against server-side request forgery (SSRF). */
 import ipaddr from "ipaddr.js";
 
 /** Whether the URL's host is this very machine: `localhost`, 127.0.0.0/8 or `::1`. */
@@ -13,9 +13,9 @@ export function isLoopback(url: URL): boolean {
 }
 
 /**
- * Whether the URL's host is a name or address that is no part of the public Internet: private, link-local, loopback,
+ * Whether the URL's host is a name or address outside the public Internet: private, link-local, loopback,
  * unspecified, multicast or reserved addresses, and names that only a local resolver knows.
- * The URL parser has already brought every IPv4 spelling (decimal, octal, hexadecimal, short) into dotted form.
+ * The URL parser has already normalized every IPv4 notation (decimal, octal, hexadecimal, short) to the dotted form.
  */
 export function isInternal(url: URL): boolean {
   const host = url.hostname.replace(/^\[|[\].]$/g, "");
@@ -27,12 +27,12 @@ export function isInternal(url: URL): boolean {
   );
 }
 
-/** What IANA has set aside for documentation, and the library doesn't list (RFC 9637). */
+/** Reserved for documentation by IANA, and not listed by the library (RFC 9637). */
 const DOCUMENTATION = ipaddr.IPv6.parseCIDR("3fff::/20");
-/** All that has been given out for the public Internet (RFC 4291 §2.4). */
+/** Everything allocated for the public Internet (RFC 4291 §2.4). */
 const GLOBAL_UNICAST = ipaddr.IPv6.parseCIDR("2000::/3");
 
-/** Not what a special-purpose block of IANA's is for; of IPv6 neither what embeds an IPv4 address. */
+/** Not in a special-purpose block of IANA's, nor an IPv6 address that embeds an IPv4 address. */
 function isGlobalUnicast(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
   if (address.range() !== "unicast") return false;
   return (
@@ -41,8 +41,8 @@ function isGlobalUnicast(address: ipaddr.IPv4 | ipaddr.IPv6): boolean {
 }
 
 /**
- * Whether an upstream lies within the operator's own network: what it serves is for whom the operator lets in, also where
- * the registry itself asks for no login.
+ * Whether a registry is within the operator's own network: its content is private to this mirror's users, even where the
+ * registry itself asks for no login.
  */
 export function isWithinNetwork({ endpoints }: { endpoints: readonly URL[] }): boolean {
   return endpoints.some((endpoint) => isInternal(endpoint));

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "./asking.ts";
+import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/asking.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -94,8 +94,8 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
   test("not even one that is listed for another upstream", async () => {
     const { asked, obtain } = createTokens();
     const lscr = upstreamOf({ name: "lscr.io", realms: ["ghcr.io"] });
-    const lscrErrand = { upstream: lscr, endpoint: new URL("https://lscr.io") };
-    await obtain('Bearer realm="https://ghcr.io/token"', lscrErrand);
+    const lscrScope = { registry: lscr, endpoint: new URL("https://lscr.io") };
+    await obtain('Bearer realm="https://ghcr.io/token"', lscrScope);
     await failureOf(obtain('Bearer realm="https://ghcr.io/token"'));
     expect(asked).toHaveLength(1);
   });
@@ -103,9 +103,9 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
   test("an upstream on this machine may have its realm on this machine", async () => {
     const { asked, obtain } = createTokens();
     const local = upstreamOf({ endpoints: ["http://127.0.0.1:5000"], realms: [] });
-    const errand = { upstream: local, endpoint: new URL("http://127.0.0.1:5000") };
-    await obtain('Bearer realm="http://127.0.0.1:5001/token"', errand);
-    await failureOf(obtain('Bearer realm="http://10.0.0.1:5001/token"', { ...errand, repository: "x/y" }));
+    const scope = { registry: local, endpoint: new URL("http://127.0.0.1:5000") };
+    await obtain('Bearer realm="http://127.0.0.1:5001/token"', scope);
+    await failureOf(obtain('Bearer realm="http://10.0.0.1:5001/token"', { ...scope, repository: "x/y" }));
     expect(asked).toHaveLength(1);
   });
 
@@ -126,7 +126,7 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
       ["the endpoint itself", "https://registry.test/token"],
     ])("goes on to %s with its login", async (_, next) => {
       const { asked, obtain } = scene({ [start]: next });
-      expect(await obtain(BEARER, { upstream, login: LOGIN })).toBe("Bearer t1");
+      expect(await obtain(BEARER, { registry: upstream, login: LOGIN })).toBe("Bearer t1");
       expect(asked.map(({ url }) => url)[1]).toBe(new URL(next, start).href);
       const { authorization } = Object.fromEntries(asked[1]?.headers ?? []);
       expect(authorization).toBe(`Basic ${btoa("user:secret")}`);
@@ -134,7 +134,7 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
 
     test.each([307, 308, 302, 301])("by %i takes the identity token along in its body", async (status) => {
       const { asked, obtain } = scene({ [start]: "/v2/token" }, status);
-      await obtain(BEARER, { upstream, login: { ...LOGIN, username: "<token>" } });
+      await obtain(BEARER, { registry: upstream, login: { ...LOGIN, username: "<token>" } });
       expect(asked.map(({ method }) => method)).toEqual(["POST", "POST"]);
       expect(new URLSearchParams(await asked[1]?.text()).get("refresh_token")).toBe("secret");
     });
@@ -149,7 +149,7 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
     ])("isn't followed to %s, with a login or without", async (_, next) => {
       const { asked, obtain } = scene({ [start]: next });
       for (const login of [null, LOGIN, { ...LOGIN, name: "identity", username: "<token>" }]) {
-        expect((await failureOf(obtain(BEARER, { upstream, login }))).kind).toBe("unavailable");
+        expect((await failureOf(obtain(BEARER, { registry: upstream, login }))).kind).toBe("unavailable");
       }
       expect(new Set(asked.map(({ url }) => new URL(url).origin))).toEqual(new Set(["https://auth.test"]));
     });

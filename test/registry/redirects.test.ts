@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { followRedirects, isLocal, isTrusted } from "../../src/upstream/redirects.ts";
+import { followRedirects, isLocal, isTrusted } from "../../src/registry/redirects.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
 import { behaviours, createFakeRegistry, profiles } from "../support/fake-registry.ts";
-import { createAsker, failureOf, stub, upstreamOf } from "./asking.ts";
+import { createAsker, failureOf, stub, upstreamOf } from "../upstream/asking.ts";
 
 const START = "https://registry.test/v2/owner/image/blobs/x";
 

@@ -1,16 +1,16 @@
-/** What is remembered of things whose names callers choose: never more than so many of them. */
+/** Memories with names that clients choose: bounded, so that no client can fill the memory. */
 import { LRUCache } from "lru-cache";
 
-/** Names of one kind that are remembered; the one that was used longest ago is forgotten first. */
+/** Names of one kind that are remembered; the least recently used is forgotten first. */
 export const MAXIMUM_NAMES = 10_000;
 
-/** Names that something is true of for a while. */
+/** Names for which something is known to be true, for a limited time. */
 export class Remembered {
   readonly #names: LRUCache<string, true>;
 
   /** @param lifetime milliseconds. @param now milliseconds since the epoch. */
   constructor(lifetime: number, now: () => number) {
-    // The library counts the last millisecond in.
+    // The library includes the last millisecond.
     const ttl = lifetime - 1;
     this.#names = new LRUCache({ max: MAXIMUM_NAMES, ttl, ttlResolution: 0, perf: { now } });
   }

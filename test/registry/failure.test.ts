@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { failureOf, failureOfResponse, UpstreamError } from "../../src/upstream/failure.ts";
+import { failureOf, failureOfResponse, UpstreamError } from "../../src/registry/failure.ts";
 
 const NOW = Date.UTC(2026, 0, 1, 12, 0, 0);
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { appendVia, isLoop, passesOf, viaOf } from "../../src/upstream/via.ts";
+import { appendVia, isLoop, passesOf, viaOf } from "../../src/registry/via.ts";
 
 const OWN = viaOf("ours");
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { isInternal, isLoopback } from "../../src/upstream/addresses.ts";
+import { isInternal, isLoopback } from "../../src/registry/addresses.ts";
 
 const at = (host: string) => new URL(`https://${host}/`);
 

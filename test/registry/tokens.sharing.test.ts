@@ -1,7 +1,7 @@
 // Who may use a token that another request has brought: many at once, one after the other, and nobody it isn't for.
 
 import { describe, expect, test } from "vitest";
-import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "./asking.ts";
+import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/asking.ts";
 
 describe("many who ask at once", () => {
   test("cause one request, and all get its token", async () => {
@@ -63,7 +63,7 @@ describe("a token is for one repository of one endpoint", () => {
   test("nor for another upstream at the same endpoint, nor for another login", async () => {
     const { obtain, ready } = createTokens();
     await obtain();
-    expect(await ready({ upstream: upstreamOf({ name: "other.test" }) })).toBe("Bearer t2");
+    expect(await ready({ registry: upstreamOf({ name: "other.test" }) })).toBe("Bearer t2");
     const login = { name: "registry.test #1", username: "u", password: "p" };
     expect(await ready({ login })).toBe("Bearer t3");
     expect(await ready()).toBe("Bearer t1");

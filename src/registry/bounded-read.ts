@@ -1,15 +1,15 @@
-/** Bodies that are parsed: read whole, and never more of them than a bound, whatever they were compressed from. */
+/** Reads bodies that are parsed: whole, and never more than a bound, which counts bytes after decompression. */
 import { UpstreamError } from "./failure.ts";
 
 /** Bytes of the largest token response that is read. */
 export const MAXIMUM_TOKEN = 64 * 1024;
 
-/** A Response, or as much of one as is read. */
+/** The part of a Response that is read here. */
 interface Body {
   body: AsyncIterable<Uint8Array> | null;
 }
 
-/** A body is longer than its bound: asking again won't change that. */
+/** A body is longer than its bound: another request won't change that. */
 export class TooLarge extends UpstreamError {
   constructor(message: string) {
     super("unavailable", message);
@@ -17,8 +17,8 @@ export class TooLarge extends UpstreamError {
 }
 
 /**
- * Reads a body that has to be looked into. Bytes are counted after decompression, as the runtime gives them.
- * @param maximum bytes after which it is given up.
+ * Reads a body that has to be parsed.
+ * @param maximum bytes after which reading stops.
  * @throws TooLarge; UpstreamError `unavailable` if it breaks off.
  */
 export async function readBounded(
