@@ -5,15 +5,15 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { VARIABLES } from "../src/config.ts";
 import { isLoopback } from "../src/registry/addresses.ts";
 import { EXIT } from "./commands/exit.ts";
-import { KEY_FILE } from "./keys/file.ts";
+import { KEY_FILE } from "./keys/key-file.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
 import { isRoutine, messageLine, requestLine } from "./local/log-lines.ts";
 import { type RunningMirror, startMirror } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
 import { doubtful } from "./terminal/colours.ts";
+import { count } from "./terminal/format.ts";
 import { nearest } from "./terminal/nearest.ts";
 import { type Output, outputTo } from "./terminal/output.ts";
-import { count } from "./terminal/words.ts";
 
 /** What it runs in: the process of its own, or whatever a test gives it. */
 export interface Surroundings {

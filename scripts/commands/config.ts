@@ -3,10 +3,10 @@ import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { CLIENTS, type ClientName, clientNamed } from "../../src/guides/clients.ts";
 import { type Guide, type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
+import type { Change } from "../config/changes.ts";
 import { type ConfigOptions, readRequest } from "../config/request.ts";
 import { guideText } from "../config/text.ts";
 import { isWritable } from "../config/writable.ts";
-import type { Change } from "../config/write.ts";
 import { nearest } from "../terminal/nearest.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
@@ -110,8 +110,8 @@ async function writeFiles(
       `${guide.title} isn't configured by a file of this machine; leave out --write and follow the steps.`,
     );
   }
-  const { put } = await import("../config/place.ts");
-  const { differenceText, plannedChanges } = await import("../config/write.ts");
+  const { put } = await import("../config/write-file.ts");
+  const { differenceText, plannedChanges } = await import("../config/changes.ts");
   const changes = await plannedChanges(client, guide, {
     root: resolve(context.cwd, options.root),
     key: request.key,

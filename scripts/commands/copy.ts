@@ -1,8 +1,8 @@
 /** `portolan copy`: an image from one registry to another. */
 import type { Command } from "commander";
 import { type Copied, Copier } from "../copy/copier.ts";
-import { copiedLine, parallelOption } from "../copy/report.ts";
-import { jobOf } from "../copy/sync.ts";
+import { copiedLine, parallelOption } from "../copy/copy-report.ts";
+import { jobOf } from "../copy/sync-images.ts";
 import { formatReference, parseAsWritten, parseReference } from "../registry/reference.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";

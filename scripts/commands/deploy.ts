@@ -1,8 +1,8 @@
 /** `portolan deploy`, as `npm run deploy`: Wrangler's deploy, of a mirror that asks for access keys unless it is said to be open. */
 import { Command, Option } from "commander";
-import { type DeploySettings, deploy as deployMirror } from "../deploy/deploy.ts";
+import { type DeploySettings, deploy as deployMirror } from "../deploy/deploy-mirror.ts";
 import { installedWrangler } from "../deploy/wrangler.ts";
-import { KEY_FILE } from "../keys/file.ts";
+import { KEY_FILE } from "../keys/key-file.ts";
 import type { Context } from "./context.ts";
 import { attempt } from "./options.ts";
 import { SUMMARIES } from "./summaries.ts";

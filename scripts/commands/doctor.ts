@@ -1,11 +1,11 @@
 /** `portolan doctor`: what is wrong between this machine and the mirror, and what to do about it. */
 import type { Command } from "commander";
 import type { Check } from "../doctor/check.ts";
-import { examine } from "../doctor/doctor.ts";
+import { examine } from "../doctor/examine.ts";
 import { parseReference } from "../registry/reference.ts";
 import * as colours from "../terminal/colours.ts";
+import { count } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
-import { count } from "../terminal/words.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {

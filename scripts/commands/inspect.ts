@@ -1,11 +1,11 @@
 /** `portolan inspect`: the way that a pull goes, step by step. */
 
 import type { Command } from "commander";
-import { walkReport } from "../inspect/report.ts";
+import { mirrorSource } from "../image/sources.ts";
+import { walkReport } from "../inspect/inspect-report.ts";
 import { sizesOf } from "../inspect/sizes.ts";
 import { walk } from "../inspect/walk.ts";
 import { parseReference } from "../registry/reference.ts";
-import { mirrorSource } from "../verify/sources.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {

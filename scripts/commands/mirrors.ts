@@ -1,13 +1,13 @@
 /** `portolan mirrors`: measures public mirrors, ranks them, and prints the configuration that follows. */
 import { type Command, InvalidArgumentError } from "commander";
 import pLimit from "p-limit";
-import { PUBLIC_MIRRORS, type PublicMirror } from "../mirrors/list.ts";
+import { publisherOf } from "../image/sources.ts";
 import { measure, type Sample } from "../mirrors/measure.ts";
+import { mirrorsReport } from "../mirrors/mirrors-report.ts";
+import { PUBLIC_MIRRORS, type PublicMirror } from "../mirrors/public-mirrors.ts";
 import { isUsable, type Measured, rank } from "../mirrors/rank.ts";
-import { mirrorsReport } from "../mirrors/report.ts";
 import { manifestReference, parseReference } from "../registry/reference.ts";
 import { cleaned } from "../terminal/clean.ts";
-import { publisherOf } from "../verify/sources.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {

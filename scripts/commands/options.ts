@@ -1,9 +1,9 @@
 /** What the commands that look at mirrors have in common: their options, and what they need to ask registries. */
 import { Command, InvalidArgumentError, Option } from "commander";
+import type { RegistryClient } from "../registry/client.ts";
 import { causeOf, RegistryFailure } from "../registry/failure.ts";
 import type { Logins } from "../registry/logins.ts";
 import type { Network } from "../registry/network.ts";
-import type { RegistryClient } from "../registry/registry.ts";
 import type { Progress } from "../terminal/progress.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";

@@ -3,9 +3,9 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { type Entry, parseList } from "../copy/list.ts";
-import { outcomeLine, parallelOption, summaryOf } from "../copy/report.ts";
-import { sync as syncAll } from "../copy/sync.ts";
+import { outcomeLine, parallelOption, summaryOf } from "../copy/copy-report.ts";
+import { sync as syncAll } from "../copy/sync-images.ts";
+import { type Entry, parseList } from "../copy/sync-list.ts";
 import { cleaned } from "../terminal/clean.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";

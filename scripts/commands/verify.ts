@@ -1,11 +1,11 @@
 /** `portolan verify`: is what a mirror gives what the publisher pushed? */
 import type { Command } from "commander";
+import { mirrorSource, publisherOf } from "../image/sources.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { worst } from "../verify/compare.ts";
-import { hasDifference, type ImageResult, imageReport, isAllSame, summary } from "../verify/report.ts";
-import { mirrorSource, publisherOf } from "../verify/sources.ts";
-import { verifyImage } from "../verify/verify.ts";
+import { type ImageResult, verifyImage } from "../verify/verify-image.ts";
+import { hasDifference, imageReport, isAllSame, summary } from "../verify/verify-report.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {

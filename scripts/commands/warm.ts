@@ -1,12 +1,11 @@
 /** `portolan warm`: brings images into a mirror before somebody waits for them. */
 import type { Command } from "commander";
+import { sizeOf } from "../image/image.ts";
+import { mirrorSource } from "../image/sources.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { bad, good, quiet } from "../terminal/colours.ts";
-import { count, shortDigest, size } from "../terminal/words.ts";
-import { sizeOf } from "../verify/image.ts";
-import { shortMirror } from "../verify/report.ts";
-import { mirrorSource } from "../verify/sources.ts";
-import { type Part, type Warmed, warm as warmImage } from "../warm/warm.ts";
+import { count, shortDigest, shortMirror, size } from "../terminal/format.ts";
+import { type Part, type Warmed, warm as warmImage } from "../warm/warm-image.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {

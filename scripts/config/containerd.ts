@@ -7,7 +7,7 @@ import { type GuideFile, toml } from "../../src/guides/guide.ts";
 import { hasCode, readIfThere } from "../files.ts";
 import { UnsafeChange } from "./merge/unsafe.ts";
 import { isTable } from "./merge/values.ts";
-import { located } from "./place.ts";
+import { located } from "./write-file.ts";
 
 /** By the file's `version`; containerd converts older ones itself, and ignores the tables of older ones in a newer file. */
 const PLUGINS = new Map([

@@ -3,14 +3,14 @@ import pLimit, { type LimitFunction } from "p-limit";
 import { type Digest, referrersTag } from "../../src/oci/digest.ts";
 import { type Descriptor, isForeign, type Manifest, readManifest } from "../../src/oci/manifest.ts";
 import { isManifestType } from "../../src/oci/mediatypes.ts";
+import { entriesOf, isAttestation } from "../image/image.ts";
+import type { FetchedManifest, RegistryClient } from "../registry/client.ts";
 import { blobBytes } from "../registry/download.ts";
 import { RegistryFailure } from "../registry/failure.ts";
-import type { Place } from "../registry/place.ts";
-import type { FetchedManifest, RegistryClient } from "../registry/registry.ts";
+import type { Place } from "../registry/remote.ts";
 import { Uploader } from "../registry/upload.ts";
+import { shortDigest } from "../terminal/format.ts";
 import type { Progress } from "../terminal/progress.ts";
-import { shortDigest } from "../terminal/words.ts";
-import { entriesOf, isAttestation } from "../verify/image.ts";
 import { addReferrer } from "./referrers.ts";
 
 export interface Job {

@@ -1,8 +1,9 @@
 /** From what a list's entry means to the images that registries have for it. */
+
+import { placeOf, type RegistryClient } from "../registry/client.ts";
 import { formatReference, type ImageReference, parseAsWritten } from "../registry/reference.ts";
-import { placeOf, type RegistryClient } from "../registry/registry.ts";
-import type { Entry } from "./list.ts";
 import { isPattern, newestOf, type Pattern, pattern } from "./patterns.ts";
+import type { Entry } from "./sync-list.ts";
 
 export interface Pair {
   source: ImageReference;

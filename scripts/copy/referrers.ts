@@ -3,9 +3,9 @@ import * as v from "valibot";
 import { type Digest, referrersTag } from "../../src/oci/digest.ts";
 import { type Descriptor, type Manifest, readManifest } from "../../src/oci/manifest.ts";
 import { OCI_INDEX } from "../../src/oci/mediatypes.ts";
+import type { FetchedManifest, RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
-import type { Place } from "../registry/place.ts";
-import type { FetchedManifest, RegistryClient } from "../registry/registry.ts";
+import type { Place } from "../registry/remote.ts";
 import type { Uploader } from "../registry/upload.ts";
 
 /** Adds a manifest to the index under the tag that lists its subject's referrers. */

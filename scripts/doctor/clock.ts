@@ -1,5 +1,5 @@
 /** Whether this machine's clock is right, by what servers say the time is (RFC 9110 §6.6.1, Date). Pure. */
-import { span } from "../terminal/words.ts";
+import { span } from "../terminal/format.ts";
 import { bad, type Check, doubtful, good, skipped } from "./check.ts";
 
 export interface Reading {

@@ -1,6 +1,6 @@
 /** Whether an answer to a range request is the part that was asked for: what clients rest on when they resume a layer. */
 import { parseContentRange } from "../../src/oci/range.ts";
-import { size } from "../terminal/words.ts";
+import { size } from "../terminal/format.ts";
 import { bad, type Check, good } from "./check.ts";
 
 export interface PartAnswer {

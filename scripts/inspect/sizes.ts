@@ -1,6 +1,6 @@
 /** What platforms of an image weigh, and what they have in common. Pure. */
 import type { Digest } from "../../src/oci/digest.ts";
-import type { PlatformImage } from "../verify/image.ts";
+import type { PlatformImage } from "../image/image.ts";
 
 export interface PlatformSize {
   name: string;

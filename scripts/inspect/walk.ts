@@ -2,13 +2,13 @@
 import pLimit from "p-limit";
 import { type Digest, referrersTag } from "../../src/oci/digest.ts";
 import type { Descriptor, Manifest } from "../../src/oci/manifest.ts";
+import { readSmallBlob } from "../image/blobs.ts";
+import { isHeld } from "../image/cache-status.ts";
+import { entriesOf, isAttestation, isPlatform, type PlatformImage, platformImage } from "../image/image.ts";
+import { type ManifestRead, readAt, readConfig } from "../image/read-image.ts";
+import type { Heading, Place, RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
-import type { Heading, Place, RegistryClient } from "../registry/registry.ts";
-import { readSmallBlob } from "../verify/blobs.ts";
-import { entriesOf, isAttestation, isPlatform, type PlatformImage, platformImage } from "../verify/image.ts";
-import { type ManifestRead, readAt, readConfig } from "../verify/read.ts";
-import { isHeld } from "./held.ts";
 import { kindOf, madeBy, predicates } from "./kinds.ts";
 
 export interface Step {

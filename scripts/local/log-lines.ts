@@ -1,7 +1,7 @@
 /** What a mirror on this machine logs, as lines for a terminal: whatever a client or an upstream has put into them is cleaned. */
 import type { RequestRecord } from "../../src/requestlog.ts";
 import { cleaned } from "../terminal/clean.ts";
-import { size } from "../terminal/words.ts";
+import { size } from "../terminal/format.ts";
 import type { Message } from "./runtime.ts";
 
 /** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms, and for a failure its upstream and the reason. */

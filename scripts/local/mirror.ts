@@ -4,10 +4,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../src/config.ts";
 import type { RequestRecord } from "../../src/requestlog.ts";
-import { size } from "../terminal/words.ts";
+import { size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
 import { bundle } from "./bundle.ts";
-import { CONTROL_SOCKET, configurationText, PUBLIC_SOCKET } from "./configuration.ts";
 import { FileStore } from "./file-store.ts";
 import { CacheLimit } from "./limit.ts";
 import { lockFolder } from "./lock.ts";
@@ -16,6 +15,7 @@ import { type Message, startRuntime } from "./runtime.ts";
 import { makeSocketFolder } from "./socket-folder.ts";
 import { listenAt, postTo } from "./unix-http.ts";
 import { type Given, variables } from "./variables.ts";
+import { CONTROL_SOCKET, configurationText, PUBLIC_SOCKET } from "./workerd-config.ts";
 import { writer } from "./writer.ts";
 
 export interface MirrorOptions extends Given {

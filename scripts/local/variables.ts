@@ -1,6 +1,6 @@
 /** The Worker's variables on one machine: the project's, those given at the start, and the secrets that are kept here. */
 import { isLoopback } from "../../src/registry/addresses.ts";
-import { readKeyFile } from "../keys/file.ts";
+import { readKeyFile } from "../keys/key-file.ts";
 import { keptSigningSecret } from "../keys/signing.ts";
 import { urlOf } from "./address.ts";
 

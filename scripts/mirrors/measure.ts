@@ -1,22 +1,22 @@
 /** Measures a mirror: whether it answers, how fast, whether what it gives is right, and whether its tags are fresh. */
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
+import { hashed, readSmallBlob } from "../image/blobs.ts";
+import { blobsOf, type Image } from "../image/image.ts";
+import { type ProvenManifest, readAt, readImage } from "../image/read-image.ts";
+import { mirrorSource, type Source } from "../image/sources.ts";
+import type { RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import type { Network } from "../registry/network.ts";
-import { type Place, urlAt } from "../registry/place.ts";
 import { type ImageReference, manifestReference } from "../registry/reference.ts";
-import type { RegistryClient } from "../registry/registry.ts";
+import { type Place, urlAt } from "../registry/remote.ts";
+import { troubleIn } from "../terminal/connection-problem.ts";
 import type { Progress, Task } from "../terminal/progress.ts";
-import { troubleIn } from "../terminal/trouble.ts";
-import { hashed, readSmallBlob } from "../verify/blobs.ts";
 import { type State, worst } from "../verify/compare.ts";
-import { blobsOf, type Image } from "../verify/image.ts";
-import { type ProvenManifest, readAt, readImage } from "../verify/read.ts";
-import { mirrorSource, type Source } from "../verify/sources.ts";
-import { verifyImage } from "../verify/verify.ts";
-import { rateLimit, refusal } from "./limits.ts";
-import type { PublicMirror } from "./list.ts";
+import { verifyImage } from "../verify/verify-image.ts";
+import type { PublicMirror } from "./public-mirrors.ts";
 import type { Measured } from "./rank.ts";
+import { rateLimit, refusal } from "./rate-limit.ts";
 
 export interface Sample {
   reference: ImageReference;

@@ -1,6 +1,6 @@
 /** Which of the mirrors that were measured to use, and in which order. */
 import type { State } from "../verify/compare.ts";
-import type { PublicMirror } from "./list.ts";
+import type { PublicMirror } from "./public-mirrors.ts";
 
 export interface Measured {
   mirror: PublicMirror;

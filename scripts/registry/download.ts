@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, digestParts } from "../../src/oci/digest.ts";
 import { parseContentRange } from "../../src/oci/range.ts";
+import type { RegistryClient } from "./client.ts";
 import { causeOf, RegistryFailure } from "./failure.ts";
-import type { Place } from "./place.ts";
-import type { RegistryClient } from "./registry.ts";
+import type { Place } from "./remote.ts";
 
 export interface Blob {
   digest: Digest;

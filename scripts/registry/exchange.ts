@@ -8,11 +8,11 @@ import type { Login, Registry } from "../../src/registry/registry.ts";
 import type { TokenScope } from "../../src/registry/token-request.ts";
 import { Tokens } from "../../src/registry/tokens.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
-import type { Answer } from "./answer.ts";
 import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, reasonIn, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
 import type { Network, Sent, Way } from "./network.ts";
-import { type Place, scopedRepository, urlAt } from "./place.ts";
+import { type Place, scopedRepository, urlAt } from "./remote.ts";
+import type { Answer } from "./response.ts";
 import { personalTrust } from "./trust.ts";
 
 export interface ExchangeOptions {

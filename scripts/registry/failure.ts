@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { TooLarge } from "../../src/registry/bounded-read.ts";
 import { type FailureKind, UpstreamError } from "../../src/registry/failure.ts";
 import { Untrusted } from "../../src/registry/redirects.ts";
-import type { Answer } from "./answer.ts";
+import type { Answer } from "./response.ts";
 
 export class RegistryFailure extends Error {
   override readonly name = "RegistryFailure";

@@ -2,11 +2,11 @@
 import type { Readable } from "node:stream";
 import { Agent, Dispatcher, ProxyAgent, request, Socks5ProxyAgent, fetch as undiciFetch } from "undici";
 import { isLoopback } from "../../src/registry/addresses.ts";
-import { type Answer, answerOf } from "./answer.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
 import { type Environment, proxyFor } from "./proxies.ts";
 import { proxyFailure } from "./proxy-failure.ts";
 import { Reach, type Resolve } from "./reach.ts";
+import { type Answer, answerOf } from "./response.ts";
 
 export interface Sent {
   method: string;

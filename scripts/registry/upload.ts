@@ -1,12 +1,12 @@
 /** Puts content into a registry (distribution-spec, "Pushing"): blobs by mount, whole or in chunks, and manifests. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "../../src/oci/digest.ts";
-import type { Answer } from "./answer.ts";
+import { type ChunkBounds, chunkBoundsIn, Portions } from "./chunks.ts";
+import type { FetchedManifest, RegistryClient } from "./client.ts";
 import { type Blob, inPieces } from "./download.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
-import { type Place, scopedRepository } from "./place.ts";
-import { type ChunkBounds, chunkBoundsIn, Portions } from "./portions.ts";
-import type { FetchedManifest, RegistryClient } from "./registry.ts";
+import { type Place, scopedRepository } from "./remote.ts";
+import type { Answer } from "./response.ts";
 
 /** An upload that a registry has opened. */
 interface Upload {

@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import type { SingleBar } from "cli-progress";
 import { cleaned } from "./clean.ts";
-import { size } from "./words.ts";
+import { size } from "./format.ts";
 
 export interface Task {
   /** @param amount bytes, or whatever the task is counted in. */

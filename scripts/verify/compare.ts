@@ -1,28 +1,19 @@
 /** What a mirror gives, held against what the publisher pushed, object by object. Pure: what was asked comes in, findings go out. */
 import type { Digest } from "../../src/oci/digest.ts";
 import { isForeign } from "../../src/oci/manifest.ts";
-import { type Content, type Image, isSameEntry, type PlatformImage } from "./image.ts";
+import { type Content, type Image, isSameEntry, type PlatformImage } from "../image/image.ts";
+import type { ReadOutcome } from "../image/read-outcome.ts";
 
 /** How an object of the mirror's stands to the publisher's; `refused` or `failed` where the mirror couldn't be made to say. */
 export type State = "same" | "stale" | "different" | "missing" | "refused" | "failed";
 
-/** What asking a mirror for one object came to. */
-export type Answer =
-  | { kind: "given" }
-  | { kind: "missing" }
-  /** It answered with something else than it was asked for; `reason` says with what. */
-  | { kind: "wrong"; reason: string }
-  /** It wants a login, or this one may not have it. */
-  | { kind: "refused"; reason: string }
-  | { kind: "failed"; reason: string };
-
 export interface MirrorView {
   /** What came when the tag (or the digest in the reference) was asked for. */
-  root: Answer;
+  root: ReadOutcome;
   /** The image that it led to; null unless `root` is given. */
   image: Image | null;
   /** What came for the manifests and blobs of that image. */
-  answers: ReadonlyMap<Digest, Answer>;
+  answers: ReadonlyMap<Digest, ReadOutcome>;
   /** Manifests of that image that the publisher has as well, though the tag no longer leads to them there. */
   published: ReadonlySet<Digest>;
   /** When the images with these configs were made, in milliseconds since 1970, where they say so. */
@@ -123,12 +114,12 @@ function counterpart(expected: PlatformImage, publisher: Image, { image }: Mirro
 }
 
 /** Why a platform has no counterpart: the mirror's image lacks it, or there is no such image. */
-function absence({ root, image }: MirrorView): Answer {
+function absence({ root, image }: MirrorView): ReadOutcome {
   if (image !== null) return { kind: "missing" };
   return root.kind === "given" ? { kind: "missing" } : root;
 }
 
-function answerFor(digest: Digest, { answers, image, root }: MirrorView): Answer {
+function answerFor(digest: Digest, { answers, image, root }: MirrorView): ReadOutcome {
   if (image !== null && image.root.digest === digest) return root;
   return answers.get(digest) ?? { kind: "failed", reason: "it was not asked for" };
 }
@@ -137,7 +128,7 @@ function manifestFinding(
   place: Place,
   expected: Content,
   found: Content | null,
-  answer: Answer,
+  answer: ReadOutcome,
   view: MirrorView,
 ): Finding {
   const finding = { ...place, expected, found: found?.digest ?? null, behind: null };
@@ -171,7 +162,7 @@ function absent(place: Place, expected: Content, above: State): Finding {
   return { ...place, expected, found: null, state, reason: null, behind: null };
 }
 
-function refusal(answer: Answer): { state: State; reason: string | null } {
+function refusal(answer: ReadOutcome): { state: State; reason: string | null } {
   switch (answer.kind) {
     case "wrong":
       return { state: "different", reason: answer.reason };

@@ -1,6 +1,6 @@
 /** The mirror under soak: `npm start` in processes of its own, so that it can be killed as a power cut would. */
 import { join } from "node:path";
-import { Serve } from "../scripts/support/serve.ts";
+import { Serve } from "../scripts/support/start.ts";
 
 /** Seconds; short, so that tags are asked for again and again. */
 const TAG_TTL = 2;

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { plannedChanges } from "../../../scripts/config/changes.ts";
 import { UnsafeChange } from "../../../scripts/config/merge/unsafe.ts";
-import { plannedChanges } from "../../../scripts/config/write.ts";
 import { CLIENTS } from "../../../src/guides/clients.ts";
 
 let root = "";

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Copier, type Job } from "../../../scripts/copy/copier.ts";
+import { placeOf, RegistryClient, writable } from "../../../scripts/registry/client.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
-import { placeOf, RegistryClient, writable } from "../../../scripts/registry/registry.ts";
 import { openProgress } from "../../../scripts/terminal/progress.ts";
 import { referrersTag } from "../../../src/oci/digest.ts";
 import {

@@ -1,9 +1,9 @@
 /** What inspect says of artifacts, of layers' commands, of sizes, and of what a mirror holds. */
 import { expect, test } from "vitest";
-import { isHeld } from "../../../scripts/inspect/held.ts";
+import { isHeld } from "../../../scripts/image/cache-status.ts";
 import { kindOf, madeBy, predicates } from "../../../scripts/inspect/kinds.ts";
 import { sizesOf } from "../../../scripts/inspect/sizes.ts";
-import { descriptor, platform } from "../verify/support/images.ts";
+import { descriptor, platform } from "../support/images.ts";
 
 test.each([
   ["Portolan; hit; detail=store", true],

@@ -1,9 +1,9 @@
 /** Which mirrors are recommended, in which order, and in which configuration. */
 import { describe, expect, test } from "vitest";
-import { daemonJson, upstreamOption } from "../../../scripts/mirrors/configuration.ts";
-import { rateLimit, refusal } from "../../../scripts/mirrors/limits.ts";
-import { PUBLIC_MIRRORS } from "../../../scripts/mirrors/list.ts";
+import { daemonJson, upstreamOption } from "../../../scripts/mirrors/client-configuration.ts";
+import { PUBLIC_MIRRORS } from "../../../scripts/mirrors/public-mirrors.ts";
 import { isUsable, type Measured, rank } from "../../../scripts/mirrors/rank.ts";
+import { rateLimit, refusal } from "../../../scripts/mirrors/rate-limit.ts";
 import { RegistryFailure } from "../../../scripts/registry/failure.ts";
 import { REGISTRIES } from "../../../src/upstream/registries.ts";
 

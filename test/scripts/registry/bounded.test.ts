@@ -4,8 +4,8 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { constants, createGzip } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { placeOf, RegistryClient } from "../../../scripts/registry/client.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
-import { placeOf, RegistryClient } from "../../../scripts/registry/registry.ts";
 
 let server: Server;
 let network: Network;

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { placeOf, RegistryClient } from "../../../scripts/registry/client.ts";
 import { failureOfError } from "../../../scripts/registry/failure.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
-import { placeOf, RegistryClient } from "../../../scripts/registry/registry.ts";
 
 const PLACE = placeOf({ registry: "registry.example.com", repository: "owner/image" });
 

@@ -1,9 +1,9 @@
 // Whom a user's login is shown to. The network is a function here, so that every host of the Internet can be in it.
 import { describe, expect, test } from "vitest";
+import { RegistryClient } from "../../../scripts/registry/client.ts";
 import { Exchange } from "../../../scripts/registry/exchange.ts";
 import type { Network, Way } from "../../../scripts/registry/network.ts";
-import { type Place, placeOf, writable } from "../../../scripts/registry/place.ts";
-import { RegistryClient } from "../../../scripts/registry/registry.ts";
+import { type Place, placeOf, writable } from "../../../scripts/registry/remote.ts";
 import { Uploader } from "../../../scripts/registry/upload.ts";
 import { basic } from "../../../src/registry/registry.ts";
 import { digest } from "../support/digest.ts";

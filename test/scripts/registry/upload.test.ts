@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Place, placeOf, RegistryClient, writable } from "../../../scripts/registry/client.ts";
 import type { Blob } from "../../../scripts/registry/download.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
-import { type Place, placeOf, RegistryClient, writable } from "../../../scripts/registry/registry.ts";
 import { Uploader } from "../../../scripts/registry/upload.ts";
 import { type PushRegistry, startPushRegistry } from "../support/push-registry.ts";
 

@@ -1,7 +1,7 @@
 /** What verify concludes from what a publisher and a mirror have shown. */
 import { describe, expect, test } from "vitest";
 import { compare, type Finding, worst } from "../../../scripts/verify/compare.ts";
-import { descriptor, digest, image, platform, viewOf } from "./support/images.ts";
+import { descriptor, digest, image, platform, viewOf } from "../support/images.ts";
 
 const publisher = image("new");
 

@@ -1,0 +1,110 @@
+/** Copies all that a list means, and goes on after what fails. */
+import pLimit from "p-limit";
+import { placeOf, type RegistryClient, writable } from "../registry/client.ts";
+import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
+import type { Progress } from "../terminal/progress.ts";
+import { type Copied, Copier, type Job } from "./copier.ts";
+import { expand } from "./expand.ts";
+import type { Entry } from "./sync-list.ts";
+
+/** What became of one image, or of an entry that no image was found for. */
+export type Outcome =
+  | { state: "copied" | "unchanged"; source: string; target: string; copied: Copied }
+  | { state: "planned"; source: string; target: string }
+  | { state: "failed"; source: string; target: string; error: string };
+
+export interface SyncOptions {
+  client: RegistryClient;
+  progress: Progress;
+  /** Blobs at a time. */
+  parallel: number;
+  /** Whether only to find out what would be copied. */
+  dryRun: boolean;
+  /** Told of each outcome as it comes. */
+  onOutcome: (outcome: Outcome) => void;
+  /** The words for what was thrown. */
+  describe: (error: unknown) => string;
+}
+
+/** Images under way at a time: what limits the work are the blobs, and an image that is there needs few requests. */
+const IMAGES = 3;
+
+/**
+ * Never rejects for what a registry does: that is in the outcomes.
+ * @returns the outcomes in the list's order.
+ */
+export async function sync(entries: readonly Entry[], options: SyncOptions): Promise<Outcome[]> {
+  const { client, progress, describe, dryRun, onOutcome } = options;
+  const copier = new Copier(options);
+  const outcomes: Promise<Outcome>[] = [];
+  const note = (coming: Outcome | Promise<Outcome>) =>
+    outcomes.push(
+      Promise.resolve(coming).then((outcome) => {
+        onOutcome(outcome);
+        return outcome;
+      }),
+    );
+  const limit = pLimit(IMAGES);
+  /** By target, what goes there. */
+  const claims = new Map<string, string>();
+  for (const entry of entries) {
+    try {
+      const looked = `${entry.registry}/${entry.repository}`;
+      for (const { source, target } of await progress.during(looked, expand(client, entry))) {
+        const names = { source: formatReference(source), target: formatReference(target) };
+        const claim = `${names.source} for ${entry.platform ?? "all platforms"}`;
+        // Without a tag any number can be there.
+        const place = target.tag === null ? `${names.target} ${names.source}` : names.target;
+        const other = claims.get(place);
+        if (other === claim) continue;
+        claims.set(place, other ?? claim);
+        if (other !== undefined) {
+          note({ state: "failed", ...names, error: `${entry.where}: ${other} goes there already` });
+        } else if (dryRun) note({ state: "planned", ...names });
+        else {
+          note(
+            limit(async () => ({
+              ...names,
+              ...(await progress.during(names.target, copyOne(copier, source, target, entry, describe))),
+            })),
+          );
+        }
+      }
+    } catch (error) {
+      const source = `${entry.registry}/${entry.repository}`;
+      note({ state: "failed", source, target: entry.to, error: `${entry.where}: ${describe(error)}` });
+    }
+  }
+  return Promise.all(outcomes);
+}
+
+/** What a copy from reference to reference asks of the copier. */
+export function jobOf(
+  source: ImageReference,
+  target: ImageReference,
+  { platform, referrers }: Pick<Job, "platform" | "referrers">,
+): Job {
+  return {
+    source: placeOf(source),
+    reference: manifestReference(source),
+    target: writable(placeOf(target)),
+    tag: target.tag,
+    platform,
+    referrers,
+  };
+}
+
+async function copyOne(
+  copier: Copier,
+  source: ImageReference,
+  target: ImageReference,
+  entry: Entry,
+  describe: SyncOptions["describe"],
+): Promise<{ state: "copied" | "unchanged"; copied: Copied } | { state: "failed"; error: string }> {
+  try {
+    const copied = await copier.copy(jobOf(source, target, entry));
+    return { state: copied.unchanged ? "unchanged" : "copied", copied };
+  } catch (error) {
+    return { state: "failed", error: describe(error) };
+  }
+}

@@ -1,0 +1,268 @@
+/** What a registry can be asked: manifests, blobs, tags and referrers, each proved as far as it can be. */
+import { createHash } from "node:crypto";
+import * as v from "valibot";
+import { type Digest, digestParts, parseDigest, referrersTag } from "../../src/oci/digest.ts";
+import { parseLinks } from "../../src/oci/link.ts";
+import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
+import { essence, MANIFEST_ACCEPT, OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
+import { isRepository, isTag } from "../../src/oci/names.ts";
+import { readBounded } from "../../src/registry/bounded-read.ts";
+import { Exchange, type ExchangeOptions } from "./exchange.ts";
+import { failureOfError, RegistryFailure } from "./failure.ts";
+import { type Place, urlAt } from "./remote.ts";
+import type { Answer } from "./response.ts";
+
+export { RegistryFailure } from "./failure.ts";
+export { mirrorPlace, type Place, placeOf, writable } from "./remote.ts";
+
+export interface FetchedManifest {
+  digest: Digest;
+  mediaType: string;
+  bytes: Uint8Array<ArrayBuffer>;
+  headers: Headers;
+}
+
+export interface Heading {
+  /** As the registry says; null where it doesn't. */
+  digest: Digest | null;
+  mediaType: string;
+  /** In bytes. */
+  size: number | null;
+  headers: Headers;
+}
+
+/** Our own code for a body that isn't the listing it should be. */
+const NO_LISTING = "NO_LISTING";
+
+/** Bytes of the largest manifest or listing that is read, as at the mirror. */
+const MAXIMUM_DOCUMENT = 8 * 1024 * 1024;
+/** What registries answer to a HEAD where they answer a GET as they should. */
+const UNLIKE_GET = [400, 403, 405, 500, 501];
+/** What isn't text is no name either. */
+const Names = v.fallback(v.array(v.fallback(v.string(), "")), []);
+const Tags = v.object({ tags: Names });
+const Repositories = v.object({ repositories: Names });
+
+/** Tags asked for at a time. */
+const PAGE = "1000";
+
+/** All methods throw a RegistryFailure for whatever they don't return. */
+export class RegistryClient {
+  readonly exchange: Exchange;
+
+  constructor(options: ExchangeOptions) {
+    this.exchange = new Exchange(options);
+  }
+
+  /**
+   * Fetches a manifest and proves it: by the digest it was asked for by, or by the one that the registry declares.
+   * @param reference a tag or a digest.
+   */
+  async manifest(place: Place, reference: string): Promise<FetchedManifest> {
+    const what = `manifests/${reference}`;
+    const response = await this.#get(place, what, MANIFEST_ACCEPT);
+    const bytes = await readDocument(response, place, what);
+    const asked = parseDigest(reference);
+    const expected = asked ?? parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
+    const digest = digestOfBytes(bytes, expected ? digestParts(expected).algorithm : "sha256");
+    if (expected !== null && digest !== expected) {
+      const why = `${place.repository} ${what} is ${digest}, though it should be ${expected}`;
+      throw unusable(place, why, "DIGEST_INVALID");
+    }
+    const manifest = readManifest(bytes);
+    if (!manifest) {
+      const type = essence(response.headers.get("Content-Type"));
+      const why = `${place.repository} ${what} is no manifest that is known here (${type})`;
+      throw unusable(place, why, "MANIFEST_INVALID");
+    }
+    const mediaType = manifestType(bytes) ?? OCI_MANIFEST;
+    return { digest, mediaType, bytes, headers: response.headers };
+  }
+
+  /** @returns null for what the registry doesn't have. */
+  async head(place: Place, reference: string): Promise<Heading | null> {
+    const headers = await this.#head(place, `manifests/${reference}`, { Accept: MANIFEST_ACCEPT });
+    return (
+      headers && {
+        digest: parseDigest(headers.get("Docker-Content-Digest") ?? ""),
+        mediaType: essence(headers.get("Content-Type")),
+        size: lengthOf(headers),
+        headers,
+      }
+    );
+  }
+
+  /**
+   * @param options.range as in the header: `bytes=0-1023`.
+   * @returns the answer, 200 or 206, its body unread and unproved.
+   */
+  async blob(
+    place: Place,
+    digest: Digest,
+    { range, signal }: { range?: string; signal?: AbortSignal } = {},
+  ): Promise<Answer> {
+    const at = `blobs/${digest}`;
+    const response = await this.exchange.send(place, {
+      method: "GET",
+      at,
+      ...(range && { headers: { Range: range } }),
+      ...(signal && { signal }),
+    });
+    if (response.status !== 200 && response.status !== 206) {
+      throw await this.exchange.failure(place, response, at);
+    }
+    return response;
+  }
+
+  /** @returns the blob's size in bytes, or null where it isn't there. */
+  async hasBlob(place: Place, digest: Digest): Promise<number | null> {
+    const heading = await this.headBlob(place, digest);
+    return heading && (heading.size ?? 0);
+  }
+
+  /** @returns null for a blob that the registry doesn't have. */
+  async headBlob(place: Place, digest: Digest): Promise<Omit<Heading, "digest" | "mediaType"> | null> {
+    const headers = await this.#head(place, `blobs/${digest}`);
+    return headers && { size: lengthOf(headers), headers };
+  }
+
+  /** The headers of something; asked for by GET, whose body is left, where HEAD fails: some registries answer only that. */
+  async #head(place: Place, at: string, headers: Record<string, string> = {}): Promise<Headers | null> {
+    for (const method of ["HEAD", "GET"] as const) {
+      const response = await this.exchange.send(place, { method, at, headers });
+      const isLast = method === "GET" || !UNLIKE_GET.includes(response.status);
+      if (isLast && response.status !== 200 && response.status !== 404) {
+        throw await this.exchange.failure(place, response, at);
+      }
+      await response.body?.cancel();
+      if (isLast) return response.status === 200 ? response.headers : null;
+    }
+    return null;
+  }
+
+  /** Lists a repository's tags, page by page as they are read. */
+  async *tags(place: Place): AsyncIterable<string> {
+    for await (const page of this.#pages(place, "tags/list", { n: PAGE })) {
+      yield* v.parse(Tags, page).tags.filter(isTag);
+    }
+  }
+
+  /** Lists the repositories of the registry that a place is at, which few registries allow (Docker's "Catalog"). */
+  async *repositories(place: Place): AsyncIterable<string> {
+    const catalog = { ...place, repository: "_catalog", scopes: ["registry:catalog:*"] };
+    const at = new URL("_catalog", urlAt(place, ""));
+    for await (const page of this.#pages(catalog, at, { n: PAGE })) {
+      yield* v.parse(Repositories, page).repositories.filter(isRepository);
+    }
+  }
+
+  /**
+   * What refers to a manifest: by the referrers API, or by the tag that stands in for it.
+   * @param artifactType only those of this type.
+   */
+  async referrers(place: Place, digest: Digest, artifactType?: string): Promise<Descriptor[]> {
+    const search: Record<string, string> = artifactType === undefined ? {} : { artifactType };
+    const found =
+      (await this.#listed(place, `referrers/${digest}`, search)) ??
+      (await this.#listed(place, `manifests/${referrersTag(digest)}`, {})) ??
+      [];
+    return found.filter((each) => artifactType === undefined || each.artifactType === artifactType);
+  }
+
+  /** What the index at a path lists; null where there is none: registries without it answer anything, a page with 200 too. */
+  async #listed(place: Place, at: string, search: Record<string, string>): Promise<Descriptor[] | null> {
+    const found: Descriptor[] = [];
+    try {
+      for await (const page of this.#pages(place, at, search)) {
+        const index = readManifest(Buffer.from(JSON.stringify(page)));
+        if (index?.kind !== "index") return null;
+        found.push(...index.manifests);
+      }
+      return found;
+    } catch (error) {
+      if (!(error instanceof RegistryFailure)) throw error;
+      const { status, code } = error;
+      const isRefusal = (status >= 400 && status < 500) || status === 501;
+      if (code === NO_LISTING || (isRefusal && ![408, 429].includes(status))) return null;
+      throw error;
+    }
+  }
+
+  /** Whether the registry answers at all, and lets the login in if there is one. */
+  async ping(place: Place): Promise<void> {
+    const response = await this.exchange.send(place, { method: "GET", at: "", scopes: [] });
+    if (response.status !== 200) throw await this.exchange.failure(place, response, "/v2/");
+    await response.body?.cancel();
+  }
+
+  async #get(
+    place: Place,
+    at: string | URL,
+    accept: string,
+    search?: Record<string, string>,
+  ): Promise<Answer> {
+    const headers = { Accept: accept };
+    const response = await this.exchange.send(place, {
+      method: "GET",
+      at,
+      headers,
+      ...(search && { search }),
+    });
+    if (response.status === 200) return response;
+    throw await this.exchange.failure(place, response, typeof at === "string" ? at : at.pathname);
+  }
+
+  /** The pages of a listing, by the Link in each that leads to the next. */
+  async *#pages(place: Place, at: string | URL, search: Record<string, string>): AsyncIterable<unknown> {
+    const first = typeof at === "string" ? urlAt(place, at) : at;
+    const what = first.pathname;
+    const accept = /\/(manifests|referrers)\/[^/]+$/.test(what) ? OCI_INDEX : "application/json";
+    const seen = new Set<string>();
+    let response = await this.#get(place, at, accept, search);
+    for (;;) {
+      yield parseJson(await readDocument(response, place, what), place, what);
+      const link = parseLinks(response.headers.get("Link")).find(({ relations }) =>
+        relations.includes("next"),
+      );
+      const next = link && URL.parse(link.target, first);
+      if (!next) return;
+      // A name of its own that a registry behind a proxy takes for its host is none to connect to.
+      const { protocol, hostname, port } = place.endpoint;
+      Object.assign(next, { protocol, hostname, port });
+      if (seen.has(next.href)) throw unusable(place, `${what} leads in circles`);
+      seen.add(next.href);
+      response = await this.#get(place, next, accept);
+    }
+  }
+}
+
+/** The digest of bytes in memory. */
+export function digestOfBytes(bytes: Uint8Array, algorithm: "sha256" | "sha512" = "sha256"): Digest {
+  return `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
+}
+
+function lengthOf(headers: Headers): number | null {
+  const length = headers.get("Content-Length");
+  return length !== null && /^\d+$/.test(length) ? Number(length) : null;
+}
+
+async function readDocument(response: Answer, place: Place, what: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return await readBounded(response, MAXIMUM_DOCUMENT, `${place.repository} ${what}`);
+  } catch (error) {
+    throw failureOfError(error, place.endpoint.host, "");
+  }
+}
+
+function parseJson(bytes: Uint8Array, place: Place, what: string): unknown {
+  try {
+    return v.parse(v.record(v.string(), v.unknown()), JSON.parse(new TextDecoder().decode(bytes)));
+  } catch {
+    throw unusable(place, `${place.repository} ${what} is no listing`, NO_LISTING);
+  }
+}
+
+/** An answer that came, and is worth nothing. */
+function unusable({ endpoint }: Place, why: string, code = "UNAVAILABLE"): RegistryFailure {
+  return new RegistryFailure(0, code, `${endpoint.host} sent something wrong: ${why}`);
+}

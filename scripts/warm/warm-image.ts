@@ -1,0 +1,119 @@
+/** Brings an image into a mirror: pulls it through, hashing what comes, and looks whether it is held afterwards. */
+import { setTimeout as sleep } from "node:timers/promises";
+import pLimit from "p-limit";
+import type { Digest } from "../../src/oci/digest.ts";
+import type { Descriptor } from "../../src/oci/manifest.ts";
+import { downloadBlob, readSmallBlob } from "../image/blobs.ts";
+import { isHeld } from "../image/cache-status.ts";
+import { blobsOf } from "../image/image.ts";
+import { readAt, readImage } from "../image/read-image.ts";
+import type { ReadOutcome } from "../image/read-outcome.ts";
+import type { Place, RegistryClient } from "../registry/client.ts";
+import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
+import { shortDigest } from "../terminal/format.ts";
+import type { Progress } from "../terminal/progress.ts";
+
+export interface WarmOptions {
+  client: RegistryClient;
+  place: Place;
+  reference: ImageReference;
+  /** All if empty. */
+  platforms: readonly string[];
+  progress: Progress;
+}
+
+export interface Part {
+  digest: Digest;
+  /** In bytes. */
+  size: number;
+  /** `passed`: it came right, and the mirror doesn't say whether it keeps it. */
+  state: "held before" | "brought" | "passed" | "failed";
+  /** Null unless it failed. */
+  reason: string | null;
+}
+
+export interface Warmed {
+  image: string;
+  digest: Digest;
+  platforms: string[];
+  /** Manifests that were wanted, the index among them. */
+  manifests: Part[];
+  /** Configs and layers, each once. */
+  blobs: Part[];
+}
+
+const DOWNLOADS = 3;
+const QUESTIONS = 8;
+/** Milliseconds in which a mirror must have stored what it has passed on whole; and between two looks. */
+const STORING = 20_000;
+const BETWEEN_LOOKS = 200;
+
+/** @throws RegistryFailure if the mirror doesn't give the image; Error if it isn't for a wanted platform. */
+export async function warm(options: WarmOptions): Promise<Warmed> {
+  const { client, place, reference, platforms } = options;
+  const few = pLimit(QUESTIONS);
+  const root = await readAt(client, place, manifestReference(reference));
+  if (root.proven === null) throw new Error(refusalOf(root.answer, formatReference(reference)));
+  const { image, answers } = await readImage(
+    root.proven,
+    platforms,
+    (digest) => few(() => readAt(client, place, digest)),
+    (config) => readSmallBlob(client, place, config),
+  );
+  const downloads = pLimit(DOWNLOADS);
+  const manifests = image.platforms.map(({ name, manifest }) => {
+    const answer = answers.get(manifest.digest) ?? root.answer;
+    return partOf(manifest, answer.kind === "given" ? "brought" : "failed", refusalOf(answer, name));
+  });
+  const blobs = blobsOf(image).map((blob) => downloads(() => bring(blob, options)));
+  return {
+    image: formatReference(reference),
+    digest: image.root.digest,
+    platforms: image.platforms.map(({ name }) => name),
+    manifests,
+    blobs: await Promise.all(blobs),
+  };
+}
+
+async function bring(blob: Descriptor, { client, place, progress }: WarmOptions): Promise<Part> {
+  if (await holds(client, place, blob.digest)) return partOf(blob, "held before");
+  const name = shortDigest(blob.digest);
+  const task = progress.start(name, blob.size);
+  const answer = await downloadBlob(client, place, blob, (bytes) => task.advance(bytes));
+  const reason = refusalOf(answer, name);
+  const state = answer.kind === "given" ? await stored(client, place, blob.digest) : "failed";
+  task.done(state === "failed" ? `failed: ${reason}` : state === "brought" ? "brought" : "passed through");
+  return partOf(blob, state, state === "failed" && answer.kind === "given" ? NOT_KEPT : reason);
+}
+
+const NOT_KEPT = "it was passed on, but the mirror doesn't hold it; is its store full?";
+
+/** A mirror publishes what it stores a moment after it has passed on the last of it. */
+async function stored(client: RegistryClient, place: Place, digest: Digest): Promise<Part["state"]> {
+  const until = Date.now() + STORING;
+  for (;;) {
+    const held = await holds(client, place, digest);
+    if (held === null) return "passed";
+    if (held) return "brought";
+    if (Date.now() > until) return "failed";
+    await sleep(BETWEEN_LOOKS);
+  }
+}
+
+/** Null where the mirror doesn't say, or doesn't answer a question that a download will put again. */
+async function holds(client: RegistryClient, place: Place, digest: Digest): Promise<boolean | null> {
+  const heading = await client.headBlob(place, digest).catch(() => null);
+  return heading && isHeld(heading.headers);
+}
+
+function partOf(
+  { digest, size }: Pick<Part, "digest" | "size">,
+  state: Part["state"],
+  reason: string | null = null,
+): Part {
+  return { digest, size, state, reason: state === "failed" ? reason : null };
+}
+
+function refusalOf(answer: ReadOutcome, what: string): string {
+  return "reason" in answer ? answer.reason : `the mirror has no ${what}`;
+}

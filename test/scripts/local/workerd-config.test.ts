@@ -1,0 +1,46 @@
+/** The configuration that workerd is started with: its text says what was meant, and its networks keep to their own. */
+import { describe, expect, test } from "vitest";
+import { capnpText } from "../../../scripts/local/capnp.ts";
+import { configurationText } from "../../../scripts/local/workerd-config.ts";
+
+describe("a value", () => {
+  test.each([
+    ["a string", "plain", '"plain"'],
+    ["what would end a string", 'a "quoted" \\ one', '"a \\"quoted\\" \\\\ one"'],
+    ["what isn't printed", "a\nb\tc\0d\u007f", '"a\\x0ab\\x09c\\x00d\\x7f"'],
+    ["other letters", "镜像 é 🚢", '"镜像 é 🚢"'],
+    ["a boolean", true, "true"],
+    ["a list", ["a", "b"], '["a", "b"]'],
+    ["a structure", { name: "a", http: {}, allow: [] }, '(name = "a", http = (), allow = [])'],
+  ])("that is %s", (_, value, text) => {
+    expect(capnpText(value)).toBe(text);
+  });
+});
+
+describe("the networks", () => {
+  const text = configurationText({
+    project: {
+      compatibilityDate: "2026-11-17",
+      compatibilityFlags: [],
+      durableObjects: new Map([["FILLS", "BlobFill"]]),
+      vars: {},
+    },
+    modules: { mirror: "", store: "" },
+    variables: { TAG_TTL: "60" },
+    folders: { store: "/data/store", records: "/data/records", objects: "/data/objects" },
+    address: "127.0.0.1:0",
+    sockets: { files: "/data/run/files.sock", control: "/data/run/control.sock" },
+    certificates: ["-----BEGIN CERTIFICATE-----"],
+  });
+
+  test("let the Worker's own fetch reach public addresses only", () => {
+    expect(text).toContain('globalOutbound = "internet"');
+    expect(text).toMatch(/name = "internet", network = \(allow = \["public"\], /);
+  });
+
+  test("trust the operator's certificates beside those of public authorities", () => {
+    const tls =
+      'tlsOptions = (trustBrowserCas = true, trustedCertificates = ["-----BEGIN CERTIFICATE-----"])';
+    expect(text.split(tls)).toHaveLength(3);
+  });
+});

@@ -1,0 +1,163 @@
+/** `npm start` as a person meets it: what it prints, and that it keeps its state in the folder it names. */
+import { existsSync } from "node:fs";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { networkInterfaces, tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { until } from "../../sockets/support/deadline.ts";
+import { download } from "../../sockets/support/download.ts";
+import { MIB, newBlob, requestsFor, serveBlob } from "../../sockets/support/stage.ts";
+import { type Listening, listen } from "../../support/node/listen.ts";
+import { type RawFaults, startRawFaults } from "../../support/node/raw-faults.ts";
+import { Serve, Start } from "../support/start.ts";
+
+let folder: string;
+let upstream: RawFaults;
+let started: Start | null = null;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "portolan-serve-"));
+  upstream = await startRawFaults();
+});
+afterEach(async () => {
+  await started?.stop();
+  started = null;
+  await upstream.close();
+  await rm(folder, { recursive: true, force: true, maxRetries: 5 });
+});
+
+function start(...args: string[]): Start {
+  const own = ["--port", "0", "--upstream", `local.test=${upstream.url}`];
+  started = new Start([...own, ...args], { folder });
+  return started;
+}
+
+it("says where it listens, what it mirrors, where it keeps it, and how Docker finds it", async () => {
+  const running = start("--data", "kept here");
+  const url = await running.ready();
+  const host = new URL(url).host;
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+  await running.line(/docker pull/);
+  expect(running.output).toContain(`listens on ${url} and keeps what it pulls in kept here`);
+  expect(running.output).toMatch(/mirrors .*\bdocker\.io, .*\bghcr\.io, .*\blocal\.test\b/);
+  expect(running.output).toContain("/etc/docker/daemon.json");
+  expect(running.output).toContain(`{ "registry-mirrors": ["${url}"] }`);
+  expect(running.output).toContain(`docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`);
+  expect(running.errors).toBe("");
+  expect((await fetch(`${url}/v2/`)).status).toBe(200);
+});
+
+it("on all of the machine's addresses, names each, and for Docker the one that needs no TLS", async () => {
+  const running = start("--host", "0.0.0.0", "--var", "ACCESS=open");
+  const { port, hostname } = new URL(await running.ready());
+  expect(hostname).toBe("0.0.0.0");
+  await running.line(/docker pull/);
+  for (const { address, family } of Object.values(networkInterfaces()).flatMap((each) => each ?? [])) {
+    if (family === "IPv4")
+      expect(running.output).toMatch(new RegExp(`addresses .*http://${address}:${port}\\b`));
+  }
+  expect(running.output).toContain(`{ "registry-mirrors": ["http://127.0.0.1:${port}"] }`);
+});
+
+describe("a line a request", () => {
+  it("has its method, path, status, who served it, bytes and time", async () => {
+    const running = start();
+    const url = await running.ready();
+    const blob = serveBlob(upstream, 1500);
+    const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
+    await download(url + path);
+    const cold = await running.line(/ upstream /);
+    expect(cold).toMatch(
+      new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 upstream 1\\.5 ?kB \\d+ ms$`, "i"),
+    );
+    const isStored = async () => (await download(url + path)).answer.servedBy === "store";
+    await until("the blob to be stored", 5_000, isStored);
+    expect(await running.line(/ store /)).toMatch(
+      new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 store 1\\.5 ?kB \\d+ ms$`, "i"),
+    );
+    await fetch(`${url}/v2/local.test/some/repository/tags/list?n=1`, { method: "HEAD" });
+    expect(await running.line(/ HEAD /)).toMatch(
+      / HEAD \/v2\/local\.test\/\S+\/tags\/list\?n=1 404 - \S+ \d+ ms$/,
+    );
+  });
+
+  it("is all that is said of a registry that can't be reached: which, and why", async () => {
+    const running = start();
+    const url = await running.ready();
+    await running.line(/docker pull/);
+    const said = running.output;
+    await upstream.close();
+    await fetch(`${url}/v2/local.test/some/repository/manifests/latest`);
+    const line = await running.line(/ 503 /);
+    expect(line).toMatch(/ 503 - \S+ \d+ ms local\.test: 127\.0\.0\.1:\d+ can't be reached$/);
+    expect(running.output.slice(said.length).trim()).toBe(line);
+    expect(running.errors).toBe("");
+  });
+
+  let vast: Listening;
+  beforeAll(async () => {
+    vast = await listen(() => new Response(null, { headers: { "Content-Length": "5000000000" } }));
+  });
+  afterAll(() => vast.close());
+
+  it("tells gigabytes as such", async () => {
+    const running = start("--upstream", `vast.test=${vast.url}`);
+    const url = await running.ready();
+    await fetch(`${url}/v2/vast.test/some/repository/blobs/${newBlob(1).digest}`, { method: "HEAD" });
+    expect(await running.line(/ HEAD /)).toMatch(/ 200 upstream 5 ?GB \d+ ms$/);
+  });
+});
+
+it("makes the data folder, and finds in it what it held before", async () => {
+  const data = join(folder, "a", "new", "folder");
+  const blob = serveBlob(upstream, MIB);
+  const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
+  for (const servedBy of ["upstream", "store"]) {
+    const running = start("--data", data);
+    const { answer } = await download((await running.ready()) + path);
+    expect(answer.servedBy).toBe(servedBy);
+    expect(answer.digest).toBe(blob.digest);
+    const hex = blob.digest.replace("sha256:", "");
+    const file = join(data, "store/blobs/sha256", hex.slice(0, 2), hex);
+    await until("the blob to be stored", 5_000, () => existsSync(file));
+    await running.stop();
+    expect(existsSync(data)).toBe(true);
+  }
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+});
+
+it("makes its data for the owner alone, whatever the shell's umask", async () => {
+  const data = join(folder, "new");
+  const args = ["--port", "0", "--upstream", `local.test=${upstream.url}`, "--data", data];
+  const serve = new Serve(args, { folder, wrapper: ["sh", "-c", 'umask 022 && exec "$@"', "sh"] });
+  onTestFinished(() => serve.kill());
+  const url = await serve.ready();
+  await download(`${url}/v2/local.test/some/repository/blobs/${serveBlob(upstream, 1500).digest}`);
+  const pathsIn = async () => ["", ...(await readdir(data, { recursive: true }))];
+  const isStored = async () => (await pathsIn()).some((path) => path.startsWith("store/blobs/"));
+  await until("the blob to be stored", 5_000, isStored);
+  const paths = await pathsIn();
+  const modes = await Promise.all(
+    paths.map(async (path) => [path, (await stat(join(data, path))).mode & 0o077]),
+  );
+  expect(modes.filter(([, ofOthers]) => ofOthers !== 0)).toEqual([]);
+  expect(serve.errors).toBe("");
+});
+
+it("keeps its data in .portolan under the working directory unless told otherwise", async () => {
+  await start().ready();
+  expect(existsSync(join(folder, ".portolan"))).toBe(true);
+});
+
+it("sets variables of the Worker with --var", async () => {
+  const other = await startRawFaults();
+  try {
+    const table = JSON.stringify({ "other.test": { endpoints: [other.url] } });
+    const running = start("--var", `UPSTREAMS=${table}`, "--var", "DEFAULT_UPSTREAM=other.test");
+    const url = await running.ready();
+    expect(running.output).toMatch(/mirrors .*local\.test, .*other\.test/);
+    const blob = serveBlob(other, 10);
+    expect((await download(url + blob.path)).answer.digest).toBe(blob.digest);
+  } finally {
+    await other.close();
+  }
+});
