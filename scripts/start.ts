@@ -10,7 +10,7 @@ import { AddressError, reachableUrls } from "./local/address.ts";
 import { isRoutine, messageLine, requestLine } from "./local/log-lines.ts";
 import { type RunningMirror, startMirror } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
-import { doubtful } from "./terminal/colours.ts";
+import { warning } from "./terminal/colours.ts";
 import { count } from "./terminal/format.ts";
 import { nearest } from "./terminal/nearest.ts";
 import { type Output, outputTo } from "./terminal/output.ts";
@@ -146,7 +146,7 @@ ${listing}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);
-  if (keys === null && !isLoopback(new URL(url))) output.errorLine(doubtful(OPEN_TO_OTHERS));
+  if (keys === null && !isLoopback(new URL(url))) output.errorLine(warning(OPEN_TO_OTHERS));
 }
 
 function openUse(url: string): string {
@@ -173,7 +173,7 @@ or open it to everybody who can reach it
 function print(message: Message, output: Output): void {
   if (message.from === "runtime") return;
   if (isRoutine(message)) output.line(messageLine(message));
-  else output.errorLine(message.from === "mirror" ? doubtful(messageLine(message)) : messageLine(message));
+  else output.errorLine(message.from === "mirror" ? warning(messageLine(message)) : messageLine(message));
 }
 
 async function whyNotStarted(error: unknown, settings: Settings): Promise<string> {

@@ -26,7 +26,7 @@ interface Settings extends CommonSettings {
 
 const MARKS: Record<Check["state"], string> = {
   good: colours.good("✓"),
-  doubtful: colours.doubtful("!"),
+  warning: colours.warning("!"),
   bad: colours.bad("✗"),
   skipped: colours.quiet("–"),
 };
@@ -74,7 +74,7 @@ function report(mirror: string, checks: readonly Check[]): string {
 
 function summary(checks: readonly Check[]): string {
   const number = (state: Check["state"]) => checks.filter((check) => check.state === state).length;
-  const doubts = number("doubtful") === 0 ? "" : `, ${count(number("doubtful"), "thing")} to look at`;
+  const doubts = number("warning") === 0 ? "" : `, ${count(number("warning"), "thing")} to look at`;
   if (number("bad") > 0) return `${MARKS.bad} ${count(number("bad"), "thing")} to mend${doubts}`;
   return `${MARKS.good} Nothing is wrong${doubts}`;
 }

@@ -37,8 +37,8 @@ export const inspect = (context: Context): Command =>
       withSession(context, settings, async ({ client, progress }) => {
         const { mirror = ownMirror(context), platform, all = false, json } = settings;
         const reference = parseReference(image);
-        const { place } = mirrorSource(mirror, reference);
-        const way = await progress.during(image, walk({ client, place, reference, platform, all }));
+        const { remote } = mirrorSource(mirror, reference);
+        const way = await progress.during(image, walk({ client, remote, reference, platform, all }));
         progress.stop();
         if (json) context.output.json({ mirror, ...way, ...(all && { sizes: sizesOf(way.platforms) }) });
         else context.output.report((found) => walkReport(found, mirror), way);

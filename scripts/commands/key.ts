@@ -7,7 +7,7 @@ import { addKey, asSecret, type MadeKey, revokeKey, rotateKey } from "../keys/ke
 import { KEY_FILE, readKeyFile, writeKeyFile } from "../keys/key-file.ts";
 import { expiry } from "../keys/terms.ts";
 import { usage } from "../keys/usage.ts";
-import { doubtful, good, quiet, strong } from "../terminal/colours.ts";
+import { good, quiet, strong, warning } from "../terminal/colours.ts";
 import { count, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
@@ -172,5 +172,5 @@ function listed(list: readonly WrittenKey[], now: number): string {
 function ending(expires: string, now: number): string {
   const left = (Date.parse(expires) - now) / 1000;
   const day = expires.slice(0, 10);
-  return left > 0 ? `${day}, in ${span(left)}` : doubtful(`${day}, ${span(left)} ago`);
+  return left > 0 ? `${day}, in ${span(left)}` : warning(`${day}, ${span(left)} ago`);
 }

@@ -51,7 +51,7 @@ export const mirrors = (context: Context): Command =>
         const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings)));
         session.progress.stop();
         const authorities = new Map(
-          ranked.map(({ mirror: { registry } }) => [registry, authorityOf(registry)]),
+          ranked.map(({ mirror: { registry } }) => [registry, publisherOrigin(registry)]),
         );
         if (settings.json) context.output.json(ranked.map((each) => ({ ...each, isUsable: isUsable(each) })));
         else context.output.report((found) => mirrorsReport(found, authorities), ranked);
@@ -66,7 +66,7 @@ async function measureAll({ client, network, progress }: Session, settings: Sett
     references.map(async (reference): Promise<Sample> => {
       const publisher = publisherOf(reference, against ?? null);
       try {
-        await client.head(publisher.place, manifestReference(reference));
+        await client.head(publisher.remote, manifestReference(reference));
         return { reference, publisher, platform };
       } catch (error) {
         progress.say(cleaned(`Whether tags are fresh can't be told: ${messageOf(error)}`));
@@ -86,8 +86,8 @@ async function measureAll({ client, network, progress }: Session, settings: Sett
 
 const alone = pLimit(1);
 
-function authorityOf(registry: string): string {
-  return publisherOf({ registry, repository: "any", tag: null, digest: null }, null).place.endpoint.origin;
+function publisherOrigin(registry: string): string {
+  return publisherOf({ registry, repository: "any", tag: null, digest: null }, null).remote.endpoint.origin;
 }
 
 function collect(text: string, given: string[] = []): string[] {

@@ -93,7 +93,7 @@ function verifyOne(
 
 /** Who can't reach the publisher may have another registry that they believe. */
 function refusal(error: unknown, { against }: Settings): string {
-  const isSilent = error instanceof RegistryFailure && (error.status === 0 || error.isPassing);
+  const isSilent = error instanceof RegistryFailure && (error.status === 0 || error.isTransient);
   return `${messageOf(error)}${isSilent && against === undefined ? "; --against names another registry to believe" : ""}`;
 }
 

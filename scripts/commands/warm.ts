@@ -42,9 +42,9 @@ export const warm = (context: Context): Command =>
         const references = images.map(parseReference);
         const told: (Warmed | { image: string; error: string })[] = [];
         for (const reference of references) {
-          const { place } = mirrorSource(mirror, reference);
+          const { remote } = mirrorSource(mirror, reference);
           try {
-            const work = warmImage({ client, place, reference, platforms: platform, progress });
+            const work = warmImage({ client, remote, reference, platforms: platform, progress });
             told.push(await progress.during(formatReference(reference), work));
           } catch (error) {
             told.push({ image: formatReference(reference), error: messageOf(error) });

@@ -7,18 +7,18 @@ import { entriesOf, isAttestation } from "../image/image.ts";
 import type { FetchedManifest, RegistryClient } from "../registry/client.ts";
 import { blobBytes } from "../registry/download.ts";
 import { RegistryFailure } from "../registry/failure.ts";
-import type { Place } from "../registry/remote.ts";
+import type { RemoteRepository } from "../registry/remote.ts";
 import { Uploader } from "../registry/upload.ts";
 import { shortDigest } from "../terminal/format.ts";
 import type { Progress } from "../terminal/progress.ts";
 import { addReferrer } from "./referrers.ts";
 
 export interface Job {
-  source: Place;
+  source: RemoteRepository;
   /** A tag or a digest. */
   reference: string;
   /** Must be `writable`. */
-  target: Place;
+  target: RemoteRepository;
   /** Null: it is to be had by its digest alone. */
   tag: string | null;
   /** As `linux/amd64`: of an index only this one, which then is what the tag leads to; null for all of them. */
@@ -51,7 +51,7 @@ export interface CopierOptions {
 }
 
 /** What is done to a blob, and by it. */
-type Deed = "sent" | "mounted" | "present";
+type CopyResult = "sent" | "mounted" | "present";
 
 export class Copier {
   readonly #client: RegistryClient;
@@ -61,7 +61,7 @@ export class Copier {
   /** One account of referrers is written at a time: two that are read and written at once would lose one's entry. */
   readonly #accounts = pLimit(1);
   /** By target repository and digest: images that share a layer send it once. */
-  readonly #blobs = new Map<string, Promise<Deed>>();
+  readonly #blobs = new Map<string, Promise<CopyResult>>();
   /** By target registry and digest, a repository that has the blob. */
   readonly #holders = new Map<string, string>();
 
@@ -117,8 +117,8 @@ export class Copier {
    * @returns the digests of the manifests, the outermost last, and whether that was there already, under its tag.
    */
   async #copyManifest(
-    source: Place,
-    target: Place,
+    source: RemoteRepository,
+    target: RemoteRepository,
     fetched: FetchedManifest,
     tag: string | null,
     copied: Copied,
@@ -135,7 +135,7 @@ export class Copier {
   }
 
   /** Whether a target has a manifest. Some refuse to say so of what, or of repositories, they don't have. */
-  async #has(target: Place, reference: string, digest: Digest): Promise<boolean> {
+  async #has(target: RemoteRepository, reference: string, digest: Digest): Promise<boolean> {
     try {
       return (await this.#client.head(target, reference))?.digest === digest;
     } catch (error) {
@@ -144,7 +144,12 @@ export class Copier {
     }
   }
 
-  async #copyIndexed(source: Place, target: Place, index: Manifest, copied: Copied): Promise<Digest[]> {
+  async #copyIndexed(
+    source: RemoteRepository,
+    target: RemoteRepository,
+    index: Manifest,
+    copied: Copied,
+  ): Promise<Digest[]> {
     const digests = await all(
       index.manifests.map(async (entry) => {
         // An index may list anything: BuildKit's caches list layers.
@@ -160,8 +165,8 @@ export class Copier {
   }
 
   async #copyBlobs(
-    source: Place,
-    target: Place,
+    source: RemoteRepository,
+    target: RemoteRepository,
     { config, layers }: Manifest,
     copied: Copied,
   ): Promise<void> {
@@ -172,7 +177,12 @@ export class Copier {
     await all([...blobs.values()].map((blob) => this.#copyBlob(source, target, blob, copied)));
   }
 
-  async #copyBlob(source: Place, target: Place, blob: Descriptor, copied: Copied): Promise<void> {
+  async #copyBlob(
+    source: RemoteRepository,
+    target: RemoteRepository,
+    blob: Descriptor,
+    copied: Copied,
+  ): Promise<void> {
     const key = `${target.endpoint.href} ${target.repository} ${blob.digest}`;
     const underWay = this.#blobs.get(key);
     const deed = underWay ?? this.#limit(() => this.#moveBlob(source, target, blob));
@@ -189,7 +199,7 @@ export class Copier {
     }
   }
 
-  async #moveBlob(source: Place, target: Place, blob: Descriptor): Promise<Deed> {
+  async #moveBlob(source: RemoteRepository, target: RemoteRepository, blob: Descriptor): Promise<CopyResult> {
     const { digest, size } = blob;
     const holder = `${target.endpoint.href} ${digest}`;
     const isThere = await this.#hasBlob(target, digest);
@@ -224,7 +234,7 @@ export class Copier {
     }
   }
 
-  async #hasBlob(target: Place, digest: Digest): Promise<boolean> {
+  async #hasBlob(target: RemoteRepository, digest: Digest): Promise<boolean> {
     try {
       return (await this.#client.hasBlob(target, digest)) !== null;
     } catch (error) {
@@ -234,7 +244,7 @@ export class Copier {
   }
 
   async #putManifest(
-    target: Place,
+    target: RemoteRepository,
     reference: string,
     fetched: FetchedManifest,
     manifest: Manifest,
@@ -253,8 +263,8 @@ export class Copier {
    * @returns how many there are.
    */
   async #copyReferrers(
-    source: Place,
-    target: Place,
+    source: RemoteRepository,
+    target: RemoteRepository,
     subject: Digest,
     seen: Set<Digest>,
     copied: Copied,

@@ -1,6 +1,6 @@
 /** From what a list's entry means to the images that registries have for it. */
 
-import { placeOf, type RegistryClient } from "../registry/client.ts";
+import { type RegistryClient, remoteOf } from "../registry/client.ts";
 import { formatReference, type ImageReference, parseAsWritten } from "../registry/reference.ts";
 import { isPattern, newestOf, type Pattern, pattern } from "./patterns.ts";
 import type { Entry } from "./sync-list.ts";
@@ -52,7 +52,7 @@ async function repositoriesOf(client: RegistryClient, { registry, repository }: 
   if (!isPattern(repository)) return [repository];
   const isMeant = pattern(repository);
   const found: string[] = [];
-  for await (const name of client.repositories(placeOf({ registry, repository: "_catalog" }))) {
+  for await (const name of client.repositories(remoteOf({ registry, repository: "_catalog" }))) {
     if (isMeant(name)) found.push(name);
   }
   if (found.length === 0) throw new Error(`no repository of ${registry} matches ${repository}`);
@@ -68,7 +68,7 @@ async function tagsOf(client: RegistryClient, entry: Entry, repository: string):
   // Without a pattern the registry needn't list what it has.
   if (wanted.length === 0) return exact;
   const found: string[] = [];
-  for await (const tag of client.tags(placeOf({ registry, repository }))) {
+  for await (const tag of client.tags(remoteOf({ registry, repository }))) {
     if (wanted.some((matches) => matches(tag)) && !isExcluded(tag) && !exact.includes(tag)) found.push(tag);
   }
   return [...exact, ...(newest === null ? found : newestOf(found, newest))];

@@ -5,20 +5,20 @@ import { type Descriptor, type Manifest, readManifest } from "../../src/oci/mani
 import { OCI_INDEX } from "../../src/oci/mediatypes.ts";
 import type { FetchedManifest, RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
-import type { Place } from "../registry/remote.ts";
+import type { RemoteRepository } from "../registry/remote.ts";
 import type { Uploader } from "../registry/upload.ts";
 
 /** Adds a manifest to the index under the tag that lists its subject's referrers. */
 export async function addReferrer(
   client: RegistryClient,
   uploader: Uploader,
-  place: Place,
+  remote: RemoteRepository,
   subject: Digest,
   { digest, mediaType, bytes }: FetchedManifest,
   manifest: Manifest,
 ): Promise<void> {
   const tag = referrersTag(subject);
-  const listed = await listedUnder(client, place, tag);
+  const listed = await listedUnder(client, remote, tag);
   if (listed.some((each) => each.digest === digest)) return;
   const artifactType = manifest.artifactType ?? manifest.config?.mediaType;
   const referrer: Descriptor = {
@@ -30,12 +30,16 @@ export async function addReferrer(
   };
   const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [...listed, referrer] };
   const written = new TextEncoder().encode(JSON.stringify(index));
-  await uploader.putManifest(place, tag, { bytes: written, mediaType: OCI_INDEX });
+  await uploader.putManifest(remote, tag, { bytes: written, mediaType: OCI_INDEX });
 }
 
-async function listedUnder(client: RegistryClient, place: Place, tag: string): Promise<Descriptor[]> {
+async function listedUnder(
+  client: RegistryClient,
+  remote: RemoteRepository,
+  tag: string,
+): Promise<Descriptor[]> {
   try {
-    const { bytes } = await client.manifest(place, tag);
+    const { bytes } = await client.manifest(remote, tag);
     return readManifest(bytes)?.manifests ?? [];
   } catch (error) {
     if (error instanceof RegistryFailure && error.status === 404) return [];

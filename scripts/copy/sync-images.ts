@@ -1,6 +1,6 @@
 /** Copies all that a list means, and goes on after what fails. */
 import pLimit from "p-limit";
-import { placeOf, type RegistryClient, writable } from "../registry/client.ts";
+import { type RegistryClient, remoteOf, writable } from "../registry/client.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import type { Progress } from "../terminal/progress.ts";
 import { type Copied, Copier, type Job } from "./copier.ts";
@@ -54,10 +54,10 @@ export async function sync(entries: readonly Entry[], options: SyncOptions): Pro
         const names = { source: formatReference(source), target: formatReference(target) };
         const claim = `${names.source} for ${entry.platform ?? "all platforms"}`;
         // Without a tag any number can be there.
-        const place = target.tag === null ? `${names.target} ${names.source}` : names.target;
-        const other = claims.get(place);
+        const remote = target.tag === null ? `${names.target} ${names.source}` : names.target;
+        const other = claims.get(remote);
         if (other === claim) continue;
-        claims.set(place, other ?? claim);
+        claims.set(remote, other ?? claim);
         if (other !== undefined) {
           note({ state: "failed", ...names, error: `${entry.where}: ${other} goes there already` });
         } else if (dryRun) note({ state: "planned", ...names });
@@ -85,9 +85,9 @@ export function jobOf(
   { platform, referrers }: Pick<Job, "platform" | "referrers">,
 ): Job {
   return {
-    source: placeOf(source),
+    source: remoteOf(source),
     reference: manifestReference(source),
-    target: writable(placeOf(target)),
+    target: writable(remoteOf(target)),
     tag: target.tag,
     platform,
     referrers,

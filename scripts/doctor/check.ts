@@ -2,8 +2,8 @@
 
 export interface Check {
   name: string;
-  /** `doubtful` keeps nothing from working, or not here; `skipped` couldn't be looked at. */
-  state: "good" | "doubtful" | "bad" | "skipped";
+  /** `warning` keeps nothing from working, or not here; `skipped` couldn't be looked at. */
+  state: "good" | "warning" | "bad" | "skipped";
   says: string;
   /** What to do, in plain words; null where nothing is to be done. */
   advice: string | null;
@@ -13,8 +13,8 @@ export function good(name: string, says: string): Check {
   return { name, state: "good", says, advice: null };
 }
 
-export function doubtful(name: string, says: string, advice: string): Check {
-  return { name, state: "doubtful", says, advice };
+export function warning(name: string, says: string, advice: string): Check {
+  return { name, state: "warning", says, advice };
 }
 
 export function bad(name: string, says: string, advice: string): Check {

@@ -1,6 +1,6 @@
 /** Whether this machine's clock is right, by what servers say the time is (RFC 9110 §6.6.1, Date). Pure. */
 import { span } from "../terminal/format.ts";
-import { bad, type Check, doubtful, good, skipped } from "./check.ts";
+import { bad, type Check, good, skipped, warning } from "./check.ts";
 
 export interface Reading {
   host: string;
@@ -34,7 +34,7 @@ export function judgeClock(readings: readonly Reading[]): Check {
   }
   const apart = span(first.ahead);
   if (right.length > 0) {
-    return doubtful(
+    return warning(
       "clock",
       `${first.host} is ${apart} ${first.ahead > 0 ? "slow" : "fast"}; this machine agrees with ${names(right)}`,
       `The clock of ${first.host} should be set; what it signs or limits by time may be refused until then.`,
@@ -45,7 +45,7 @@ export function judgeClock(readings: readonly Reading[]): Check {
     ? `this machine is ${apart} ${first.ahead > 0 ? "fast" : "slow"}, by ${names(off)}`
     : `this machine and ${first.host} are ${apart} apart`;
   const advice = isSure ? ADVICE : `See which of the two is wrong with \`date -u\`. ${ADVICE}`;
-  return Math.abs(first.ahead) > HARMFUL ? bad("clock", says, advice) : doubtful("clock", says, advice);
+  return Math.abs(first.ahead) > HARMFUL ? bad("clock", says, advice) : warning("clock", says, advice);
 }
 
 function names(told: readonly { host: string }[]): string {

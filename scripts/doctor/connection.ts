@@ -6,9 +6,9 @@ import { connect as connectTls, type TLSSocket } from "node:tls";
 import { isLoopback } from "../../src/registry/addresses.ts";
 import { causeOf, codeOf } from "../registry/failure.ts";
 import { type Environment, proxyFor } from "../registry/proxies.ts";
-import { troubleIn } from "../terminal/connection-problem.ts";
+import { connectionProblem } from "../terminal/connection-problem.ts";
 import { span } from "../terminal/format.ts";
-import { bad, type Check, doubtful, good, skipped } from "./check.ts";
+import { bad, type Check, good, skipped, warning } from "./check.ts";
 
 /** Milliseconds for a connection. */
 const DEADLINE = 5_000;
@@ -18,7 +18,7 @@ const NEAR_END = 14 * 86_400;
 const DEFAULT_PORTS: Readonly<Record<string, number>> = { "https:": 443, "socks5:": 1080, "socks5h:": 1080 };
 
 /** What certificates are refused for (OpenSSL's names for it), and what helps. */
-const CERTIFICATE_TROUBLE: Readonly<Record<string, [says: string, advice: string]>> = {
+const CERTIFICATE_PROBLEMS: Readonly<Record<string, [says: string, advice: string]>> = {
   CERT_HAS_EXPIRED: [
     "its certificate has expired",
     "Renew it; with Caddy or certbot see why that didn't happen by itself.",
@@ -46,7 +46,7 @@ const CERTIFICATE_TROUBLE: Readonly<Record<string, [says: string, advice: string
  * Looks at name, port and certificate, as far as the way goes.
  * @param elsewhere what to advise where nothing listens.
  */
-export async function examineWay(
+export async function examineConnection(
   mirror: URL,
   env: Environment,
   elsewhere: () => Promise<string>,
@@ -66,11 +66,11 @@ export async function examineWay(
 async function examineProxy(proxy: URL, { hostname }: URL): Promise<Check> {
   const error = await connecting(proxy);
   if (error === null) {
-    return skipped("way", `goes through the proxy ${proxy.host}, which looks up the name and connects`);
+    return skipped("proxy", `goes through the proxy ${proxy.host}, which looks up the name and connects`);
   }
   return bad(
-    "way",
-    `the proxy ${proxy.host}, which the environment names, can't be reached: ${troubleIn(error)}`,
+    "proxy",
+    `the proxy ${proxy.host}, which the environment names, can't be reached: ${connectionProblem(error)}`,
     `Start it, or correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. With ${hostname} in NO_PROXY the mirror is asked without it.`,
   );
 }
@@ -81,17 +81,21 @@ export async function examineSilence(mirror: URL, env: Environment, error: unkno
   const [, status] = /Proxy response \((\d+)\)/.exec(causeOf(error)) ?? [];
   if (proxy !== null && status === "407") {
     const login = `${proxy.protocol}//USER:PASSWORD@${proxy.host}`;
-    return bad("way", `the proxy ${proxy.host} wants a login (407)`, `Put one into the variable: ${login}.`);
+    return bad(
+      "proxy",
+      `the proxy ${proxy.host} wants a login (407)`,
+      `Put one into the variable: ${login}.`,
+    );
   }
   if (proxy !== null) {
-    const what = status === undefined ? troubleIn(error) : `it answers ${status}`;
+    const what = status === undefined ? connectionProblem(error) : `it answers ${status}`;
     return bad(
-      "way",
+      "proxy",
       `the proxy ${proxy.host} doesn't bring us to ${mirror.host}: ${what}`,
       `See whether it may connect to ${mirror.host}, in its own log. With ${mirror.hostname} in NO_PROXY the mirror is asked without it.`,
     );
   }
-  const says = `/v2/: ${troubleIn(error)}`;
+  const says = `/v2/: ${connectionProblem(error)}`;
   return (await examineHiddenTls(mirror, env)) ?? bad("answer", says, "Look into the mirror's own log.");
 }
 
@@ -124,7 +128,7 @@ async function examineName({ hostname }: URL): Promise<Check> {
   } catch (error) {
     return bad(
       "name",
-      `${host}: ${troubleIn(error)}`,
+      `${host}: ${connectionProblem(error)}`,
       `Check its spelling. If \`getent hosts ${host}\` finds nothing either, it is missing in the DNS, or this machine's resolver doesn't work.`,
     );
   }
@@ -134,7 +138,9 @@ async function examinePort(mirror: URL, elsewhere: () => Promise<string>): Promi
   const error = await connecting(mirror);
   if (error === null) return good("port", `${portOf(mirror)} takes connections`);
   const isRefused = codeOf(error) === "ECONNREFUSED";
-  const says = isRefused ? `nothing listens on ${mirror.host}` : `${mirror.host}: ${troubleIn(error)}`;
+  const says = isRefused
+    ? `nothing listens on ${mirror.host}`
+    : `${mirror.host}: ${connectionProblem(error)}`;
   const advice = isRefused
     ? await elsewhere()
     : "A firewall may stand between. Try from the mirror's own machine, and open the port.";
@@ -157,7 +163,7 @@ async function connecting(url: URL): Promise<unknown> {
 async function examineTls(mirror: URL): Promise<Check> {
   if (mirror.protocol === "http:") {
     if (isLoopback(mirror)) return good("tls", "none, and none is needed on this machine");
-    return doubtful(
+    return warning(
       "tls",
       "none: whoever is on the way can read and change what isn't named by a digest",
       "Put TLS in front of the mirror (docs/serve.md). Docker takes plain http from another machine only under insecure-registries.",
@@ -178,7 +184,7 @@ async function examineTls(mirror: URL): Promise<Check> {
     }
     return bad(
       "tls",
-      `no TLS comes about: ${troubleIn(error)}`,
+      `no TLS comes about: ${connectionProblem(error)}`,
       "Look into the log of what ends TLS for the mirror.",
     );
   } finally {
@@ -200,7 +206,7 @@ function judgeCertificate(socket: TLSSocket): Check {
   const reason = socket.authorizationError as unknown;
   if (!socket.authorized) {
     const code = reason instanceof Error ? codeOf(reason) : String(reason);
-    const [says, advice] = CERTIFICATE_TROUBLE[code] ?? [
+    const [says, advice] = CERTIFICATE_PROBLEMS[code] ?? [
       `its certificate isn't accepted: ${code}`,
       "Clients won't take it either. Look at it with `openssl s_client -connect`.",
     ];
@@ -208,7 +214,7 @@ function judgeCertificate(socket: TLSSocket): Check {
   }
   const left = (Date.parse(until) - Date.now()) / 1000;
   if (left < NEAR_END) {
-    return doubtful("tls", `its certificate ends in ${span(left)}`, "See that it is renewed by itself.");
+    return warning("tls", `its certificate ends in ${span(left)}`, "See that it is renewed by itself.");
   }
   return good("tls", `its certificate holds for ${span(left)}`);
 }

@@ -10,13 +10,13 @@ import type { Logins } from "../registry/logins.ts";
 import type { Network } from "../registry/network.ts";
 import type { Environment } from "../registry/proxies.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
-import { type Place, urlAt } from "../registry/remote.ts";
+import { type RemoteRepository, urlAt } from "../registry/remote.ts";
 import { shortDigest, size } from "../terminal/format.ts";
 import { bad, type Check, good } from "./check.ts";
 import type { Reading } from "./clock.ts";
 import { examineHiddenTls, examineSilence } from "./connection.ts";
 import { judgePing } from "./ping.ts";
-import { judgeRange, type PartAnswer } from "./range.ts";
+import { judgeRange, type PartResponse } from "./range.ts";
 
 export interface Tools {
   network: Network;
@@ -40,18 +40,18 @@ export interface Greeting {
 
 /** Asks `/v2/`. @param elsewhere what to advise where something else answers. */
 export async function greet(
-  place: Place,
+  remote: RemoteRepository,
   isHere: boolean,
   { network, client, logins, env }: Tools,
   elsewhere: () => Promise<string>,
 ): Promise<Greeting> {
-  const { host, origin } = place.endpoint;
+  const { host, origin } = remote.endpoint;
   const started = performance.now();
   let response: Response;
   try {
-    response = await network.fetch(urlAt(place, ""), { signal: AbortSignal.timeout(DEADLINE) });
+    response = await network.fetch(urlAt(remote, ""), { signal: AbortSignal.timeout(DEADLINE) });
   } catch (error) {
-    return { checks: [await examineSilence(place.endpoint, env, error)], isRegistry: false, reading: null };
+    return { checks: [await examineSilence(remote.endpoint, env, error)], isRegistry: false, reading: null };
   }
   const took = `${Math.max(1, Math.round(performance.now() - started))} ms`;
   const { status, headers } = response;
@@ -60,43 +60,43 @@ export async function greet(
   const wrong = await judgePing({ status, headers, body }, origin, elsewhere);
   if (wrong !== null) {
     // Servers with TLS answer a request without it, if at all, with 400.
-    const tls = status === 400 ? await examineHiddenTls(place.endpoint, env) : null;
+    const tls = status === 400 ? await examineHiddenTls(remote.endpoint, env) : null;
     return { checks: [tls ?? wrong], isRegistry: false, reading };
   }
-  const name = (await isPortolan(place, network)) ? "Portolan" : "a registry";
+  const name = (await isPortolan(remote, network)) ? "Portolan" : "a registry";
   const answer = good("answer", `${name}, /v2/ in ${took}`);
-  const key = await examineKey(status, place, client, logins);
+  const key = await examineKey(status, remote, client, logins);
   return { checks: [answer, key], isRegistry: key.state !== "bad", reading };
 }
 
 async function examineKey(
   status: number,
-  place: Place,
+  remote: RemoteRepository,
   client: RegistryClient,
   logins: Logins,
 ): Promise<Check> {
   if (status === 200) return good("key", "none is wanted");
   try {
-    await client.ping(place);
-    const login = await logins.loginFor(place.loginName);
+    await client.ping(remote);
+    const login = await logins.loginFor(remote.loginName);
     return good("key", login ? `taken, from ${login.source}` : "none is wanted, anyone gets a token");
   } catch (error) {
     if (!(error instanceof RegistryFailure)) throw error;
-    const login = await logins.loginFor(place.loginName);
+    const login = await logins.loginFor(remote.loginName);
     const says = login ? `the one in ${login.source} is refused` : "one is wanted, and none is known here";
-    return bad("key", says, `Log in: \`docker login ${place.loginName}\`, with the key as the password.`);
+    return bad("key", says, `Log in: \`docker login ${remote.loginName}\`, with the key as the password.`);
   }
 }
 
 /** Pulls what a client pulls first, by the same questions. */
 export async function examineContent(
-  place: Place,
+  remote: RemoteRepository,
   reference: ImageReference,
   platform: string,
   { client }: Tools,
 ): Promise<Check[]> {
   try {
-    return await pull(place, reference, platform, client);
+    return await pull(remote, reference, platform, client);
   } catch (error) {
     if (!(error instanceof RegistryFailure)) throw error;
     return [bad("pull", error.message, "See the mirror's own log for the same request.")];
@@ -104,34 +104,34 @@ export async function examineContent(
 }
 
 async function pull(
-  place: Place,
+  remote: RemoteRepository,
   reference: ImageReference,
   platform: string,
   client: RegistryClient,
 ): Promise<Check[]> {
   const name = manifestReference(reference);
-  const { answer, proven } = await readAt(client, place, name);
+  const { answer, proven } = await readAt(client, remote, name);
   if (proven === null) {
     const says = "reason" in answer ? answer.reason : `has no ${formatReference(reference)}`;
     const advice =
       "docs/troubleshooting.md goes through the mirror's answers. If the registry can't be reached, see that the mirror's machine may reach it.";
     return [bad("manifest", says, advice)];
   }
-  const manifest = await examineHead(place, name, proven, client, reference);
-  const image = await imageOf(place, platform, proven, client);
-  return [manifest, ...(image === null ? [] : await examineLayer(place, image, client))];
+  const manifest = await examineHead(remote, name, proven, client, reference);
+  const image = await imageOf(remote, platform, proven, client);
+  return [manifest, ...(image === null ? [] : await examineLayer(remote, image, client))];
 }
 
 /** Clients rest on these headers of a HEAD: without them, containerd asks once more with GET, and others give up. */
 async function examineHead(
-  place: Place,
+  remote: RemoteRepository,
   name: string,
   { content, manifest }: ProvenManifest,
   client: RegistryClient,
   reference: ImageReference,
 ): Promise<Check> {
   const advice = "Clients need both. If a proxy stands before the mirror, let it pass them on.";
-  const heading = await client.head(place, name);
+  const heading = await client.head(remote, name);
   if (heading === null)
     return bad(
       "manifest",
@@ -149,7 +149,7 @@ async function examineHead(
 }
 
 async function imageOf(
-  place: Place,
+  remote: RemoteRepository,
   platform: string,
   proven: ProvenManifest,
   client: RegistryClient,
@@ -160,45 +160,49 @@ async function imageOf(
   const { image } = await readImage(
     proven,
     chosen ? [chosen.name] : [],
-    (digest) => readAt(client, place, digest),
+    (digest) => readAt(client, remote, digest),
     async () => null,
   );
   return image;
 }
 
-async function examineLayer(place: Place, image: Image, client: RegistryClient): Promise<Check[]> {
+async function examineLayer(
+  remote: RemoteRepository,
+  image: Image,
+  client: RegistryClient,
+): Promise<Check[]> {
   const blob = blobsOf(image)
     .filter((each) => each.size <= LARGEST)
     .toSorted((one, other) => other.size - one.size)[0];
   if (blob === undefined) return [];
-  const whole = await readSmallBlob(client, place, blob);
+  const whole = await readSmallBlob(client, remote, blob);
   if (whole === null) {
     const advice =
       "The manifest comes and a layer doesn't: see the mirror's log, and whether a proxy before it cuts long answers.";
     return [bad("layer", `${shortDigest(blob.digest)} doesn't come whole and right`, advice)];
   }
   const first = Math.floor(whole.length / 2);
-  const part = await partOf(place, blob.digest, `bytes=${first}-`, client);
+  const part = await partOf(remote, blob.digest, `bytes=${first}-`, client);
   return [good("layer", `${size(whole.length)}, with the right bytes`), judgeRange(part, whole, first)];
 }
 
 async function partOf(
-  place: Place,
+  remote: RemoteRepository,
   digest: Image["root"]["digest"],
   range: string,
   client: RegistryClient,
-): Promise<PartAnswer> {
+): Promise<PartResponse> {
   try {
-    const response = await client.blob(place, digest, { range, signal: AbortSignal.timeout(DEADLINE) });
+    const response = await client.blob(remote, digest, { range, signal: AbortSignal.timeout(DEADLINE) });
     const bytes = await readBounded(response, LARGEST, `a part of ${digest}`);
     return { status: response.status, headers: response.headers, bytes };
   } catch (error) {
-    const { status } = failureOfError(error, place.endpoint.host, "");
+    const { status } = failureOfError(error, remote.endpoint.host, "");
     return { status, headers: new Headers(), bytes: new Uint8Array() };
   }
 }
 
-async function isPortolan({ endpoint }: Place, { fetch }: Network): Promise<boolean> {
+async function isPortolan({ endpoint }: RemoteRepository, { fetch }: Network): Promise<boolean> {
   try {
     const response = await fetch(new URL("/_/health", endpoint), { signal: AbortSignal.timeout(DEADLINE) });
     const { status } = (await response.json()) as { status?: unknown };

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import * as v from "valibot";
 import type { Environment } from "../registry/proxies.ts";
-import { bad, type Check, doubtful, good, skipped } from "./check.ts";
+import { bad, type Check, good, skipped, warning } from "./check.ts";
 
 const infoShape = v.object({
   ServerVersion: v.optional(v.string(), ""),
@@ -17,13 +17,13 @@ const infoShape = v.object({
 export type DockerInfo = v.InferOutput<typeof infoShape>;
 
 /** What asking Docker came to: its answer, that there is no Docker, or why it doesn't say. */
-export type DockerAnswer = { info: DockerInfo } | { absent: true } | { failed: string };
+export type DockerInfoResult = { info: DockerInfo } | { absent: true } | { failed: string };
 
 /** Milliseconds. */
 const DEADLINE = 10_000;
 
 /** Asks the Docker that the user's own `docker` speaks to (DOCKER_HOST, contexts). */
-export async function askDocker(env: Environment): Promise<DockerAnswer> {
+export async function readDockerInfo(env: Environment): Promise<DockerInfoResult> {
   try {
     const { stdout } = await promisify(execFile)("docker", ["info", "--format", "{{json .}}"], {
       timeout: DEADLINE,
@@ -42,7 +42,7 @@ export async function askDocker(env: Environment): Promise<DockerAnswer> {
   }
 }
 
-function readInfo(text: string): DockerAnswer {
+function readInfo(text: string): DockerInfoResult {
   try {
     return { info: v.parse(infoShape, JSON.parse(text)) };
   } catch {
@@ -51,23 +51,23 @@ function readInfo(text: string): DockerAnswer {
 }
 
 /** @param mirror its URL, as it should stand among the mirrors */
-export function judgeDocker(answer: DockerAnswer, mirror: string): Check {
+export function judgeDocker(answer: DockerInfoResult, mirror: string): Check {
   if ("absent" in answer) return skipped("docker", "isn't installed here");
   const failure = "failed" in answer ? answer.failed : answer.info.ServerErrors?.[0];
   if (failure !== undefined) {
     const advice =
       "Start it (`systemctl start docker`), or add yourself to the group docker, and look again.";
-    return doubtful("docker", failure, advice);
+    return warning("docker", failure, advice);
   }
   if ("failed" in answer) return skipped("docker", answer.failed);
   const mirrors = answer.info.RegistryConfig?.Mirrors ?? [];
   const version = answer.info.ServerVersion;
-  const place = mirrors.findIndex((each) => isSame(each, mirror));
-  if (place === 0) return good("docker", `${version} asks this mirror first for images of docker.io`);
-  if (place > 0) {
-    return doubtful(
+  const position = mirrors.findIndex((each) => isSame(each, mirror));
+  if (position === 0) return good("docker", `${version} asks this mirror first for images of docker.io`);
+  if (position > 0) {
+    return warning(
       "docker",
-      `${version} asks ${mirrors.slice(0, place).join(", ")} before this mirror`,
+      `${version} asks ${mirrors.slice(0, position).join(", ")} before this mirror`,
       `Docker takes the first mirror that answers. To prefer this one, put ${mirror} first under "registry-mirrors".`,
     );
   }

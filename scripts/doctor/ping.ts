@@ -2,7 +2,7 @@
 import * as v from "valibot";
 import { bad, type Check } from "./check.ts";
 
-export interface PingAnswer {
+export interface PingResponse {
   status: number;
   headers: Headers;
   body: string;
@@ -15,7 +15,7 @@ const Errors = v.object({ errors: v.looseTuple([v.object({ message: v.string() }
 
 /** Null for a registry. @param elsewhere what to advise where something else answers. */
 export async function judgePing(
-  { status, headers, body }: PingAnswer,
+  { status, headers, body }: PingResponse,
   origin: string,
   elsewhere: () => Promise<string>,
 ): Promise<Check | null> {

@@ -3,7 +3,7 @@ import { parseContentRange } from "../../src/oci/range.ts";
 import { size } from "../terminal/format.ts";
 import { bad, type Check, good } from "./check.ts";
 
-export interface PartAnswer {
+export interface PartResponse {
   status: number;
   headers: Headers;
   bytes: Uint8Array;
@@ -17,14 +17,14 @@ const ADVICE =
  * @param whole the blob, known to be right
  * @param first position of the first byte that was asked for; the last one asked for is the blob's own
  */
-export function judgeRange(answer: PartAnswer, whole: Uint8Array, first: number): Check {
+export function judgeRange(answer: PartResponse, whole: Uint8Array, first: number): Check {
   const wrong = mistake(answer, whole, first);
   if (wrong === null)
     return good("range", `a part of a layer comes as it was asked for, ${size(whole.length - first)}`);
   return bad("range", wrong, ADVICE);
 }
 
-function mistake({ status, headers, bytes }: PartAnswer, whole: Uint8Array, first: number): string | null {
+function mistake({ status, headers, bytes }: PartResponse, whole: Uint8Array, first: number): string | null {
   if (status === 200) return "ignores Range: it answers 200 with the whole layer";
   if (status !== 206) return `answers a range with ${status} where 206 is due`;
   const said = parseContentRange(headers.get("content-range"));

@@ -5,18 +5,18 @@ import type { Descriptor } from "../../src/oci/manifest.ts";
 import { readBounded } from "../../src/registry/bounded-read.ts";
 import { digestOfBytes, type RegistryClient } from "../registry/client.ts";
 import { causeOf, failureOfError } from "../registry/failure.ts";
-import type { Place } from "../registry/remote.ts";
+import type { RemoteRepository } from "../registry/remote.ts";
 import { shortDigest } from "../terminal/format.ts";
 import { outcomeOf, type ReadOutcome } from "./read-outcome.ts";
 
 /** Asks for a blob's size alone. Never rejects: what went wrong is in the answer. */
-export async function askForBlob(
+export async function checkBlob(
   client: RegistryClient,
-  place: Place,
+  remote: RemoteRepository,
   blob: Descriptor,
 ): Promise<ReadOutcome> {
   try {
-    const heading = await client.headBlob(place, blob.digest);
+    const heading = await client.headBlob(remote, blob.digest);
     if (heading === null) return { kind: "missing" };
     if (heading.size === null || heading.size === blob.size) return { kind: "given" };
     return { kind: "wrong", reason: `it has ${heading.size} bytes, not ${blob.size}` };
@@ -31,12 +31,12 @@ export async function askForBlob(
  */
 export async function downloadBlob(
   client: RegistryClient,
-  place: Place,
+  remote: RemoteRepository,
   blob: Descriptor,
   onBytes: (bytes: number) => void,
 ): Promise<ReadOutcome> {
   try {
-    const { body } = await client.blob(place, blob.digest);
+    const { body } = await client.blob(remote, blob.digest);
     return await hashed(body, blob, onBytes);
   } catch (error) {
     return outcomeOf(error);
@@ -73,16 +73,16 @@ const MOST = 8 * 1024 * 1024;
 /** A config's bytes, if they are what its digest says; null otherwise, or if it can't be had. */
 export async function readSmallBlob(
   client: RegistryClient,
-  place: Place,
+  remote: RemoteRepository,
   blob: Descriptor,
 ): Promise<Uint8Array | null> {
   if (blob.size > MOST) return null;
   try {
-    const response = await client.blob(place, blob.digest);
+    const response = await client.blob(remote, blob.digest);
     const bytes = await readBounded(response, blob.size, blob.digest);
     return digestOfBytes(bytes, digestParts(blob.digest).algorithm) === blob.digest ? bytes : null;
   } catch (error) {
-    failureOfError(error, place.endpoint.host, "");
+    failureOfError(error, remote.endpoint.host, "");
     return null;
   }
 }

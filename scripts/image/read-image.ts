@@ -2,7 +2,7 @@
 import type { Digest } from "../../src/oci/digest.ts";
 import { type Descriptor, type Manifest, readManifest } from "../../src/oci/manifest.ts";
 import type { RegistryClient } from "../registry/client.ts";
-import type { Place } from "../registry/remote.ts";
+import type { RemoteRepository } from "../registry/remote.ts";
 import { type Content, entriesOf, type Image, isPlatform, platformImage } from "./image.ts";
 import { platformName } from "./platform.ts";
 import { outcomeOf, type ReadOutcome } from "./read-outcome.ts";
@@ -22,9 +22,13 @@ export interface ManifestRead {
 }
 
 /** Reads a manifest by tag or digest. Never rejects: what went wrong is in the answer. */
-export async function readAt(client: RegistryClient, place: Place, reference: string): Promise<ManifestRead> {
+export async function readAt(
+  client: RegistryClient,
+  remote: RemoteRepository,
+  reference: string,
+): Promise<ManifestRead> {
   try {
-    const { digest, bytes, mediaType, headers } = await client.manifest(place, reference);
+    const { digest, bytes, mediaType, headers } = await client.manifest(remote, reference);
     const manifest = readManifest(bytes);
     if (manifest === null)
       return { answer: { kind: "wrong", reason: "what it answers is no manifest" }, proven: null };

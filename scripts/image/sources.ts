@@ -1,12 +1,12 @@
 /** Who is asked: the publisher's registry and the mirrors, each with the place where it has an image. */
 import { isLoopback } from "../../src/registry/addresses.ts";
 import type { ImageReference } from "../registry/reference.ts";
-import { type Place, placeOf } from "../registry/remote.ts";
+import { type RemoteRepository, remoteOf } from "../registry/remote.ts";
 
 export interface Source {
   /** As it is called in what is printed: a mirror's URL, a registry's host. */
   name: string;
-  place: Place;
+  remote: RemoteRepository;
 }
 
 /**
@@ -16,8 +16,8 @@ export interface Source {
  */
 export function publisherOf(reference: ImageReference, against: string | null): Source {
   if (against === null) {
-    const place = placeOf(reference);
-    return { name: place.endpoint.host, place };
+    const remote = remoteOf(reference);
+    return { name: remote.endpoint.host, remote };
   }
   const endpoint = URL.parse(against.includes("://") ? against : `https://${against}`);
   if (endpoint === null || !/^https?:$/.test(endpoint.protocol)) {
@@ -26,7 +26,7 @@ export function publisherOf(reference: ImageReference, against: string | null): 
   if (!against.includes("://") && isLoopback(endpoint)) endpoint.protocol = "http:";
   return {
     name: endpoint.host,
-    place: { endpoint, repository: reference.repository, loginName: endpoint.host },
+    remote: { endpoint, repository: reference.repository, loginName: endpoint.host },
   };
 }
 
@@ -36,5 +36,5 @@ export function publisherOf(reference: ImageReference, against: string | null): 
  */
 export function mirrorSource(mirror: string, { repository, registry }: ImageReference): Source {
   const endpoint = new URL(mirror);
-  return { name: mirror, place: { endpoint, repository, loginName: endpoint.host, namespace: registry } };
+  return { name: mirror, remote: { endpoint, repository, loginName: endpoint.host, namespace: registry } };
 }

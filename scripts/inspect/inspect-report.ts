@@ -1,7 +1,7 @@
 /** The way of a pull as a table, a line a step, and what it comes to. */
 
 import { sizeOf } from "../image/image.ts";
-import { doubtful, good, quiet, strong } from "../terminal/colours.ts";
+import { good, quiet, strong, warning } from "../terminal/colours.ts";
 import { count, shortDigest, shortMirror, size } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import { sizesOf } from "./sizes.ts";
@@ -48,7 +48,7 @@ function cells(step: Step): string[] {
 
 function heldWord(held: boolean | null): string {
   if (held === null) return quiet("–");
-  return held ? good("held") : doubtful("not held");
+  return held ? good("held") : warning("not held");
 }
 
 function shortened(command: string): string {

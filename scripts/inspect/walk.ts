@@ -6,7 +6,7 @@ import { readSmallBlob } from "../image/blobs.ts";
 import { isHeld } from "../image/cache-status.ts";
 import { entriesOf, isAttestation, isPlatform, type PlatformImage, platformImage } from "../image/image.ts";
 import { type ManifestRead, readAt, readConfig } from "../image/read-image.ts";
-import type { Heading, Place, RegistryClient } from "../registry/client.ts";
+import type { HeadResult, RegistryClient, RemoteRepository } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import { kindOf, madeBy, predicates } from "./kinds.ts";
@@ -46,7 +46,7 @@ export interface Walk {
 
 export interface WalkOptions {
   client: RegistryClient;
-  place: Place;
+  remote: RemoteRepository;
   reference: ImageReference;
   /** The platform whose way is gone. */
   platform: string;
@@ -58,11 +58,11 @@ const QUESTIONS = 8;
 
 /** @throws RegistryFailure, or Error if the image isn't for that platform. */
 export async function walk(options: WalkOptions): Promise<Walk> {
-  const { client, place, reference, platform } = options;
+  const { client, remote, reference, platform } = options;
   const name = manifestReference(reference);
   // Asked before it is fetched, since fetching changes the answer.
-  const before = await client.head(place, name);
-  const root = proved(await readAt(client, place, name), formatReference(reference));
+  const before = await client.head(remote, name);
+  const root = proved(await readAt(client, remote, name), formatReference(reference));
   const rootStep = { ...root.content, held: heldOf(before) };
   const common = { image: formatReference(reference), platform };
   if (root.manifest.kind === "image") {
@@ -82,8 +82,8 @@ export async function walk(options: WalkOptions): Promise<Walk> {
   const offered = entries.filter(({ entry }) => !isAttestation(entry)).map((each) => each.name);
   if (!chosen) throw new Error(`the image isn't for ${platform}; it is for ${offered.join(", ")}`);
   const { digest, size } = chosen.entry;
-  const held = heldOf(await client.head(place, digest));
-  const { manifest } = proved(await readAt(client, place, digest), digest);
+  const held = heldOf(await client.head(remote, digest));
+  const { manifest } = proved(await readAt(client, remote, digest), digest);
   const way = await walkManifest(options, { digest, size, held }, manifest);
   const attested = root.manifest.manifests.filter(
     (entry) => isAttestation(entry) && Object.values(entry.annotations ?? {}).includes(digest),
@@ -99,18 +99,18 @@ export async function walk(options: WalkOptions): Promise<Walk> {
 }
 
 async function walkManifest(
-  { client, place }: WalkOptions,
+  { client, remote }: WalkOptions,
   { digest, size, held }: Step,
   { config, layers }: Manifest,
 ): Promise<{ platform: string | null; steps: Pick<Walk, "manifest" | "config" | "layers"> }> {
   const few = pLimit(QUESTIONS);
   const stepTo = (blob: Descriptor) =>
     few(async (): Promise<Step> => {
-      const heading = await client.headBlob(place, blob.digest);
+      const heading = await client.headBlob(remote, blob.digest);
       return { digest: blob.digest, size: blob.size, held: heading && isHeld(heading.headers) };
     });
   const configStep = config && (await stepTo(config));
-  const bytes = config && (await readSmallBlob(client, place, config));
+  const bytes = config && (await readSmallBlob(client, remote, config));
   const { platform, made } = readConfig(bytes);
   const commands = madeBy(bytes);
   const steps = await Promise.all(layers.map(stepTo));
@@ -129,14 +129,14 @@ async function walkManifest(
 }
 
 async function readAll(
-  { client, place }: WalkOptions,
+  { client, remote }: WalkOptions,
   entries: readonly { name: string; entry: Descriptor }[],
 ): Promise<PlatformImage[]> {
   const few = pLimit(QUESTIONS);
   return Promise.all(
     entries.map(({ name, entry }) =>
       few(async () =>
-        platformImage(name, entry, proved(await readAt(client, place, entry.digest), name).manifest),
+        platformImage(name, entry, proved(await readAt(client, remote, entry.digest), name).manifest),
       ),
     ),
   );
@@ -144,20 +144,20 @@ async function readAll(
 
 /** What is known of signatures, SBOMs and attestations: by the referrers API, by cosign's tags, and in the index itself. */
 async function referrersOf(
-  { client, place }: WalkOptions,
+  { client, remote }: WalkOptions,
   subjects: readonly Digest[],
   attested: readonly Descriptor[],
 ): Promise<Referrer[]> {
-  const listed = await Promise.all(subjects.map((digest) => client.referrers(place, digest)));
+  const listed = await Promise.all(subjects.map((digest) => client.referrers(remote, digest)));
   const byApi = listed.flat().map((each) => ({ kind: kindOf(each), digest: each.digest, size: each.size }));
   const cosign = subjects.flatMap((digest) =>
     Object.entries(COSIGN_TAGS).map(async ([suffix, kind]): Promise<Referrer[]> => {
-      const heading = await client.head(place, `${referrersTag(digest)}.${suffix}`);
+      const heading = await client.head(remote, `${referrersTag(digest)}.${suffix}`);
       return heading === null ? [] : [{ kind, digest: heading.digest, size: heading.size }];
     }),
   );
   const inIndex = attested.map(async ({ digest, size }): Promise<Referrer> => {
-    const { proven } = await readAt(client, place, digest);
+    const { proven } = await readAt(client, remote, digest);
     return { kind: proven ? predicates(proven.manifest.layers) : "attestation", digest, size };
   });
   return [...byApi, ...(await Promise.all(cosign)).flat(), ...(await Promise.all(inIndex))];
@@ -170,7 +170,7 @@ const COSIGN_TAGS = {
   sbom: "SBOM (cosign)",
 } as const;
 
-function heldOf(heading: Heading | null): boolean | null {
+function heldOf(heading: HeadResult | null): boolean | null {
   return heading && isHeld(heading.headers);
 }
 

@@ -75,7 +75,7 @@ export async function rotateKey(
 export function checked(list: unknown): WrittenKey[] {
   const parsed = v.safeParse(writtenKeys, list);
   if (parsed.success) return parsed.output;
-  throw new Error(parsed.issues.map((issue) => `${placeOf(issue, list)}${issue.message}`).join("\n"));
+  throw new Error(parsed.issues.map((issue) => `${locationOf(issue, list)}${issue.message}`).join("\n"));
 }
 
 /**
@@ -100,7 +100,7 @@ function find(list: readonly WrittenKey[], name: string): WrittenKey {
   );
 }
 
-function placeOf(issue: v.BaseIssue<unknown>, list: unknown): string {
+function locationOf(issue: v.BaseIssue<unknown>, list: unknown): string {
   const [entry, field] = issue.path ?? [];
   const named = Array.isArray(list) ? list[Number(entry?.key)]?.name : undefined;
   const which = typeof named === "string" ? `the key ${named}: ` : "";

@@ -39,7 +39,7 @@ export interface RunningMirror {
   /** How the runtime ended, if it does so by itself. */
   crashed: Promise<string>;
   /** What the platform's cron does every hour for a deployed mirror, and this one does by itself: brings the store under its limit. */
-  tidy(): Promise<void>;
+  evict(): Promise<void>;
   /** Lets requests that are under way end, then lets go of the port and the storage. A second call cuts that short. */
   stop(): Promise<void>;
 }
@@ -112,8 +112,8 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   // workerd has read it, and it holds secrets.
   await rm(file);
   keepLimit(options, limit, cacheLimit, folders.store);
-  const tidy = () => postTo(paths.control, "/scheduled");
-  const hourly = setInterval(() => tidy().catch(() => {}), HOUR).unref();
+  const evict = () => postTo(paths.control, "/scheduled");
+  const hourly = setInterval(() => evict().catch(() => {}), HOUR).unref();
   started.defer(() => clearInterval(hourly));
 
   const running = started.move();
@@ -127,7 +127,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     crashed: new Promise((resolve) => {
       runtime.ended.then((how) => isStopping || resolve(how));
     }),
-    tidy,
+    evict,
     stop: async () => {
       const grace = isStopping ? 0 : (options.grace ?? 0);
       isStopping = true;

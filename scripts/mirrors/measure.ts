@@ -9,8 +9,8 @@ import type { RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import type { Network } from "../registry/network.ts";
 import { type ImageReference, manifestReference } from "../registry/reference.ts";
-import { type Place, urlAt } from "../registry/remote.ts";
-import { troubleIn } from "../terminal/connection-problem.ts";
+import { type RemoteRepository, urlAt } from "../registry/remote.ts";
+import { connectionProblem } from "../terminal/connection-problem.ts";
 import type { Progress, Task } from "../terminal/progress.ts";
 import { type State, worst } from "../verify/compare.ts";
 import { verifyImage } from "../verify/verify-image.ts";
@@ -59,7 +59,7 @@ export async function measure(
   try {
     const [first] = samples;
     if (first === undefined) throw new RangeError("nothing to measure with");
-    await signOfLife(mirrorSource(mirror.url, first.reference).place, options.network);
+    await signOfLife(mirrorSource(mirror.url, first.reference).remote, options.network);
     const asked = await Promise.race([askAll(mirror, samples, options), tooLate()]);
     const download = await options.alone(() => downloadSample(mirror, asked.sample, options));
     const isCorrect = asked.isCorrect && download.isCorrect;
@@ -79,8 +79,8 @@ export async function measure(
   }
 }
 
-async function signOfLife(place: Place, { fetch }: Network): Promise<void> {
-  const response = await fetch(urlAt(place, ""), { signal: AbortSignal.timeout(SIGN_OF_LIFE) });
+async function signOfLife(remote: RemoteRepository, { fetch }: Network): Promise<void> {
+  const response = await fetch(urlAt(remote, ""), { signal: AbortSignal.timeout(SIGN_OF_LIFE) });
   await response.body?.cancel();
   if (![200, 401].includes(response.status)) throw new RegistryFailure(response.status, null, "");
 }
@@ -128,11 +128,11 @@ async function askFor(mirror: PublicMirror, sample: Sample, options: MeasureOpti
   const source = mirrorSource(mirror.url, reference);
   const name = manifestReference(reference);
   // The first question brings a token; the second one shows how fast the mirror is.
-  const { headers } = await client.manifest(source.place, name);
+  const { headers } = await client.manifest(source.remote, name);
   const started = performance.now();
-  await client.head(source.place, name);
+  await client.head(source.remote, name);
   const firstByte = performance.now() - started;
-  const image = await imageAt(client, source.place, name, platform);
+  const image = await imageAt(client, source.remote, name, platform);
   const common = { firstByte, limits: rateLimit(headers), sample: { reference, image } };
   if (publisher === null) return { ...common, isCorrect: true, freshness: null, behind: null };
   const { mirrors } = await verifyImage({
@@ -144,16 +144,21 @@ async function askFor(mirror: PublicMirror, sample: Sample, options: MeasureOpti
   return { ...common, isCorrect: state !== "different", freshness: state, behind };
 }
 
-async function imageAt(client: RegistryClient, place: Place, name: string, platform: string): Promise<Image> {
-  const { answer, proven } = await readAt(client, place, name);
+async function imageAt(
+  client: RegistryClient,
+  remote: RemoteRepository,
+  name: string,
+  platform: string,
+): Promise<Image> {
+  const { answer, proven } = await readAt(client, remote, name);
   if (proven === null)
     throw new RegistryFailure(0, null, "reason" in answer ? answer.reason : "has lost the image");
   const read = (root: ProvenManifest) =>
     readImage(
       root,
       [platform],
-      (digest) => readAt(client, place, digest),
-      (config) => readSmallBlob(client, place, config),
+      (digest) => readAt(client, remote, digest),
+      (config) => readSmallBlob(client, remote, config),
     );
   return (await read(proven)).image;
 }
@@ -169,12 +174,12 @@ async function downloadSample(
     .toSorted((one, other) => other.size - one.size)[0];
   if (blob === undefined)
     return { speed: null, isCorrect: true, trouble: "has no layer small enough for a sample" };
-  const { place } = mirrorSource(mirror.url, reference);
+  const { remote } = mirrorSource(mirror.url, reference);
   const task = progress.start(mirror.url, blob.size);
   const signal = AbortSignal.timeout(download);
   const watch = new Stopwatch(task);
   try {
-    const { body } = await client.blob(place, blob.digest, { signal });
+    const { body } = await client.blob(remote, blob.digest, { signal });
     const answer = await hashed(body, blob, (bytes) => watch.take(bytes));
     const isCut = answer.kind === "failed" && signal.aborted;
     const trouble = answer.kind === "failed" && !isCut ? answer.reason : null;
@@ -233,5 +238,5 @@ function maximum(one: number | null, other: number | null): number | null {
 
 function troubleOf(error: unknown): string {
   if (error instanceof RegistryFailure) return refusal(error);
-  return `can't be reached: ${troubleIn(error)}`;
+  return `can't be reached: ${connectionProblem(error)}`;
 }

@@ -1,5 +1,5 @@
 /** Measured mirrors as a table, the best first, and what to configure. */
-import { bad, doubtful, good, quiet } from "../terminal/colours.ts";
+import { bad, good, quiet, warning } from "../terminal/colours.ts";
 import { shortMirror, size, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import { daemonJson, upstreamOption } from "./client-configuration.ts";
@@ -9,8 +9,8 @@ const HEAD = ["", "mirror", "of", "first byte", "a second", "content", "tags", "
 
 /** @param authorities the endpoint of each registry's own. */
 export function mirrorsReport(ranked: readonly Measured[], authorities: ReadonlyMap<string, string>): string {
-  const rows = ranked.map((measured, place) => [
-    isUsable(measured) ? String(place + 1) : "",
+  const rows = ranked.map((measured, remote) => [
+    isUsable(measured) ? String(remote + 1) : "",
     shortMirror(measured.mirror.url),
     quiet(measured.mirror.registry),
     measured.firstByte === null ? "" : `${Math.max(1, Math.round(measured.firstByte))} ms`,
@@ -52,11 +52,11 @@ function tagsWord({ trouble, freshness, behind }: Measured): string {
     case "same":
       return good("fresh");
     case "stale":
-      return doubtful(behind === null || behind <= 0 ? "stale" : `${span(behind)} behind`);
+      return warning(behind === null || behind <= 0 ? "stale" : `${span(behind)} behind`);
     case "refused":
-      return doubtful("no access");
+      return warning("no access");
     case "failed":
-      return doubtful("no answer");
+      return warning("no answer");
     default:
       return bad(freshness);
   }

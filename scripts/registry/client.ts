@@ -9,11 +9,11 @@ import { isRepository, isTag } from "../../src/oci/names.ts";
 import { readBounded } from "../../src/registry/bounded-read.ts";
 import { Exchange, type ExchangeOptions } from "./exchange.ts";
 import { failureOfError, RegistryFailure } from "./failure.ts";
-import { type Place, urlAt } from "./remote.ts";
-import type { Answer } from "./response.ts";
+import { type RemoteRepository, urlAt } from "./remote.ts";
+import type { RegistryResponse } from "./response.ts";
 
 export { RegistryFailure } from "./failure.ts";
-export { mirrorPlace, type Place, placeOf, writable } from "./remote.ts";
+export { type RemoteRepository, remoteAtMirror, remoteOf, writable } from "./remote.ts";
 
 export interface FetchedManifest {
   digest: Digest;
@@ -22,7 +22,7 @@ export interface FetchedManifest {
   headers: Headers;
 }
 
-export interface Heading {
+export interface HeadResult {
   /** As the registry says; null where it doesn't. */
   digest: Digest | null;
   mediaType: string;
@@ -58,30 +58,30 @@ export class RegistryClient {
    * Fetches a manifest and proves it: by the digest it was asked for by, or by the one that the registry declares.
    * @param reference a tag or a digest.
    */
-  async manifest(place: Place, reference: string): Promise<FetchedManifest> {
+  async manifest(remote: RemoteRepository, reference: string): Promise<FetchedManifest> {
     const what = `manifests/${reference}`;
-    const response = await this.#get(place, what, MANIFEST_ACCEPT);
-    const bytes = await readDocument(response, place, what);
+    const response = await this.#get(remote, what, MANIFEST_ACCEPT);
+    const bytes = await readDocument(response, remote, what);
     const asked = parseDigest(reference);
     const expected = asked ?? parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
     const digest = digestOfBytes(bytes, expected ? digestParts(expected).algorithm : "sha256");
     if (expected !== null && digest !== expected) {
-      const why = `${place.repository} ${what} is ${digest}, though it should be ${expected}`;
-      throw unusable(place, why, "DIGEST_INVALID");
+      const why = `${remote.repository} ${what} is ${digest}, though it should be ${expected}`;
+      throw unusable(remote, why, "DIGEST_INVALID");
     }
     const manifest = readManifest(bytes);
     if (!manifest) {
       const type = essence(response.headers.get("Content-Type"));
-      const why = `${place.repository} ${what} is no manifest that is known here (${type})`;
-      throw unusable(place, why, "MANIFEST_INVALID");
+      const why = `${remote.repository} ${what} is no manifest that is known here (${type})`;
+      throw unusable(remote, why, "MANIFEST_INVALID");
     }
     const mediaType = manifestType(bytes) ?? OCI_MANIFEST;
     return { digest, mediaType, bytes, headers: response.headers };
   }
 
   /** @returns null for what the registry doesn't have. */
-  async head(place: Place, reference: string): Promise<Heading | null> {
-    const headers = await this.#head(place, `manifests/${reference}`, { Accept: MANIFEST_ACCEPT });
+  async head(remote: RemoteRepository, reference: string): Promise<HeadResult | null> {
+    const headers = await this.#head(remote, `manifests/${reference}`, { Accept: MANIFEST_ACCEPT });
     return (
       headers && {
         digest: parseDigest(headers.get("Docker-Content-Digest") ?? ""),
@@ -97,42 +97,49 @@ export class RegistryClient {
    * @returns the answer, 200 or 206, its body unread and unproved.
    */
   async blob(
-    place: Place,
+    remote: RemoteRepository,
     digest: Digest,
     { range, signal }: { range?: string; signal?: AbortSignal } = {},
-  ): Promise<Answer> {
+  ): Promise<RegistryResponse> {
     const at = `blobs/${digest}`;
-    const response = await this.exchange.send(place, {
+    const response = await this.exchange.send(remote, {
       method: "GET",
       at,
       ...(range && { headers: { Range: range } }),
       ...(signal && { signal }),
     });
     if (response.status !== 200 && response.status !== 206) {
-      throw await this.exchange.failure(place, response, at);
+      throw await this.exchange.failure(remote, response, at);
     }
     return response;
   }
 
   /** @returns the blob's size in bytes, or null where it isn't there. */
-  async hasBlob(place: Place, digest: Digest): Promise<number | null> {
-    const heading = await this.headBlob(place, digest);
+  async hasBlob(remote: RemoteRepository, digest: Digest): Promise<number | null> {
+    const heading = await this.headBlob(remote, digest);
     return heading && (heading.size ?? 0);
   }
 
   /** @returns null for a blob that the registry doesn't have. */
-  async headBlob(place: Place, digest: Digest): Promise<Omit<Heading, "digest" | "mediaType"> | null> {
-    const headers = await this.#head(place, `blobs/${digest}`);
+  async headBlob(
+    remote: RemoteRepository,
+    digest: Digest,
+  ): Promise<Omit<HeadResult, "digest" | "mediaType"> | null> {
+    const headers = await this.#head(remote, `blobs/${digest}`);
     return headers && { size: lengthOf(headers), headers };
   }
 
   /** The headers of something; asked for by GET, whose body is left, where HEAD fails: some registries answer only that. */
-  async #head(place: Place, at: string, headers: Record<string, string> = {}): Promise<Headers | null> {
+  async #head(
+    remote: RemoteRepository,
+    at: string,
+    headers: Record<string, string> = {},
+  ): Promise<Headers | null> {
     for (const method of ["HEAD", "GET"] as const) {
-      const response = await this.exchange.send(place, { method, at, headers });
+      const response = await this.exchange.send(remote, { method, at, headers });
       const isLast = method === "GET" || !UNLIKE_GET.includes(response.status);
       if (isLast && response.status !== 200 && response.status !== 404) {
-        throw await this.exchange.failure(place, response, at);
+        throw await this.exchange.failure(remote, response, at);
       }
       await response.body?.cancel();
       if (isLast) return response.status === 200 ? response.headers : null;
@@ -141,16 +148,16 @@ export class RegistryClient {
   }
 
   /** Lists a repository's tags, page by page as they are read. */
-  async *tags(place: Place): AsyncIterable<string> {
-    for await (const page of this.#pages(place, "tags/list", { n: PAGE })) {
+  async *tags(remote: RemoteRepository): AsyncIterable<string> {
+    for await (const page of this.#pages(remote, "tags/list", { n: PAGE })) {
       yield* v.parse(Tags, page).tags.filter(isTag);
     }
   }
 
   /** Lists the repositories of the registry that a place is at, which few registries allow (Docker's "Catalog"). */
-  async *repositories(place: Place): AsyncIterable<string> {
-    const catalog = { ...place, repository: "_catalog", scopes: ["registry:catalog:*"] };
-    const at = new URL("_catalog", urlAt(place, ""));
+  async *repositories(remote: RemoteRepository): AsyncIterable<string> {
+    const catalog = { ...remote, repository: "_catalog", scopes: ["registry:catalog:*"] };
+    const at = new URL("_catalog", urlAt(remote, ""));
     for await (const page of this.#pages(catalog, at, { n: PAGE })) {
       yield* v.parse(Repositories, page).repositories.filter(isRepository);
     }
@@ -160,20 +167,24 @@ export class RegistryClient {
    * What refers to a manifest: by the referrers API, or by the tag that stands in for it.
    * @param artifactType only those of this type.
    */
-  async referrers(place: Place, digest: Digest, artifactType?: string): Promise<Descriptor[]> {
+  async referrers(remote: RemoteRepository, digest: Digest, artifactType?: string): Promise<Descriptor[]> {
     const search: Record<string, string> = artifactType === undefined ? {} : { artifactType };
     const found =
-      (await this.#listed(place, `referrers/${digest}`, search)) ??
-      (await this.#listed(place, `manifests/${referrersTag(digest)}`, {})) ??
+      (await this.#listed(remote, `referrers/${digest}`, search)) ??
+      (await this.#listed(remote, `manifests/${referrersTag(digest)}`, {})) ??
       [];
     return found.filter((each) => artifactType === undefined || each.artifactType === artifactType);
   }
 
   /** What the index at a path lists; null where there is none: registries without it answer anything, a page with 200 too. */
-  async #listed(place: Place, at: string, search: Record<string, string>): Promise<Descriptor[] | null> {
+  async #listed(
+    remote: RemoteRepository,
+    at: string,
+    search: Record<string, string>,
+  ): Promise<Descriptor[] | null> {
     const found: Descriptor[] = [];
     try {
-      for await (const page of this.#pages(place, at, search)) {
+      for await (const page of this.#pages(remote, at, search)) {
         const index = readManifest(Buffer.from(JSON.stringify(page)));
         if (index?.kind !== "index") return null;
         found.push(...index.manifests);
@@ -189,49 +200,53 @@ export class RegistryClient {
   }
 
   /** Whether the registry answers at all, and lets the login in if there is one. */
-  async ping(place: Place): Promise<void> {
-    const response = await this.exchange.send(place, { method: "GET", at: "", scopes: [] });
-    if (response.status !== 200) throw await this.exchange.failure(place, response, "/v2/");
+  async ping(remote: RemoteRepository): Promise<void> {
+    const response = await this.exchange.send(remote, { method: "GET", at: "", scopes: [] });
+    if (response.status !== 200) throw await this.exchange.failure(remote, response, "/v2/");
     await response.body?.cancel();
   }
 
   async #get(
-    place: Place,
+    remote: RemoteRepository,
     at: string | URL,
     accept: string,
     search?: Record<string, string>,
-  ): Promise<Answer> {
+  ): Promise<RegistryResponse> {
     const headers = { Accept: accept };
-    const response = await this.exchange.send(place, {
+    const response = await this.exchange.send(remote, {
       method: "GET",
       at,
       headers,
       ...(search && { search }),
     });
     if (response.status === 200) return response;
-    throw await this.exchange.failure(place, response, typeof at === "string" ? at : at.pathname);
+    throw await this.exchange.failure(remote, response, typeof at === "string" ? at : at.pathname);
   }
 
   /** The pages of a listing, by the Link in each that leads to the next. */
-  async *#pages(place: Place, at: string | URL, search: Record<string, string>): AsyncIterable<unknown> {
-    const first = typeof at === "string" ? urlAt(place, at) : at;
+  async *#pages(
+    remote: RemoteRepository,
+    at: string | URL,
+    search: Record<string, string>,
+  ): AsyncIterable<unknown> {
+    const first = typeof at === "string" ? urlAt(remote, at) : at;
     const what = first.pathname;
     const accept = /\/(manifests|referrers)\/[^/]+$/.test(what) ? OCI_INDEX : "application/json";
     const seen = new Set<string>();
-    let response = await this.#get(place, at, accept, search);
+    let response = await this.#get(remote, at, accept, search);
     for (;;) {
-      yield parseJson(await readDocument(response, place, what), place, what);
+      yield parseJson(await readDocument(response, remote, what), remote, what);
       const link = parseLinks(response.headers.get("Link")).find(({ relations }) =>
         relations.includes("next"),
       );
       const next = link && URL.parse(link.target, first);
       if (!next) return;
       // A name of its own that a registry behind a proxy takes for its host is none to connect to.
-      const { protocol, hostname, port } = place.endpoint;
+      const { protocol, hostname, port } = remote.endpoint;
       Object.assign(next, { protocol, hostname, port });
-      if (seen.has(next.href)) throw unusable(place, `${what} leads in circles`);
+      if (seen.has(next.href)) throw unusable(remote, `${what} leads in circles`);
       seen.add(next.href);
-      response = await this.#get(place, next, accept);
+      response = await this.#get(remote, next, accept);
     }
   }
 }
@@ -246,23 +261,27 @@ function lengthOf(headers: Headers): number | null {
   return length !== null && /^\d+$/.test(length) ? Number(length) : null;
 }
 
-async function readDocument(response: Answer, place: Place, what: string): Promise<Uint8Array<ArrayBuffer>> {
+async function readDocument(
+  response: RegistryResponse,
+  remote: RemoteRepository,
+  what: string,
+): Promise<Uint8Array<ArrayBuffer>> {
   try {
-    return await readBounded(response, MAXIMUM_DOCUMENT, `${place.repository} ${what}`);
+    return await readBounded(response, MAXIMUM_DOCUMENT, `${remote.repository} ${what}`);
   } catch (error) {
-    throw failureOfError(error, place.endpoint.host, "");
+    throw failureOfError(error, remote.endpoint.host, "");
   }
 }
 
-function parseJson(bytes: Uint8Array, place: Place, what: string): unknown {
+function parseJson(bytes: Uint8Array, remote: RemoteRepository, what: string): unknown {
   try {
     return v.parse(v.record(v.string(), v.unknown()), JSON.parse(new TextDecoder().decode(bytes)));
   } catch {
-    throw unusable(place, `${place.repository} ${what} is no listing`, NO_LISTING);
+    throw unusable(remote, `${remote.repository} ${what} is no listing`, NO_LISTING);
   }
 }
 
 /** An answer that came, and is worth nothing. */
-function unusable({ endpoint }: Place, why: string, code = "UNAVAILABLE"): RegistryFailure {
+function unusable({ endpoint }: RemoteRepository, why: string, code = "UNAVAILABLE"): RegistryFailure {
   return new RegistryFailure(0, code, `${endpoint.host} sent something wrong: ${why}`);
 }

@@ -5,7 +5,7 @@ import { type Digest, digestParts } from "../../src/oci/digest.ts";
 import { parseContentRange } from "../../src/oci/range.ts";
 import type { RegistryClient } from "./client.ts";
 import { causeOf, RegistryFailure } from "./failure.ts";
-import type { Place } from "./remote.ts";
+import type { RemoteRepository } from "./remote.ts";
 
 export interface Blob {
   digest: Digest;
@@ -22,7 +22,7 @@ const PAUSES = [500, 1_000, 2_000, 4_000, 8_000];
  */
 export async function* blobBytes(
   client: RegistryClient,
-  place: Place,
+  remote: RemoteRepository,
   { digest, size }: Blob,
   signal?: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
@@ -32,14 +32,14 @@ export async function* blobBytes(
     new RegistryFailure(
       0,
       "DIGEST_INVALID",
-      `${place.endpoint.host} sent something wrong for ${digest}: ${why}`,
+      `${remote.endpoint.host} sent something wrong for ${digest}: ${why}`,
     );
   let offset = 0;
   let last: Uint8Array | null = null;
   for (let vain = 0; ; ) {
     const before = offset;
     try {
-      for await (const piece of bytesFrom(client, place, digest, offset, signal)) {
+      for await (const piece of bytesFrom(client, remote, digest, offset, signal)) {
         if (offset + piece.byteLength > size) throw wrong(`it has more than ${size} bytes`);
         hash.update(piece);
         offset += piece.byteLength;
@@ -50,11 +50,11 @@ export async function* blobBytes(
       throw new Error(`it ended after ${offset} of ${size} bytes`);
     } catch (error) {
       signal?.throwIfAborted();
-      if (error instanceof RegistryFailure && !error.isPassing) throw error;
+      if (error instanceof RegistryFailure && !error.isTransient) throw error;
       vain = offset > before ? 1 : vain + 1;
       const pause = PAUSES[vain - 1];
       if (pause === undefined) {
-        const message = `${place.endpoint.host} broke off ${digest} again and again: ${causeOf(error)}`;
+        const message = `${remote.endpoint.host} broke off ${digest} again and again: ${causeOf(error)}`;
         throw new RegistryFailure(0, "UNAVAILABLE", message);
       }
       await sleep(pause, undefined, { signal });
@@ -68,12 +68,12 @@ export async function* blobBytes(
 /** The bytes from an offset on, also where a registry gives none but the whole. */
 async function* bytesFrom(
   client: RegistryClient,
-  place: Place,
+  remote: RemoteRepository,
   digest: Digest,
   offset: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const response = await client.blob(place, digest, {
+  const response = await client.blob(remote, digest, {
     ...(offset > 0 && { range: `bytes=${offset}-` }),
     ...(signal && { signal }),
   });

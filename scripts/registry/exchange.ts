@@ -8,11 +8,11 @@ import type { Login, Registry } from "../../src/registry/registry.ts";
 import type { TokenScope } from "../../src/registry/token-request.ts";
 import { Tokens } from "../../src/registry/tokens.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
-import { causeOf, failureOfAnswer, failureOfError, RegistryFailure, reasonIn, UNSAFE } from "./failure.ts";
+import { causeOf, failureOfError, failureOfResponse, RegistryFailure, reasonIn, UNSAFE } from "./failure.ts";
 import type { Logins } from "./logins.ts";
-import type { Network, Sent, Way } from "./network.ts";
-import { type Place, scopedRepository, urlAt } from "./remote.ts";
-import type { Answer } from "./response.ts";
+import type { Network, Sent, Transport } from "./network.ts";
+import { type RemoteRepository, scopedRepository, urlAt } from "./remote.ts";
+import type { RegistryResponse } from "./response.ts";
 import { personalTrust } from "./trust.ts";
 
 export interface ExchangeOptions {
@@ -52,7 +52,7 @@ export class Exchange {
   readonly #insecure: boolean;
   readonly #trust: Trust;
   /** By the host that was named, the way to it and the tokens for it. */
-  readonly #ways = new Map<string, Way & { tokens: Tokens }>();
+  readonly #transports = new Map<string, Transport & { tokens: Tokens }>();
   /** By origin, what it has answered to: `https:` or `http:`. */
   readonly #schemes = new Map<string, string>();
 
@@ -68,22 +68,22 @@ export class Exchange {
    * @returns the answer, whatever its status, its body unread.
    * @throws RegistryFailure where there is none, or no token for it.
    */
-  async send(place: Place, request: Request): Promise<Answer> {
+  async send(remote: RemoteRepository, request: Request): Promise<RegistryResponse> {
     const { repeatable = isRead(request) } = request;
     for (let attempt = 0; ; attempt++) {
       const pause = repeatable ? PAUSES[attempt] : undefined;
       try {
-        const response = await this.#sendAnyway(place, request);
-        const { isPassing, retryAfter } = statusOf(response);
+        const response = await this.#sendAnyway(remote, request);
+        const { isTransient, retryAfter } = statusOf(response);
         // It may be how a registry says that it doesn't know HEAD: then a GET follows, which is tried again.
         const isUnknown = request.method === "HEAD" && response.status === 500;
-        if (pause === undefined || !isPassing || isUnknown || retryAfter > LONGEST_WAIT) return response;
+        if (pause === undefined || !isTransient || isUnknown || retryAfter > LONGEST_WAIT) return response;
         await response.body?.cancel();
         await sleep(Math.max(pause, retryAfter * 1000), undefined, { signal: request.signal });
       } catch (error) {
         request.signal?.throwIfAborted();
-        const failure = failureOfError(error, place.endpoint.host, await this.#hint(place));
-        if (pause === undefined || !failure.isPassing || (failure.retryAfter ?? 0) > LONGEST_WAIT) {
+        const failure = failureOfError(error, remote.endpoint.host, await this.#hint(remote));
+        if (pause === undefined || !failure.isTransient || (failure.retryAfter ?? 0) > LONGEST_WAIT) {
           throw failure;
         }
         await sleep(Math.max(pause, (failure.retryAfter ?? 0) * 1000), undefined, { signal: request.signal });
@@ -92,38 +92,42 @@ export class Exchange {
   }
 
   /** The failure that an answer is, in the words of this place. Reads its body. */
-  async failure(place: Place, response: Answer, what: string): Promise<RegistryFailure> {
-    return failureOfAnswer(
+  async failure(
+    remote: RemoteRepository,
+    response: RegistryResponse,
+    what: string,
+  ): Promise<RegistryFailure> {
+    return failureOfResponse(
       response,
-      place.endpoint.host,
-      `${place.repository} ${what}`,
-      await this.#hint(place),
+      remote.endpoint.host,
+      `${remote.repository} ${what}`,
+      await this.#hint(remote),
     );
   }
 
-  async #sendOnce(place: Place, request: Request): Promise<Answer> {
-    const scope = await this.#tokenScope(place, request);
-    const { tokens } = this.#wayOf(place);
-    const fetch = authorizedFetch<Request, Answer>(
-      (sent, authorization) => this.#ask(place, sent, scope, authorization),
+  async #sendOnce(remote: RemoteRepository, request: Request): Promise<RegistryResponse> {
+    const scope = await this.#tokenScope(remote, request);
+    const { tokens } = this.#transportFor(remote);
+    const fetch = authorizedFetch<Request, RegistryResponse>(
+      (sent, authorization) => this.#ask(remote, sent, scope, authorization),
       tokens,
     );
     return fetch(request, { scope, waitUntil: () => {} });
   }
 
   /** Sends it with TLS or without: of what a host may be spoken to with, whichever it first answers to. */
-  async #sendAnyway(place: Place, request: Request): Promise<Answer> {
-    const { origin } = place.endpoint;
+  async #sendAnyway(remote: RemoteRepository, request: Request): Promise<RegistryResponse> {
+    const { origin } = remote.endpoint;
     const known = this.#schemes.get(origin);
-    const schemes = known ? [known] : this.#schemesOf(place.endpoint);
+    const schemes = known ? [known] : this.#schemesOf(remote.endpoint);
     let unreachable: unknown;
-    let refused: Answer | null = null;
+    let refused: RegistryResponse | null = null;
     for (const [index, scheme] of schemes.entries()) {
       const isLast = index === schemes.length - 1;
-      const endpoint = new URL(place.endpoint);
+      const endpoint = new URL(remote.endpoint);
       endpoint.protocol = scheme;
       try {
-        const response = await this.#sendOnce({ ...place, endpoint }, request);
+        const response = await this.#sendOnce({ ...remote, endpoint }, request);
         // What a server with TLS says to a request without.
         if (!isLast && scheme === "http:" && response.status === 400) {
           refused = response;
@@ -155,15 +159,15 @@ export class Exchange {
   }
 
   async #ask(
-    place: Place,
+    remote: RemoteRepository,
     request: Request,
     scope: TokenScope,
     authorization: string | null,
-  ): Promise<Answer> {
+  ): Promise<RegistryResponse> {
     const { method, body = null, signal } = request;
-    const url = typeof request.at === "string" ? urlAt(place, request.at) : new URL(request.at);
+    const url = typeof request.at === "string" ? urlAt(remote, request.at) : new URL(request.at);
     for (const [name, value] of Object.entries(request.search ?? {})) url.searchParams.set(name, value);
-    if (url.host === place.endpoint.host) url.protocol = place.endpoint.protocol;
+    if (url.host === remote.endpoint.host) url.protocol = remote.endpoint.protocol;
     // `identity`: a body encoded on the way would no longer have the length and bytes its digest was made of.
     const headers = new Headers({
       "Accept-Encoding": "identity",
@@ -173,11 +177,11 @@ export class Exchange {
     if (authorization !== null && this.#trust.maySee(scope.registry, scope.endpoint, url)) {
       headers.set("Authorization", authorization);
     }
-    if (!this.#trust.mayLead(scope.registry, place.endpoint, url)) {
-      const why = `${place.endpoint.host} wants it sent to ${url.origin}, which is not allowed`;
+    if (!this.#trust.mayLead(scope.registry, remote.endpoint, url)) {
+      const why = `${remote.endpoint.host} wants it sent to ${url.origin}, which is not allowed`;
       throw new RegistryFailure(0, UNSAFE, why);
     }
-    const { send } = this.#wayOf(place);
+    const { send } = this.#transportFor(remote);
     if (!isRead(request)) {
       if (body instanceof Uint8Array) headers.set("Content-Length", String(body.byteLength));
       const init = { method, headers, ...(signal && { signal }) };
@@ -197,10 +201,10 @@ export class Exchange {
     }
   }
 
-  #wayOf({ endpoint }: Place): Way & { tokens: Tokens } {
-    const known = this.#ways.get(endpoint.hostname);
+  #transportFor({ endpoint }: RemoteRepository): Transport & { tokens: Tokens } {
+    const known = this.#transports.get(endpoint.hostname);
     if (known) return known;
-    const way = this.#network.wayOf(endpoint);
+    const way = this.#network.transportFor(endpoint);
     const tokens = new Tokens({
       fetch: withReasons(way.fetch),
       now: Date.now,
@@ -208,31 +212,31 @@ export class Exchange {
       timeOut: TOKEN_TIME_OUT,
     });
     const made = { ...way, tokens };
-    this.#ways.set(endpoint.hostname, made);
+    this.#transports.set(endpoint.hostname, made);
     return made;
   }
 
-  async #tokenScope(place: Place, { scopes = place.scopes }: Request): Promise<TokenScope> {
+  async #tokenScope(remote: RemoteRepository, { scopes = remote.scopes }: Request): Promise<TokenScope> {
     const stored = await this.#logins
-      .loginFor(`${place.loginName}/${place.repository}`)
+      .loginFor(`${remote.loginName}/${remote.repository}`)
       .catch((error) => Promise.reject(new RegistryFailure(0, "UNAUTHORIZED", causeOf(error))));
     const login: Login | null = stored && { ...stored, name: `${stored.username} from ${stored.source}` };
-    const { endpoint } = place;
+    const { endpoint } = remote;
     const registry: Registry = {
-      name: place.endpoint.host,
+      name: remote.endpoint.host,
       endpoints: [endpoint],
-      realms: REGISTRIES[place.loginName]?.realms ?? [],
+      realms: REGISTRIES[remote.loginName]?.realms ?? [],
     };
-    return { registry, endpoint, repository: scopedRepository(place), login, ...(scopes && { scopes }) };
+    return { registry, endpoint, repository: scopedRepository(remote), login, ...(scopes && { scopes }) };
   }
 
-  async #hint(place: Place): Promise<string> {
-    const login = await this.#logins.loginFor(`${place.loginName}/${place.repository}`).catch(() => null);
+  async #hint(remote: RemoteRepository): Promise<string> {
+    const login = await this.#logins.loginFor(`${remote.loginName}/${remote.repository}`).catch(() => null);
     if (login) return `check the name, and what the login of ${login.source} may do there`;
     // What is asked for with a namespace is a mirror, and its login an access key.
-    return place.namespace === undefined
-      ? `check the name, or log in with: docker login ${place.loginName}`
-      : `if it wants an access key: docker login ${place.loginName}, with the key as the password`;
+    return remote.namespace === undefined
+      ? `check the name, or log in with: docker login ${remote.loginName}`
+      : `if it wants an access key: docker login ${remote.loginName}, with the key as the password`;
   }
 }
 
@@ -252,10 +256,10 @@ function withReasons(fetcher: typeof fetch): typeof fetch {
   };
 }
 
-function statusOf(response: Answer): { isPassing: boolean; retryAfter: number } {
+function statusOf(response: RegistryResponse): { isTransient: boolean; retryAfter: number } {
   const wait = response.headers.get("Retry-After") ?? "";
   return {
-    isPassing: new RegistryFailure(response.status, null, "").isPassing,
+    isTransient: new RegistryFailure(response.status, null, "").isTransient,
     retryAfter: /^\d{1,9}$/.test(wait) ? Number(wait) : 0,
   };
 }

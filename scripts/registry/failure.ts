@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { TooLarge } from "../../src/registry/bounded-read.ts";
 import { type FailureKind, UpstreamError } from "../../src/registry/failure.ts";
 import { Untrusted } from "../../src/registry/redirects.ts";
-import type { Answer } from "./response.ts";
+import type { RegistryResponse } from "./response.ts";
 
 export class RegistryFailure extends Error {
   override readonly name = "RegistryFailure";
@@ -22,7 +22,7 @@ export class RegistryFailure extends Error {
   }
 
   /** Whether the same may succeed a moment later. */
-  get isPassing(): boolean {
+  get isTransient(): boolean {
     if (this.status === 0) return this.code === "UNAVAILABLE";
     return [408, 429, 500, 502, 503, 504].includes(this.status);
   }
@@ -65,8 +65,8 @@ const CODES: Readonly<Record<FailureKind, string>> = {
  * @param what was asked for, as `library/alpine manifests/latest`.
  * @param hint what to do about it if it is a refusal.
  */
-export async function failureOfAnswer(
-  response: Answer,
+export async function failureOfResponse(
+  response: RegistryResponse,
   host: string,
   what: string,
   hint: string,
@@ -138,7 +138,7 @@ export function causeOf(error: unknown): string {
 /** What an answer's body says went wrong, in as far as it says so as the distribution spec has it. */
 export async function reasonIn({
   body,
-}: Pick<Answer, "body">): Promise<{ code: string | null; message: string }> {
+}: Pick<RegistryResponse, "body">): Promise<{ code: string | null; message: string }> {
   let text = "";
   try {
     const decoder = new TextDecoder();

@@ -36,7 +36,7 @@ const Content = v.fallback(
   { auths: {}, credHelpers: {} },
 );
 
-const HelperAnswer = v.object({ Username: v.string(), Secret: v.string() });
+const HelperOutput = v.object({ Username: v.string(), Secret: v.string() });
 
 type LoginFile = v.InferOutput<typeof Content> & { path: string };
 
@@ -144,7 +144,7 @@ async function fromHelper(file: LoginFile, name: string): Promise<StoredLogin | 
   const program = `docker-credential-${helper}`;
   const answer = await runHelper(program, name === "docker.io" ? HUB_KEY : name, file.path);
   if (answer === null) return null;
-  const read = v.safeParse(HelperAnswer, answer);
+  const read = v.safeParse(HelperOutput, answer);
   if (!read.success) throw new Error(`${program} gave no login for ${name}, and no reason`);
   const { Username, Secret } = read.output;
   // An empty name is what some helpers give where there is nothing.

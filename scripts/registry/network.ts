@@ -6,7 +6,7 @@ import { RegistryFailure, UNSAFE } from "./failure.ts";
 import { type Environment, proxyFor } from "./proxies.ts";
 import { proxyFailure } from "./proxy-failure.ts";
 import { Reach, type Resolve } from "./reach.ts";
-import { type Answer, answerOf } from "./response.ts";
+import { type RegistryResponse, responseOf } from "./response.ts";
 
 export interface Sent {
   method: string;
@@ -16,8 +16,8 @@ export interface Sent {
 }
 
 /** The way to one registry that the user has named, and to where its answers may lead. Redirects aren't followed. */
-export interface Way {
-  send: (url: string, sent: Sent) => Promise<Answer>;
+export interface Transport {
+  send: (url: string, sent: Sent) => Promise<RegistryResponse>;
   fetch: typeof fetch;
 }
 
@@ -25,7 +25,7 @@ export interface Network {
   /** For a URL that the user has named. */
   fetch: typeof fetch;
   /** @param named the registry whose word is acted on. */
-  wayOf(named: URL): Way;
+  transportFor(named: URL): Transport;
   close(): Promise<void>;
 }
 
@@ -50,29 +50,29 @@ export function openNetwork(
     proxyFor(new URL(url), environment);
   }
   /** By the host that was named: connections aren't shared, since each has been checked for one only. */
-  const ways = new Map<string, Way & { routes: Routes }>();
-  const wayOf = (named: URL) => {
-    const known = ways.get(named.hostname);
+  const transports = new Map<string, Transport & { routes: Routes }>();
+  const transportFor = (named: URL) => {
+    const known = transports.get(named.hostname);
     if (known) return known;
     const routes = new Routes(new Reach(named, resolve), insecure, environment);
-    const way = { routes, ...openWay(routes, (url) => proxyFor(url, environment)) };
-    ways.set(named.hostname, way);
+    const way = { routes, ...openTransport(routes, (url) => proxyFor(url, environment)) };
+    transports.set(named.hostname, way);
     return way;
   };
   return {
-    wayOf,
+    transportFor,
     fetch: (input, init) => {
       const url = new URL(input instanceof Request ? input.url : input);
-      return wayOf(url).fetch(input, init);
+      return transportFor(url).fetch(input, init);
     },
     close: async () => {
-      await Promise.all([...ways.values()].map(({ routes }) => routes.close()));
-      ways.clear();
+      await Promise.all([...transports.values()].map(({ routes }) => routes.close()));
+      transports.clear();
     },
   };
 }
 
-function openWay(dispatcher: Dispatcher, proxyOf: (url: URL) => URL | null): Way {
+function openTransport(dispatcher: Dispatcher, proxyOf: (url: URL) => URL | null): Transport {
   // undici's own fetch, since only that is sure to fit undici's dispatchers; what is global has other types for the same.
   const fetcher = undiciFetch as unknown as (
     ...given: [...Parameters<typeof fetch>, { dispatcher?: Dispatcher }?]
@@ -91,7 +91,7 @@ function openWay(dispatcher: Dispatcher, proxyOf: (url: URL) => URL | null): Way
         const proxy = proxyOf(new URL(url));
         throw (proxy && proxyFailure(proxy, new URL(url), error)) ?? error;
       });
-      return answerOf(url, received);
+      return responseOf(url, received);
     },
   };
 }

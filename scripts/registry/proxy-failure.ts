@@ -23,8 +23,8 @@ const UNREACHABLE = ["ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH"]
 export function proxyFailure(proxy: URL, url: URL, error: unknown): RegistryFailure | null {
   const cause = causeOf(error);
   const code = codeOf(error);
-  const fails = (why: string, isPassing = false) =>
-    new RegistryFailure(0, isPassing ? "UNAVAILABLE" : PROXY, `the proxy ${proxy.host} ${why}`);
+  const fails = (why: string, isTransient = false) =>
+    new RegistryFailure(0, isTransient ? "UNAVAILABLE" : PROXY, `the proxy ${proxy.host} ${why}`);
   const tunnel = /^Proxy response \((\d{3})\)/.exec(cause)?.[1];
   if (tunnel === "407" || /\(407\)|authentication/i.test(cause)) {
     const login = proxy.username === "" ? "wants a login" : "refuses its login";

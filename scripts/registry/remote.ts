@@ -3,7 +3,7 @@ import { isLoopback } from "../../src/registry/addresses.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
 import type { ImageReference } from "./reference.ts";
 
-export interface Place {
+export interface RemoteRepository {
   /** A base URL. `/v2` is appended to its path, unless that has one already. */
   endpoint: URL;
   /** As this endpoint names it. */
@@ -17,7 +17,10 @@ export interface Place {
 }
 
 /** Where a reference's own registry has it. On this machine it is asked without TLS first. */
-export function placeOf({ registry, repository }: Pick<ImageReference, "registry" | "repository">): Place {
+export function remoteOf({
+  registry,
+  repository,
+}: Pick<ImageReference, "registry" | "repository">): RemoteRepository {
   const known = REGISTRIES[registry]?.endpoints?.[0];
   const endpoint = new URL(known ?? `https://${registry}`);
   if (isLoopback(endpoint)) endpoint.protocol = "http:";
@@ -25,10 +28,10 @@ export function placeOf({ registry, repository }: Pick<ImageReference, "registry
 }
 
 /** Where a mirror has it, asked in the shape `/v2/<registry>/<repository>`. */
-export function mirrorPlace(
+export function remoteAtMirror(
   mirror: URL,
   { registry, repository }: Pick<ImageReference, "registry" | "repository">,
-): Place {
+): RemoteRepository {
   const endpoint = new URL(mirror);
   const base = mirror.pathname.replace(/\/+$/, "");
   endpoint.pathname = /(^|\/)v2(\/|$)/.test(base) ? `${base}/${registry}` : `${base}/v2/${registry}`;
@@ -36,7 +39,7 @@ export function mirrorPlace(
 }
 
 /** The URL of something below a place's `/v2`: of the repository's content, or of the API itself for "". */
-export function urlAt({ endpoint, repository, namespace }: Place, path: string): URL {
+export function urlAt({ endpoint, repository, namespace }: RemoteRepository, path: string): URL {
   const base = endpoint.pathname.replace(/\/+$/, "");
   const root = /(^|\/)v2(\/|$)/.test(base) ? base : `${base}/v2`;
   const url = new URL(endpoint);
@@ -47,13 +50,13 @@ export function urlAt({ endpoint, repository, namespace }: Place, path: string):
 }
 
 /** The repository as the endpoint's tokens name it: all that stands between `/v2/` and what is asked of it. */
-export function scopedRepository(place: Place): string {
-  return urlAt(place, "x")
+export function scopedRepository(remote: RemoteRepository): string {
+  return urlAt(remote, "x")
     .pathname.replace(/^.*?\/v2\//, "")
     .replace(/\/x$/, "");
 }
 
 /** The same place, to be written to: one token is for reading and writing. */
-export function writable(place: Place): Place {
-  return { ...place, scopes: [`repository:${scopedRepository(place)}:pull,push`] };
+export function writable(remote: RemoteRepository): RemoteRepository {
+  return { ...remote, scopes: [`repository:${scopedRepository(remote)}:pull,push`] };
 }

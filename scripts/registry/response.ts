@@ -4,7 +4,7 @@ import { createBrotliDecompress, createGunzip, createInflate } from "node:zlib";
 import type { Dispatcher } from "undici";
 
 /** As much of a Response as is used. */
-export interface Answer {
+export interface RegistryResponse {
   status: number;
   ok: boolean;
   headers: Headers;
@@ -23,7 +23,10 @@ const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {
   br: createBrotliDecompress,
 };
 
-export function answerOf(url: string, { statusCode, headers, body }: Dispatcher.ResponseData): Answer {
+export function responseOf(
+  url: string,
+  { statusCode, headers, body }: Dispatcher.ResponseData,
+): RegistryResponse {
   const received = new Headers();
   for (const [name, values] of Object.entries(headers)) {
     for (const value of [values ?? []].flat()) received.append(name, value);
@@ -37,7 +40,10 @@ export function answerOf(url: string, { statusCode, headers, body }: Dispatcher.
   };
 }
 
-function bodyOf(received: Dispatcher.ResponseData["body"], encoding: string): NonNullable<Answer["body"]> {
+function bodyOf(
+  received: Dispatcher.ResponseData["body"],
+  encoding: string,
+): NonNullable<RegistryResponse["body"]> {
   // A body that breaks off is an error for who reads it only.
   received.on("error", () => {});
   const decoder = DECODERS[encoding.toLowerCase()]?.();

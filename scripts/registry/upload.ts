@@ -5,8 +5,8 @@ import { type ChunkBounds, chunkBoundsIn, Portions } from "./chunks.ts";
 import type { FetchedManifest, RegistryClient } from "./client.ts";
 import { type Blob, inPieces } from "./download.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
-import { type Place, scopedRepository } from "./remote.ts";
-import type { Answer } from "./response.ts";
+import { type RemoteRepository, scopedRepository } from "./remote.ts";
+import type { RegistryResponse } from "./response.ts";
 
 /** An upload that a registry has opened. */
 interface Upload {
@@ -58,17 +58,17 @@ export class Uploader {
    * @returns whether it was sent, or mounted without being moved.
    * @throws RegistryFailure, and whatever reading it throws.
    */
-  async put(place: Place, source: BlobSource): Promise<"sent" | "mounted"> {
+  async put(remote: RemoteRepository, source: BlobSource): Promise<"sent" | "mounted"> {
     const { blob, open, mountFrom, signal } = source;
     for (let begun = 1; ; begun++) {
-      const upload = await this.#open(place, blob.digest, begun === 1 ? mountFrom : null, signal);
+      const upload = await this.#open(remote, blob.digest, begun === 1 ? mountFrom : null, signal);
       if (!upload) return "mounted";
       try {
-        await this.#send(place, upload, blob, open, signal);
+        await this.#send(remote, upload, blob, open, signal);
         return "sent";
       } catch (error) {
         signal?.throwIfAborted();
-        await this.#cancel(place, upload);
+        await this.#cancel(remote, upload);
         if (!(error instanceof UploadLost)) throw error;
         if (begun === UPLOADS) throw error.cause;
       }
@@ -81,62 +81,62 @@ export class Uploader {
    * @returns whether the registry itself keeps account of what it refers to (its `subject`).
    */
   async putManifest(
-    place: Place,
+    remote: RemoteRepository,
     reference: string,
     { bytes, mediaType }: Pick<FetchedManifest, "bytes" | "mediaType">,
   ): Promise<{ keepsReferrers: boolean }> {
     const at = `manifests/${reference}`;
-    const response = await this.#client.exchange.send(place, {
+    const response = await this.#client.exchange.send(remote, {
       method: "PUT",
       at,
       headers: { "Content-Type": mediaType },
       body: bytes,
       repeatable: true,
     });
-    if (!response.ok) throw await this.#client.exchange.failure(place, response, at);
+    if (!response.ok) throw await this.#client.exchange.failure(remote, response, at);
     await response.body?.cancel();
     return { keepsReferrers: response.headers.has("OCI-Subject") };
   }
 
   /** @returns null if the blob was mounted. */
   async #open(
-    place: Place,
+    remote: RemoteRepository,
     digest: Digest,
     mountFrom: string | null,
     signal: AbortSignal | undefined,
   ): Promise<Upload | null> {
     if (mountFrom !== null) {
-      const mounted = await this.#tryMount(place, digest, mountFrom, signal);
+      const mounted = await this.#tryMount(remote, digest, mountFrom, signal);
       if (mounted !== "refused") return mounted;
     }
     const at = "blobs/uploads/";
-    const response = await this.#client.exchange.send(place, {
+    const response = await this.#client.exchange.send(remote, {
       method: "POST",
       at,
       repeatable: true,
       ...(signal && { signal }),
     });
-    if (response.status !== 202) throw await this.#client.exchange.failure(place, response, at);
-    return this.#opened(place, response);
+    if (response.status !== 202) throw await this.#client.exchange.failure(remote, response, at);
+    return this.#opened(remote, response);
   }
 
   /** A mount that a registry doesn't grant becomes an upload; one that it refuses altogether is done without. */
   async #tryMount(
-    place: Place,
+    remote: RemoteRepository,
     digest: Digest,
     from: string,
     signal: AbortSignal | undefined,
   ): Promise<Upload | null | "refused"> {
-    const scope = `repository:${scopedRepository({ ...place, repository: from })}:pull`;
+    const scope = `repository:${scopedRepository({ ...remote, repository: from })}:pull`;
     try {
-      const response = await this.#client.exchange.send(place, {
+      const response = await this.#client.exchange.send(remote, {
         method: "POST",
         at: "blobs/uploads/",
         search: { mount: digest, from },
-        scopes: [...(place.scopes ?? []), scope],
+        scopes: [...(remote.scopes ?? []), scope],
         ...(signal && { signal }),
       });
-      if (response.status === 202) return await this.#opened(place, response);
+      if (response.status === 202) return await this.#opened(remote, response);
       await response.body?.cancel();
       return response.status === 201 ? null : "refused";
     } catch (error) {
@@ -145,37 +145,37 @@ export class Uploader {
     }
   }
 
-  async #opened(place: Place, response: Answer): Promise<Upload> {
+  async #opened(remote: RemoteRepository, response: RegistryResponse): Promise<Upload> {
     await response.body?.cancel();
-    const location = locationIn(place, response);
+    const location = locationIn(remote, response);
     if (!location) {
       throw new RegistryFailure(
         0,
         "UNAVAILABLE",
-        `${place.endpoint.host} opened an upload without saying where`,
+        `${remote.endpoint.host} opened an upload without saying where`,
       );
     }
     return { location, offset: 0, bounds: chunkBoundsIn(response.headers) };
   }
 
   async #send(
-    place: Place,
+    remote: RemoteRepository,
     upload: Upload,
     blob: Blob,
     open: BlobSource["open"],
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    const { origin } = place.endpoint;
+    const { origin } = remote.endpoint;
     const size = this.#portions.chunkFor(origin, blob.size, upload.bounds);
-    if (size === null) return this.#commit(place, upload, blob, open, signal);
-    for await (const piece of inPieces(open(), size)) await this.#sendChunk(place, upload, piece, signal);
-    await this.#commit(place, upload, blob, null, signal);
+    if (size === null) return this.#commit(remote, upload, blob, open, signal);
+    for await (const piece of inPieces(open(), size)) await this.#sendChunk(remote, upload, piece, signal);
+    await this.#commit(remote, upload, blob, null, signal);
     this.#chunked.add(origin);
   }
 
   /** Sends one chunk, what is left of it again after a failure: the registry says how much it has. */
   async #sendChunk(
-    place: Place,
+    remote: RemoteRepository,
     upload: Upload,
     chunk: Uint8Array<ArrayBuffer>,
     signal: AbortSignal | undefined,
@@ -186,26 +186,26 @@ export class Uploader {
     for (let vain = 0; upload.offset < end; ) {
       const before = upload.offset;
       const bytes = chunk.subarray(before - start, before - start + most);
-      const failure = await this.#patch(place, upload, bytes, signal);
+      const failure = await this.#patch(remote, upload, bytes, signal);
       if (!failure) continue;
       const isTooLarge = failure.status === 413 || failure.status === 416;
       const pause = PAUSES[vain];
       if (!isTooLarge) {
-        this.#refuseForGood(place, failure);
+        this.#refuseForGood(remote, failure);
         if (pause === undefined) throw failure;
         await sleep(pause, undefined, { signal });
       }
-      await this.#resume(place, upload, failure, signal);
+      await this.#resume(remote, upload, failure, signal);
       if (upload.offset < start || upload.offset > end) throw new UploadLost(failure);
       if (upload.offset > before) vain = 0;
-      else if (isTooLarge) most = this.#shrink(place, upload, failure, bytes.byteLength);
+      else if (isTooLarge) most = this.#shrink(remote, upload, failure, bytes.byteLength);
       else vain += 1;
     }
   }
 
   /** @returns the bytes that are tried next. @throws what it comes to where there is no smaller chunk. */
   #shrink(
-    { endpoint: { origin } }: Place,
+    { endpoint: { origin } }: RemoteRepository,
     upload: Upload,
     failure: RegistryFailure,
     refused: number,
@@ -219,8 +219,8 @@ export class Uploader {
   }
 
   /** @throws what a chunk's failure comes to, if neither a moment nor asking how much has arrived can help. */
-  #refuseForGood({ endpoint: { origin } }: Place, failure: RegistryFailure): void {
-    if (failure.isPassing) return;
+  #refuseForGood({ endpoint: { origin } }: RemoteRepository, failure: RegistryFailure): void {
+    if (failure.isTransient) return;
     if (failure.status >= 500 || [0, 401, 403].includes(failure.status)) throw failure;
     // What has never worked here may not be supported; what has may have lost the upload.
     if (!this.#chunked.has(origin)) this.#portions.refusesChunks(origin);
@@ -229,14 +229,14 @@ export class Uploader {
 
   /** @returns the failure, or null with the upload brought to what the registry now has. */
   async #patch(
-    place: Place,
+    remote: RemoteRepository,
     upload: Upload,
     bytes: Uint8Array<ArrayBuffer>,
     signal: AbortSignal | undefined,
   ): Promise<RegistryFailure | null> {
     const { location, offset } = upload;
     try {
-      const response = await this.#client.exchange.send(place, {
+      const response = await this.#client.exchange.send(remote, {
         method: "PATCH",
         at: location,
         headers: { "Content-Type": BYTES, "Content-Range": `${offset}-${offset + bytes.byteLength - 1}` },
@@ -245,9 +245,9 @@ export class Uploader {
       });
       const { most } = chunkBoundsIn(response.headers);
       if (most !== null) upload.bounds = { ...upload.bounds, most };
-      if (!response.ok) return await this.#client.exchange.failure(place, response, "an upload's chunk");
+      if (!response.ok) return await this.#client.exchange.failure(remote, response, "an upload's chunk");
       await response.body?.cancel();
-      upload.location = locationIn(place, response) ?? location;
+      upload.location = locationIn(remote, response) ?? location;
       const end = offset + bytes.byteLength;
       const told = offsetIn(response);
       // A registry may take less than it was sent. Some count wrong, so that anything else isn't believed.
@@ -261,33 +261,33 @@ export class Uploader {
 
   /** Asks how much of an upload the registry has. @throws UploadLost if it has none any more. */
   async #resume(
-    place: Place,
+    remote: RemoteRepository,
     upload: Upload,
     failure: RegistryFailure,
     signal: AbortSignal | undefined,
   ): Promise<void> {
-    let response: Answer;
+    let response: RegistryResponse;
     try {
-      response = await this.#client.exchange.send(place, {
+      response = await this.#client.exchange.send(remote, {
         method: "GET",
         at: upload.location,
         ...(signal && { signal }),
       });
     } catch (error) {
       // It doesn't answer at all for now: what it had is asked for after the next try.
-      if (error instanceof RegistryFailure && error.isPassing) return;
+      if (error instanceof RegistryFailure && error.isTransient) return;
       throw error;
     }
     await response.body?.cancel();
     const offset = offsetIn(response);
     if (!response.ok || offset === null) throw new UploadLost(failure);
-    upload.location = locationIn(place, response) ?? upload.location;
+    upload.location = locationIn(remote, response) ?? upload.location;
     upload.offset = offset;
   }
 
   /** Ends an upload: with the whole blob, or with nothing where its chunks are there. */
   async #commit(
-    place: Place,
+    remote: RemoteRepository,
     upload: Upload,
     { digest, size }: Blob,
     open: BlobSource["open"] | null,
@@ -301,7 +301,7 @@ export class Uploader {
     const length = source ? size : 0;
     let failure: RegistryFailure;
     try {
-      const response = await this.#client.exchange.send(place, {
+      const response = await this.#client.exchange.send(remote, {
         method: "PUT",
         at: url,
         headers: { "Content-Type": BYTES, "Content-Length": String(length) },
@@ -312,28 +312,28 @@ export class Uploader {
         await response.body?.cancel();
         return;
       }
-      failure = await this.#client.exchange.failure(place, response, `the upload of ${digest}`);
+      failure = await this.#client.exchange.failure(remote, response, `the upload of ${digest}`);
     } catch (error) {
       source?.rethrow();
       if (!(error instanceof RegistryFailure)) throw error;
       failure = error;
     }
     if ([401, 403, 429].includes(failure.status) || failure.code === UNSAFE) throw failure;
-    const { origin } = place.endpoint;
+    const { origin } = remote.endpoint;
     if (failure.status === 413) {
       if (this.#portions.shrink(origin, length, upload.bounds.most) === null) throw failure;
     } else {
       // The answer may have been lost, and not the upload.
-      if ((await this.#client.hasBlob(place, digest)) === size) return;
+      if ((await this.#client.hasBlob(remote, digest)) === size) return;
       if (source) this.#portions.brokeOff(origin);
     }
     throw new UploadLost(failure);
   }
 
   /** Takes back what was sent, as far as the registry lets. */
-  async #cancel(place: Place, { location }: Upload): Promise<void> {
+  async #cancel(remote: RemoteRepository, { location }: Upload): Promise<void> {
     try {
-      const response = await this.#client.exchange.send(place, { method: "DELETE", at: location });
+      const response = await this.#client.exchange.send(remote, { method: "DELETE", at: location });
       await response.body?.cancel();
     } catch (error) {
       if (!(error instanceof RegistryFailure)) throw error;
@@ -360,16 +360,16 @@ function watched(open: BlobSource["open"]): { open: BlobSource["open"]; rethrow(
 }
 
 /** Where an answer says an upload goes on: absolute, or relative to what was asked; null where it doesn't. */
-function locationIn(place: Place, response: Answer): URL | null {
+function locationIn(remote: RemoteRepository, response: RegistryResponse): URL | null {
   const text = response.headers.get("Location");
   const url = text === null ? null : URL.parse(text, response.url);
   // A registry behind a proxy that ends TLS may not know of it.
-  if (url?.host === place.endpoint.host) url.protocol = place.endpoint.protocol;
+  if (url?.host === remote.endpoint.host) url.protocol = remote.endpoint.protocol;
   return url;
 }
 
 /** How many bytes an answer says that the registry has; null where it doesn't say. "0-0" is how registries write none. */
-function offsetIn(response: Answer): number | null {
+function offsetIn(response: RegistryResponse): number | null {
   const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.get("Range") ?? "")?.[1];
   if (last === undefined) return null;
   return last === "0" ? 0 : Number(last) + 1;

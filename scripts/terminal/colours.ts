@@ -2,7 +2,7 @@
 import { styleText } from "node:util";
 
 export const good = (text: string): string => styleText("green", text);
-export const doubtful = (text: string): string => styleText("yellow", text);
+export const warning = (text: string): string => styleText("yellow", text);
 export const bad = (text: string): string => styleText("red", text);
 /** What is there to be looked up, not read. */
 export const quiet = (text: string): string => styleText("dim", text);

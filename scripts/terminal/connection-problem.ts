@@ -12,6 +12,6 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 /** What a connection's error means; its own message where that isn't known here. */
-export function troubleIn(error: unknown): string {
+export function connectionProblem(error: unknown): string {
   return WORDS[codeOf(error)] ?? causeOf(error);
 }

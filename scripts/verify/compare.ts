@@ -24,7 +24,7 @@ export interface Finding {
   kind: "index" | "manifest" | "config" | "layer";
   /** As in `PlatformImage`; null for an index. */
   platform: string | null;
-  /** A layer's place, from 1; null for anything else. */
+  /** The number of a layer, from 1; null for anything else. */
   position: number | null;
   /** The publisher's. */
   expected: Content;
@@ -37,7 +37,7 @@ export interface Finding {
   behind: number | null;
 }
 
-type Place = Pick<Finding, "kind" | "platform" | "position">;
+type ObjectKey = Pick<Finding, "kind" | "platform" | "position">;
 
 /** Every object of the publisher's image with how it stands on the mirror, in the order of a pull. */
 export function compare(publisher: Image, view: MirrorView): Finding[] {
@@ -57,9 +57,9 @@ export function worst(findings: readonly Finding[]): State {
 }
 
 function compareRoot(publisher: Image, view: MirrorView): Finding {
-  const place: Place = { kind: "index", platform: null, position: null };
+  const key: ObjectKey = { kind: "index", platform: null, position: null };
   const root = view.image?.root ?? null;
-  const finding = manifestFinding(place, publisher.root, root, view.root, view);
+  const finding = manifestFinding(key, publisher.root, root, view.root, view);
   const single = publisher.platforms.find(({ manifest }) => manifest.digest === root?.digest);
   if (publisher.isIndex && single !== undefined) {
     return { ...finding, state: "different", reason: `that is the manifest for ${single.name} alone` };
@@ -79,25 +79,25 @@ function comparePlatform(
   root: State,
 ): Finding[] {
   const other = counterpart(expected, publisher, view);
-  const place: Place = { kind: "manifest", platform: expected.name, position: null };
+  const key: ObjectKey = { kind: "manifest", platform: expected.name, position: null };
   const answer = other === null ? absence(view) : answerFor(other.manifest.digest, view);
   const manifest =
     other === null && root === "stale"
-      ? absent(place, expected.manifest, "stale")
-      : manifestFinding(place, expected.manifest, other?.manifest ?? null, answer, view);
+      ? absent(key, expected.manifest, "stale")
+      : manifestFinding(key, expected.manifest, other?.manifest ?? null, answer, view);
   if (manifest.state === "stale" && other !== null) manifest.behind = behindBy(expected, other, view);
-  const below = (content: Content, found: Content | null, where: Place): Finding =>
+  const below = (content: Content, found: Content | null, where: ObjectKey): Finding =>
     blobFinding(where, content, found, manifest.state, view);
 
   const findings = [manifest];
   if (expected.config !== null) {
-    findings.push(below(expected.config, other?.config ?? null, { ...place, kind: "config" }));
+    findings.push(below(expected.config, other?.config ?? null, { ...key, kind: "config" }));
   }
   for (const [index, layer] of expected.layers.entries()) {
     // Clients get these from elsewhere, so that a mirror can't give them wrong.
     if (isForeign(layer)) continue;
     const same = other?.layers.find(({ digest }) => digest === layer.digest);
-    const where: Place = { ...place, kind: "layer", position: index + 1 };
+    const where: ObjectKey = { ...key, kind: "layer", position: index + 1 };
     findings.push(below(layer, same ?? other?.layers[index] ?? null, where));
   }
   return findings;
@@ -125,13 +125,13 @@ function answerFor(digest: Digest, { answers, image, root }: MirrorView): ReadOu
 }
 
 function manifestFinding(
-  place: Place,
+  key: ObjectKey,
   expected: Content,
   found: Content | null,
   answer: ReadOutcome,
   view: MirrorView,
 ): Finding {
-  const finding = { ...place, expected, found: found?.digest ?? null, behind: null };
+  const finding = { ...key, expected, found: found?.digest ?? null, behind: null };
   if (answer.kind !== "given" || found === null) return { ...finding, ...refusal(answer) };
   if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
   if (view.published.has(found.digest)) {
@@ -142,14 +142,14 @@ function manifestFinding(
 
 /** A config or a layer. Where the manifest above it is another one, what differs below it does so for the same reason. */
 function blobFinding(
-  place: Place,
+  key: ObjectKey,
   expected: Content,
   found: Content | null,
   above: State,
   view: MirrorView,
 ): Finding {
-  if (found === null) return absent(place, expected, above);
-  const finding = { ...place, expected, found: found.digest, behind: null };
+  if (found === null) return absent(key, expected, above);
+  const finding = { ...key, expected, found: found.digest, behind: null };
   const answer = answerFor(found.digest, view);
   if (answer.kind !== "given") return { ...finding, ...refusal(answer) };
   if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
@@ -157,9 +157,9 @@ function blobFinding(
 }
 
 /** What the mirror's image doesn't have: an older one may never have had it, and one that wasn't given shows nothing. */
-function absent(place: Place, expected: Content, above: State): Finding {
+function absent(key: ObjectKey, expected: Content, above: State): Finding {
   const state = ["stale", "refused", "failed"].includes(above) ? above : "missing";
-  return { ...place, expected, found: null, state, reason: null, behind: null };
+  return { ...key, expected, found: null, state, reason: null, behind: null };
 }
 
 function refusal(answer: ReadOutcome): { state: State; reason: string | null } {

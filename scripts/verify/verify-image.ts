@@ -2,7 +2,7 @@
 import pLimit from "p-limit";
 import type { Digest } from "../../src/oci/digest.ts";
 import type { Descriptor } from "../../src/oci/manifest.ts";
-import { askForBlob, downloadBlob, readSmallBlob } from "../image/blobs.ts";
+import { checkBlob, downloadBlob, readSmallBlob } from "../image/blobs.ts";
 import { blobsOf, type Image, sizeOf } from "../image/image.ts";
 import { type ImageRead, type ProvenManifest, readAt, readConfig, readImage } from "../image/read-image.ts";
 import type { ReadOutcome } from "../image/read-outcome.ts";
@@ -85,7 +85,7 @@ export async function verifyImage(options: VerifyOptions): Promise<ImageResult> 
 async function publishedDigest({ client, publisher, reference }: VerifyOptions): Promise<Digest> {
   if (reference.digest !== null) return reference.digest;
   const tag = manifestReference(reference);
-  const heading = await client.head(publisher.place, tag);
+  const heading = await client.head(publisher.remote, tag);
   if (heading === null) {
     throw new RegistryFailure(
       404,
@@ -93,7 +93,7 @@ async function publishedDigest({ client, publisher, reference }: VerifyOptions):
       `${publisher.name} has no ${formatReference(reference)}`,
     );
   }
-  return heading.digest ?? (await client.manifest(publisher.place, tag)).digest;
+  return heading.digest ?? (await client.manifest(publisher.remote, tag)).digest;
 }
 
 async function readPublished(
@@ -105,9 +105,9 @@ async function readPublished(
     const known = proven.get(digest);
     return known
       ? { answer: { kind: "given" } as const, proven: known }
-      : readAt(client, publisher.place, digest);
+      : readAt(client, publisher.remote, digest);
   };
-  const config = (descriptor: Descriptor) => readSmallBlob(client, publisher.place, descriptor);
+  const config = (descriptor: Descriptor) => readSmallBlob(client, publisher.remote, descriptor);
   const first = await read(root);
   if (first.proven === null) throw refused(first.answer, publisher);
   const { image, answers } = await readImage(first.proven, platforms, read, config);
@@ -124,12 +124,12 @@ function refused(answer: ReadOutcome, { name }: Source): RegistryFailure {
   return new RegistryFailure(0, "UNAVAILABLE", reason);
 }
 
-async function lookAt({ place }: Source, { client, reference, platforms }: VerifyOptions): Promise<Look> {
-  const { answer, proven } = await readAt(client, place, manifestReference(reference));
+async function lookAt({ remote }: Source, { client, reference, platforms }: VerifyOptions): Promise<Look> {
+  const { answer, proven } = await readAt(client, remote, manifestReference(reference));
   if (proven === null) return { root: answer, read: null };
   const few = pLimit(QUESTIONS);
-  const read = (digest: Digest) => few(() => readAt(client, place, digest));
-  const config = (descriptor: Descriptor) => readSmallBlob(client, place, descriptor);
+  const read = (digest: Digest) => few(() => readAt(client, remote, digest));
+  const config = (descriptor: Descriptor) => readSmallBlob(client, remote, descriptor);
   try {
     return { root: answer, read: await readImage(proven, platforms, read, config) };
   } catch (error) {
@@ -153,13 +153,13 @@ async function viewOf(
     lookAtBlobs(image, mirror, options),
     publishedOf(image, expected, options),
   ]);
-  const made = published.size > 0 ? await madeOf([expected, image], mirror.place, options) : new Map();
+  const made = published.size > 0 ? await madeOf([expected, image], mirror.remote, options) : new Map();
   return { root, image, answers: new Map([...read.answers, ...blobs]), published, made };
 }
 
 async function lookAtBlobs(
   image: Image,
-  { name, place }: Source,
+  { name, remote }: Source,
   { client, deep, progress }: VerifyOptions,
 ): Promise<[Digest, ReadOutcome][]> {
   const blobs = blobsOf(image);
@@ -167,8 +167,8 @@ async function lookAtBlobs(
   const task = deep ? progress.start(shortMirror(name), sizeOf(blobs)) : null;
   const look = (blob: Descriptor) =>
     task
-      ? downloadBlob(client, place, blob, (bytes) => task.advance(bytes))
-      : askForBlob(client, place, blob);
+      ? downloadBlob(client, remote, blob, (bytes) => task.advance(bytes))
+      : checkBlob(client, remote, blob);
   const answers = await Promise.all(
     blobs.map((blob) => few(async (): Promise<[Digest, ReadOutcome]> => [blob.digest, await look(blob)])),
   );
@@ -189,14 +189,14 @@ async function publishedOf(
   );
   if (unknown.size === 0) return new Set();
   // What an index of the publisher's lists is the publisher's too, and needs no question of its own.
-  if (unknown.has(image.root.digest) && (await client.head(publisher.place, image.root.digest)) !== null) {
+  if (unknown.has(image.root.digest) && (await client.head(publisher.remote, image.root.digest)) !== null) {
     return unknown;
   }
   const few = pLimit(QUESTIONS);
   const asked = [...unknown].filter((digest) => digest !== image.root.digest);
   const had = await Promise.all(
     asked.map((digest) =>
-      few(async () => ((await client.head(publisher.place, digest)) === null ? [] : [digest])),
+      few(async () => ((await client.head(publisher.remote, digest)) === null ? [] : [digest])),
     ),
   );
   return new Set(had.flat());
@@ -205,7 +205,7 @@ async function publishedOf(
 /** When images were made, by their configs: of the mirror, for its own, or of the publisher. */
 async function madeOf(
   images: readonly Image[],
-  place: Source["place"],
+  remote: Source["remote"],
   { client, publisher }: VerifyOptions,
 ): Promise<Map<Digest, number>> {
   const configs = images.flatMap(({ platforms }) => platforms.flatMap(({ config }) => config ?? []));
@@ -213,8 +213,8 @@ async function madeOf(
   const made = configs.map((config) =>
     few(async (): Promise<[Digest, number][]> => {
       const bytes =
-        (await readSmallBlob(client, place, config)) ??
-        (await readSmallBlob(client, publisher.place, config));
+        (await readSmallBlob(client, remote, config)) ??
+        (await readSmallBlob(client, publisher.remote, config));
       const when = readConfig(bytes).made;
       return when === null ? [] : [[config.digest, when]];
     }),

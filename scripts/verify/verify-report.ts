@@ -1,7 +1,7 @@
 /** What verify found, as a table that is read at a glance, the differences in words, and one line that sums up. */
 
 import { attestedName } from "../image/image.ts";
-import { bad, doubtful, good, quiet, strong } from "../terminal/colours.ts";
+import { bad, good, quiet, strong, warning } from "../terminal/colours.ts";
 import { count, shortDigest, shortMirror, size, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import { type Finding, type State, worst } from "./compare.ts";
@@ -9,9 +9,9 @@ import type { ImageResult, MirrorResult } from "./verify-image.ts";
 
 const PAINT: Record<State, (text: string) => string> = {
   same: good,
-  stale: doubtful,
-  refused: doubtful,
-  failed: doubtful,
+  stale: warning,
+  refused: warning,
+  failed: warning,
   different: bad,
   missing: bad,
 };

@@ -8,14 +8,14 @@ import { isHeld } from "../image/cache-status.ts";
 import { blobsOf } from "../image/image.ts";
 import { readAt, readImage } from "../image/read-image.ts";
 import type { ReadOutcome } from "../image/read-outcome.ts";
-import type { Place, RegistryClient } from "../registry/client.ts";
+import type { RegistryClient, RemoteRepository } from "../registry/client.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import { shortDigest } from "../terminal/format.ts";
 import type { Progress } from "../terminal/progress.ts";
 
 export interface WarmOptions {
   client: RegistryClient;
-  place: Place;
+  remote: RemoteRepository;
   reference: ImageReference;
   /** All if empty. */
   platforms: readonly string[];
@@ -50,15 +50,15 @@ const BETWEEN_LOOKS = 200;
 
 /** @throws RegistryFailure if the mirror doesn't give the image; Error if it isn't for a wanted platform. */
 export async function warm(options: WarmOptions): Promise<Warmed> {
-  const { client, place, reference, platforms } = options;
+  const { client, remote, reference, platforms } = options;
   const few = pLimit(QUESTIONS);
-  const root = await readAt(client, place, manifestReference(reference));
+  const root = await readAt(client, remote, manifestReference(reference));
   if (root.proven === null) throw new Error(refusalOf(root.answer, formatReference(reference)));
   const { image, answers } = await readImage(
     root.proven,
     platforms,
-    (digest) => few(() => readAt(client, place, digest)),
-    (config) => readSmallBlob(client, place, config),
+    (digest) => few(() => readAt(client, remote, digest)),
+    (config) => readSmallBlob(client, remote, config),
   );
   const downloads = pLimit(DOWNLOADS);
   const manifests = image.platforms.map(({ name, manifest }) => {
@@ -75,13 +75,13 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
   };
 }
 
-async function bring(blob: Descriptor, { client, place, progress }: WarmOptions): Promise<Part> {
-  if (await holds(client, place, blob.digest)) return partOf(blob, "held before");
+async function bring(blob: Descriptor, { client, remote, progress }: WarmOptions): Promise<Part> {
+  if (await holds(client, remote, blob.digest)) return partOf(blob, "held before");
   const name = shortDigest(blob.digest);
   const task = progress.start(name, blob.size);
-  const answer = await downloadBlob(client, place, blob, (bytes) => task.advance(bytes));
+  const answer = await downloadBlob(client, remote, blob, (bytes) => task.advance(bytes));
   const reason = refusalOf(answer, name);
-  const state = answer.kind === "given" ? await stored(client, place, blob.digest) : "failed";
+  const state = answer.kind === "given" ? await stored(client, remote, blob.digest) : "failed";
   task.done(state === "failed" ? `failed: ${reason}` : state === "brought" ? "brought" : "passed through");
   return partOf(blob, state, state === "failed" && answer.kind === "given" ? NOT_KEPT : reason);
 }
@@ -89,10 +89,14 @@ async function bring(blob: Descriptor, { client, place, progress }: WarmOptions)
 const NOT_KEPT = "it was passed on, but the mirror doesn't hold it; is its store full?";
 
 /** A mirror publishes what it stores a moment after it has passed on the last of it. */
-async function stored(client: RegistryClient, place: Place, digest: Digest): Promise<Part["state"]> {
+async function stored(
+  client: RegistryClient,
+  remote: RemoteRepository,
+  digest: Digest,
+): Promise<Part["state"]> {
   const until = Date.now() + STORING;
   for (;;) {
-    const held = await holds(client, place, digest);
+    const held = await holds(client, remote, digest);
     if (held === null) return "passed";
     if (held) return "brought";
     if (Date.now() > until) return "failed";
@@ -101,8 +105,12 @@ async function stored(client: RegistryClient, place: Place, digest: Digest): Pro
 }
 
 /** Null where the mirror doesn't say, or doesn't answer a question that a download will put again. */
-async function holds(client: RegistryClient, place: Place, digest: Digest): Promise<boolean | null> {
-  const heading = await client.headBlob(place, digest).catch(() => null);
+async function holds(
+  client: RegistryClient,
+  remote: RemoteRepository,
+  digest: Digest,
+): Promise<boolean | null> {
+  const heading = await client.headBlob(remote, digest).catch(() => null);
   return heading && isHeld(heading.headers);
 }
 

@@ -16,7 +16,7 @@ interface Block {
   where: string;
 }
 
-interface Heading {
+interface HeadResult {
   level: number;
   text: string;
 }
@@ -25,7 +25,7 @@ interface Page {
   /** From the project's root, with slashes. */
   path: string;
   blocks: readonly Block[];
-  headings: readonly Heading[];
+  headings: readonly HeadResult[];
   /** What stands outside of code blocks. */
   prose: string;
 }
@@ -49,7 +49,7 @@ function page(path: string): Page {
 
 function readPage(path: string): Page {
   const found: Block[] = [];
-  const headings: Heading[] = [];
+  const headings: HeadResult[] = [];
   const prose: string[] = [];
   let open: { fence: string; indent: number; language: string; lines: string[]; line: number } | null = null;
   for (const [index, line] of readFileSync(join(root, path), "utf8").split("\n").entries()) {
@@ -91,7 +91,7 @@ function ofLanguage(...languages: string[]): Block[] {
 }
 
 /** A heading's anchor as GitHub makes it, one that stands alone on its page. */
-function anchorOf({ text }: Heading): string {
+function anchorOf({ text }: HeadResult): string {
   const plain = text.replaceAll(/`|\[([^\]]*)\]\([^)]*\)/g, "$1");
   return plain
     .toLowerCase()

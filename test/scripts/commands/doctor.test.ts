@@ -142,7 +142,7 @@ describe("a proxy on the way", () => {
     const { code, bad } = await doctor(away, { HTTPS_PROXY: UNREACHABLE });
     expect(bad).toMatchObject([
       {
-        name: "way",
+        name: "proxy",
         says: expect.stringContaining("the proxy 127.0.0.1:4"),
         advice: expect.stringContaining("mirror.invalid in NO_PROXY"),
       },
@@ -161,7 +161,7 @@ describe("a proxy on the way", () => {
       const port = (proxy.address() as AddressInfo).port;
       const { bad } = await doctor(away, { HTTPS_PROXY: `http://127.0.0.1:${port}` });
       expect(bad).toMatchObject([
-        { name: "way", says: expect.stringMatching(says), advice: expect.stringMatching(advice) },
+        { name: "proxy", says: expect.stringMatching(says), advice: expect.stringMatching(advice) },
       ]);
     } finally {
       proxy.close();

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Copier, type Job } from "../../../scripts/copy/copier.ts";
-import { placeOf, RegistryClient, writable } from "../../../scripts/registry/client.ts";
+import { RegistryClient, remoteOf, writable } from "../../../scripts/registry/client.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { openProgress } from "../../../scripts/terminal/progress.ts";
 import { referrersTag } from "../../../src/oci/digest.ts";
@@ -40,9 +40,9 @@ afterEach(async () => {
 function job(given: Partial<Job> & { repository?: string } = {}): Job {
   const { repository = "mirror/image", ...rest } = given;
   return {
-    source: placeOf({ registry: served.host, repository: "owner/image" }),
+    source: remoteOf({ registry: served.host, repository: "owner/image" }),
     reference: "1.0",
-    target: writable(placeOf({ registry: target.host, repository })),
+    target: writable(remoteOf({ registry: target.host, repository })),
     tag: "1.0",
     platform: null,
     referrers: false,

@@ -1,7 +1,7 @@
 /** What the doctor makes of answers, clocks and configurations. */
 import { describe, expect, test } from "vitest";
 import { judgeClock, type Reading } from "../../../scripts/doctor/clock.ts";
-import { type DockerAnswer, judgeDocker } from "../../../scripts/doctor/docker.ts";
+import { type DockerInfoResult, judgeDocker } from "../../../scripts/doctor/docker.ts";
 import { judgeRange } from "../../../scripts/doctor/range.ts";
 
 describe("a part of a layer", () => {
@@ -68,7 +68,7 @@ describe("the clock", () => {
 
   test("of the mirror is wrong if another server agrees with this machine", () => {
     expect(judgeClock([reading("mirror", 7200), reading("registry", 0)])).toMatchObject({
-      state: "doubtful",
+      state: "warning",
       says: "mirror is 2 hours fast; this machine agrees with registry",
     });
   });
@@ -78,12 +78,12 @@ describe("the clock", () => {
   });
 
   test("that is off by less than tokens bear is only worth a look", () => {
-    expect(judgeClock([reading("one", 60)]).state).toBe("doubtful");
+    expect(judgeClock([reading("one", 60)]).state).toBe("warning");
   });
 });
 
 describe("Docker's configuration", () => {
-  const using = (...Mirrors: string[]): DockerAnswer => ({
+  const using = (...Mirrors: string[]): DockerInfoResult => ({
     info: { ServerVersion: "28.0.0", ServerErrors: null, RegistryConfig: { Mirrors } },
   });
   const mirror = "http://127.0.0.1:8787";
@@ -94,7 +94,7 @@ describe("Docker's configuration", () => {
 
   test("is worth a look with another mirror before it", () => {
     const { state, says } = judgeDocker(using("https://other.test/", `${mirror}/`), mirror);
-    expect(state).toBe("doubtful");
+    expect(state).toBe("warning");
     expect(says).toContain("https://other.test/ before");
   });
 
@@ -113,8 +113,8 @@ describe("Docker's configuration", () => {
 
   test("can't be seen while Docker isn't there or doesn't run", () => {
     expect(judgeDocker({ absent: true }, mirror).state).toBe("skipped");
-    expect(judgeDocker({ failed: "permission denied" }, mirror).state).toBe("doubtful");
+    expect(judgeDocker({ failed: "permission denied" }, mirror).state).toBe("warning");
     const down = { info: { ServerVersion: "", ServerErrors: ["Cannot connect"], RegistryConfig: null } };
-    expect(judgeDocker(down, mirror)).toMatchObject({ state: "doubtful", says: "Cannot connect" });
+    expect(judgeDocker(down, mirror)).toMatchObject({ state: "warning", says: "Cannot connect" });
   });
 });

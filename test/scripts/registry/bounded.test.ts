@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { constants, createGzip } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { placeOf, RegistryClient } from "../../../scripts/registry/client.ts";
+import { RegistryClient, remoteOf } from "../../../scripts/registry/client.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 
 let server: Server;
@@ -52,8 +52,8 @@ test.each([
   ["a token response", "token-bomb", /the token response of .* has more than 65536 bytes/],
   ["a manifest", "owner/image", /manifests\/1 has more than \d+ bytes/],
 ])("%s that decompresses to any size is given up at its bound", async (_, repository, told) => {
-  const place = placeOf({ registry: new URL(base).host, repository });
-  await expect(client.manifest(place, "1")).rejects.toMatchObject({
+  const remote = remoteOf({ registry: new URL(base).host, repository });
+  await expect(client.manifest(remote, "1")).rejects.toMatchObject({
     code: "TOO_LARGE",
     message: expect.stringMatching(told),
   });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Place, placeOf, RegistryClient } from "../../../scripts/registry/client.ts";
+import { RegistryClient, type RemoteRepository, remoteOf } from "../../../scripts/registry/client.ts";
 import type { Logins } from "../../../scripts/registry/logins.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { readBounded } from "../../../src/registry/bounded-read.ts";
@@ -20,14 +20,14 @@ let fake: FakeRegistry;
 let served: ListeningRegistry;
 let network: Network;
 let image: Image;
-let place: Place;
+let remote: RemoteRepository;
 
 beforeEach(async () => {
   fake = createFakeRegistry({ credentials: [USER] });
   served = await listen(fake);
   image = await fake.addImage("owner/image", "latest");
   network = openNetwork({ insecure: false }, {});
-  place = placeOf({ registry: served.host, repository: "owner/image" });
+  remote = remoteOf({ registry: served.host, repository: "owner/image" });
 });
 
 afterEach(async () => {
@@ -47,35 +47,35 @@ async function all<Value>(values: AsyncIterable<Value>): Promise<Value[]> {
 
 describe("a manifest", () => {
   test("is fetched with the token that the registry asks for, and named by its digest", async () => {
-    const found = await client().manifest(place, "latest");
+    const found = await client().manifest(remote, "latest");
     expect(found).toMatchObject({ digest: image.target.digest, mediaType: image.target.mediaType });
     expect(fake.count({ kind: "token" })).toBe(1);
   });
 
   test("that isn't what its digest says is refused", async () => {
     fake.fail({ kind: "manifest" }, behaviours.corrupted());
-    await expect(client().manifest(place, image.target.digest)).rejects.toThrow(/should be sha256:/);
+    await expect(client().manifest(remote, image.target.digest)).rejects.toThrow(/should be sha256:/);
   });
 
   test("that isn't there is told with the registry's own code", async () => {
-    await expect(client().manifest(place, "none")).rejects.toMatchObject({
+    await expect(client().manifest(remote, "none")).rejects.toMatchObject({
       name: "RegistryFailure",
       status: 404,
       code: "MANIFEST_UNKNOWN",
     });
-    expect(await client().head(place, "none")).toBeNull();
+    expect(await client().head(remote, "none")).toBeNull();
   });
 
   test("is asked for again when a gateway fails in passing", async () => {
     const fault = fake.fail({ kind: "manifest", authorized: true }, { status: 503 }, 1);
-    expect((await client().manifest(place, "latest")).digest).toBe(image.target.digest);
+    expect((await client().manifest(remote, "latest")).digest).toBe(image.target.digest);
     expect(fault.hits).toBe(1);
   });
 
   test("has a heading that says digest, type and size without moving it", async () => {
     const { digest, mediaType } = image.target;
     const size = image.target.bytes.byteLength;
-    expect(await client().head(place, "latest")).toMatchObject({ digest, mediaType, size });
+    expect(await client().head(remote, "latest")).toMatchObject({ digest, mediaType, size });
     expect(fake.count({ method: "GET", kind: "manifest" })).toBe(0);
   });
 });
@@ -84,16 +84,16 @@ describe("a login", () => {
   beforeEach(() => fake.setVisibility("owner/image", "private"));
 
   test("opens what is private", async () => {
-    expect((await client(READER).manifest(place, "latest")).digest).toBe(image.target.digest);
+    expect((await client(READER).manifest(remote, "latest")).digest).toBe(image.target.digest);
   });
 
   test("that is missing is asked for", async () => {
-    await expect(client().manifest(place, "latest")).rejects.toThrow(/docker login 127\.0\.0\.1:\d+/);
+    await expect(client().manifest(remote, "latest")).rejects.toThrow(/docker login 127\.0\.0\.1:\d+/);
   });
 
   test("that is wrong is named with the file it is in, and shown no more often than tells it from one without rights", async () => {
     const wrong: Logins = { loginFor: async () => ({ ...USER, password: "no", source: "config.json" }) };
-    await expect(client(wrong).manifest(place, "latest")).rejects.toThrow(/reader from config\.json/);
+    await expect(client(wrong).manifest(remote, "latest")).rejects.toThrow(/reader from config\.json/);
     // For this repository, and for none.
     expect(fake.count({ kind: "token" })).toBe(2);
   });
@@ -101,8 +101,8 @@ describe("a login", () => {
   test("is shown by Basic at once, after the first time that was asked for", async () => {
     fake.settings.auth = "basic";
     const reader = client(READER);
-    await reader.manifest(place, "latest");
-    await reader.manifest(place, "latest");
+    await reader.manifest(remote, "latest");
+    await reader.manifest(remote, "latest");
     expect(fake.count({ status: 401 })).toBe(1);
   });
 
@@ -110,7 +110,7 @@ describe("a login", () => {
     fake.settings.auth = "basic";
     fake.settings.redirect = "absolute";
     const [layer] = image.layers;
-    const blob = await client(READER).blob(place, digest(layer?.digest));
+    const blob = await client(READER).blob(remote, digest(layer?.digest));
     await readBounded(blob, 1e6, "it");
     const atStorage = fake.requests.filter(({ host }) => host === served.storage.host);
     expect(atStorage.map(({ headers }) => headers.authorization)).toEqual([undefined]);
@@ -118,7 +118,7 @@ describe("a login", () => {
 
   test("isn't sent to a realm without TLS that isn't on this machine", async () => {
     fake.settings.realm = "http://auth.example.com/token";
-    await expect(client(READER).manifest(place, "latest")).rejects.toThrow(/--insecure allows that/);
+    await expect(client(READER).manifest(remote, "latest")).rejects.toThrow(/--insecure allows that/);
   });
 });
 
@@ -126,16 +126,16 @@ describe("a blob", () => {
   test("is given as it comes, whole or in part", async () => {
     const layer = image.layers[0];
     const name = digest(layer?.digest);
-    expect((await readBounded(await client().blob(place, name), 1e6, "it")).byteLength).toBe(layer?.size);
-    const part = await client().blob(place, name, { range: "bytes=1-3" });
+    expect((await readBounded(await client().blob(remote, name), 1e6, "it")).byteLength).toBe(layer?.size);
+    const part = await client().blob(remote, name, { range: "bytes=1-3" });
     expect(part.status).toBe(206);
     expect((await readBounded(part, 1e6, "it")).byteLength).toBe(3);
   });
 
   test("has a size without being moved, or isn't there", async () => {
     const layer = image.layers[0];
-    expect(await client().hasBlob(place, digest(layer?.digest))).toBe(layer?.size);
-    expect(await client().hasBlob(place, digest(`sha256:${"0".repeat(64)}`))).toBeNull();
+    expect(await client().hasBlob(remote, digest(layer?.digest))).toBe(layer?.size);
+    expect(await client().hasBlob(remote, digest(`sha256:${"0".repeat(64)}`))).toBeNull();
   });
 });
 
@@ -146,7 +146,7 @@ describe("listings", () => {
     fake.settings.tagsPageSize = 2;
     for (const absolute of [false, true]) {
       fake.settings.absoluteLinks = absolute;
-      expect(await all(client().tags(place))).toEqual(names);
+      expect(await all(client().tags(remote))).toEqual(names);
     }
   });
 
@@ -166,18 +166,18 @@ describe("listings", () => {
     };
     const stored = await fake.addManifest("owner/image", signature);
     const name = digest(image.target.digest);
-    const listed = (await client().referrers(place, name)).map((each) => each.digest);
+    const listed = (await client().referrers(remote, name)).map((each) => each.digest);
     expect(listed).toEqual([stored.digest]);
-    expect(await client().referrers(place, name, "application/vnd.example.other")).toEqual([]);
+    expect(await client().referrers(remote, name, "application/vnd.example.other")).toEqual([]);
     fake.settings.referrers = "off";
-    expect(await client().referrers(place, name)).toEqual([]);
+    expect(await client().referrers(remote, name)).toEqual([]);
     const index = {
       schemaVersion: 2,
       mediaType: "application/vnd.oci.image.index.v1+json",
       manifests: [{ mediaType: stored.mediaType, digest: stored.digest, size: stored.bytes.byteLength }],
     };
     await fake.addManifest("owner/image", index, { tag: name.replace(":", "-") });
-    expect((await client().referrers(place, name)).map((each) => each.digest)).toEqual([stored.digest]);
+    expect((await client().referrers(remote, name)).map((each) => each.digest)).toEqual([stored.digest]);
   });
 });
 
@@ -203,7 +203,7 @@ describe("a registry without the referrers API", () => {
     async ({ behaviour }) => {
       const name = digest(image.target.digest);
       fake.fail({ kind: "referrers" }, behaviour);
-      expect(await client().referrers(place, name)).toEqual([]);
+      expect(await client().referrers(remote, name)).toEqual([]);
       const [entry] = image.manifests;
       const index = {
         schemaVersion: 2,
@@ -211,7 +211,7 @@ describe("a registry without the referrers API", () => {
         manifests: [{ mediaType: entry?.mediaType, digest: entry?.digest, size: entry?.bytes.byteLength }],
       };
       await fake.addManifest("owner/image", index, { tag: name.replace(":", "-") });
-      expect((await client().referrers(place, name)).map((each) => each.digest)).toEqual([entry?.digest]);
+      expect((await client().referrers(remote, name)).map((each) => each.digest)).toEqual([entry?.digest]);
     },
   );
 
@@ -220,12 +220,12 @@ describe("a registry without the referrers API", () => {
     const name = digest(image.target.digest);
     const manifest = JSON.parse(new TextDecoder().decode(image.manifests[0]?.bytes));
     await fake.addManifest("owner/image", manifest, { tag: name.replace(":", "-") });
-    expect(await client().referrers(place, name)).toEqual([]);
+    expect(await client().referrers(remote, name)).toEqual([]);
   });
 
   test("that fails isn't taken for one without", async () => {
     fake.fail({ kind: "referrers" }, { status: 429, headers: { "retry-after": "3600" } });
-    await expect(client().referrers(place, digest(image.target.digest))).rejects.toMatchObject({
+    await expect(client().referrers(remote, digest(image.target.digest))).rejects.toMatchObject({
       status: 429,
     });
   });
@@ -234,10 +234,10 @@ describe("a registry without the referrers API", () => {
 test.each([400, 403, 405, 500, 501])("a HEAD that is answered %d is made up for by a GET", async (status) => {
   fake.fail({ method: "HEAD" }, { status });
   const name = digest(image.target.digest);
-  expect(await client().head(place, "latest")).toMatchObject({ digest: name });
-  expect(await client().head(place, "missing")).toBeNull();
+  expect(await client().head(remote, "latest")).toMatchObject({ digest: name });
+  expect(await client().head(remote, "missing")).toBeNull();
   const layer = image.layers[0];
-  expect(await client().hasBlob(place, digest(layer?.digest))).toBe(layer?.size);
+  expect(await client().hasBlob(remote, digest(layer?.digest))).toBe(layer?.size);
 });
 
 test("a next page is asked for where the registry is, whatever host and port it takes for its own", async () => {
@@ -258,11 +258,11 @@ test("a next page is asked for where the registry is, whatever host and port it 
     },
   );
   const tags: string[] = [];
-  for await (const tag of client().tags(place)) tags.push(tag);
+  for await (const tag of client().tags(remote)) tags.push(tag);
   expect(tags).toContain("second");
 });
 
 test("a registry on another machine isn't spoken to without TLS", async () => {
-  const plain = { ...place, endpoint: new URL("http://registry.example.com") };
+  const plain = { ...remote, endpoint: new URL("http://registry.example.com") };
   await expect(client().ping(plain)).rejects.toThrow(/--insecure allows that/);
 });

@@ -3,11 +3,11 @@ import { once } from "node:events";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { placeOf, RegistryClient } from "../../../scripts/registry/client.ts";
+import { RegistryClient, remoteOf } from "../../../scripts/registry/client.ts";
 import { failureOfError } from "../../../scripts/registry/failure.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 
-const PLACE = placeOf({ registry: "registry.example.com", repository: "owner/image" });
+const REMOTE = remoteOf({ registry: "registry.example.com", repository: "owner/image" });
 
 describe("a proxy", () => {
   let server: Server;
@@ -36,7 +36,7 @@ describe("a proxy", () => {
   const ping = (proxy: string) => {
     network = openNetwork({ insecure: false }, { HTTPS_PROXY: proxy });
     const logins = { loginFor: async () => null };
-    return new RegistryClient({ network, logins, insecure: false }).ping(PLACE);
+    return new RegistryClient({ network, logins, insecure: false }).ping(REMOTE);
   };
 
   test.each([
@@ -88,7 +88,7 @@ test.each(["SELF_SIGNED_CERT_IN_CHAIN", "UNABLE_TO_VERIFY_LEAF_SIGNATURE", "DEPT
     const cause = Object.assign(new Error("self-signed certificate"), { code });
     const failure = failureOfError(new TypeError("fetch failed", { cause }), "registry.example.com", "");
     expect(failure.message).toMatch(/NODE_EXTRA_CA_CERTS/);
-    expect(failure.isPassing).toBe(false);
+    expect(failure.isTransient).toBe(false);
   },
 );
 
@@ -117,7 +117,7 @@ describe("a name that resolves to this machine", () => {
     server.close();
   });
 
-  const registry = () => network.wayOf(new URL(`http://registry.example.com:${port}`));
+  const registry = () => network.transportFor(new URL(`http://registry.example.com:${port}`));
   const sent = (name: string, method = "PUT") => ({
     url: `http://${name}:${port}/`,
     method,

@@ -2,8 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { RegistryClient } from "../../../scripts/registry/client.ts";
 import { Exchange } from "../../../scripts/registry/exchange.ts";
-import type { Network, Way } from "../../../scripts/registry/network.ts";
-import { type Place, placeOf, writable } from "../../../scripts/registry/remote.ts";
+import type { Network, Transport } from "../../../scripts/registry/network.ts";
+import { type RemoteRepository, remoteOf, writable } from "../../../scripts/registry/remote.ts";
 import { Uploader } from "../../../scripts/registry/upload.ts";
 import { basic } from "../../../src/registry/registry.ts";
 import { digest } from "../support/digest.ts";
@@ -36,13 +36,13 @@ function world(
     const answer = answers[request.url.replace(/\?.*$/, "")];
     return answer ? answer(record) : new Response(null, { status: 404 });
   };
-  const send: Way["send"] = async (url, sent) =>
+  const send: Transport["send"] = async (url, sent) =>
     Object.defineProperty(await ask(url, { ...sent, duplex: "half" } as RequestInit), "url", { value: url });
-  const network: Network = { fetch: ask, wayOf: () => ({ fetch: ask, send }), close: async () => {} };
+  const network: Network = { fetch: ask, transportFor: () => ({ fetch: ask, send }), close: async () => {} };
   const logins = { loginFor: async () => login && { ...login, source: "config.json" } };
   const exchange = new Exchange({ network, logins, insecure });
-  const get = async (place: Place) =>
-    (await exchange.send(place, { method: "GET", at: "manifests/1" })).status;
+  const get = async (remote: RemoteRepository) =>
+    (await exchange.send(remote, { method: "GET", at: "manifests/1" })).status;
   /** The hosts that were shown a secret of the login: the password, an identity token, or a token that was got by it. */
   const shown = () =>
     seen
@@ -65,7 +65,7 @@ const token = () => Response.json({ token: "token", expires_in: 300 });
 const to = (location: string) => () => new Response(null, { status: 307, headers: { location } });
 
 const MANIFEST = "https://registry.example.com/v2/owner/image/manifests/1";
-const PLACE = placeOf({ registry: "registry.example.com", repository: "owner/image" });
+const REMOTE = remoteOf({ registry: "registry.example.com", repository: "owner/image" });
 
 describe("a login", () => {
   test("goes to the realm that the registry names, on whatever host, over TLS", async () => {
@@ -73,7 +73,7 @@ describe("a login", () => {
       [MANIFEST]: challenge("https://auth.example.net/token"),
       "https://auth.example.net/token": token,
     });
-    expect(await get(PLACE)).toBe(200);
+    expect(await get(REMOTE)).toBe(200);
     expect(shown()).toEqual(["auth.example.net", "registry.example.com"]);
     expect(seen[1]).toMatchObject({ method: "GET", authorization: BASIC });
   });
@@ -84,7 +84,7 @@ describe("a login", () => {
     ["http://127.0.0.1/token"],
   ])("doesn't go to a realm without TLS: %s", async (realm) => {
     const { get, shown } = world({ [MANIFEST]: challenge(realm), [realm]: token });
-    await expect(get(PLACE)).rejects.toThrow(/--insecure allows that/);
+    await expect(get(REMOTE)).rejects.toThrow(/--insecure allows that/);
     expect(shown()).toEqual([]);
   });
 
@@ -97,7 +97,7 @@ describe("a login", () => {
       "https://auth.example.net/token": token,
       [storage]: () => new Response("{}"),
     });
-    expect(await get(PLACE)).toBe(200);
+    expect(await get(REMOTE)).toBe(200);
     expect(seen.at(-1)).toMatchObject({ url: storage, authorization: null });
   });
 
@@ -112,8 +112,8 @@ describe("a login", () => {
       "https://auth.example.net/token": to(next),
       [next]: token,
     });
-    if (isFollowed) expect(await get(PLACE)).toBe(200);
-    else await expect(get(PLACE)).rejects.toThrow(/redirects to/);
+    if (isFollowed) expect(await get(REMOTE)).toBe(200);
+    else await expect(get(REMOTE)).rejects.toThrow(/redirects to/);
     const { host } = new URL(next);
     const after = isFollowed ? [host, "registry.example.com"] : [];
     expect(shown()).toEqual(["auth.example.net", ...after]);
@@ -130,7 +130,7 @@ describe("a login", () => {
         }),
       "https://evil.example.net/token": token,
     });
-    await expect(get(PLACE)).rejects.toThrow();
+    await expect(get(REMOTE)).rejects.toThrow();
     expect(shown()).toEqual([]);
   });
 
@@ -139,7 +139,7 @@ describe("a login", () => {
       { [MANIFEST]: challenge("https://auth.example.net/token"), "https://auth.example.net/token": token },
       { login: { username: "<token>", password: "identity" } },
     );
-    expect(await get(PLACE)).toBe(200);
+    expect(await get(REMOTE)).toBe(200);
     expect(seen[1]).toMatchObject({
       method: "POST",
       authorization: null,
@@ -160,8 +160,8 @@ describe("a login", () => {
       "https://auth.example.net/token": token,
       [storage.href]: () => new Response(null, { status: 202 }),
     });
-    await exchange.send(PLACE, { method: "GET", at: "manifests/1" });
-    await exchange.send(PLACE, { method: "PATCH", at: storage, body: new Uint8Array(1) });
+    await exchange.send(REMOTE, { method: "GET", at: "manifests/1" });
+    await exchange.send(REMOTE, { method: "PATCH", at: storage, body: new Uint8Array(1) });
     expect(seen.at(-1)).toMatchObject({ method: "PATCH", authorization: null });
   });
 });
@@ -171,34 +171,34 @@ describe("a redirect", () => {
 
   test("from the Internet doesn't lead into a network", async () => {
     const { get, seen } = world({ [MANIFEST]: to(INTERNAL), [INTERNAL]: () => new Response("{}") });
-    await expect(get(PLACE)).rejects.toThrow(/redirects to https:\/\/10\.0\.0\.1, which is not allowed/);
+    await expect(get(REMOTE)).rejects.toThrow(/redirects to https:\/\/10\.0\.0\.1, which is not allowed/);
     expect(seen).toHaveLength(1);
   });
 
   test("within a network may", async () => {
-    const place = placeOf({ registry: "registry.corp", repository: "owner/image" });
+    const remote = remoteOf({ registry: "registry.corp", repository: "owner/image" });
     const { get } = world({
       "https://registry.corp/v2/owner/image/manifests/1": to(INTERNAL),
       [INTERNAL]: () => new Response("{}"),
     });
-    expect(await get(place)).toBe(200);
+    expect(await get(remote)).toBe(200);
   });
 
   test("doesn't lead out of TLS", async () => {
     const plain = "http://storage.example.net/blob";
     const { get, seen } = world({ [MANIFEST]: to(plain), [plain]: () => new Response("{}") });
-    await expect(get(PLACE)).rejects.toThrow(/not allowed/);
+    await expect(get(REMOTE)).rejects.toThrow(/not allowed/);
     expect(seen).toHaveLength(1);
   });
 
   test("of a name that stands before another registry takes that one's token along", async () => {
-    const place = placeOf({ registry: "lscr.io", repository: "owner/image" });
+    const remote = remoteOf({ registry: "lscr.io", repository: "owner/image" });
     const { get } = world({
       "https://lscr.io/v2/owner/image/manifests/1": to("https://ghcr.io/v2/owner/image/manifests/1"),
       "https://ghcr.io/v2/owner/image/manifests/1": challenge("https://ghcr.io/token"),
       "https://ghcr.io/token": token,
     });
-    expect(await get(place)).toBe(200);
+    expect(await get(remote)).toBe(200);
   });
 });
 
@@ -221,7 +221,7 @@ describe("an upload", () => {
       const client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
       Object.assign(client, { exchange });
       const blob = { digest: digest(`sha256:${"a".repeat(64)}`), size: 1 };
-      const put = new Uploader(client).put(PLACE, {
+      const put = new Uploader(client).put(REMOTE, {
         blob,
         mountFrom: null,
         open: async function* () {
@@ -238,7 +238,7 @@ describe("an upload", () => {
     async (method) => {
       const url = "https://registry.example.com/v2/owner/image/blobs/uploads/1";
       const { exchange, seen } = world({ [url]: to("https://10.0.0.1/x") });
-      const sent = exchange.send(PLACE, { method, at: new URL(url), body: new Uint8Array(1) });
+      const sent = exchange.send(REMOTE, { method, at: new URL(url), body: new Uint8Array(1) });
       await expect(sent).rejects.toThrow(/not allowed/);
       expect(seen).toHaveLength(1);
     },
@@ -259,7 +259,7 @@ test("a token that is refused without a login is reported in its endpoint's word
     },
     { login: null },
   );
-  await expect(exchange.send(PLACE, { method: "GET", at: "manifests/1" })).rejects.toThrow(
+  await expect(exchange.send(REMOTE, { method: "GET", at: "manifests/1" })).rejects.toThrow(
     /gives no token: this mirror needs an access key; .*docker login registry\.example\.com/,
   );
 });
@@ -267,7 +267,7 @@ test("a token that is refused without a login is reported in its endpoint's word
 test("a token isn't asked for inside a network on the word of a registry on the Internet", async () => {
   const realm = "https://10.0.0.1/token";
   const { get, seen } = world({ [MANIFEST]: challenge(realm), [realm]: token });
-  await expect(get(PLACE)).rejects.toThrow(/10\.0\.0\.1 as its token realm/);
+  await expect(get(REMOTE)).rejects.toThrow(/10\.0\.0\.1 as its token realm/);
   expect(seen).toHaveLength(1);
 });
 
@@ -285,9 +285,9 @@ describe("a token", () => {
       ),
       "https://auth.example.net/token": token,
     });
-    const place = writable(PLACE);
-    await made.get(place);
-    await made.exchange.send(place, { method: "POST", at: "blobs/uploads/" });
+    const remote = writable(REMOTE);
+    await made.get(remote);
+    await made.exchange.send(remote, { method: "POST", at: "blobs/uploads/" });
     expect(scopesIn(made)).toEqual([["repository:owner/image:pull,push"]]);
   });
 
@@ -299,7 +299,7 @@ describe("a token", () => {
       "https://auth.example.net/token": token,
     });
     const scopes = ["repository:owner/image:pull,push", "repository:other/image:pull"];
-    await made.exchange.send(PLACE, { method: "POST", at: "blobs/uploads/", scopes });
+    await made.exchange.send(REMOTE, { method: "POST", at: "blobs/uploads/", scopes });
     expect(scopesIn(made)).toEqual([scopes]);
   });
 
@@ -318,7 +318,7 @@ describe("a token", () => {
       },
     });
     const at = new URL("https://registry.example.com/v2/owner/image/blobs/uploads/1");
-    const patch = () => made.exchange.send(PLACE, { method: "PATCH", at, body: new Uint8Array(3) });
+    const patch = () => made.exchange.send(REMOTE, { method: "PATCH", at, body: new Uint8Array(3) });
     expect((await patch()).status).toBe(202);
     valid = "";
     expect((await patch()).status).toBe(202);

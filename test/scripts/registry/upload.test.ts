@@ -1,6 +1,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type Place, placeOf, RegistryClient, writable } from "../../../scripts/registry/client.ts";
+import {
+  RegistryClient,
+  type RemoteRepository,
+  remoteOf,
+  writable,
+} from "../../../scripts/registry/client.ts";
 import type { Blob } from "../../../scripts/registry/download.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { Uploader } from "../../../scripts/registry/upload.ts";
@@ -10,7 +15,7 @@ const MIB = 1024 * 1024;
 
 let registry: PushRegistry;
 let network: Network;
-let place: Place;
+let remote: RemoteRepository;
 let uploader: Uploader;
 
 beforeEach(async () => {
@@ -18,7 +23,7 @@ beforeEach(async () => {
   network = openNetwork({ insecure: false }, {});
   const client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
   uploader = new Uploader(client);
-  place = writable(placeOf({ registry: registry.host, repository: "owner/image" }));
+  remote = writable(remoteOf({ registry: registry.host, repository: "owner/image" }));
 });
 
 afterEach(async () => {
@@ -49,7 +54,7 @@ function content(size: number): Content {
 }
 
 function put({ blob, open }: Content, mountFrom: string | null = null) {
-  return uploader.put(place, { blob, open, mountFrom });
+  return uploader.put(remote, { blob, open, mountFrom });
 }
 
 function stored({ blob }: Content): Buffer | undefined {
