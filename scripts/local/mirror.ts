@@ -3,6 +3,7 @@ import { access, constants, mkdir, readFile, rm, stat, writeFile } from "node:fs
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../src/config.ts";
+import type { Timing } from "../../src/pull/body.ts";
 import type { RequestRecord } from "../../src/requestlog.ts";
 import { size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
@@ -23,6 +24,8 @@ export interface MirrorOptions extends Given {
   port: number;
   /** Milliseconds that `stop` gives the requests that are under way. */
   grace?: number;
+  /** Other times than the usual ones, for tests. */
+  timing?: Timing;
   onRequest?: (record: RequestRecord) => void;
   /** Everything else that the Worker, its runtime or this process has to say. */
   onMessage?: (message: Message) => void;
@@ -97,7 +100,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const configuration = configurationText({
     project,
     modules: { mirror, store: standIns },
-    variables: bindings,
+    variables: options.timing ? { ...bindings, TIMING: options.timing } : bindings,
     folders,
     address,
     sockets: paths,

@@ -42,8 +42,8 @@ const LEASE = 15 * 60 * 1000;
 const RETRY_AFTER = [2_000, 10_000, 60_000, 300_000];
 /** Milliseconds between two looks of those who wait whether an object is stored; they all share each look. */
 const LOOK = 150;
-/** The part of a blob that several ranges must have asked for before the whole is filled. */
-const GOOD_PART = 1 / 10;
+/** Bytes of a blob that several ranges must have asked for before the whole is filled. */
+const GOOD_PART = 8 * 1024 * 1024;
 /** Blobs whose ranges are counted at a time. */
 const COUNTED = 10_000;
 
@@ -92,15 +92,15 @@ export class Leases {
   }
 
   /**
-   * Counts bytes that a range asks for. The first range of a blob may be the only one; but who asks for more of it, and for a
-   * good part of the whole with that, has the whole filled in the background, and waits for that.
+   * Waits for the fill that is running, for a range of so many bytes. The first range of a blob may be the only one; but who
+   * asks for more of it, and for a good part with that, has the whole filled in the background, and waits for that.
    */
-  async count(job: FillJob, bytes: number, size: number, patience: number): Promise<Claim> {
+  async joinRange(job: FillJob, bytes: number, patience: number): Promise<Claim> {
     if (!this.#isLeased(this.#get(job))) {
       const id = idOf(job);
       const before = this.#asked.get(id) ?? 0;
       this.#asked.set(id, before + bytes);
-      if (before === 0 || before + bytes < size * GOOD_PART) return { kind: "none" };
+      if (before === 0 || before + bytes < GOOD_PART) return { kind: "none" };
       this.#asked.delete(id);
       await this.#lease(job, true, 0);
     }

@@ -40,6 +40,12 @@ function parseRange(text: string): ByteRange | null {
   return last === null || last < first ? null : { first, last };
 }
 
+/** How many bytes a range asks for at most. */
+export function bytesOf(range: ByteRange): number {
+  if ("suffix" in range) return range.suffix;
+  return range.last === null ? Number.POSITIVE_INFINITY : range.last - range.first + 1;
+}
+
 /**
  * Lays a range on content of `size` bytes, cutting off what lies beyond the end. Null when it is unsatisfiable (416).
  * Nothing is satisfiable of empty content, though the RFC grants it for suffixes: Content-Range has no way to write it.

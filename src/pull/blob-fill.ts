@@ -33,8 +33,8 @@ export class BlobFill extends DurableObject<Env> {
     return this.#leases.join(job, patience);
   }
 
-  count(job: FillJob, bytes: number, size: number, patience: number): Promise<Claim> {
-    return this.#leases.count(job, bytes, size, patience);
+  joinRange(job: FillJob, bytes: number, patience: number): Promise<Claim> {
+    return this.#leases.joinRange(job, bytes, patience);
   }
 
   lookAgain(job: FillJob, holder: string, delay: number): Promise<void> {

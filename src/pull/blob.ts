@@ -3,7 +3,14 @@ import { blobKey, RangeNotSatisfiable, type Sphere } from "../cache/store.ts";
 import { RegistryError } from "../errors.ts";
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
-import { type ByteRange, contentRange, parseRanges, resolveRanges, unsatisfiedRange } from "../oci/range.ts";
+import {
+  type ByteRange,
+  bytesOf,
+  contentRange,
+  parseRanges,
+  resolveRanges,
+  unsatisfiedRange,
+} from "../oci/range.ts";
 import type { Target } from "../routing/target.ts";
 import { blobHeadings, isUnchanged, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { pullColdBlob } from "./cold-blob.ts";
@@ -29,7 +36,8 @@ export async function pullBlob(
   // Upstream is asked for the whole instead of several: it is stored on its way, and the next ones are had from there.
   const range = ranges.length === 1 ? (ranges[0] ?? null) : null;
   const queue = fillQueueOf(mirror, placeOf(target, pull), digest);
-  const turn = pull.method === "HEAD" ? "none" : await (range ? queue.join() : queue.acquire());
+  const turn =
+    pull.method === "HEAD" ? "none" : await (range ? queue.joinRange(bytesOf(range)) : queue.acquire());
   const filled = turn === "stored" && (await fromStore(mirror, pull, target, digest, ranges, WAITED));
   if (filled) return filled;
   const cold = await pullColdBlob(mirror, pull, target, digest, range, queue, turn);

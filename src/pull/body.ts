@@ -18,16 +18,29 @@ export function lengthSent({ headers }: Response): number | null {
   return length !== null && /^\d+$/.test(length) ? Number(length) : null;
 }
 
-/**
- * Fires when a body of this length takes longer than it may. Nothing native tells a stalled stream from a slow one, so
- * what is bounded is the whole: half a minute, and what the slowest bearable line needs.
- */
-export function patience(length: number): AbortSignal {
-  return AbortSignal.timeout(30_000 + (length / SLOWEST_LINE) * 1000);
+/** How long upstream may take to send a body. */
+export interface BodyLimits {
+  /** Milliseconds without a byte after which a body is taken to have stalled; twice as many at most. */
+  stall: number;
+  /** Milliseconds that any body may take as a whole, where no client sets its pace. */
+  base: number;
+  /** Bytes a second of the slowest bearable line, for what a body may take beyond that. */
+  slowestLine: number;
 }
 
-/** Bytes a second. */
-const SLOWEST_LINE = 32_000;
+/** Other times than the usual ones. */
+export interface Timing {
+  /** Milliseconds for which a request waits for another one's fill. */
+  fillPatience?: number;
+  bodyLimits?: BodyLimits;
+}
+
+export const BODY_LIMITS: BodyLimits = { stall: 7_500, base: 30_000, slowestLine: 32_000 };
+
+/** Fires when a body of this length takes longer than it may. */
+export function overdue(length: number, { base, slowestLine }: BodyLimits): AbortSignal {
+  return AbortSignal.timeout(base + (length / slowestLine) * 1000);
+}
 
 /** Whether an object of this length fits into one put. */
 export function isStorable(length: number): boolean {

@@ -28,7 +28,7 @@ const LARGEST_PAGE = 1024 * 1024;
 
 /**
  * Answers a blob from upstream. A whole one is led into the store on its way to the client that holds its lease; a range
- * moves no more than was asked, and is counted; a HEAD moves nothing.
+ * moves no more than was asked; a HEAD moves nothing.
  * @param turn what was found out about the blob's fill before.
  * @returns "stored" once a fill in the background has stored it: it is to be read from the store.
  * @throws RegistryError for what upstream doesn't have or can't give.
@@ -73,10 +73,6 @@ export async function pullColdBlob(
     const sent = rangeSent(pull, response, range);
     const text = response.headers.get("Content-Range") ?? "";
     const length = sent.last - sent.first + 1;
-    if (sent.size !== null && isStorable(sent.size) && (await queue.count(length, sent.size)) === "stored") {
-      await response.body?.cancel();
-      return "stored";
-    }
     return partial(part(pull, response, length), headings, text, length);
   }
 

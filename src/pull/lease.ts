@@ -21,8 +21,8 @@ export interface FillQueue {
   tryAcquire(): Promise<Turn>;
   /** Waits for who has the lease, if anybody does. */
   join(): Promise<Turn>;
-  /** Counts what a range asks for; waits where that leads to a fill in the background. */
-  count(bytes: number, size: number): Promise<Turn>;
+  /** The same for a range of so many bytes, for which the whole may be filled in the background. */
+  joinRange(bytes: number): Promise<Turn>;
 }
 
 const UNLEASED: FillLease = { release: async () => {}, lookAgain: async () => {} };
@@ -35,7 +35,7 @@ const ALONE: FillQueue = {
   acquire: async () => UNLEASED,
   tryAcquire: async () => UNLEASED,
   join: async () => "none",
-  count: async () => "none",
+  joinRange: async () => "none",
 };
 
 /** The queue for one request, which waits no longer than the mirror's patience in all. */
@@ -66,6 +66,6 @@ export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQ
     acquire: () => turn(leases.acquire(job, patience())),
     tryAcquire: () => turn(leases.acquire(job, 0)),
     join: () => turn(leases.join(job, patience())),
-    count: (bytes, size) => turn(leases.count(job, bytes, size, patience())),
+    joinRange: (bytes) => turn(leases.joinRange(job, bytes, patience())),
   };
 }

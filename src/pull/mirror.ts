@@ -11,6 +11,7 @@ import { viaOf } from "../registry/via.ts";
 import { UpstreamClient } from "../upstream/client.ts";
 import { egress, type Network } from "../upstream/egress.ts";
 import type { BlobFill } from "./blob-fill.ts";
+import { BODY_LIMITS, type BodyLimits, type Timing } from "./body.ts";
 import type { HeldManifest } from "./content.ts";
 import type { RepositoryResolver } from "./repository-resolver.ts";
 
@@ -26,6 +27,8 @@ export interface Env {
   VERSION?: { id: string };
   /** The network that reaches this machine and private addresses; there is one where the mirror runs on one machine. */
   OPERATOR_NETWORK?: Network;
+  /** Other times than the usual ones, for tests. */
+  TIMING?: Timing;
 }
 
 export interface Mirror {
@@ -41,6 +44,7 @@ export interface Mirror {
   fills: DurableObjectNamespace<BlobFill>;
   /** Milliseconds for which a request waits for another one's fill. */
   fillPatience: number;
+  bodyLimits: BodyLimits;
   /** One resolver per repository. */
   repositories: DurableObjectNamespace<RepositoryResolver>;
   /** This deployment's entry in the Via of what it asks, by which it finds that an upstream leads back to it. */
@@ -78,6 +82,8 @@ export function createMirror(env: Env): Mirror {
     }),
     fills: env.FILLS,
     fillPatience: FILL_PATIENCE,
+    bodyLimits: BODY_LIMITS,
+    ...env.TIMING,
     repositories: env.REPOSITORIES,
     via,
     now,

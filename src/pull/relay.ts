@@ -1,9 +1,6 @@
 /** A native way for bytes that outlives the body which feeds it, and knows how many have passed. */
 import { RpcStub, RpcTarget } from "cloudflare:workers";
 
-/** Milliseconds without a byte after which a body is taken to have stalled; twice as many at most. */
-const STALL = 7_500;
-
 /**
  * Two hops: what feeds it goes into the first, and what is left of the first one's length tells how much has passed on
  * into the second. A body may break off then without either of them noticing, and another one take its place. No
@@ -36,11 +33,12 @@ export class Relay {
 
   /**
    * Passes a body on to its end.
+   * @param stall milliseconds without a byte after which it is taken to have stalled; twice as many at most.
    * @throws when it breaks off, stalls, or is given up by the signal; unless nobody reads any more, another may follow.
    */
-  async feed(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
+  async feed(body: ReadableStream<Uint8Array>, signal: AbortSignal, stall: number): Promise<void> {
     const stalled = new AbortController();
-    const watch = setInterval(watchful(body, this, stalled), STALL);
+    const watch = setInterval(watchful(body, this, stalled), stall);
     const piped = body.pipeTo(this.#intake.writable, {
       preventClose: true,
       preventAbort: true,
@@ -86,7 +84,7 @@ async function prove(): Promise<boolean> {
     const read = new Response(relay.readable).text();
     const { body } = new Response("1");
     if (!body) return false;
-    await relay.feed(body, AbortSignal.timeout(TRIAL));
+    await relay.feed(body, AbortSignal.timeout(TRIAL), TRIAL);
     const { passed } = relay;
     await relay.close();
     return passed === 1 && (await read) === "1";
@@ -94,6 +92,11 @@ async function prove(): Promise<boolean> {
     console.warn(`bodies that break off aren't continued here: ${error}`);
     return false;
   }
+}
+
+/** Whether a body can be found to have stalled. */
+export function isMeasured(body: ReadableStream): boolean {
+  return bytesLeft(body) !== null;
 }
 
 /** Fires `stalled` when nothing has come since the last time it was called, and nothing of what came is still waiting. */
@@ -106,7 +109,7 @@ function watchful(body: ReadableStream, relay: Relay, stalled: AbortController):
     if (whole === null || left === null || start === null || passed === null) return;
     // What was read and hasn't passed waits for a slow reader, which is no fault of who sends.
     const isOwed = whole - left === passed - start;
-    if (left === before && isOwed) stalled.abort(new Error(`no byte in ${STALL / 1000} s`));
+    if (left === before && isOwed) stalled.abort(new Error("upstream has stopped sending"));
     before = left;
   };
 }

@@ -3,9 +3,9 @@ import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Question } from "../upstream/question.ts";
-import { declaredLength, patience } from "./body.ts";
+import { declaredLength, overdue } from "./body.ts";
 import type { Mirror } from "./mirror.ts";
-import { canRelay, Relay } from "./relay.ts";
+import { canRelay, isMeasured, Relay } from "./relay.ts";
 
 /** What a body is the answer to, and how to ask for the rest of it. */
 export interface Source {
@@ -26,6 +26,8 @@ const WORTHWHILE = 1024 * 1024;
 /** Tries for the rest, however much each brings: on the Free plan all that one request asks for is 50 requests at most. */
 const MOST_TRIES = 15;
 
+const NEVER = new AbortController().signal;
+
 /** A body on its way. */
 export interface Passage {
   /** Of the whole length. It breaks off, as the body would, when upstream can't give the rest either. */
@@ -40,7 +42,7 @@ export interface Passage {
 export async function leadOn(mirror: Mirror, source: Source): Promise<Passage> {
   if (await canRelay()) return new ResumableBody(mirror, source);
   const { readable, writable } = new FixedLengthStream(source.length);
-  const pumped = source.body.pipeTo(writable, { signal: patience(source.length) });
+  const pumped = source.body.pipeTo(writable, { signal: overdue(source.length, mirror.bodyLimits) });
   return { readable, pumped, answers: [source.response] };
 }
 
@@ -59,7 +61,9 @@ class ResumableBody implements Passage {
     this.#mirror = mirror;
     this.#source = source;
     this.#relay = new Relay(source.length);
-    this.#overdue = patience(source.length);
+    // A client may take its time, and upstream is found to have stalled in spite of that.
+    const isPacedByClient = source.signal !== null && isMeasured(source.body);
+    this.#overdue = isPacedByClient ? NEVER : overdue(source.length, mirror.bodyLimits);
     this.answers = [source.response];
     this.#tried = [source.response];
     this.readable = this.#relay.readable;
@@ -77,7 +81,7 @@ class ResumableBody implements Passage {
     for (let tries = 0; ; tries++) {
       try {
         body ??= await Promise.race([this.#askRest(before), late.promise]);
-        await this.#relay.feed(body, this.#overdue);
+        await this.#relay.feed(body, this.#overdue, this.#mirror.bodyLimits.stall);
         // Some end their bodies in good order where they break off.
         if ((this.#relay.passed ?? length) === length) break;
         throw new Error("it ended too early");

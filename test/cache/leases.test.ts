@@ -173,13 +173,13 @@ describe("who finds a lease held", () => {
 });
 
 describe("ranges", () => {
-  test("have the whole filled once several have asked for a tenth of it, and not before", async () => {
+  test("have the whole filled once several have asked for 8 MiB of it, and not before", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
-      for (const bytes of [98, 1]) {
-        expect(await leases.count(job, bytes, 1000, 0)).toEqual({ kind: "none" });
+      for (const bytes of [8 * 1024 * 1024 - 2, 1]) {
+        expect(await leases.joinRange(job, bytes, 0)).toEqual({ kind: "none" });
         expect(await untilAlarm()).toBe(null);
       }
-      await leases.count(job, 1, 1000, 0);
+      await leases.joinRange(job, 1, 0);
       expect(await untilAlarm()).toBe(0);
       expect(await take(leases)).toBe(null);
     });
@@ -187,7 +187,7 @@ describe("ranges", () => {
 
   test("have nothing filled by a single one, however long", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
-      expect(await leases.count(job, 1000, 1000, 0)).toEqual({ kind: "none" });
+      expect(await leases.joinRange(job, Number.POSITIVE_INFINITY, 0)).toEqual({ kind: "none" });
       expect(await untilAlarm()).toBe(null);
     });
   });
@@ -195,7 +195,7 @@ describe("ranges", () => {
   test("leave a leader alone", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
       await leads(leases);
-      for (let at = 0; at < 2; at++) await leases.count(job, 1000, 1000, 0);
+      for (let at = 0; at < 2; at++) await leases.joinRange(job, Number.POSITIVE_INFINITY, 0);
       expect(await untilAlarm()).toBe(15 * MINUTE);
     });
   });
@@ -217,7 +217,7 @@ describe("the alarm", () => {
     const fill = ending("held");
     await withLeases(async ({ leases, untilAlarm }) => {
       await leads(leases);
-      for (let at = 0; at < 2; at++) await leases.count(other, 1, 1, 0);
+      for (let at = 0; at < 2; at++) await leases.joinRange(other, Number.POSITIVE_INFINITY, 0);
       await leases.alarm(fill);
       expect(await untilAlarm()).toBe(15 * MINUTE);
     });

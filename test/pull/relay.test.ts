@@ -4,6 +4,8 @@ import { Relay } from "../../src/pull/relay.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 
 const WHOLE = patternBytes(300_000, 1);
+/** Milliseconds; longer than a test. */
+const STALL = 60_000;
 const NEVER = new AbortController().signal;
 
 async function read(relay: Relay): Promise<Uint8Array> {
@@ -28,9 +30,11 @@ describe("a relay", () => {
     async (cut) => {
       const relay = new Relay(WHOLE.byteLength);
       const got = read(relay);
-      await expect(relay.feed(chunks(WHOLE.slice(0, cut), 50_000), NEVER)).rejects.toThrow("broke off");
+      await expect(relay.feed(chunks(WHOLE.slice(0, cut), 50_000), NEVER, STALL)).rejects.toThrow(
+        "broke off",
+      );
       expect(relay.passed).toBe(cut);
-      await expect(relay.feed(chunks(WHOLE.slice(cut), 7_000), NEVER)).rejects.toThrow("broke off");
+      await expect(relay.feed(chunks(WHOLE.slice(cut), 7_000), NEVER, STALL)).rejects.toThrow("broke off");
       expect(relay.passed).toBe(WHOLE.byteLength);
       await relay.close();
       expect(await got).toEqual(WHOLE);
@@ -41,9 +45,11 @@ describe("a relay", () => {
     const relay = new Relay(WHOLE.byteLength);
     const [one, other] = relay.readable.tee();
     const got = [new Response(one).arrayBuffer(), new Response(other).arrayBuffer()];
-    await expect(relay.feed(chunks(WHOLE.slice(0, 70_000), 10_000), NEVER)).rejects.toThrow("broke off");
+    await expect(relay.feed(chunks(WHOLE.slice(0, 70_000), 10_000), NEVER, STALL)).rejects.toThrow(
+      "broke off",
+    );
     expect(relay.passed).toBe(70_000);
-    await expect(relay.feed(chunks(WHOLE.slice(70_000), 10_000), NEVER)).rejects.toThrow("broke off");
+    await expect(relay.feed(chunks(WHOLE.slice(70_000), 10_000), NEVER, STALL)).rejects.toThrow("broke off");
     await relay.close();
     for (const bytes of await Promise.all(got)) expect(new Uint8Array(bytes)).toEqual(WHOLE);
   });
@@ -52,7 +58,7 @@ describe("a relay", () => {
     const relay = new Relay(WHOLE.byteLength);
     const got = read(relay);
     got.catch(() => {});
-    await relay.feed(chunks(WHOLE.slice(0, 1000), 1000), NEVER).catch(() => {});
+    await relay.feed(chunks(WHOLE.slice(0, 1000), 1000), NEVER, STALL).catch(() => {});
     await expect(relay.close()).rejects.toThrow();
     await expect(got).rejects.toThrow();
   });
@@ -61,7 +67,7 @@ describe("a relay", () => {
     const relay = new Relay(WHOLE.byteLength);
     const got = read(relay);
     got.catch(() => {});
-    await relay.feed(chunks(WHOLE.slice(0, 1000), 1000), NEVER).catch(() => {});
+    await relay.feed(chunks(WHOLE.slice(0, 1000), 1000), NEVER, STALL).catch(() => {});
     await relay.abort(new Error("given up"));
     await expect(got).rejects.toThrow();
   });
@@ -69,7 +75,7 @@ describe("a relay", () => {
   test("lets go of a body when its reader leaves, and doesn't say then how much has passed", async () => {
     const relay = new Relay(WHOLE.byteLength);
     const reader = relay.readable.getReader();
-    const fed = relay.feed(chunks(WHOLE, 10_000), NEVER);
+    const fed = relay.feed(chunks(WHOLE, 10_000), NEVER, STALL);
     await reader.read();
     await reader.cancel(new Error("left"));
     await expect(fed).rejects.toThrow();
@@ -80,7 +86,7 @@ describe("a relay", () => {
     const relay = new Relay(1000);
     const got = read(relay);
     got.catch(() => {});
-    await expect(relay.feed(chunks(WHOLE, 10_000), NEVER)).rejects.toThrow();
+    await expect(relay.feed(chunks(WHOLE, 10_000), NEVER, STALL)).rejects.toThrow();
     await expect(got).rejects.toThrow();
     expect(relay.passed).toBe(null);
   });

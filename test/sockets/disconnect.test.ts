@@ -1,5 +1,7 @@
 /** Clients that leave: what they began still ends in the store, and nobody else notices. */
+import { readdirSync } from "node:fs";
 import { get } from "node:http";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Listening, listen } from "../support/node/listen.ts";
@@ -117,4 +119,59 @@ it.concurrent("fetches again by alarm what upstream cut after the client had lef
   await stage.held(blob);
   expect(requestsFor(upstream, blob).map(({ bytesSent }) => bytesSent)).toEqual([36 * MIB, 40 * MIB]);
   await expectWarm(blob);
+});
+
+it.concurrent("stops reading an open range once its client leaves", async () => {
+  const blob = serveBlob(upstream, 128 * MIB, { ranges: true });
+  const client = await Download.open(stage.urlOf(NAME, blob), { Range: "bytes=0-" });
+  expect(client.status).toBe(206);
+  await client.readTo(MIB);
+  client.leave();
+  await until(
+    "the mirror to leave upstream",
+    10_000,
+    () => requestsFor(upstream, blob)[0]?.clientLeft === true,
+  );
+  // What lies in the kernel's buffers of two loopback connections is sent all the same.
+  expect(requestsFor(upstream, blob)[0]?.bytesSent).toBeLessThan(64 * MIB);
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+});
+
+it.concurrent("has a blob sent hardly more than once whose parts are all asked for at once, as Ollama does", async () => {
+  const [size, parts] = [64 * MIB, 16];
+  const blob = serveBlob(upstream, size, { ranges: true });
+  const url = stage.urlOf(NAME, blob);
+  expect((await fetch(url, { method: "HEAD" })).headers.get("Content-Length")).toBe(String(size));
+  const part = size / parts;
+  const bytes = await Promise.all(
+    Array.from({ length: parts }, async (_, at) => {
+      const headers = { Range: `bytes=${at * part}-${(at + 1) * part - 1}` };
+      const response = await fetch(url, { headers });
+      expect(response.status).toBe(206);
+      return Buffer.from(await response.arrayBuffer());
+    }),
+  );
+  expect(Buffer.concat(bytes).equals(blob.bytes)).toBe(true);
+  await stage.held(blob);
+  const whole = requestsFor(upstream, blob).filter(
+    ({ method, headers }) => method === "GET" && !headers.range,
+  );
+  expect(whole).toHaveLength(1);
+  const sent = requestsFor(upstream, blob).map(({ bytesSent }) => bytesSent);
+  expect(sent.reduce((sum, bytes) => sum + bytes, 0) / size).toBeLessThan(1.1);
+});
+
+it("leaves no file behind for each blob that isn't there", async () => {
+  const digests = Array.from({ length: 40 }, (_, at) => `sha256:00${at.toString(16).padStart(62, "0")}`);
+  const statuses = await Promise.all(
+    digests.map(async (digest, at) => {
+      const response = await fetch(`${stage.url}/v2/${NAME}/unknown/${at}/blobs/${digest}`);
+      await response.arrayBuffer();
+      return response.status;
+    }),
+  );
+  expect(statuses).toEqual(Array(40).fill(404));
+  const names = readdirSync(join(stage.data, "objects/BlobFill"));
+  // One object for the digests that begin alike, and those of this file's other blobs.
+  expect(names.filter((name) => name.endsWith(".sqlite")).length).toBeLessThan(20);
 });

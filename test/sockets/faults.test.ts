@@ -40,6 +40,8 @@ let liar: RawFaults;
 let alternate: RawFaults;
 let listening: ListeningRegistry;
 let stage: Stage;
+/** Where nobody waits long for another one's fill. */
+let hasty: Stage;
 const registry = createFakeRegistry({ auth: "none" });
 
 beforeAll(async () => {
@@ -58,9 +60,11 @@ beforeAll(async () => {
     "unresolved.test": "https://registry.invalid",
     "untrusted.test": `https://${listening.host}`,
   });
+  hasty = await startStage({ "upstream.test": upstream.url }, { fillPatience: 500 });
 });
 afterAll(async () => {
   await stage?.stop();
+  await hasty?.stop();
   await listening?.close();
   await liar?.close();
   await alternate?.close();
@@ -201,13 +205,13 @@ fault("no length", "passed through whole, and stored by the alarm", async () => 
 fault("stall", "nothing is stored of it, its client can leave, and the others are served", async () => {
   const stall = { type: "stall", after: 64 * KIB } as const;
   const blob = serveBlob(upstream, 256 * KIB, { fault: stall, times: 1 });
-  const client = await Download.open(urlOf(blob));
+  const client = await Download.open(hasty.urlOf("upstream.test", blob));
   await client.readTo(64 * KIB);
   await sleep(1_000);
   expect(client.received).toBe(64 * KIB);
-  expect(await stage.holds(blob)).toBe(false);
+  expect(await hasty.holds(blob)).toBe(false);
   client.leave();
-  const { answer, ending } = await download(urlOf(blob));
+  const { answer, ending } = await download(hasty.urlOf("upstream.test", blob));
   expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
 });
 

@@ -162,7 +162,7 @@ function countOperations(bindings: Env): () => Operations {
     kvReads: [vi.spyOn(kv, "get")],
     kvWrites: [vi.spyOn(kv, "put"), vi.spyOn(kv, "delete")],
     edgeReads: [vi.spyOn(edge, "match")],
-    leases: (["acquire", "join", "count", "lookAgain", "release"] as const).map((name) =>
+    leases: (["acquire", "join", "joinRange", "lookAgain", "release"] as const).map((name) =>
       vi.spyOn(BlobFill.prototype, name),
     ),
     resolutions: (["resolve", "fetchManifest"] as const).map((name) =>

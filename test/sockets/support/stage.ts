@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { patternBytes } from "../../support/fake-registry.ts";
 import {
   type RawAnswer,
@@ -49,8 +49,14 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
-/** @param upstreams name → URL; or URLs, the authority's first. */
-export async function startStage(upstreams: Record<string, string | string[]>): Promise<Stage> {
+/**
+ * @param upstreams name → URL; or URLs, the authority's first.
+ * @param timing shorter times than the usual ones.
+ */
+export async function startStage(
+  upstreams: Record<string, string | string[]>,
+  timing: MirrorOptions["timing"] = {},
+): Promise<Stage> {
   const data = await mkdtemp(join(tmpdir(), "portolan-sockets-"));
   const messages: string[] = [];
   const nowhere = await startRawFaults();
@@ -63,6 +69,7 @@ export async function startStage(upstreams: Record<string, string | string[]>): 
       port: 0,
       host: "127.0.0.1",
       data,
+      timing,
       upstreams: Object.fromEntries(Object.entries(table).map(([name, urls]) => [name, [urls].flat()])),
       onMessage: ({ level, text }) => messages.push(`${level}: ${text}`),
     });
