@@ -1,4 +1,4 @@
-/** Files of a person's own: read where they are there, and written so that nobody reads half of one. */
+/** Files of the user: read if they exist, and written atomically. */
 import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 

@@ -43,7 +43,7 @@ const STOPPING = `Waiting up to ${GRACE / 1000} s for requests under way; Ctrl-C
 const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
 
 const OPEN_TO_OTHERS =
-  "Warning: everybody who reaches this address can pull through the mirror; without --var ACCESS=open it is for the holders of access keys.";
+  "Warning: everyone who can reach this address can pull through the mirror; without --var ACCESS=open it is for the holders of access keys.";
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
@@ -142,7 +142,7 @@ function announce(mirror: RunningMirror, { data, host }: Settings, output: Outpu
   output.line(`Portolan listens on ${url} and keeps what it pulls in ${data}
 ${listing}
   mirrors    ${upstreams.join(", ")}
-  access     ${keys === null ? "open to everybody who can reach it" : `for the holders of ${count(keys.length, "key")}`}
+  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);
@@ -160,7 +160,7 @@ function keyedUse(url: string, keys: readonly string[]): string {
   if (keys.length === 0) {
     return `It is closed, because there are no keys yet. Make one and restart it
   npm run portolan -- key add NAME
-or open it to everybody who can reach it
+or open it to everyone who can reach it
   npm start -- --var ACCESS=open`;
   }
   const { host } = new URL(url);

@@ -37,8 +37,8 @@ export const copy = (context: Context): Command =>
     .addHelpText(
       "after",
       `
-Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are heeded.
-Ends with 0 if the target has the image, with 1 if it couldn't be copied, with 2 if the command is wrong.`,
+Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
+Exits with 0 if the target has the image, with 1 if it couldn't be copied, with 2 if the command is wrong.`,
     )
     .action((from: string, to: string, settings: Settings) => {
       return withSession(context, settings, async ({ client, progress }) => {

@@ -10,7 +10,7 @@ import { SUMMARIES } from "./summaries.ts";
 export const deploy = (context: Context): Command =>
   new Command("deploy")
     .description(SUMMARIES.deploy)
-    .option("--open", "deploy it for everybody, without access keys", false)
+    .option("--open", "deploy it for everyone, without access keys", false)
     .option("--keys <file>", "where the list of access keys lies", KEY_FILE)
     .option("--dry-run", "build it and check everything, and deploy nothing", false)
     .addOption(

@@ -40,7 +40,7 @@ export const doctor = (context: Context): Command =>
     .addOption(mirrorOption())
     .option("--image <image>", "a small image to pull for a look", "docker.io/library/hello-world:latest")
     .addOption(onePlatformOption())
-    .addHelpText("after", "\nEnds with 0 if nothing is wrong, with 1 if something is.")
+    .addHelpText("after", "\nExits with 0 if nothing is wrong, with 1 if something is.")
     .action((settings: Settings) =>
       withSession(context, settings, async (session) => {
         const { mirror = ownMirror(context), image, platform, json } = settings;
@@ -75,6 +75,6 @@ function report(mirror: string, checks: readonly Check[]): string {
 function summary(checks: readonly Check[]): string {
   const number = (state: Check["state"]) => checks.filter((check) => check.state === state).length;
   const doubts = number("warning") === 0 ? "" : `, ${count(number("warning"), "thing")} to look at`;
-  if (number("bad") > 0) return `${MARKS.bad} ${count(number("bad"), "thing")} to mend${doubts}`;
+  if (number("bad") > 0) return `${MARKS.bad} ${count(number("bad"), "thing")} to fix${doubts}`;
   return `${MARKS.good} Nothing is wrong${doubts}`;
 }

@@ -1,4 +1,4 @@
-/** `portolan key`: the access keys of a mirror that is run for some and not for everybody. */
+/** `portolan key`: the access keys of a mirror that isn't open to everyone. */
 import { resolve } from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { WrittenKey } from "../../src/access/key-list.ts";
@@ -152,7 +152,7 @@ async function keep(
   context.output.line(`${usage(made)}\n${TAKES_EFFECT}`);
 }
 
-/** Without its hash, which nobody needs to see. */
+/** Without its hash. */
 function withoutHash({ name, allow = [], deny = [], expires, rate }: WrittenKey) {
   return { name, allow, deny, expires: expires ?? null, rate: rate ?? null };
 }

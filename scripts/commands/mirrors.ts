@@ -45,16 +45,16 @@ export const mirrors = (context: Context): Command =>
     .option("--against <registry>", "whom to believe instead of the images' own registry: a host or a URL")
     .addOption(onePlatformOption())
     .option("--seconds <number>", "how long the sample layer may take from each mirror", seconds, 10)
-    .addHelpText("after", "\nEnds with 0 if there is a mirror that can be used, with 1 if there is none.")
+    .addHelpText("after", "\nExits with 0 if there is a mirror that can be used, with 1 if there is none.")
     .action((settings: Settings) =>
       withSession(context, settings, async (session) => {
         const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings)));
         session.progress.stop();
-        const authorities = new Map(
+        const publishers = new Map(
           ranked.map(({ mirror: { registry } }) => [registry, publisherOrigin(registry)]),
         );
         if (settings.json) context.output.json(ranked.map((each) => ({ ...each, isUsable: isUsable(each) })));
-        else context.output.report((found) => mirrorsReport(found, authorities), ranked);
+        else context.output.report((found) => mirrorsReport(found, publishers), ranked);
         return ranked.some(isUsable) ? EXIT.good : EXIT.bad;
       }),
     );
@@ -69,7 +69,7 @@ async function measureAll({ client, network, progress }: Session, settings: Sett
         await client.head(publisher.remote, manifestReference(reference));
         return { reference, publisher, platform };
       } catch (error) {
-        progress.say(cleaned(`Whether tags are fresh can't be told: ${messageOf(error)}`));
+        progress.say(cleaned(`Whether tags are fresh is unknown: ${messageOf(error)}`));
         return { reference, publisher: null, platform };
       }
     }),

@@ -3,11 +3,11 @@ export const SUMMARIES = {
   config: "Shows how a client is set up to pull through a mirror, or sets it up.",
   verify: "Tells whether what mirrors give is what the publisher pushed.",
   inspect: "Shows what a pull of an image meets, and which of it a mirror holds.",
-  warm: "Brings images into a mirror, so that nobody has to wait for them.",
+  warm: "Brings images into a mirror, so that later pulls are served from its store.",
   mirrors: "Measures public mirrors and ranks them.",
   doctor: "Looks for what is wrong with a mirror, and says what to do.",
   copy: "Copies an image from one registry to another; nothing is stored here, and digests stay what they are.",
-  sync: "Copies all images that a list names. What is there already is left, so that it can be repeated at any time.",
+  sync: "Copies all images that a list names. Images that are up to date are skipped, so that it can be repeated at any time.",
   key: "Makes, lists and ends the access keys of a mirror.",
   deploy: "Deploys the mirror to Cloudflare, for the holders of access keys.",
 } as const;

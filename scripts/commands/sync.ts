@@ -51,8 +51,8 @@ A list as text, with a source and a target on each line:
 
 Where a target ends with a slash, the source's repository follows.
 
-Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are heeded.
-Ends with 0 if all is there, with 1 if anything couldn't be copied, with 2 if the command or the list is wrong.`,
+Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
+Exits with 0 if all is there, with 1 if anything couldn't be copied, with 2 if the command or the list is wrong.`,
     )
     .action((file: string, settings: Settings) =>
       withSession(context, settings, async ({ client, progress }) => {

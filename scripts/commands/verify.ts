@@ -47,7 +47,7 @@ export const verify = (context: Context): Command =>
     .addHelpText(
       "after",
       `
-Ends with 0 if all is the same, with 1 if anything differs, with 2 if it couldn't be found out.`,
+Exits with 0 if all is the same, with 1 if anything differs, with 2 if it couldn't be found out.`,
     )
     .action((images: string[], settings: Settings) =>
       withSession(context, settings, async (session) => {

@@ -34,31 +34,31 @@ export const warm = (context: Context): Command =>
     .addOption(platformsOption("only this platform"))
     .addHelpText(
       "after",
-      "\nEnds with 0 if all of it is there, with 1 if a part isn't, with 2 if an image can't be had.",
+      "\nExits with 0 if all of it is there, with 1 if a part isn't, with 2 if an image can't be had.",
     )
     .action((images: string[], settings: Settings) =>
       withSession(context, settings, async ({ client, progress }) => {
         const { mirror = ownMirror(context), platform, json = false } = settings;
         const references = images.map(parseReference);
-        const told: (Warmed | { image: string; error: string })[] = [];
+        const results: (Warmed | { image: string; error: string })[] = [];
         for (const reference of references) {
           const { remote } = mirrorSource(mirror, reference);
           try {
             const work = warmImage({ client, remote, reference, platforms: platform, progress });
-            told.push(await progress.during(formatReference(reference), work));
+            results.push(await progress.during(formatReference(reference), work));
           } catch (error) {
-            told.push({ image: formatReference(reference), error: messageOf(error) });
+            results.push({ image: formatReference(reference), error: messageOf(error) });
           }
         }
         progress.stop();
-        if (json) context.output.json({ mirror, images: told });
+        if (json) context.output.json({ mirror, images: results });
         else {
-          for (const each of told) {
+          for (const each of results) {
             context.output.report((found) => ("error" in found ? failure(found) : line(found, mirror)), each);
           }
         }
-        if (told.some((each) => "error" in each)) return EXIT.unknown;
-        return told.some((each) => !("error" in each) && failed(each).length > 0) ? EXIT.bad : EXIT.good;
+        if (results.some((each) => "error" in each)) return EXIT.unknown;
+        return results.some((each) => !("error" in each) && failed(each).length > 0) ? EXIT.bad : EXIT.good;
       }),
     );
 

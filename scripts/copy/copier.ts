@@ -185,10 +185,10 @@ export class Copier {
   ): Promise<void> {
     const key = `${target.endpoint.href} ${target.repository} ${blob.digest}`;
     const underWay = this.#blobs.get(key);
-    const deed = underWay ?? this.#limit(() => this.#moveBlob(source, target, blob));
-    this.#blobs.set(key, deed);
+    const result = underWay ?? this.#limit(() => this.#moveBlob(source, target, blob));
+    this.#blobs.set(key, result);
     try {
-      const done = await deed;
+      const done = await result;
       // Who shares a blob with others has it counted once.
       if (underWay) return;
       copied[done] += 1;
@@ -216,7 +216,7 @@ export class Copier {
       task.advance(by);
     };
     try {
-      const deed = await this.#uploader.put(target, {
+      const result = await this.#uploader.put(target, {
         blob: { digest, size },
         mountFrom,
         open: () => {
@@ -226,8 +226,8 @@ export class Copier {
         },
       });
       this.#holders.set(holder, target.repository);
-      task.done(deed === "sent" ? "copied" : "mounted");
-      return deed;
+      task.done(result === "sent" ? "copied" : "mounted");
+      return result;
     } catch (error) {
       task.done("failed");
       throw error;
@@ -301,7 +301,7 @@ function isRefusalToSay(error: unknown): boolean {
 /** What cosign, before it used referrers, called the tags of signatures, attestations and SBOMs: `sha256-<hex>.sig`. */
 const COSIGN_SUFFIXES = ["sig", "att", "sbom"];
 
-/** Waits for all even if one fails, so that nothing goes on after an image has been given up. */
+/** Waits for all even if one fails, so that nothing is still running when an image has failed. */
 async function all<Value>(work: readonly Promise<Value>[]): Promise<Value[]> {
   const ends = await Promise.allSettled(work);
   return ends.map((end) => {

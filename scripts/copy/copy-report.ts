@@ -8,15 +8,15 @@ import type { Outcome } from "./sync-images.ts";
 /** `✓ 127.0.0.1:5000/owner/image:1 is copied: 3 blobs sent (12 MB), 1 already there  sha256:…`. */
 export function copiedLine(target: string, copied: Copied): string {
   const { unchanged, sent, mounted, present, manifests, referrers, bytes, digest } = copied;
-  const deeds = [
+  const parts = [
     sent > 0 && `${count(sent, "blob")} sent (${size(bytes)})`,
     mounted > 0 && `${mounted} mounted`,
     present > 0 && `${present} already there`,
     manifests > 0 && count(manifests, "manifest"),
     referrers > 0 && count(referrers, "referrer"),
-  ].filter((deed) => deed !== false);
+  ].filter((part) => part !== false);
   const said = unchanged && sent + mounted + manifests === 0 ? "is up to date" : "is copied";
-  return `${good("✓")} ${target} ${said}${deeds.length > 0 ? `: ${deeds.join(", ")}` : ""} ${quiet(digest)}`;
+  return `${good("✓")} ${target} ${said}${parts.length > 0 ? `: ${parts.join(", ")}` : ""} ${quiet(digest)}`;
 }
 
 export function outcomeLine(outcome: Outcome): string {

@@ -20,7 +20,7 @@ export interface SyncOptions {
   parallel: number;
   /** Whether only to find out what would be copied. */
   dryRun: boolean;
-  /** Told of each outcome as it comes. */
+  /** Called with each outcome as it comes. */
   onOutcome: (outcome: Outcome) => void;
   /** The words for what was thrown. */
   describe: (error: unknown) => string;

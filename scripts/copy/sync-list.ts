@@ -31,7 +31,7 @@ export interface Defaults {
   referrers: boolean;
 }
 
-/** YAML reads 1.10 as the number 1.1, so that what was meant can't be told any more. */
+/** YAML reads 1.10 as the number 1.1, so that the tag that was meant is lost. */
 function unlessText(message: string): (issue: { input: unknown }) => string {
   return ({ input }) => {
     const isOther = (value: unknown): boolean => typeof value === "number" || typeof value === "boolean";
@@ -100,7 +100,7 @@ function fromText(content: string, defaults: Defaults): Entry[] {
     const where = `line ${index + 1}`;
     if (from === undefined || from === "") return [];
     if (to === undefined || rest.length > 0) {
-      throw new Error(`${where}: it must have a source and a target, parted by a space`);
+      throw new Error(`${where}: it must have a source and a target, separated by a space`);
     }
     return [entry(where, { from, to }, defaults)];
   });
@@ -174,14 +174,14 @@ function platformOf(text: string): string | null {
 function describe(issue: v.BaseIssue<unknown>): string {
   const inner = issue.issues?.find(({ path }) => path !== undefined);
   const path = [...(issue.path ?? []), ...(inner?.path ?? [])];
-  const told = inner ?? issue;
+  const reported = inner ?? issue;
   const where = path.reduce(
     (text, { key }) => (typeof key === "number" ? `${text}[${key}]` : `${text}${text && "."}${String(key)}`),
     "",
   );
-  if (told.type === "strict_object" && told.expected === "never")
+  if (reported.type === "strict_object" && reported.expected === "never")
     return `${where} is nothing that is known here`;
-  if (told.type === "strict_object" && told.received === "undefined") return `${where} is missing`;
-  if (told.type === "strict_object") return "it must have images, a list";
-  return `${where} ${told.message}`;
+  if (reported.type === "strict_object" && reported.received === "undefined") return `${where} is missing`;
+  if (reported.type === "strict_object") return "it must have images, a list";
+  return `${where} ${reported.message}`;
 }

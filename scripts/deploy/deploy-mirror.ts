@@ -44,7 +44,7 @@ export async function deploy(
       isOpen,
       vars: await variables(settings, wrangler),
       keys: isOpen ? null : await readKeyFile(resolve(cwd, settings.keys)),
-      // A dry run asks nobody.
+      // A dry run sends no requests.
       deployed: isOpen || settings.dryRun ? null : await deployedSecrets(wrangler, target),
     },
     generateSigningSecret,

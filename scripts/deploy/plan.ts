@@ -5,7 +5,7 @@ import { asSecret } from "../keys/key-changes.ts";
 import { KEY_FILE } from "../keys/key-file.ts";
 
 export interface Situation {
-  /** Whether the mirror is to be open to everybody. */
+  /** Whether the mirror is to be open to everyone. */
   isOpen: boolean;
   /** `[vars]` of wrangler.toml, and what `--var` puts over them. */
   vars: Readonly<Record<string, unknown>>;
@@ -20,7 +20,7 @@ export interface Plan {
   access: "open" | "keys";
   /** Secrets to upload with the Worker, so that it is never there without them. */
   secrets: Readonly<Record<string, string>>;
-  /** What is said of it, in a line. */
+  /** A one-line summary. */
   summary: string;
 }
 
@@ -28,9 +28,9 @@ export interface Plan {
 const SECRETS = ["ACCESS_KEYS", "SIGNING_SECRET"];
 
 /**
- * A deployed mirror can be reached by the whole world, so it asks for keys unless it was said that it be open.
+ * A deployed mirror can be reached by the whole world, so it requires keys unless it was explicitly opened.
  * @param makeSecret makes a signing secret.
- * @throws Error that says what to do where the mirror would be open without that having been said, or where nobody could
+ * @throws Error that says what to do where the mirror would be open without an explicit --open, or where no client could
  *   use it; ConfigError where the Worker would not start with these variables.
  */
 export function planDeploy({ isOpen, vars, keys, deployed }: Situation, makeSecret: () => string): Plan {
@@ -42,22 +42,22 @@ export function planDeploy({ isOpen, vars, keys, deployed }: Situation, makeSecr
   }
   if (isOpen) {
     readConfig({ ...vars, ACCESS: "open" });
-    return { access: "open", secrets: {}, summary: "open to everybody who knows its address" };
+    return { access: "open", secrets: {}, summary: "open to everyone who knows its address" };
   }
   const holdsKeys = deployed?.has("ACCESS_KEYS") ?? false;
-  if (!holdsKeys && (keys === null || keys.length === 0)) throw new Error(nobody(vars));
+  if (!holdsKeys && (keys === null || keys.length === 0)) throw new Error(withoutKeys(vars));
   const signing = deployed?.has("SIGNING_SECRET") ? {} : { SIGNING_SECRET: makeSecret() };
   const list = keys === null ? {} : { ACCESS_KEYS: asSecret(keys) };
   readConfig({ ...vars, ACCESS: "keys", SIGNING_SECRET: "0".repeat(32), ...list });
   return { access: "keys", secrets: { ...signing, ...list }, summary: summaryOf(keys) };
 }
 
-function nobody({ ACCESS }: Situation["vars"]): string {
+function withoutKeys({ ACCESS }: Situation["vars"]): string {
   const saysOpen = ACCESS === "open" ? " (ACCESS=open in wrangler.toml doesn't say it)" : "";
-  return `This mirror would be open to everybody who knows its address, or closed to everybody: there is no access key in ${KEY_FILE}.
+  return `This mirror would be open to everyone who knows its address, or closed to everyone: there is no access key in ${KEY_FILE}.
 Make one with
   npm run portolan -- key add NAME
-and deploy again; or, if it is to be open to everybody, say so${saysOpen}:
+and deploy again; or, if it is to be open to everyone, say so${saysOpen}:
   npm run deploy -- --open`;
 }
 
@@ -65,5 +65,5 @@ function summaryOf(keys: Situation["keys"]): string {
   if (keys === null)
     return `for the holders of the keys that are deployed already; there is no ${KEY_FILE} here`;
   const names = keys.map(({ name }) => name).join(", ");
-  return names === "" ? "for nobody: all keys are revoked" : `for the holders of access keys: ${names}`;
+  return names === "" ? "closed: all keys are revoked" : `for the holders of access keys: ${names}`;
 }

@@ -21,15 +21,15 @@ const ADVICE =
   "Set it by the network (`timedatectl set-ntp true`): certificates, tokens and signed URLs are refused at the wrong time.";
 
 export function judgeClock(readings: readonly Reading[]): Check {
-  const told = readings.flatMap(({ host, isHere, date, at }) => {
+  const measured = readings.flatMap(({ host, isHere, date, at }) => {
     const said = Date.parse(date ?? "");
     return Number.isNaN(said) ? [] : [{ host, isHere, ahead: (at - said) / 1000 }];
   });
-  const off = told.filter(({ ahead }) => Math.abs(ahead) > TOLERANCE);
-  const right = told.filter(({ ahead, isHere }) => Math.abs(ahead) <= TOLERANCE && !isHere);
+  const off = measured.filter(({ ahead }) => Math.abs(ahead) > TOLERANCE);
+  const right = measured.filter(({ ahead, isHere }) => Math.abs(ahead) <= TOLERANCE && !isHere);
   const [first] = off;
   if (first === undefined) {
-    if (right.length === 0) return skipped("clock", "nobody but this machine itself told the time");
+    if (right.length === 0) return skipped("clock", "no machine but this one gave the time");
     return good("clock", `agrees with ${names(right)}`);
   }
   const apart = span(first.ahead);
@@ -48,6 +48,6 @@ export function judgeClock(readings: readonly Reading[]): Check {
   return Math.abs(first.ahead) > HARMFUL ? bad("clock", says, advice) : warning("clock", says, advice);
 }
 
-function names(told: readonly { host: string }[]): string {
-  return told.map(({ host }) => host).join(" and ");
+function names(measured: readonly { host: string }[]): string {
+  return measured.map(({ host }) => host).join(" and ");
 }

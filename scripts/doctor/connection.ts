@@ -29,7 +29,7 @@ const CERTIFICATE_PROBLEMS: Readonly<Record<string, [says: string, advice: strin
     "Use the name that it is for. A wildcard covers one label only: docker.mirror.example.com isn't covered by *.example.com.",
   ],
   DEPTH_ZERO_SELF_SIGNED_CERT: [
-    "its certificate is signed by nobody but itself",
+    "its certificate is self-signed",
     "Have clients trust it (for Docker in /etc/docker/certs.d/HOST/ca.crt; here by NODE_EXTRA_CA_CERTS), or take one from a public CA.",
   ],
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: [
@@ -165,7 +165,7 @@ async function examineTls(mirror: URL): Promise<Check> {
     if (isLoopback(mirror)) return good("tls", "none, and none is needed on this machine");
     return warning(
       "tls",
-      "none: whoever is on the way can read and change what isn't named by a digest",
+      "none: anyone between here and the mirror can read the traffic, and change what isn't named by a digest",
       "Put TLS in front of the mirror (docs/serve.md). Docker takes plain http from another machine only under insecure-registries.",
     );
   }

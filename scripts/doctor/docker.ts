@@ -35,10 +35,10 @@ export async function readDockerInfo(env: Environment): Promise<DockerInfoResult
   } catch (error) {
     const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
     if (code === "ENOENT") return { absent: true };
-    // With no daemon, docker prints what it knows of itself, tells why in it, and ends with 1.
+    // With no daemon, docker prints what it knows of itself, says why, and exits with 1.
     const answer = readInfo(stdout ?? "");
     if ("info" in answer && answer.info.ServerErrors !== null) return answer;
-    return { failed: stderr?.trim().split("\n")[0] || `docker info ends with ${code}` };
+    return { failed: stderr?.trim().split("\n")[0] || `docker info exits with ${code}` };
   }
 }
 

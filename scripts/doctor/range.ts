@@ -10,7 +10,7 @@ export interface PartResponse {
 }
 
 const ADVICE =
-  "A pull that was interrupted would end in a damaged layer, or begin anew each time. If a proxy stands before the mirror, " +
+  "A pull that was interrupted would end in a damaged layer, or start from the beginning each time. If a proxy stands before the mirror, " +
   "let it pass Range and 206 on as they are; else use another mirror.";
 
 /**

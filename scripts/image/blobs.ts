@@ -27,7 +27,7 @@ export async function checkBlob(
 
 /**
  * Downloads a blob and hashes it on the way; nothing is kept. Never rejects: what went wrong is in the answer.
- * @param onBytes told of every piece, in bytes.
+ * @param onBytes called with the size of every chunk.
  */
 export async function downloadBlob(
   client: RegistryClient,
@@ -43,7 +43,7 @@ export async function downloadBlob(
   }
 }
 
-/** Reads a body to its end and holds it against the descriptor; one that is longer is given up. */
+/** Reads a body to its end and checks it against the descriptor; reading stops as soon as it is too long. */
 export async function hashed(
   body: AsyncIterable<Uint8Array> | null,
   { digest, size }: Pick<Descriptor, "digest" | "size">,

@@ -14,7 +14,7 @@ export async function readKeyFile(path: string): Promise<WrittenKey[] | null> {
   try {
     list = JSON.parse(text);
   } catch {
-    throw new Error(`${path} isn't valid JSON; mend it, or take it away and add the keys anew`);
+    throw new Error(`${path} isn't valid JSON; fix it, or remove it and add the keys again`);
   }
   try {
     return checked(list);
@@ -23,7 +23,7 @@ export async function readKeyFile(path: string): Promise<WrittenKey[] | null> {
   }
 }
 
-/** Replaces the file as a whole, so that nobody ever reads half a list. */
+/** Replaces the file as a whole, so that no reader ever sees half a list. */
 export function writeKeyFile(path: string, list: readonly WrittenKey[]): Promise<void> {
   return writePrivately(path, `${JSON.stringify(list, null, 2)}\n`);
 }

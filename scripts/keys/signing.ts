@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { readIfThere, writePrivately } from "../files.ts";
 
-/** 256 bits that nobody can guess. */
+/** 256 random bits. */
 export function generateSigningSecret(): string {
   return randomBytes(32).toString("base64url");
 }

@@ -45,7 +45,7 @@ export function reachableUrls(host: string, port: number): string[] {
     .flatMap((addresses) => addresses ?? [])
     // An address that is valid on one link only is of no use without the name of that link.
     .filter(({ family, scopeid }) => (family === "IPv4" || host === "::") && !scopeid)
-    // This machine's own first: Docker speaks plain http to it without being told.
+    // This machine's own first: Docker speaks plain http to it by default.
     .sort((one, other) => Number(other.internal) - Number(one.internal));
   return addresses.map(({ address }) => urlOf(address, port));
 }

@@ -37,7 +37,7 @@ export interface RunningMirror {
   port: number;
   /** Names of all upstreams, sorted. */
   upstreams: readonly string[];
-  /** Names of the access keys; null if it is open to everybody. */
+  /** Names of the access keys; null if it is open to everyone. */
   keys: readonly string[] | null;
   /** How the runtime ended, if it does so by itself. */
   crashed: Promise<string>;
@@ -158,7 +158,7 @@ async function makeDataFolder(options: MirrorOptions): Promise<void> {
   }
 }
 
-/** CACHE_LIMIT holds from the start on, for what is there already too; the count of that keeps nobody waiting. */
+/** CACHE_LIMIT holds from the start on, for what exists already too; counting it delays no request. */
 async function keepLimit(
   options: MirrorOptions,
   limit: CacheLimit,

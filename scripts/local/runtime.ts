@@ -15,7 +15,7 @@ export interface Message {
 export interface Runtime {
   /** The port of each socket by its name; 0 for one that has a path. */
   ports: ReadonlyMap<string, number>;
-  /** How it ended, whoever ended it: `code 1`, `SIGSEGV`. */
+  /** How it ended: `code 1`, `SIGSEGV`. */
   ended: Promise<string>;
   /**
    * Ends it. Requests that are under way may end first; what takes longer than `grace` milliseconds is broken off.
@@ -67,7 +67,7 @@ export async function startRuntime(
   ended.then(() => lifeline.end("ended\n"));
   const ports = await listening(reports, sockets);
   isReady = ports !== null;
-  if (ports === null) throw new Error(complaints.join("\n") || `workerd ended with ${await ended}`);
+  if (ports === null) throw new Error(complaints.join("\n") || `workerd exited with ${await ended}`);
   return { ports, ended, stop: (grace) => stop(child, ended, grace) };
 }
 

@@ -22,19 +22,19 @@ export function daemonJson(ranked: readonly Measured[]): string | null {
 /**
  * The option that gives Portolan the best mirrors of a registry as alternates. Stale ones are as good as others here: alternates are
  * asked for digests only. Null if there are none.
- * @param authority the registry's own endpoint.
+ * @param publisher the registry's own endpoint.
  */
 export function upstreamOption(
   ranked: readonly Measured[],
   registry: string,
-  authority: string,
+  publisher: string,
 ): string | null {
   const alternates = ranked
     .filter((each) => isUsable(each) && each.mirror.registry === registry)
     .map(({ mirror }) => endpointOf(mirror.url))
     .filter((endpoint) => endpoint !== null);
   if (alternates.length === 0) return null;
-  return `--upstream ${registry}=${[authority, ...alternates.slice(0, MOST)].join(",")}`;
+  return `--upstream ${registry}=${[publisher, ...alternates.slice(0, MOST)].join(",")}`;
 }
 
 /** The mirror as an endpoint is written, whose path goes between `/v2` and the repository; null where that can't be said. */

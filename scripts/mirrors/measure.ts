@@ -20,7 +20,7 @@ import { rateLimit, refusal } from "./rate-limit.ts";
 
 export interface Sample {
   reference: ImageReference;
-  /** Null where the publisher doesn't answer: then nobody knows what is fresh. */
+  /** Null where the publisher doesn't answer: then freshness is unknown. */
   publisher: Source | null;
   platform: string;
 }
@@ -50,7 +50,7 @@ const NOTHING = {
   limits: null,
 } as const;
 
-/** Never rejects: what went wrong is told as trouble. */
+/** Never rejects: what went wrong is the result's `problem`. */
 export async function measure(
   mirror: PublicMirror,
   samples: readonly Sample[],
@@ -66,7 +66,7 @@ export async function measure(
     const { firstByte, freshness, behind, limits } = asked;
     return {
       mirror,
-      trouble: download.trouble,
+      problem: download.problem,
       firstByte,
       speed: download.speed,
       isCorrect,
@@ -75,7 +75,7 @@ export async function measure(
       limits,
     };
   } catch (error) {
-    return { mirror, trouble: troubleOf(error), ...NOTHING };
+    return { mirror, problem: problemOf(error), ...NOTHING };
   }
 }
 
@@ -168,12 +168,12 @@ async function downloadSample(
   mirror: PublicMirror,
   { reference, image }: Asked["sample"],
   { client, progress, download }: MeasureOptions,
-): Promise<{ speed: number | null; isCorrect: boolean; trouble: string | null }> {
+): Promise<{ speed: number | null; isCorrect: boolean; problem: string | null }> {
   const blob = blobsOf(image)
     .filter(({ size }) => size <= LARGEST)
     .toSorted((one, other) => other.size - one.size)[0];
   if (blob === undefined)
-    return { speed: null, isCorrect: true, trouble: "has no layer small enough for a sample" };
+    return { speed: null, isCorrect: true, problem: "has no layer small enough for a sample" };
   const { remote } = mirrorSource(mirror.url, reference);
   const task = progress.start(mirror.url, blob.size);
   const signal = AbortSignal.timeout(download);
@@ -182,11 +182,11 @@ async function downloadSample(
     const { body } = await client.blob(remote, blob.digest, { signal });
     const answer = await hashed(body, blob, (bytes) => watch.take(bytes));
     const isCut = answer.kind === "failed" && signal.aborted;
-    const trouble = answer.kind === "failed" && !isCut ? answer.reason : null;
-    return { speed: watch.speed(), isCorrect: answer.kind !== "wrong", trouble };
+    const problem = answer.kind === "failed" && !isCut ? answer.reason : null;
+    return { speed: watch.speed(), isCorrect: answer.kind !== "wrong", problem };
   } catch (error) {
-    if (signal.aborted) return { speed: null, isCorrect: true, trouble: "is too slow to send a layer" };
-    return { speed: null, isCorrect: true, trouble: troubleOf(error) };
+    if (signal.aborted) return { speed: null, isCorrect: true, problem: "is too slow to send a layer" };
+    return { speed: null, isCorrect: true, problem: problemOf(error) };
   } finally {
     task.done();
   }
@@ -236,7 +236,7 @@ function maximum(one: number | null, other: number | null): number | null {
   return one === null || other === null ? (one ?? other) : Math.max(one, other);
 }
 
-function troubleOf(error: unknown): string {
+function problemOf(error: unknown): string {
   if (error instanceof RegistryFailure) return refusal(error);
   return `can't be reached: ${connectionProblem(error)}`;
 }

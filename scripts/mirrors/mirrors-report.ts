@@ -5,10 +5,10 @@ import { table } from "../terminal/table.ts";
 import { daemonJson, upstreamOption } from "./client-configuration.ts";
 import { isFresh, isUsable, type Measured } from "./rank.ts";
 
-const HEAD = ["", "mirror", "of", "first byte", "a second", "content", "tags", "limits, trouble"];
+const HEAD = ["", "mirror", "of", "first byte", "a second", "content", "tags", "limits, problems"];
 
-/** @param authorities the endpoint of each registry's own. */
-export function mirrorsReport(ranked: readonly Measured[], authorities: ReadonlyMap<string, string>): string {
+/** @param publishers the endpoint of each registry's own. */
+export function mirrorsReport(ranked: readonly Measured[], publishers: ReadonlyMap<string, string>): string {
   const rows = ranked.map((measured, remote) => [
     isUsable(measured) ? String(remote + 1) : "",
     shortMirror(measured.mirror.url),
@@ -17,15 +17,15 @@ export function mirrorsReport(ranked: readonly Measured[], authorities: Readonly
     measured.speed === null ? "" : size(measured.speed),
     contentWord(measured),
     tagsWord(measured),
-    measured.trouble === null ? quiet(measured.limits ?? "") : bad(measured.trouble),
+    measured.problem === null ? quiet(measured.limits ?? "") : bad(measured.problem),
   ]);
   const measured = table(rows, { head: HEAD.map(quiet), right: [0, 3, 4], indent: 2 });
-  return [measured, ...configurations(ranked, authorities), "", summary(ranked)].join("\n");
+  return [measured, ...configurations(ranked, publishers), "", summary(ranked)].join("\n");
 }
 
-function configurations(ranked: readonly Measured[], authorities: ReadonlyMap<string, string>): string[] {
+function configurations(ranked: readonly Measured[], publishers: ReadonlyMap<string, string>): string[] {
   const docker = daemonJson(ranked);
-  const options = [...authorities].flatMap(([name, url]) => upstreamOption(ranked, name, url) ?? []);
+  const options = [...publishers].flatMap(([name, url]) => upstreamOption(ranked, name, url) ?? []);
   return [
     ...(docker === null ? [] : ["", "Docker, in /etc/docker/daemon.json:", indented(docker)]),
     ...(options.length === 0
@@ -44,8 +44,8 @@ function contentWord({ isCorrect }: Measured): string {
   return isCorrect ? good("right") : bad("wrong");
 }
 
-function tagsWord({ trouble, freshness, behind }: Measured): string {
-  if (trouble !== null) return "";
+function tagsWord({ problem, freshness, behind }: Measured): string {
+  if (problem !== null) return "";
   switch (freshness) {
     case null:
       return quiet("–");

@@ -5,16 +5,16 @@ import type { PublicMirror } from "./public-mirrors.ts";
 export interface Measured {
   mirror: PublicMirror;
   /** Why it can't be used at all: no way to it, a refusal. Null when it answers. */
-  trouble: string | null;
+  problem: string | null;
   /** Milliseconds from the question for a manifest to the first byte of its answer; null where there was none. */
   firstByte: number | null;
   /** Bytes a second of the sample layer; null where it wasn't given. */
   speed: number | null;
   /** Whether what it gave has the digests that were asked for. */
   isCorrect: boolean | null;
-  /** How its tags stand to the authority's; null where the authority didn't say. */
+  /** How its tags compare with the publisher's; null where the publisher didn't answer. */
   freshness: State | null;
-  /** Seconds by which the stalest image was made before the authority's, where that is known. */
+  /** Seconds by which the stalest image was made before the publisher's, where that is known. */
   behind: number | null;
   limits: string | null;
 }
@@ -31,8 +31,8 @@ export function rank(measured: readonly Measured[]): Measured[] {
 }
 
 /** Whether it gives what it is asked for by digest: then it may be an alternate, however old its tags are. */
-export function isUsable({ trouble, isCorrect, freshness, speed }: Measured): boolean {
-  return trouble === null && isCorrect === true && freshness !== "different" && speed !== null;
+export function isUsable({ problem, isCorrect, freshness, speed }: Measured): boolean {
+  return problem === null && isCorrect === true && freshness !== "different" && speed !== null;
 }
 
 /** Whether its tags may be relied on too: a client that is given the mirror asks it for tags. */

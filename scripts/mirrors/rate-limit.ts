@@ -14,7 +14,7 @@ export function rateLimit(headers: Headers): string | null {
   return window === undefined ? pulls : `${pulls} in ${span(Number(window))}`;
 }
 
-/** What a failure says in few words: 401, 403 and 429 mean something, any other is told as it is. */
+/** What a failure says in few words: 401, 403 and 429 mean something, any other is shown as it is. */
 export function refusal({ status, retryAfter, message }: RegistryFailure): string {
   if (status === 401) return "wants a login";
   if (status === 403) return "refuses this";

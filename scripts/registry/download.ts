@@ -105,7 +105,7 @@ export async function* inPieces(
       const { done, value } = await next;
       if (done) return;
       next = pieces.next();
-      // Told when it is asked for, which may be later than it fails.
+      // Reported when the chunk is read, which may be later than it fails.
       next.catch(() => {});
       yield value;
     }

@@ -32,7 +32,7 @@ export interface Request {
   body?: Uint8Array<ArrayBuffer> | (() => AsyncIterable<Uint8Array>) | null;
   /** What a token is to allow; what the place says where it is left out. */
   scopes?: readonly string[];
-  /** Whether it may be tried again when it fails in passing, as what is only read is. */
+  /** Whether it may be retried after a transient failure, as reads are. */
   repeatable?: boolean;
   signal?: AbortSignal;
 }
@@ -41,9 +41,9 @@ export interface Request {
 const TIME_OUT = 30_000;
 /** Milliseconds that a token may take: a person is patient, and may sit behind a slow line. */
 const TOKEN_TIME_OUT = 15_000;
-/** Milliseconds before each further try of what failed in passing. */
+/** Milliseconds before each retry after a transient failure. */
 const PAUSES = [300, 1_000, 3_000];
-/** Seconds beyond which a registry's wish to wait is told to the user and not kept to. */
+/** Seconds beyond which a registry's Retry-After is reported to the user instead of being waited for. */
 const LONGEST_WAIT = 20;
 
 export class Exchange {
@@ -64,7 +64,7 @@ export class Exchange {
   }
 
   /**
-   * What is only read is tried again when it fails in passing.
+   * Reads are retried after transient failures.
    * @returns the answer, whatever its status, its body unread.
    * @throws RegistryFailure where there is none, or no token for it.
    */
@@ -233,7 +233,7 @@ export class Exchange {
   async #hint(remote: RemoteRepository): Promise<string> {
     const login = await this.#logins.loginFor(`${remote.loginName}/${remote.repository}`).catch(() => null);
     if (login) return `check the name, and what the login of ${login.source} may do there`;
-    // What is asked for with a namespace is a mirror, and its login an access key.
+    // A remote with a namespace is a mirror, and its login an access key.
     return remote.namespace === undefined
       ? `check the name, or log in with: docker login ${remote.loginName}`
       : `if it wants an access key: docker login ${remote.loginName}, with the key as the password`;

@@ -34,7 +34,7 @@ export const UNSAFE = "UNSAFE";
 /** Bytes of an answer that are looked into for what a registry has to say. */
 const MAXIMUM_BODY = 16 * 1024;
 
-/** What OpenSSL says of certificates that nobody known has signed. */
+/** OpenSSL's codes for certificates without a trusted signer. */
 const UNKNOWN_SIGNERS = [
   "DEPTH_ZERO_SELF_SIGNED_CERT",
   "SELF_SIGNED_CERT_IN_CHAIN",
@@ -125,7 +125,7 @@ export function codeOf(error: unknown): string {
   return "code" in innermost ? String(innermost.code) : "";
 }
 
-/** The reason that a library has wrapped, perhaps more than once: "fetch failed" helps nobody. */
+/** The reason that a library has wrapped, perhaps more than once: "fetch failed" is no help. */
 export function causeOf(error: unknown): string {
   let innermost = error;
   while (innermost instanceof Error && innermost.cause !== undefined) innermost = innermost.cause;

@@ -29,7 +29,7 @@ export interface Network {
   close(): Promise<void>;
 }
 
-/** Milliseconds without a byte after which a body is given up. */
+/** Milliseconds without a byte after which a body is aborted. */
 const SILENCE = 60_000;
 /** Milliseconds for the headers of an answer: a registry may hash and move a whole layer before it says 201. */
 const COMMIT = 300_000;
@@ -45,7 +45,7 @@ export function openNetwork(
   environment: Environment = process.env,
   resolve?: Resolve,
 ): Network {
-  // A proxy that can't be one is told at once, and not as a registry that can't be reached.
+  // An invalid proxy is reported at once, and not as a registry that can't be reached.
   for (const url of ["https://registry.invalid", "http://registry.invalid"]) {
     proxyFor(new URL(url), environment);
   }
@@ -122,7 +122,7 @@ class Routes extends Dispatcher {
   }
 
   override async close(): Promise<void> {
-    // Not `close`, which would wait for bodies that nobody reads any more.
+    // Not `close`, which would wait for bodies that are no longer read.
     await Promise.all([...this.#dispatchers.values()].map((each) => each.destroy()));
     this.#dispatchers.clear();
   }

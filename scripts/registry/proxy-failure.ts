@@ -1,11 +1,11 @@
-/** Tells what a proxy did wrong from what a registry did: whoever configured the proxy has to look there. */
+/** Distinguishes failures of a proxy from those of a registry. */
 import { causeOf, codeOf, RegistryFailure } from "./failure.ts";
 
 /** Our own code for a proxy that won't do it a moment later either. */
 const PROXY = "PROXY";
 
 /** Codes of connections that broke, or weren't made in time: another may do. */
-const PASSING = [
+const TRANSIENT = [
   "ECONNRESET",
   "EPIPE",
   "ETIMEDOUT",
@@ -35,5 +35,5 @@ export function proxyFailure(proxy: URL, url: URL, error: unknown): RegistryFail
   }
   if (code.startsWith("UND_ERR_SOCKS5")) return fails(`can't connect to ${url.host}: ${cause}`);
   if (UNREACHABLE.includes(code)) return fails(`can't be reached: ${cause}; check HTTPS_PROXY and ALL_PROXY`);
-  return PASSING.includes(code) ? fails(`broke off the connection to ${url.host}: ${cause}`, true) : null;
+  return TRANSIENT.includes(code) ? fails(`broke off the connection to ${url.host}: ${cause}`, true) : null;
 }

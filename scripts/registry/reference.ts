@@ -46,7 +46,7 @@ export function parseAsWritten(text: string): ImageReference {
   const repository = repositoryOn(registry, name);
   if (!isRepository(repository)) {
     const hint = name === "" ? "the repository is missing" : `${name} can't be a repository`;
-    throw wrong(`${hint}; its parts have lower-case letters and digits, parted by . _ - or /`);
+    throw wrong(`${hint}; its parts have lower-case letters and digits, separated by . _ - or /`);
   }
   return { registry, repository, tag, digest };
 }

@@ -13,7 +13,7 @@ export interface RegistryResponse {
   body: (AsyncIterable<Uint8Array> & { cancel(): Promise<void> }) | null;
 }
 
-/** Bytes of a body nobody wants that are read so that its connection can be used again. */
+/** Bytes of an unwanted body that are read so that its connection can be reused. */
 const WORTH_READING = 64 * 1024;
 
 const DECODERS: Readonly<Record<string, () => NodeJS.ReadWriteStream>> = {

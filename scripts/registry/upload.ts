@@ -213,7 +213,7 @@ export class Uploader {
     const smaller = this.#portions.shrink(origin, refused, upload.bounds.most);
     if (smaller !== null) return smaller;
     if (failure.status === 413) throw failure;
-    // It is told that it begins elsewhere than it says itself: this registry doesn't take chunks.
+    // The registry expects another offset than the one it reported itself: it doesn't support chunks.
     this.#portions.refusesChunks(origin);
     throw new UploadLost(failure);
   }
@@ -249,9 +249,9 @@ export class Uploader {
       await response.body?.cancel();
       upload.location = locationIn(remote, response) ?? location;
       const end = offset + bytes.byteLength;
-      const told = offsetIn(response);
+      const received = offsetIn(response);
       // A registry may take less than it was sent. Some count wrong, so that anything else isn't believed.
-      upload.offset = told !== null && told > offset && told < end ? told : end;
+      upload.offset = received !== null && received > offset && received < end ? received : end;
       return null;
     } catch (error) {
       if (error instanceof RegistryFailure) return error;
@@ -330,7 +330,7 @@ export class Uploader {
     throw new UploadLost(failure);
   }
 
-  /** Takes back what was sent, as far as the registry lets. */
+  /** Cancels an upload, as far as the registry lets. */
   async #cancel(remote: RemoteRepository, { location }: Upload): Promise<void> {
     try {
       const response = await this.#client.exchange.send(remote, { method: "DELETE", at: location });

@@ -4,7 +4,7 @@ import { causeOf, codeOf } from "../registry/failure.ts";
 const WORDS: Readonly<Record<string, string>> = {
   ENOTFOUND: "its name isn't known",
   EAI_AGAIN: "its name can't be looked up now",
-  ECONNREFUSED: "nobody listens there",
+  ECONNREFUSED: "nothing listens there",
   ECONNRESET: "the connection is broken off",
   ETIMEDOUT: "it doesn't answer",
   EHOSTUNREACH: "there is no way to it",

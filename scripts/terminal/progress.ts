@@ -106,7 +106,7 @@ function bars(output: NodeJS.WriteStream): Display {
     barCompleteChar: "█",
     barIncompleteChar: "░",
     clearOnComplete: true,
-    // What is left of a terminal whose program was ended with the cursor hidden is a nuisance.
+    // A program that is killed would leave the terminal without a cursor.
     hideCursor: false,
     // Its handler would keep an interrupt from ending the program; ours is below.
     gracefulExit: false,
@@ -117,7 +117,7 @@ function bars(output: NodeJS.WriteStream): Display {
     multi.log(`${line}\n`);
     multi.update();
   };
-  // While there are bars the terminal doesn't wrap lines, which whoever interrupts the program wants back.
+  // While there are bars the terminal doesn't wrap lines: an interrupt has to restore that.
   const interrupted = (signal: NodeJS.Signals) => {
     stop();
     process.kill(process.pid, signal);

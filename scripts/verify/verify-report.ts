@@ -72,8 +72,8 @@ function findingsOf(mirror: string, results: readonly ImageResult[]): Finding[] 
 function rows({ expected, mirrors }: ImageResult): string[][] {
   const index = mirrors.map(({ findings }) => findings.find(({ kind }) => kind === "index"));
   const indexRow = ["index", size(expected.root.size), ...index.map(cell)];
-  const told = expected.platforms.filter(({ name }) => !isPlain(name, mirrors));
-  const platforms = told.flatMap(({ name }) => platformRows(name, mirrors));
+  const shown = expected.platforms.filter(({ name }) => !isPlain(name, mirrors));
+  const platforms = shown.flatMap(({ name }) => platformRows(name, mirrors));
   return index.some((finding) => finding !== undefined) ? [indexRow, ...platforms] : platforms;
 }
 
@@ -138,13 +138,13 @@ function nameOf({ kind, position }: Finding): string {
 
 /** Lines of mirror, object and what is wrong with it; what has no reason of its own follows from another line. */
 function notesOf({ mirror, findings }: MirrorResult): string[][] {
-  const told = new Set<string>();
+  const reported = new Set<string>();
   return findings.flatMap((finding) => {
     const words = explanation(finding);
     // A stale tag, and a mirror that doesn't answer, are the one reason for all that follows.
     const cause = ["stale", "refused", "failed"].includes(finding.state) ? finding.state : (words ?? "");
-    if (words === null || told.has(cause)) return [];
-    told.add(cause);
+    if (words === null || reported.has(cause)) return [];
+    reported.add(cause);
     const object = [finding.platform, finding.kind === "manifest" ? null : nameOf(finding)];
     return [[shortMirror(mirror), object.filter((part) => part !== null).join(", "), words]];
   });

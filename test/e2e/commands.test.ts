@@ -162,7 +162,7 @@ describe("doctor", () => {
     const secure = await startUpstream(stage.url, { tls: { key, cert } });
     try {
       const unknown = await doctor(["--mirror", secure.url]);
-      expect(unknown.output).toMatch(/✗ +tls +its certificate is signed by nobody but itself/);
+      expect(unknown.output).toMatch(/✗ +tls +its certificate is self-signed/);
       const trusted = { NODE_EXTRA_CA_CERTS: files.cert };
       const misnamed = await doctor(["--mirror", secure.url], trusted);
       expect(misnamed.output).toMatch(/✗ +tls +its certificate is for another name/);

@@ -132,11 +132,11 @@ describe("npm run deploy", () => {
     expect(outcome.calls[1]?.args).toEqual(["deploy", "--var", "ACCESS:keys"]);
   });
 
-  test("--open deploys for everybody and asks for nothing", async () => {
+  test("--open deploys for everyone and asks for nothing", async () => {
     const { code, calls, output } = await deploy(["--open"]);
     expect(code).toBe(0);
     expect(calls.map(({ args }) => args)).toEqual([["deploy", "--var", "ACCESS:open"]]);
-    expect(output).toContain("open to everybody");
+    expect(output).toContain("open to everyone");
   });
 
   test("--dry-run sends no request and hands over no secret", async () => {
@@ -230,14 +230,14 @@ test("the Wrangler on the PATH is run, with the variables of its configuration a
   const open = await spawnPortolan(["deploy", "--open"], { cwd: folder, environment });
   expect(open.errors).toBe("");
   expect(open.output).toMatch(
-    /^called with deploy --var ACCESS:open\nfalse\n\nThe mirror is open to everybody/,
+    /^called with deploy --var ACCESS:open\nfalse\n\nThe mirror is open to everyone/,
   );
   expect(open.code).toBe(0);
   const wrangler = installedWrangler({ env: environment, cwd: folder });
   expect(await wrangler.readVars({ env: "staging" })).toMatchObject({ TAG_TTL: "soon" });
 });
 
-/** A hash opens nothing, but whoever sees it knows which key is whose. */
+/** A hash opens nothing, but shows which key is whose. */
 function hashIn(list: string | undefined): string {
   return JSON.parse(list ?? "[]")[0]?.hash ?? "";
 }

@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(() => close());
 
-interface Told {
+interface Report {
   checks: { name: string; state: string; says: string; advice: string | null }[];
 }
 
@@ -34,7 +34,7 @@ async function doctor(url: string, more: Record<string, string> = {}) {
   const args = ["doctor", "--mirror", url, "--image", IMAGE, "--json"];
   const { code, json, errors } = await portolan(args, { environment: { ...environment, ...more } });
   expect(errors).toBe("");
-  const { checks } = json() as Told;
+  const { checks } = json() as Report;
   return { code, checks, bad: checks.filter(({ state }) => state === "bad") };
 }
 
@@ -55,7 +55,7 @@ test("a person reads a mark, what was found, and what to do", async () => {
   expect(output).toMatch(
     /✓ {2}layer +111 B, with the right bytes\n {2}✗ {2}range +ignores Range.*\n {6}→ A pull/,
   );
-  expect(output).toMatch(/✗ 1 thing to mend, 1 thing to look at\n$/);
+  expect(output).toMatch(/✗ 1 thing to fix, 1 thing to look at\n$/);
   expect(code).toBe(1);
 });
 
@@ -73,7 +73,7 @@ describe("where nothing listens", () => {
   });
 });
 
-test("a port where something else answers is told from a mirror's, and the mirror's is named", async () => {
+test("a port where something else answers is distinguished from a mirror's, and the mirror's is named", async () => {
   const page = await listen(
     () => new Response("<h1>Hello</h1>", { headers: { "content-type": "text/html" } }),
   );
@@ -87,12 +87,12 @@ test("a port where something else answers is told from a mirror's, and the mirro
   }
 });
 
-test("https where the port speaks http is told as that", async () => {
+test("https where the port speaks http is reported as that", async () => {
   const { bad } = await doctor(mirror.url.replace("http:", "https:"));
   expect(bad).toMatchObject([{ name: "tls", says: "the port speaks http without TLS" }]);
 });
 
-test("http where the port speaks TLS is told as that", async () => {
+test("http where the port speaks TLS is reported as that", async () => {
   const server = createTlsServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   try {
@@ -109,7 +109,7 @@ test("http where the port speaks TLS is told as that", async () => {
   }
 });
 
-describe("what stands before the mirror is told from the mirror", () => {
+describe("what stands before the mirror is distinguished from the mirror", () => {
   const page = { "content-type": "text/html", server: "nginx" };
   test.each([
     [502, page, /a proxy is there, and the mirror behind it doesn't answer/, /Start the mirror.*proxy_pass/],
@@ -138,7 +138,7 @@ describe("what stands before the mirror is told from the mirror", () => {
 describe("a proxy on the way", () => {
   const away = "https://mirror.invalid";
 
-  test("that is dead is told, and how to do without it", async () => {
+  test("that is dead is reported, and how to do without it", async () => {
     const { code, bad } = await doctor(away, { HTTPS_PROXY: UNREACHABLE });
     expect(bad).toMatchObject([
       {
@@ -153,7 +153,7 @@ describe("a proxy on the way", () => {
   test.each([
     [407, /wants a login/, /USER:PASSWORD@/],
     [503, /doesn't bring us to mirror\.invalid: it answers 503/, /in its own log/],
-  ])("that answers %i is told, and what to do", async (status, says, advice) => {
+  ])("that answers %i is reported, and what to do", async (status, says, advice) => {
     const proxy = createServer().listen(0, "127.0.0.1");
     proxy.on("connect", (_, socket) => socket.end(`HTTP/1.1 ${status} No\r\nContent-Length: 0\r\n\r\n`));
     await once(proxy, "listening");
@@ -228,7 +228,7 @@ test("a key that docker knows is taken from its configuration file", async () =>
   }
 });
 
-test("a manifest that the mirror can't give is told with the mirror's own words", async () => {
+test("a manifest that the mirror can't give is reported with the mirror's own words", async () => {
   mirror.registry.fail({ kind: "manifest" }, { status: 403 });
   const { bad } = await doctor(mirror.url);
   expect(bad).toMatchObject([{ name: "manifest", says: expect.stringContaining("answered 403") }]);

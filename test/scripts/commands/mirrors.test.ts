@@ -43,7 +43,7 @@ test("each is measured, ranked, and the configuration that follows is printed", 
   expect(row(stale.url)).toMatch(/^ {2}2 .* right +10 days behind$/);
   expect(row(wrong.url)).toMatch(/^ {5}127.* wrong /);
   expect(row(limited.url)).toMatch(/limits you for 60 minutes$/);
-  expect(row(UNREACHABLE)).toMatch(/can't be reached: nobody listens there$/);
+  expect(row(UNREACHABLE)).toMatch(/can't be reached: nothing listens there$/);
 
   const daemon = /daemon\.json:\n(.*?\n {2}\})/s.exec(output)?.[1] ?? "";
   expect(JSON.parse(daemon)).toEqual({ "registry-mirrors": [fresh.url] });
@@ -54,22 +54,22 @@ test("each is measured, ranked, and the configuration that follows is printed", 
 
 test("where the publisher doesn't answer, freshness isn't guessed, and no mirror is recommended for tags", async () => {
   const { code, output, errors } = await mirrors([stale.url], "--against", UNREACHABLE);
-  expect(errors).toContain("Whether tags are fresh can't be told: ");
+  expect(errors).toContain("Whether tags are fresh is unknown: ");
   expect(output).not.toContain("daemon.json");
   expect(output).toContain("1 of 1 can be used, 0 of them for tags too");
   expect(code).toBe(0);
 });
 
-test("none that can be used ends the command with 1", async () => {
+test("none that can be used exits with 1", async () => {
   const { code, output } = await mirrors([wrong.url], "--against", publisher.url);
   expect(output).toContain("None of 1 can be used");
   expect(code).toBe(1);
 });
 
-test("--json tells the figures", async () => {
-  const told = (await mirrors([fresh.url], "--against", publisher.url, "--json")).json();
-  expect(told).toMatchObject([
+test("--json prints the figures", async () => {
+  const reported = (await mirrors([fresh.url], "--against", publisher.url, "--json")).json();
+  expect(reported).toMatchObject([
     { mirror: { url: fresh.url, registry: "docker.io" }, isCorrect: true, freshness: "same", isUsable: true },
   ]);
-  expect((told as { speed: number }[])[0]?.speed).toBeGreaterThan(0);
+  expect((reported as { speed: number }[])[0]?.speed).toBeGreaterThan(0);
 });

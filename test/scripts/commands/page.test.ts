@@ -31,7 +31,7 @@ describe.each(sections)("$name", ({ name, text }) => {
     expect(written.sort()).toEqual(printed.filter((option) => !COMMON.includes(option)).sort());
   });
 
-  test("ends with 2 when it is used wrongly, so that 1 always means what was found", async () => {
+  test("exits with 2 when it is used wrongly, so that 1 always means what was found", async () => {
     expect((await portolan([name, "--nonsense"])).code).toBe(2);
   });
 

@@ -39,7 +39,7 @@ describe("three mirrors, one with an old tag, one with a swapped layer, one with
     await launch(partial, "new", NEW, ["linux/amd64"]);
   });
 
-  test("each is found out, in a table with a column for each, and the command ends with 1", async () => {
+  test("each is found out, in a table with a column for each, and the command exits with 1", async () => {
     const { code, output, errors } = await verify(mirrors, "--deep");
     expect(errors.match(/downloaded and hashed/g)).toHaveLength(3);
     expect(code).toBe(1);
@@ -58,7 +58,7 @@ describe("three mirrors, one with an old tag, one with a swapped layer, one with
     expect(output).toContain("--deep downloads and hashes them");
   });
 
-  test("a platform that is the same on a mirror is so for whoever wants no other", async () => {
+  test("a platform that is the same on a mirror is reported as the same where no other is wanted", async () => {
     const { code, output } = await verify(mirrors.slice(2), "--platform", "linux/amd64");
     expect(output).not.toContain("arm64");
     // The index is another one all the same.
@@ -66,8 +66,8 @@ describe("three mirrors, one with an old tag, one with a swapped layer, one with
   });
 
   test("--json tells all objects of all mirrors", async () => {
-    const told = (await verify(mirrors, "--deep", "--json")).json();
-    expect(told).toMatchObject({
+    const reported = (await verify(mirrors, "--deep", "--json")).json();
+    expect(reported).toMatchObject({
       same: false,
       images: [
         {
@@ -84,7 +84,7 @@ describe("three mirrors, one with an old tag, one with a swapped layer, one with
   });
 });
 
-test("a mirror that is right ends the command with 0, and the publisher is asked for one HEAD alone", async () => {
+test("a mirror that is right exits with 0, and the publisher is asked for one HEAD alone", async () => {
   await launch(mirrors[0] as Harbour, "new", NEW);
   publisher.registry.reset();
   const { code, output } = await verify(mirrors.slice(0, 1), "--deep");
@@ -112,7 +112,7 @@ test("bytes that aren't what they are called are different", async () => {
   expect(output).toMatch(/linux\/arm64 .*different/);
 });
 
-test("a mirror that doesn't answer is no difference: it ends the command with 2", async () => {
+test("a mirror that doesn't answer is no difference: it exits with 2", async () => {
   const { code, output } = await portolan([
     "verify",
     IMAGE,
@@ -125,7 +125,7 @@ test("a mirror that doesn't answer is no difference: it ends the command with 2"
   expect(code).toBe(2);
 });
 
-test("an image that the publisher doesn't have can't be verified: that ends the command with 2", async () => {
+test("an image that the publisher doesn't have can't be verified: that exits with 2", async () => {
   publisher.registry.removeTag(REPOSITORY, "1.0");
   const { code, errors } = await verify(mirrors.slice(0, 1));
   expect(errors).toContain("has no docker.io/library/boat:1.0");
@@ -138,7 +138,7 @@ test("a platform that the image isn't for is a mistake of the user's", async () 
   expect(code).toBe(2);
 });
 
-test("a mirror that wants a key which isn't known here is told as that, by every command", async () => {
+test("a mirror that wants a key which isn't known here is reported as that, by every command", async () => {
   const [keyed] = mirrors as [Harbour];
   await launch(keyed, "new", NEW);
   const credentials = [{ username: "key", password: "s3cret" }];

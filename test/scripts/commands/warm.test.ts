@@ -18,14 +18,14 @@ afterEach(() => close());
 
 const warm = (...more: string[]) => portolan(["warm", "--mirror", mirror.url, ...more]);
 
-test("a mirror that doesn't say what it holds is told as one, and nothing is claimed of it", async () => {
+test("a mirror that doesn't say what it holds is reported as one, and nothing is claimed of it", async () => {
   const { code, output } = await warm(IMAGE);
   expect(output).toContain("passed through: the mirror doesn't say whether it keeps them");
   expect(output).not.toContain("brought");
   expect(code).toBe(0);
 });
 
-test("a layer that comes wrong is named, and ends the command with 1", async () => {
+test("a layer that comes wrong is named, and exits with 1", async () => {
   const path = new RegExp(image.layers[1] ?? "");
   mirror.registry.fail({ kind: "blob", method: "GET", path }, behaviours.corrupted());
   const { code, output } = await warm(IMAGE);
@@ -34,14 +34,14 @@ test("a layer that comes wrong is named, and ends the command with 1", async () 
   expect(code).toBe(1);
 });
 
-test("a manifest that is missing is named, and ends the command with 1", async () => {
+test("a manifest that is missing is named, and exits with 1", async () => {
   mirror.registry.removeManifest("library/boat", image.manifests[1] ?? "");
   const { code, output } = await warm(IMAGE);
   expect(output).toContain("the mirror has no linux/arm64");
   expect(code).toBe(1);
 });
 
-test("an image that can't be had ends the command with 2, and the others are brought all the same", async () => {
+test("an image that can't be had exits with 2, and the others are brought all the same", async () => {
   const { code, output } = await warm("nothing", IMAGE);
   expect(output).toMatch(/✗ docker\.io\/library\/nothing:latest.*\n✓ docker\.io\/library\/boat:1\.0/);
   expect(code).toBe(2);

@@ -82,7 +82,7 @@ describe("an image of several platforms", () => {
   });
 });
 
-describe("what is there already", () => {
+describe("what exists already", () => {
   test("isn't sent again, nor asked of the source beyond its manifests", async () => {
     await copier.copy(job());
     fake.reset();
@@ -153,7 +153,7 @@ describe("a source that fails", () => {
   });
 });
 
-test("a target that has something else in the end is told of", async () => {
+test("a target that has something else in the end is reported", async () => {
   const { manifests } = target;
   const set = manifests.set.bind(manifests);
   manifests.set = (key, value) =>

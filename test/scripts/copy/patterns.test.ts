@@ -19,7 +19,7 @@ describe("a pattern", () => {
     expect(pattern(text)(tried)).toBe(matches);
   });
 
-  test("that is no regular expression is told", () => {
+  test("that is no regular expression is reported", () => {
     expect(() => pattern("/(/")).toThrow(/\/\(\/ is no regular expression/);
   });
 });

@@ -102,7 +102,7 @@ test("the lists in the documentation can be read", async () => {
   expect(parseList(text, "images.txt", DEFAULTS)).toHaveLength(2);
 });
 
-describe("what is wrong with a list is said, and where", () => {
+describe("what is wrong with a list is reported, and where", () => {
   test.each([
     ["images: [", /it isn't YAML/],
     ["", /it must have images|images is missing/],

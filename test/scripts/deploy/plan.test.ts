@@ -48,7 +48,7 @@ describe("without --open", () => {
   test("a list whose last key was revoked ends that key where it is deployed", () => {
     const { secrets, summary } = plan({ keys: [], deployed: BOTH });
     expect(secrets).toEqual({ ACCESS_KEYS: "[]" });
-    expect(summary).toContain("nobody");
+    expect(summary).toContain("closed");
   });
 });
 
@@ -57,7 +57,7 @@ test("--open makes it open, needs no keys, and uploads none", () => {
     expect(plan({ isOpen: true, keys, vars: { ACCESS: "keys" } })).toMatchObject({
       access: "open",
       secrets: {},
-      summary: expect.stringContaining("everybody"),
+      summary: expect.stringContaining("everyone"),
     });
   }
 });

@@ -34,7 +34,7 @@ test("platforms are named as users write them, attestations after the one that t
   ]);
 });
 
-test("those of one name, as of Windows' builds, are told apart by a number", () => {
+test("those of one name, as of Windows' builds, are distinguished by a number", () => {
   expect(names([], windows("ltsc2022"), windows("ltsc2025"))).toEqual(["windows/amd64", "windows/amd64 (2)"]);
   expect(names(["windows/amd64"], windows("ltsc2022"), windows("ltsc2025"))).toHaveLength(2);
 });

@@ -36,7 +36,7 @@ describe("a key that is added", () => {
     expect(list.map(({ name }) => name)).toEqual(["alice", "bob"]);
   });
 
-  test("opens what was said, for as long and as often as was said", async () => {
+  test("opens what its terms allow, for as long and as often", async () => {
     const expires = new Date(NOW + 1000).toISOString();
     const terms = { allow: ["docker.io/library/*"], deny: ["docker.io/library/x*"], expires, rate: 60 };
     const { key, list, written } = await addKey([], "ci", terms);

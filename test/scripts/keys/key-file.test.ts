@@ -1,4 +1,4 @@
-/** The file of the access keys: nobody else reads it, and nobody ever reads half of it. */
+/** The file of the access keys: only its owner reads it, and no reader sees half of it. */
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ async function modeOf(path: string): Promise<number> {
   return (await stat(path)).mode & 0o777;
 }
 
-test("is read as it was written, by its owner alone, whoever could read what was there before", async () => {
+test("is read as it was written, by its owner alone, whatever the mode of the file before", async () => {
   await writeFile(file, "[]", { mode: 0o644 });
   await writeKeyFile(file, list);
   expect(await readKeyFile(file)).toEqual(list);

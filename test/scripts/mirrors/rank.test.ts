@@ -10,7 +10,7 @@ import { REGISTRIES } from "../../../src/upstream/registries.ts";
 function measured(url: string, more: Partial<Measured> = {}): Measured {
   return {
     mirror: { url, registry: "docker.io" },
-    trouble: null,
+    problem: null,
     firstByte: 50,
     speed: 1e6,
     isCorrect: true,
@@ -27,7 +27,7 @@ const plain = measured("https://plain.test");
 const stale = measured("https://stale.test", { freshness: "stale", behind: 86_400, speed: 99e6 });
 const wrong = measured("https://wrong.test", { isCorrect: false, speed: 99e6 });
 const forged = measured("https://forged.test", { freshness: "different", speed: 99e6 });
-const dead = measured("https://dead.test", { trouble: "doesn't answer", speed: null, isCorrect: null });
+const dead = measured("https://dead.test", { problem: "doesn't answer", speed: null, isCorrect: null });
 const path = measured("https://path.test/v2/docker.io", { speed: 8e6 });
 const ghcr = measured("https://ghcr.test", { mirror: { url: "https://ghcr.test", registry: "ghcr.io" } });
 
@@ -52,20 +52,20 @@ describe("Docker", () => {
 });
 
 describe("Portolan", () => {
-  const authority = "https://registry-1.docker.io";
+  const publisher = "https://registry-1.docker.io";
 
   test("is given the registry itself first, and stale ones too: it asks alternates for digests only", () => {
-    expect(upstreamOption([stale, wrong], "docker.io", authority)).toBe(
+    expect(upstreamOption([stale, wrong], "docker.io", publisher)).toBe(
       "--upstream docker.io=https://registry-1.docker.io,https://stale.test",
     );
   });
 
   test("is given a path as its endpoints have it", () => {
-    expect(upstreamOption([path], "docker.io", authority)).toContain(",https://path.test/docker.io");
+    expect(upstreamOption([path], "docker.io", publisher)).toContain(",https://path.test/docker.io");
   });
 
   test("is given nothing for a registry whose mirrors can't be used", () => {
-    expect(upstreamOption([dead, ghcr], "docker.io", authority)).toBeNull();
+    expect(upstreamOption([dead, ghcr], "docker.io", publisher)).toBeNull();
   });
 });
 
@@ -76,7 +76,7 @@ test("limits are read as Docker Hub writes them", () => {
   expect(rateLimit(new Headers())).toBeNull();
 });
 
-test("refusals are told in few words", () => {
+test("refusals are shown in few words", () => {
   const words = (status: number, wait: number | null = null) =>
     refusal(new RegistryFailure(status, null, "the whole story", wait));
   expect(words(429, 3600)).toBe("limits you for 60 minutes");

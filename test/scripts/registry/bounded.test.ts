@@ -51,11 +51,11 @@ afterEach(async () => {
 test.each([
   ["a token response", "token-bomb", /the token response of .* has more than 65536 bytes/],
   ["a manifest", "owner/image", /manifests\/1 has more than \d+ bytes/],
-])("%s that decompresses to any size is given up at its bound", async (_, repository, told) => {
+])("%s that decompresses to any size is aborted at its bound", async (_, repository, reported) => {
   const remote = remoteOf({ registry: new URL(base).host, repository });
   await expect(client.manifest(remote, "1")).rejects.toMatchObject({
     code: "TOO_LARGE",
-    message: expect.stringMatching(told),
+    message: expect.stringMatching(reported),
   });
   expect(given).toBeLessThan(128 * 1024 * 1024);
 });

@@ -57,7 +57,7 @@ describe("a manifest", () => {
     await expect(client().manifest(remote, image.target.digest)).rejects.toThrow(/should be sha256:/);
   });
 
-  test("that isn't there is told with the registry's own code", async () => {
+  test("that isn't there is reported with the registry's own code", async () => {
     await expect(client().manifest(remote, "none")).rejects.toMatchObject({
       name: "RegistryFailure",
       status: 404,
@@ -66,7 +66,7 @@ describe("a manifest", () => {
     expect(await client().head(remote, "none")).toBeNull();
   });
 
-  test("is asked for again when a gateway fails in passing", async () => {
+  test("is asked for again after a gateway's transient failure", async () => {
     const fault = fake.fail({ kind: "manifest", authorized: true }, { status: 503 }, 1);
     expect((await client().manifest(remote, "latest")).digest).toBe(image.target.digest);
     expect(fault.hits).toBe(1);

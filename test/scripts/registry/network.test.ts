@@ -58,10 +58,10 @@ describe("a proxy", () => {
       "403 Forbidden",
       /the proxy 127.* answered 403 when asked to connect to registry/,
     ],
-  ])("%s is reported, once, as that", async (_, start, given, told) => {
+  ])("%s is reported, once, as that", async (_, start, given, reported) => {
     answer = given;
     const failed = ping(start + host);
-    await expect(failed).rejects.toThrow(told);
+    await expect(failed).rejects.toThrow(reported);
     await expect(failed).rejects.not.toThrow(/secret/);
     expect(asked).toBe(1);
   });
@@ -69,9 +69,9 @@ describe("a proxy", () => {
   test.each([
     ["that fails", "502 Bad Gateway", /the proxy 127.* answered 502/],
     ["that breaks off", null, /the proxy 127.* broke off/],
-  ])("%s is asked again, and reported", async (_, given, told) => {
+  ])("%s is asked again, and reported", async (_, given, reported) => {
     answer = given;
-    await expect(ping(`http://${host}`)).rejects.toThrow(told);
+    await expect(ping(`http://${host}`)).rejects.toThrow(reported);
     expect(asked).toBeGreaterThan(1);
   });
 

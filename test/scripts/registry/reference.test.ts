@@ -24,7 +24,7 @@ describe("a reference is made whole as docker does", () => {
   });
 });
 
-describe("what is wrong with a reference is said", () => {
+describe("what is wrong with a reference is reported", () => {
   test.each([
     ["docker://alpine", /leave out docker:\/\//],
     ["https://ghcr.io/owner/image", /leave out https:\/\//],

@@ -303,7 +303,7 @@ describe("a token", () => {
     expect(scopesIn(made)).toEqual([scopes]);
   });
 
-  test("that has had its day is got anew in the middle of an upload", async () => {
+  test("that has expired is renewed in the middle of an upload", async () => {
     let valid = "";
     let given = 0;
     const made = world({

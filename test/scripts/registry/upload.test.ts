@@ -277,7 +277,7 @@ describe("an upload that fails", () => {
     expect(made.opened).toBe(1);
   });
 
-  test("for want of rights is told at once, and taken back", async () => {
+  test("for want of rights is reported at once, and cancelled", async () => {
     fault("PUT", 1, { status: 403 });
     await expect(put(content(1000))).rejects.toMatchObject({ status: 403 });
     expect(registry.uploads.size).toBe(0);
@@ -287,14 +287,17 @@ describe("an upload that fails", () => {
     ["whole", 1000, () => ({})],
     ["in chunks", 9 * MIB, inChunks],
     ["large, in one request", 9 * MIB, () => ({})],
-  ] as const)("because its source does is told as that, and never ended: %s", async (_, size, prepare) => {
-    prepare();
-    const made = content(size);
-    made.open = async function* () {
-      yield made.bytes.subarray(1);
-      throw new Error("its bytes are others");
-    };
-    await expect(put(made)).rejects.toThrow("its bytes are others");
-    expect([registry.blobs.size, registry.uploads.size]).toEqual([0, 0]);
-  });
+  ] as const)(
+    "because its source does is reported as that, and never completed: %s",
+    async (_, size, prepare) => {
+      prepare();
+      const made = content(size);
+      made.open = async function* () {
+        yield made.bytes.subarray(1);
+        throw new Error("its bytes are others");
+      };
+      await expect(put(made)).rejects.toThrow("its bytes are others");
+      expect([registry.blobs.size, registry.uploads.size]).toEqual([0, 0]);
+    },
+  );
 });

@@ -10,7 +10,7 @@ import { ADDRESS_RATE } from "../../../src/access/limits.ts";
 import { refused, Start } from "../support/start.ts";
 
 const KEYED = ["--var", "ACCESS=keys"];
-const WARNING = /Warning: everybody .*without --var ACCESS=open/;
+const WARNING = /Warning: everyone .*without --var ACCESS=open/;
 
 let folder: string;
 let running: Start | null = null;
@@ -46,7 +46,7 @@ describe("without ACCESS", () => {
   test("it is open, says so, and makes no secret", async () => {
     await makeKey();
     const { running, url } = await start();
-    expect(running.output).toContain("open to everybody who can reach it");
+    expect(running.output).toContain("open to everyone who can reach it");
     expect(await statusOf(url, null)).toBe(200);
     expect(existsSync(join(folder, ".portolan", "signing-secret"))).toBe(false);
     expect(running.errors).not.toMatch(WARNING);
@@ -92,7 +92,7 @@ describe("with ACCESS=open", () => {
 });
 
 describe("with ACCESS=keys", () => {
-  test("it takes the keys of access-keys.json and nobody else, and says how to log in", async () => {
+  test("it takes the keys of access-keys.json and no others, and says how to log in", async () => {
     const key = await makeKey();
     const { running, url } = await start(...KEYED, "--host", "0.0.0.0");
     await running.line(/docker login/);

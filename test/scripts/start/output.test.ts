@@ -143,7 +143,7 @@ it("makes its data for the owner alone, whatever the shell's umask", async () =>
   expect(serve.errors).toBe("");
 });
 
-it("keeps its data in .portolan under the working directory unless told otherwise", async () => {
+it("keeps its data in .portolan under the working directory unless another folder is given", async () => {
   await start().ready();
   expect(existsSync(join(folder, ".portolan"))).toBe(true);
 });

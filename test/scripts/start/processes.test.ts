@@ -1,4 +1,4 @@
-/** `npm start` as a process: it ends when it is told to, takes everything it started along, and calls nobody. */
+/** `npm start` as a process: it stops on a signal, takes everything it started along, and opens no connection. */
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -40,7 +40,7 @@ async function expectGone(children: ReadonlyMap<number, string>): Promise<void> 
   for (const [pid, name] of children) await until(`its ${name} to end`, END_LIMIT, () => !isAlive(pid));
 }
 
-describe.runIf(isLinux)("told to stop", () => {
+describe.runIf(isLinux)("stopped", () => {
   it.each([
     ["SIGINT", "alone"],
     ["SIGTERM", "alone"],

@@ -26,7 +26,7 @@ test.each([
   expect(span(seconds)).toBe(text);
 });
 
-test("one thing is told from several", () => {
+test("singular and plural", () => {
   expect([count(1, "layer"), count(0, "layer"), count(2, "body"), count(2, "key")]).toEqual([
     ...["1 layer", "0 layers", "2 bodies", "2 keys"],
   ]);

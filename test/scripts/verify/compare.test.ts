@@ -151,7 +151,7 @@ test("an image without an index has no line for one", () => {
   expect(worst(findings)).toBe("same");
 });
 
-test("a mirror that gives one platform's manifest where the publisher has an index is told as one", () => {
+test("a mirror that gives one platform's manifest where the publisher has an index is reported as that", () => {
   const [amd64] = publisher.platforms;
   if (!amd64) throw new Error("a platform");
   const findings = compare(publisher, viewOf({ root: amd64.manifest, isIndex: false, platforms: [amd64] }));
