@@ -1,4 +1,4 @@
-/** Bounds on what a request may weigh, checked before any of it is looked into. */
+/** Bounds on what a request may weigh, and whether it can be read at all: checked before any of it is looked into. */
 import { RegistryError } from "../errors.ts";
 import { LOOP } from "../registry/failure.ts";
 import { isLoop } from "../registry/via.ts";
@@ -10,8 +10,10 @@ const MAXIMUM_HEADERS = 16 * 1024;
 /** Bytes of the largest body that is read: a token request's form. */
 export const MAXIMUM_FORM = 8 * 1024;
 
-/** @throws RegistryError 414 or 431 */
+/** @throws RegistryError 400, 414 or 431 */
 export function checkBounds({ url, headers }: Request): void {
+  // The runtime takes it from Host to the letter, of which a client may send two, or an address with a zone.
+  if (!URL.canParse(url)) throw new RegistryError(400, "UNSUPPORTED", "the request's Host is no host name");
   if (url.length - url.indexOf("/", "https://".length) > MAXIMUM_URL) {
     throw new RegistryError(414, "UNSUPPORTED", `the request's URL has more than ${MAXIMUM_URL} characters`);
   }

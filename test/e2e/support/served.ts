@@ -17,6 +17,7 @@ export interface Served {
 export async function serve(
   upstreams: Record<string, string>,
   environment: Record<string, string> = {},
+  variables: Record<string, string> = {},
 ): Promise<Served> {
   const { folder, hosts, remove } = await workspace("served");
   const port = await freePort();
@@ -29,10 +30,11 @@ export async function serve(
       command: isolated(hosts, [
         ...["npm", "start", "--", "--port", `${port}`, "--data", join(folder, "data")],
         ...Object.entries(upstreams).flatMap(([name, upstream]) => ["--upstream", `${name}=${upstream}`]),
+        ...Object.entries(variables).flatMap(([name, value]) => ["--var", `${name}=${value}`]),
       ]),
       environment: { HOME: join(folder, "home"), ...environment },
       workingDirectory: PROJECT,
-      ready: async () => (await fetch(`${url}/v2/`)).ok,
+      ready: async () => (await fetch(`${url}/_/health`)).ok,
       deadline: 40_000,
     });
   };

@@ -1,7 +1,9 @@
 /** The mirror on one machine: what it believes, what it keeps and for whom, and how it ends. */
 import { chmod, mkdtemp, readdir, rm } from "node:fs/promises";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { until } from "../../sockets/support/deadline.ts";
@@ -55,6 +57,17 @@ test("no header of a client's says which URL it asks for", async () => {
   const asked = await fetch(`${url}/v2/registry.test/owner/image/manifests/latest`);
   expect(served.headers.get("docker-content-digest")).toBe(asked.headers.get("docker-content-digest"));
 });
+
+test.each(["localhost\r\nHost: evil.test", "evil.test\r\nHost: localhost", "[fe80::1%25lo]"])(
+  "a Host that is no host name is the client's mistake, of which nothing is said: %j",
+  async (host) => {
+    const { port } = await start();
+    const socket = connect(port, "127.0.0.1");
+    socket.end(`GET ${MANIFEST} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    expect(await text(socket)).toMatch(/^HTTP\/1\.1 400 /);
+    expect(messages).toEqual([]);
+  },
+);
 
 test("a tag is served from its record after a restart, while its registry fails", async () => {
   const first = await start();
