@@ -114,6 +114,20 @@ export function isForeign(descriptor: Descriptor): boolean {
   return FOREIGN_LAYERS.some((prefix) => descriptor.mediaType.startsWith(prefix));
 }
 
+/** The types of an ordinary image's config and layers. */
+const IMAGE_CONFIGS = [DOCKER_CONFIG, "application/vnd.oci.image.config.v1+json"];
+const IMAGE_LAYERS = ["application/vnd.oci.image.layer.", "application/vnd.docker.image.rootfs."];
+
+/** The config of an artifact, which its clients seldom ask for; null for an image, whose clients do, and for an index. */
+export function artifactConfig(bytes: Uint8Array): Descriptor | null {
+  const manifest = readManifest(bytes);
+  if (!manifest?.config || manifest.config.data !== undefined) return null;
+  const isImage =
+    IMAGE_CONFIGS.includes(manifest.config.mediaType) &&
+    manifest.layers.every(({ mediaType }) => IMAGE_LAYERS.some((prefix) => mediaType.startsWith(prefix)));
+  return isImage ? null : manifest.config;
+}
+
 const MEMBERS = [
   "schemaVersion",
   "mediaType",

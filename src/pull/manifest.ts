@@ -27,6 +27,7 @@ import {
   resolveTag,
   type TagWish,
 } from "./resolve.ts";
+import { resolverOf } from "./resolver.ts";
 import { findStale } from "./stale.ts";
 
 /** A manifest about to be answered; its bytes are null where a HEAD is answered without having them. */
@@ -55,7 +56,7 @@ export async function pullManifestByDigest(
 
 /**
  * Answers a manifest by tag: at once while the tag is fresh, else after upstream has confirmed it; and when upstream
- * fails, with what the tag last meant, if all of that is held.
+ * fails, with what the tag last meant (`stale.ts`).
  * @throws RegistryError
  */
 export async function pullManifestByTag(
@@ -102,7 +103,7 @@ async function answerStale(
   { failure, record }: { failure: Failure; record: TagRecord | null },
 ): Promise<Response> {
   if (!isTransient(failure.kind)) await mirror.tags.forget(name);
-  const stale = await findStale(mirror, placeOf(target, pull), record, failure);
+  const stale = await findStale(mirror, placeOf(target, pull), record, failure, pull.asker);
   if (!stale || !record) throw refusal(failure, "manifest", pull.asker);
   const warning = staleWarning(failure, "what the tag meant", mirror.tags.age(record));
   const headings = { "Cache-Control": REVALIDATE, Warning: warning };
@@ -209,13 +210,6 @@ async function throughResolver<Answer>(
     console.warn(`a repository's resolver failed: ${error}`);
     return alone();
   }
-}
-
-/** There are 256 resolvers, so that no unknown repository leaves one behind. */
-function resolverOf({ repositories }: Mirror, { upstream, repository }: Place) {
-  let hash = 0;
-  for (const character of `${upstream}/${repository}`) hash = (hash * 31 + character.charCodeAt(0)) % 256;
-  return repositories.getByName(String(hash));
 }
 
 function answer(pull: Pull, target: Target, outcome: Outcome, headings: Record<string, string>): Response {

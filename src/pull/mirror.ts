@@ -45,6 +45,8 @@ export interface Mirror {
   /** Milliseconds for which a request waits for another one's fill. */
   fillPatience: number;
   bodyLimits: BodyLimits;
+  /** Reads of the store that one request may make for itself alone. */
+  storeReads: number;
   /** One resolver per repository. */
   repositories: DurableObjectNamespace<RepositoryResolver>;
   /** This deployment's entry in the Via of what it asks, by which it finds that an upstream leads back to it. */
@@ -58,6 +60,9 @@ const REMEMBERED_MANIFESTS = 16 * 1024 * 1024;
 
 /** Milliseconds. Most layers are filled by then; nobody waits so long for what may never come. */
 const FILL_PATIENCE = 8_000;
+
+/** Of the 50 subrequests that a request has on the Free plan; on one machine nothing counts them. */
+const STORE_READS = 40;
 
 /** @throws ConfigError */
 export function createMirror(env: Env): Mirror {
@@ -84,6 +89,7 @@ export function createMirror(env: Env): Mirror {
     fillPatience: FILL_PATIENCE,
     bodyLimits: BODY_LIMITS,
     ...env.TIMING,
+    storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
     repositories: env.REPOSITORIES,
     via,
     now,

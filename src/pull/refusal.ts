@@ -47,13 +47,20 @@ export function refusal(failure: Failure, wanted: Wanted, asker: Asker): Registr
   return new RegistryError(status, kind === "limited" ? "TOOMANYREQUESTS" : "UNAVAILABLE", message, headers);
 }
 
-function statusFor(
-  kind: "limited" | "unavailable",
-  wanted: Wanted,
-  { userAgent, hasNamespace }: Asker,
-): number {
-  if (hasNamespace) return 503;
-  if (userAgent.startsWith("docker/")) return wanted === "blob" ? 429 : 503;
-  if (/^(containers|Buildah|skopeo|cri-o)\//i.test(userAgent)) return 503;
-  return kind === "limited" ? 429 : 503;
+function statusFor(kind: "limited" | "unavailable", wanted: Wanted, asker: Asker): number {
+  if (!mayHaveAnotherSource(asker)) return kind === "limited" ? 429 : 503;
+  return isDocker(asker) && wanted === "blob" ? 429 : 503;
+}
+
+/**
+ * Whether the client may be one that goes on to the next mirror or the registry itself after an error. All others named the
+ * mirror themselves: what they aren't given here they don't get.
+ */
+export function mayHaveAnotherSource(asker: Asker): boolean {
+  const { userAgent, hasNamespace } = asker;
+  return hasNamespace || isDocker(asker) || /^(containers|Buildah|skopeo|cri-o)\//i.test(userAgent);
+}
+
+function isDocker({ userAgent, hasNamespace }: Asker): boolean {
+  return userAgent.startsWith("docker/") && !hasNamespace;
 }

@@ -10,6 +10,7 @@ import { backgroundOf } from "./background.ts";
 import { type Env, type Mirror, mirrorOf } from "./mirror.ts";
 import type { Place } from "./place.ts";
 import { type Fetched, fetchManifest, type Resolution, resolveTag, type TagWish } from "./resolve.ts";
+import { areStored } from "./stale.ts";
 
 export class RepositoryResolver extends DurableObject<Env> {
   readonly #mirror: Mirror;
@@ -30,6 +31,11 @@ export class RepositoryResolver extends DurableObject<Env> {
     return this.#once(`${this.#nameOf(place)} ${digest}`, () =>
       fetchManifest(this.#mirror, place, digest, backgroundOf(this.ctx)),
     );
+  }
+
+  /** Looks for blobs on behalf of a request that may not look for so many itself. */
+  areStored(place: Place, digests: Digest[]): Promise<boolean> {
+    return areStored(this.#mirror, place, digests);
   }
 
   /** What leads back here through a loop isn't the same: it would wait for the request that waits for it. */

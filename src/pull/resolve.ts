@@ -1,6 +1,7 @@
 /** What a tag means and what a manifest says, asked of upstream. Runs where it is coalesced: in a repository's resolver. */
 import type { TagRecord } from "../cache/tags.ts";
-import { type Digest, parseDigest } from "../oci/digest.ts";
+import { type Digest, parseDigest, wellKnown } from "../oci/digest.ts";
+import { artifactConfig } from "../oci/manifest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import { type Failure, failureOf, isTransient, mayBeHeadAlone } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
@@ -14,6 +15,7 @@ import {
   storeManifest,
   WrongContent,
 } from "./content.ts";
+import { fillQueueOf } from "./lease.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, sphereOf, upstreamOf } from "./place.ts";
 
@@ -114,8 +116,23 @@ async function getManifest(
   }
   remember(mirror, place, manifest);
   await storeManifest(mirror, place, manifest);
+  background(fillConfig(mirror, place, manifest));
   return manifest;
 }
+
+/**
+ * Has an artifact's config filled in the background: its clients don't ask for it, but without it the artifact isn't whole
+ * when upstream is down.
+ */
+async function fillConfig(mirror: Mirror, place: Place, { bytes }: HeldManifest): Promise<void> {
+  const config = bytes.byteLength > SMALL ? null : artifactConfig(bytes);
+  if (config === null || config.size > SMALL || wellKnown(config.digest) !== null) return;
+  const turn = await fillQueueOf(mirror, place, config.digest).tryAcquire();
+  if (typeof turn === "object") await turn.lookAgain(0);
+}
+
+/** Bytes of the largest config that is fetched although nobody has asked for it, and of the largest manifest it is looked for in. */
+const SMALL = 256 * 1024;
 
 /**
  * Asks by HEAD what a tag means, or how large the manifest of a digest is.

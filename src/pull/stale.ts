@@ -1,4 +1,4 @@
-/** A tag's last known meaning, for when upstream can't be asked: better than nothing, if all it leads to is held. */
+/** A tag's last known meaning, for when upstream can't be asked. */
 import { blobKey, type Sphere } from "../cache/store.ts";
 import type { TagRecord } from "../cache/tags.ts";
 import { type Digest, EMPTY_DIGEST, EMPTY_OBJECT_DIGEST } from "../oci/digest.ts";
@@ -7,37 +7,37 @@ import { type Failure, isTransient } from "../registry/failure.ts";
 import { findManifest, type HeldManifest } from "./content.ts";
 import { readHeld } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
-import type { Place } from "./place.ts";
+import { type Place, sphereOf } from "./place.ts";
+import { type Asker, mayHaveAnotherSource } from "./refusal.ts";
+import { resolverOf } from "./resolver.ts";
 
 /** Levels of indexes within indexes that are looked into; deeper ones are taken to be incomplete. */
 const MAXIMUM_DEPTH = 3;
-/** Of the 50 subrequests that a request has on the Free plan, what an index with hundreds of platforms may take. */
-const MAXIMUM_LOOKS = 40;
-
 /**
  * The manifest to serve for a tag in spite of the failure; null where an error is the better answer: the failure is
- * upstream's word on the tag and no mishap, the record is older than STALE_MAX, or a part of the image isn't held, for
- * a mirror that hands out a manifest and then fails on its layers is worse than none.
+ * upstream's word on the tag and no mishap, the record is older than STALE_MAX, or a part of the image isn't held and the
+ * client may have another source, for a mirror that hands out a manifest and then fails on its layers is worse than none.
+ * A client that has no other source is given what there is: those of artifacts never ask for all parts.
  */
 export async function findStale(
   mirror: Mirror,
   place: Place,
   record: TagRecord | null,
   failure: Failure,
+  asker: Asker,
 ): Promise<HeldManifest | null> {
   if (!isTransient(failure.kind) || !record || mirror.tags.age(record) > mirror.config.staleMax * 1000) {
     return null;
   }
-  const search = { mirror, place, looks: MAXIMUM_LOOKS };
-  return (await isWhole(search, record.digest, 0))
-    ? ((await findManifest(mirror, place, record.digest))?.manifest ?? null)
-    : null;
+  const search = { mirror, place, looks: looksOf(mirror, place) };
+  if (mayHaveAnotherSource(asker) && !(await isWhole(search, record.digest, 0))) return null;
+  return (await findManifest(mirror, place, record.digest))?.manifest ?? null;
 }
 
 interface Search {
   mirror: Mirror;
   place: Place;
-  /** Looks into the store that are left. */
+  /** Looks for content that are left to this request. */
   looks: number;
 }
 
@@ -53,10 +53,45 @@ async function isWhole(search: Search, digest: Digest, depth: number): Promise<b
     }
     return false;
   }
-  for (const blob of [manifest.config, ...manifest.layers]) {
-    if (blob && !isForeign(blob) && !isKnown(blob) && !(await isHeld(search, blob.digest))) return false;
+  const blobs = [manifest.config, ...manifest.layers].filter(
+    (blob) => blob !== null && !isForeign(blob) && !isKnown(blob),
+  );
+  return areBlobsHeld(search, [...new Set(blobs.map((blob) => (blob as Descriptor).digest))]);
+}
+
+/** Whether all are held. More than this request may look for are looked for by a Durable Object, whose every call may as many. */
+async function areBlobsHeld(search: Search, digests: Digest[]): Promise<boolean> {
+  const { mirror, place } = search;
+  if (digests.length <= search.looks) {
+    search.looks -= digests.length;
+    return areStored(mirror, place, digests);
+  }
+  const batch = looksOf(mirror, place);
+  for (let start = 0; start < digests.length; start += batch) {
+    if (search.looks-- <= 0) return false;
+    const looked = resolverOf(mirror, place).areStored(place, digests.slice(start, start + batch));
+    if (!(await looked.catch(() => false))) return false;
   }
   return true;
+}
+
+/** Whether all of some blobs are stored for a place; false also where the store can't be read. */
+export async function areStored(mirror: Mirror, place: Place, digests: Digest[]): Promise<boolean> {
+  try {
+    for (const digest of digests) {
+      const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
+      if (!(await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.head(key)))) return false;
+    }
+    return true;
+  } catch (error) {
+    console.warn(`the store can't be read: ${error}`);
+    return false;
+  }
+}
+
+/** How many objects one request may look for: each look takes up to three reads where content isn't for everybody. */
+function looksOf({ storeReads }: Mirror, place: Place): number {
+  return sphereOf(place) === "public" ? storeReads : Math.floor(storeReads / 3);
 }
 
 /** BuildKit lists an image's attestations beside its platforms, as one of an unknown system. */
@@ -67,16 +102,4 @@ function isAttestation({ platform, annotations }: Descriptor): boolean {
 /** Whether a client has a blob without fetching it: it lies in the manifest, or is one of those that say nothing. */
 function isKnown({ digest, data }: Descriptor): boolean {
   return data !== undefined || digest === EMPTY_DIGEST || digest === EMPTY_OBJECT_DIGEST;
-}
-
-async function isHeld(search: Search, digest: Digest): Promise<boolean> {
-  if (search.looks-- <= 0) return false;
-  const { mirror, place } = search;
-  const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
-  try {
-    return (await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.head(key))) !== null;
-  } catch (error) {
-    console.warn(`the store can't be read: ${error}`);
-    return false;
-  }
 }

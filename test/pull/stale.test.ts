@@ -1,6 +1,6 @@
 /** What is served when upstream fails: a tag's last meaning if all it leads to is held, and what must never be. */
 import { beforeEach, describe, expect, test } from "vitest";
-import { behaviours, type Image } from "../support/fake-registry.ts";
+import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
 
 const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
@@ -32,6 +32,12 @@ function later(milliseconds = HOUR): void {
   mirror.docker.reset();
 }
 
+/** A client that has the registry itself to go on to, and one of containerd's. */
+const DOCKER = { headers: { "User-Agent": "docker/28.5.2 go/go1.24" } };
+const PODMAN = { headers: { "User-Agent": "containers/5.36.2 (github.com/containers/image)" } };
+/** One that was given the mirror's own name. */
+const TRIVY = { headers: { "User-Agent": "trivy/0.74.0" } };
+
 function digestOf({ status, headers }: Answer): [number, string | null] {
   return [status, headers.get("Docker-Content-Digest")];
 }
@@ -61,8 +67,8 @@ describe.each([
     await pullImage({ ...image, layers: image.layers.slice(1) });
     later();
     mirror.docker.fail({ kind: "manifest" }, behaviour);
-    const { status, headers } = await mirror.ask(tag);
-    expect(status).toBe(forwarded.includes("429") ? 429 : 503);
+    const { status, headers } = await mirror.ask(tag, DOCKER);
+    expect(status).toBe(503);
     expect(headers.get("Warning")).toBe(null);
   });
 });
@@ -149,11 +155,11 @@ describe("what a tag leads to", () => {
     await pullAll("manifests/latest");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask(tag)).status).toBe(503);
+    expect((await mirror.ask(tag, DOCKER)).status).toBe(503);
     mirror.docker.clearFaults();
     await pullImage(multi, 1);
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect(digestOf(await mirror.ask(tag))).toEqual([200, multi.target.digest]);
+    expect(digestOf(await mirror.ask(tag, DOCKER))).toEqual([200, multi.target.digest]);
   });
 
   const indexOf = (...children: { digest: string; size: number; mediaType: string }[]) => ({
@@ -170,7 +176,10 @@ describe("what a tag leads to", () => {
     await pullImage(image);
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect(digestOf(await mirror.ask("/v2/library/demo/manifests/nested"))).toEqual([200, outer.digest]);
+    expect(digestOf(await mirror.ask("/v2/library/demo/manifests/nested", DOCKER))).toEqual([
+      200,
+      outer.digest,
+    ]);
   });
 
   test("isn't held if all that is held of an index is an attestation", async () => {
@@ -187,7 +196,7 @@ describe("what a tag leads to", () => {
     await pullImage(image);
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/attested")).status).toBe(503);
+    expect((await mirror.ask("/v2/library/demo/manifests/attested", DOCKER)).status).toBe(503);
   });
 
   test("counts as held what lies in the manifest, and an empty config", async () => {
@@ -202,7 +211,7 @@ describe("what a tag leads to", () => {
     await pullAll("manifests/inlined");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/inlined")).status).toBe(200);
+    expect((await mirror.ask("/v2/library/demo/manifests/inlined", DOCKER)).status).toBe(200);
   });
 
   test("isn't held if an index is empty", async () => {
@@ -210,7 +219,7 @@ describe("what a tag leads to", () => {
     await pullAll("manifests/empty");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/empty")).status).toBe(503);
+    expect((await mirror.ask("/v2/library/demo/manifests/empty", DOCKER)).status).toBe(503);
   });
 
   test("doesn't count foreign layers, and never fetches them", async () => {
@@ -229,7 +238,7 @@ describe("what a tag leads to", () => {
     await pullAll("manifests/windows", `blobs/${config?.digest}`);
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/windows")).status).toBe(200);
+    expect((await mirror.ask("/v2/library/demo/manifests/windows", DOCKER)).status).toBe(200);
     expect(mirror.network.strays).toEqual([]);
   });
 
@@ -248,6 +257,103 @@ describe("what a tag leads to", () => {
     later();
     mirror.outage("STORE", "head");
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask(tag)).status).toBe(503);
+    expect((await mirror.ask(tag, DOCKER)).status).toBe(503);
   });
+});
+
+describe("a client that may have another source", () => {
+  test.each([40, 85])(
+    "is given an image of %i layers only where all of them are held",
+    async (count) => {
+      const layers = Array.from({ length: count }, (_, index) => patternBytes(100, index));
+      const large = await mirror.docker.addImage("library/demo", "large", { layers });
+      await pullAll("manifests/large");
+      await pullImage({ ...large, layers: large.layers.slice(1) });
+      later();
+      mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+      expect((await mirror.ask("/v2/library/demo/manifests/large", DOCKER)).status).toBe(503);
+      await pullAll(`blobs/${large.layers[0]?.digest}`);
+      mirror.operations();
+      const answer = await mirror.ask("/v2/library/demo/manifests/large", DOCKER);
+      expect(digestOf(answer)).toEqual([200, large.target.digest]);
+    // What one request may not look for itself, a Durable Object does.
+      expect(mirror.operations().resolutions).toBe(1);
+    },
+    30_000,
+  );
+
+  test.each([
+    { name: "dockerd", asked: DOCKER, path: tag },
+    { name: "podman", asked: PODMAN, path: tag },
+    { name: "containerd", asked: {}, path: `${tag}?ns=docker.io` },
+  ])("is told so where a part is missing: $name", async ({ asked, path }) => {
+    await pullAll("manifests/latest");
+    later();
+    mirror.docker.fail({ kind: "manifest" }, { status: 500 });
+    expect((await mirror.ask(path, asked)).status).toBe(503);
+  });
+});
+
+describe("an artifact", () => {
+  const layer = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
+
+  /** As Trivy's database, or a cosign signature, whose config is called an ordinary image's. */
+  async function addArtifact(configType: string, bytes = patternBytes(500, 7)) {
+    const config = await mirror.docker.addBlob(bytes);
+    const blob = await mirror.docker.addBlob(patternBytes(1000, 8));
+    const manifest = {
+      schemaVersion: 2,
+      mediaType: OCI_MANIFEST,
+      config: { mediaType: configType, digest: config.digest, size: bytes.byteLength },
+      layers: [{ mediaType: layer, digest: blob.digest, size: 1000 }],
+    };
+    const { digest } = await mirror.docker.addManifest("library/demo", manifest, { tag: "artifact" });
+    await pullAll("manifests/artifact", `blobs/${blob.digest}`);
+    return { digest, config: config.digest };
+  }
+
+  test.each(["application/vnd.aquasec.trivy.config.v1+json", "application/vnd.oci.image.config.v1+json"])(
+    "is served stale to every client though none has asked for its config (%s)",
+    async (configType) => {
+      const { digest, config } = await addArtifact(configType);
+      await mirror.runAlarm(config);
+      later();
+      mirror.docker.fail({}, { status: 500 });
+      for (const asked of [TRIVY, DOCKER, PODMAN, {}]) {
+        const answer = await mirror.ask("/v2/library/demo/manifests/artifact", asked);
+        expect(digestOf(answer)).toEqual([200, digest]);
+        expect(answer.headers.get("Warning")).toContain("ago");
+      }
+      expect((await mirror.ask(`/v2/library/demo/blobs/${config}`)).status).toBe(200);
+    },
+  );
+
+  test("has a large config that only its clients fetch; without it, those that named the mirror are served", async () => {
+    const { digest, config } = await addArtifact("application/vnd.test.large", patternBytes(300_000, 9));
+    expect(await mirror.runAlarm(config)).toBe(false);
+    later();
+    mirror.docker.fail({}, { status: 500 });
+    const path = "/v2/library/demo/manifests/artifact";
+    expect(digestOf(await mirror.ask(path, TRIVY))).toEqual([200, digest]);
+    expect((await mirror.ask(path, PODMAN)).status).toBe(503);
+  });
+});
+
+test("an ordinary image's config is fetched when a client asks for it", async () => {
+  await pullAll("manifests/latest");
+  expect(await mirror.runAlarm(image.configs[0]?.digest ?? "")).toBe(false);
+  expect(mirror.docker.count({ kind: "blob" })).toBe(0);
+});
+
+test("an index of which no entry is held is served to those that named the mirror, as Homebrew does", async () => {
+  const multi = await mirror.docker.addImage("library/demo", "bottle", {
+    platforms: ["linux/amd64", "linux/arm64"],
+  });
+  await pullAll("manifests/bottle", `blobs/${multi.layers[0]?.digest}`);
+  later();
+  mirror.docker.fail({}, { status: 500 });
+  const path = "/v2/library/demo/manifests/bottle";
+  const brew = { headers: { "User-Agent": "Homebrew/4.6", Authorization: "Bearer QQ==" } };
+  expect(digestOf(await mirror.ask(path, brew))).toEqual([200, multi.target.digest]);
+  expect((await mirror.ask(path, DOCKER)).status).toBe(503);
 });

@@ -1,0 +1,10 @@
+/** Which Durable Object stands for a repository. */
+import type { Mirror } from "./mirror.ts";
+import type { Place } from "./place.ts";
+
+/** There are 256 resolvers, so that no unknown repository leaves one behind. */
+export function resolverOf({ repositories }: Mirror, { upstream, repository }: Place) {
+  let hash = 0;
+  for (const character of `${upstream}/${repository}`) hash = (hash * 31 + character.charCodeAt(0)) % 256;
+  return repositories.getByName(String(hash));
+}
