@@ -10,6 +10,7 @@ import type { Pull } from "./pull/answer.ts";
 import { authorityFor } from "./pull/authority.ts";
 import { backgroundOf } from "./pull/background.ts";
 import { pullBlob } from "./pull/blob.ts";
+import { deleteListings } from "./pull/listing.ts";
 import { checkLogin, loginChallenge, relayToken } from "./pull/login.ts";
 import { pullManifestByDigest, pullManifestByTag } from "./pull/manifest.ts";
 import type { Mirror } from "./pull/mirror.ts";
@@ -102,7 +103,11 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
     prefix,
     background,
   };
-  const response = await answer(mirror, pull, target);
+  const response = await answer(mirror, pull, target).catch((error) => {
+    const isDenied = error instanceof RegistryError && (error.status === 401 || error.status === 403);
+    if (isDenied && authority.kind === "public") background(deleteListings(mirror, target));
+    throw error;
+  });
   neutralize(response);
   const isEverybodys = caller.key === null && authority.kind === "public";
   if (!isEverybodys) keepPrivate(response);

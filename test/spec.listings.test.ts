@@ -178,6 +178,22 @@ describe("while upstream fails", () => {
     }
   });
 
+  test.each(["manifests/1.0", "manifests/none", `blobs/sha256:${"a".repeat(64)}`])(
+    "no listing of a repository is served once an anonymous request was denied its %s",
+    async (denied) => {
+      const listings = async () => (await mirror.stored()).filter((key) => key.startsWith("listings/"));
+      for (const path of paths()) await mirror.ask(path);
+      expect(await listings()).toHaveLength(2);
+      mirror.docker.setVisibility("library/demo", "private");
+      mirror.newIsolate();
+      mirror.clock.ahead += 3_600_000;
+      expect((await mirror.ask(`/v2/library/demo/${denied}`)).status).toBe(403);
+      expect(await listings()).toEqual([]);
+      mirror.docker.fail({}, { status: 503 });
+      for (const path of paths()) expect((await mirror.ask(path)).status).toBe(503);
+    },
+  );
+
   test("a listing that upstream has denied since isn't served", async () => {
     const [path = ""] = paths();
     await mirror.ask(path);

@@ -105,10 +105,13 @@ export function linkKey(upstream: string, repository: string, digest: Digest): s
  */
 export function listingKey(upstream: string, repository: string, request: string, sphere: Sphere): string {
   const place =
-    sphere === "public"
-      ? `listings/${upstream}/${repository}/_/`
-      : `${linksOf(upstream, repository)}listings/`;
+    sphere === "public" ? listingsOf(upstream, repository) : `${linksOf(upstream, repository)}listings/`;
   return `${place}${request}`;
+}
+
+/** Where all of a repository's listings lie that are for everybody. */
+export function listingsOf(upstream: string, repository: string): string {
+  return `listings/${upstream}/${repository}/_/`;
 }
 
 /** Where all link records of a repository lie, and no others. */

@@ -51,9 +51,14 @@ export async function unlink(
   digest: Digest | null,
 ): Promise<void> {
   if (digest !== null) return mirror.store.delete([linkKey(upstream, repository, digest)]);
+  await deleteAll(mirror, linksOf(upstream, repository));
+}
+
+/** Deletes all that lies under a prefix. */
+export async function deleteAll({ store }: Mirror, prefix: string): Promise<void> {
   for (;;) {
-    const { entries, cursor } = await mirror.store.list(linksOf(upstream, repository));
-    if (entries.length > 0) await mirror.store.delete(entries.map(({ key }) => key));
+    const { entries, cursor } = await store.list(prefix);
+    if (entries.length > 0) await store.delete(entries.map(({ key }) => key));
     if (cursor === null) return;
   }
 }

@@ -1,12 +1,13 @@
 /**
  * Listings: asked of upstream every time, since they change; the last known is kept, and served stale while upstream fails.
  */
-import { listingKey } from "../cache/store.ts";
+import { listingKey, listingsOf } from "../cache/store.ts";
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { formatLink, parseLinks } from "../oci/link.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import type { Target } from "../routing/target.ts";
 import { commonHeadings, type Headings, type Pull, REVALIDATE, staleStatus, staleWarning } from "./answer.ts";
+import { deleteAll } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
 import { type Place, placeOf, sphereOf } from "./place.ts";
 import { refusal } from "./refusal.ts";
@@ -53,6 +54,7 @@ export async function answerListing(
   try {
     const page = await read();
     if (isKept) pull.background(keep(mirror, key, page));
+    mirror.unlisted.delete(listingsOf(place.upstream, place.repository));
     return answer(pull, target, path, page, null);
   } catch (error) {
     const failure = failureOf(error);
@@ -66,6 +68,18 @@ export async function answerListing(
     if (kept && !isTransient(failure.kind)) await mirror.store.delete([key]);
     throw refusal(failure, "listing", pull.asker);
   }
+}
+
+/**
+ * Deletes a repository's public listings, because something of it was denied to an anonymous request: it may have become
+ * private, and its tags are nobody else's to know. A repository is looked for once in a few minutes, however often it is
+ * denied.
+ */
+export async function deleteListings(mirror: Mirror, { upstream, repository }: Target): Promise<void> {
+  const prefix = listingsOf(upstream.name, repository);
+  if (mirror.unlisted.has(prefix)) return;
+  mirror.unlisted.add(prefix);
+  await deleteAll(mirror, prefix);
 }
 
 /** One request's page is another's only where all that decides on it is the same. */

@@ -7,6 +7,7 @@ import type { Store } from "../cache/store.ts";
 import { TagRecords } from "../cache/tags.ts";
 import { type Config, readConfig } from "../config.ts";
 import type { Digest } from "../oci/digest.ts";
+import { Remembered } from "../registry/remembered.ts";
 import { viaOf } from "../registry/via.ts";
 import { UpstreamClient } from "../upstream/client.ts";
 import { egress, type Network } from "../upstream/egress.ts";
@@ -47,6 +48,8 @@ export interface Mirror {
   bodyLimits: BodyLimits;
   /** Reads of the store that one request may make for itself alone. */
   storeReads: number;
+  /** Where listings were deleted lately. */
+  unlisted: Remembered;
   /** One resolver per repository. */
   repositories: DurableObjectNamespace<RepositoryResolver>;
   /** This deployment's entry in the Via of what it asks, by which it finds that an upstream leads back to it. */
@@ -63,6 +66,9 @@ const FILL_PATIENCE = 8_000;
 
 /** Of the 50 subrequests that a request has on the Free plan; on one machine nothing counts them. */
 const STORE_READS = 40;
+
+/** Milliseconds for which a repository has no listings to delete once they were; one that is stored ends it. */
+const UNLISTED = 5 * 60_000;
 
 /** @throws ConfigError */
 export function createMirror(env: Env): Mirror {
@@ -90,6 +96,7 @@ export function createMirror(env: Env): Mirror {
     bodyLimits: BODY_LIMITS,
     ...env.TIMING,
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
+    unlisted: new Remembered(UNLISTED, now),
     repositories: env.REPOSITORIES,
     via,
     now,

@@ -276,7 +276,7 @@ describe("a client that may have another source", () => {
       mirror.operations();
       const answer = await mirror.ask("/v2/library/demo/manifests/large", DOCKER);
       expect(digestOf(answer)).toEqual([200, large.target.digest]);
-    // What one request may not look for itself, a Durable Object does.
+      // What one request may not look for itself, a Durable Object does.
       expect(mirror.operations().resolutions).toBe(1);
     },
     30_000,
