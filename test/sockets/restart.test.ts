@@ -1,7 +1,9 @@
 /** Stop and start on the same data folder: what was held still is, and what was half there is as if it never had been. */
+import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { EMPTY_OBJECT_DIGEST } from "../../src/oci/digest.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
 import { until } from "./support/deadline.ts";
 import { Download, download } from "./support/download.ts";
@@ -77,4 +79,26 @@ it("leaves nothing on the disk of what was never published", async () => {
   await until("the mirror to try again by itself", 5_000, () => requestsFor(upstream, cut).length > 1);
   await interruptFill();
   expect(await bytesOnDisk(stage.data)).toBeLessThan(BOOKKEEPING);
+});
+
+it("calls a stored manifest the same by HEAD and by GET", async () => {
+  const mediaType = "application/vnd.oci.image.manifest.v1+json";
+  const descriptor = { mediaType: "application/vnd.oci.empty.v1+json", digest: EMPTY_OBJECT_DIGEST, size: 2 };
+  const body = Buffer.from(
+    JSON.stringify({ schemaVersion: 2, mediaType, config: descriptor, layers: [descriptor] }),
+  );
+  const digest = `sha256:${createHash("sha256").update(body).digest("hex")}`;
+  const path = `some/repository/manifests/${digest}`;
+  upstream.serve(`/v2/${path}`, { body, headers: { "Content-Type": mediaType } });
+  const seen: unknown[] = [];
+  for (const method of ["GET", "HEAD", "GET"]) {
+    const response = await fetch(`${stage.url}/v2/${NAME}/${path}`, { method });
+    await response.arrayBuffer();
+    seen.push([response.status, response.headers.get("Content-Type")]);
+    // What it remembers is gone.
+    await stage.halt();
+    await stage.start();
+  }
+  expect(seen).toEqual(Array(3).fill([200, mediaType]));
+  expect(upstream.requests).toHaveLength(1);
 });
