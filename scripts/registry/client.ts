@@ -55,7 +55,8 @@ export class RegistryClient {
   }
 
   /**
-   * Fetches a manifest and proves it: by the digest it was asked for by, or by the one that the registry declares.
+   * Fetches a manifest and verifies it by the digest that was asked for. For a tag the digest is that of the body: many
+   * registries declare a wrong one, of which only the algorithm counts.
    * @param reference a tag or a digest.
    */
   async manifest(remote: RemoteRepository, reference: string): Promise<FetchedManifest> {
@@ -63,10 +64,10 @@ export class RegistryClient {
     const response = await this.#get(remote, what, MANIFEST_ACCEPT);
     const bytes = await readDocument(response, remote, what);
     const asked = parseDigest(reference);
-    const expected = asked ?? parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
-    const digest = digestOfBytes(bytes, expected ? digestParts(expected).algorithm : "sha256");
-    if (expected !== null && digest !== expected) {
-      const why = `${remote.repository} ${what} is ${digest}, though it should be ${expected}`;
+    const named = asked ?? parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
+    const digest = digestOfBytes(bytes, named ? digestParts(named).algorithm : "sha256");
+    if (asked !== null && digest !== asked) {
+      const why = `${remote.repository} ${what} is ${digest}, though it should be ${asked}`;
       throw unusable(remote, why, "DIGEST_INVALID");
     }
     const manifest = readManifest(bytes);

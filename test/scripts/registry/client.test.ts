@@ -57,6 +57,12 @@ describe("a manifest", () => {
     await expect(client().manifest(remote, image.target.digest)).rejects.toThrow(/should be sha256:/);
   });
 
+  test("by tag has the digest of its body, whatever the registry declares", async () => {
+    const declared = { "docker-content-digest": `sha256:${"a1".repeat(32)}` };
+    fake.fail({ kind: "manifest" }, behaviours.changedHeaders(declared));
+    expect((await client().manifest(remote, "latest")).digest).toBe(image.target.digest);
+  });
+
   test("that isn't there is reported with the registry's own code", async () => {
     await expect(client().manifest(remote, "none")).rejects.toMatchObject({
       name: "RegistryFailure",
