@@ -115,6 +115,9 @@ const FAULTS: Record<string, Behaviour> = {
   "a part": behaviours.partialToPlainGet(),
   "another digest": behaviours.changedHeaders({ "docker-content-digest": `sha256:${HEX}` }),
   "another type": behaviours.changedHeaders({ "content-type": "text/html" }),
+  "a type of no manifest": behaviours.changedHeaders({ "content-type": "application/json" }),
+  "gzip on the way": behaviours.gzippedOnTheWay(),
+  "a false label of gzip": behaviours.changedHeaders({ "content-encoding": "gzip" }),
   "a redirect inwards": behaviours.redirectTo("http://169.254.169.254/latest/meta-data"),
   "a redirect in circles": behaviours.redirectLoop(),
 };
@@ -137,6 +140,8 @@ const step = fc.record({
   method: fc.constantFrom("GET" as const, "GET" as const, "GET" as const, "HEAD" as const),
   fault: fc.option(fc.constantFrom(...Object.keys(FAULTS)), { freq: 3 }),
   where: fc.constantFrom("manifest", "blob", "storage", "token", undefined),
+  /** As where a registry or its storage answers GET alone. */
+  onHead: fc.boolean(),
   times: fc.constantFrom(1, 2, 3),
 });
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
@@ -155,7 +160,8 @@ test("whatever upstream does in the course of pulls, no wrong byte is served as 
       const image = await hub.docker.addImage(repository, tag, { layers: [layer], platforms });
       for (const each of steps) {
         const fault = each.fault === null ? undefined : FAULTS[each.fault];
-        if (fault) hub.docker.fail(each.where ? { kind: each.where } : {}, fault, each.times);
+        const where = { ...(each.where && { kind: each.where }), ...(each.onHead && { method: "HEAD" }) };
+        if (fault) hub.docker.fail(where, fault, each.times);
         await take(each, repository, tag, image);
         hub.docker.clearFaults();
         expect(errors).toEqual([]);
