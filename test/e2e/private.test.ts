@@ -2,7 +2,7 @@
 // requests as no client sends them. Nothing private reaches any of them, and the registry's log shows why.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { addKey } from "../../scripts/keys/key-changes.ts";
 import type { WrittenKey } from "../../src/access/key-list.ts";
 import { createFakeRegistry, type Image, profiles } from "../support/fake-registry.ts";
@@ -49,6 +49,10 @@ beforeAll(async () => {
   const origin = await startOrigin(server.url);
   stops.unshift(origin.stop);
   environment = { NODE_EXTRA_CA_CERTS: origin.environment.SSL_CERT_FILE };
+});
+afterEach(() => {
+  isHeadLimited = false;
+  registry.clearFaults();
 });
 afterAll(async () => {
   for (const stop of stops) await stop();
@@ -183,7 +187,6 @@ describe("an open mirror with a credential", () => {
     expect((await fetch(`${base}/library/public/manifests/1`)).status).toBe(200);
     await expectNothing(`${base}/library/public`, partsOf(secret));
     expect(operatorFor("owner/listed")).toEqual([]);
-    registry.clearFaults();
   });
 
   test("doesn't use it while anonymous HEADs are limited, for what is public either", async () => {
@@ -196,7 +199,6 @@ describe("an open mirror with a credential", () => {
     await expectEveryPullRefused("owner/closed:1");
     await expectNothing(`${base}/owner/closed`, ["manifests/1", "tags/list", ...partsOf(secret)]);
     expect(log.slice(from).filter(({ as }) => as === "operator")).toEqual([]);
-    isHeadLimited = false;
   });
 
   test("has used it only after an anonymous HEAD of the very object", expectAnonymousFirst);
@@ -245,6 +247,5 @@ describe("a mirror for holders of keys, with PRIVATE", () => {
     await look();
     registry.fail({ path: /./ }, { status: 503 });
     await look();
-    registry.clearFaults();
   });
 });
