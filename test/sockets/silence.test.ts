@@ -12,9 +12,9 @@ const KIB = 1024;
 const ANSWER_LIMIT = 15_000;
 const FAST = 2_000;
 /** Milliseconds for all that waits: far shorter than usual, and no body may take longer as a whole unless its client does. */
-const TIMING = { fillPatience: 1_000, bodyLimits: { stall: 1_000, base: 1_000, slowestLine: 1_000_000_000 } };
+const TIMING = { fillPatience: 1_000, bodyLimits: { stall: 1_000, base: 3_000, slowestLine: 1_000_000_000 } };
 /** Milliseconds; longer than upstream may be silent, and than a body may take. */
-const SLOW_READER = 3_500;
+const SLOW_READER = 5_000;
 
 let mute: Listener;
 let mumbling: Listener;
