@@ -11,6 +11,7 @@ import {
   FOR_LISTINGS,
   FOR_TOKENS,
   header,
+  isCrossSite,
   method,
   mostly,
   odd,
@@ -25,6 +26,8 @@ import {
 const OWNER = { username: "owner", password: "hunter2" };
 const ALICE = { username: "alice", password: "wonderland" };
 const LOGIN = basic(ALICE.password, ALICE.username).Authorization;
+/** What pages of other sites may lead to. */
+const PAGES = /^\/(robots\.txt|_\/health)?$/;
 /** What is valid, and what was. */
 const KEYS = [KEY, NARROW, EXPIRED];
 
@@ -200,6 +203,10 @@ test("whatever is asked and shown, content is for who holds a key, and no key is
         [each, ...tokens].some((text) => shown.includes(text));
       const isAll = holds(KEY, real("TOKEN"));
       const isNarrow = holds(NARROW, real("NARROWED"));
+      if (isCrossSite(given)) {
+        expect([isContent, upstream]).toEqual([false, []]);
+        expect(answer.status < 300 ? new URL(`https://${host}${asked}`).pathname : "/").toMatch(PAGES);
+      }
       if (!isAll && !isNarrow) {
         expect([isContent, upstream]).toEqual([false, []]);
       } else if (!isAll) {

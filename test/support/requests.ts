@@ -93,13 +93,26 @@ export const header = fc.oneof(
       word(
         "X-Forwarded-Host X-Forwarded-Proto X-Forwarded-For Forwarded X-Original-URL X-HTTP-Method-Override",
       ),
+      word("MF-Original-URL MF-CF-Blob CF-Connecting-IP X-Real-IP Host Proxy-Authorization Sec-Fetch-Site"),
     ),
     fc.oneof(
       word(`* "sha256:${HEX}" "HELD" "LAYER" W/"x" evil.test PUT docker/28 skopeo/1 ">< bytes=0-9`),
+      word(
+        "https://evil.test/v2/owner/secret/manifests/latest cross-site none 127.0.0.1 host=evil.test https",
+      ),
       fc.string({ unit: "grapheme-ascii", maxLength: 20 }),
     ),
   ),
 );
+
+/** What a browser sends for a page of another site: nothing may come of it but the mirror's own pages. */
+export function isCrossSite(headers: Iterable<readonly [string, string]>): boolean {
+  const site = new Headers([...headers].map(([name, value]): [string, string] => [name, value])).get(
+    "Sec-Fetch-Site",
+  );
+  return site !== null && !["same-origin", "none"].includes(site);
+}
+
 /** What is true of any answer: what fails is upstream's fault or said as the specification says it, and nothing shows through. */
 export function expectFair(answer: Answer, method: string, target: string): void {
   const text = new TextDecoder().decode(answer.bytes);
