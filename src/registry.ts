@@ -105,11 +105,11 @@ export async function answerRegistry(mirror: Mirror, c: Context): Promise<Respon
   };
   const response = await answer(mirror, pull, target).catch((error) => {
     const isDenied = error instanceof RegistryError && (error.status === 401 || error.status === 403);
-    if (isDenied && authority.kind === "public") background(deleteListings(mirror, target));
+    if (isDenied && authority.kind === "anonymous") background(deleteListings(mirror, target));
     throw error;
   });
   neutralize(response);
-  const isEverybodys = caller.key === null && authority.kind === "public";
+  const isEverybodys = caller.key === null && authority.kind === "anonymous";
   if (!isEverybodys) keepPrivate(response);
   return response;
 }

@@ -4,7 +4,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Failure } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Target } from "../routing/target.ts";
-import type { Authority } from "../upstream/question.ts";
+import type { Identity } from "../upstream/request.ts";
 import type { Asker } from "./refusal.ts";
 
 /** A request as a pull sees it. */
@@ -16,7 +16,7 @@ export interface Pull {
   search: URLSearchParams;
   asker: Asker;
   /** As whom upstream is asked. */
-  authority: Authority;
+  authority: Identity;
   /** What stands before this client's paths here, for links that it is to follow. */
   prefix: string;
   background: WaitUntil;

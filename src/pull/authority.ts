@@ -6,8 +6,8 @@ import { isWithinNetwork } from "../registry/addresses.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Ask, Target } from "../routing/target.ts";
-import { type Authority, PUBLIC } from "../upstream/question.ts";
 import type { Upstream } from "../upstream/registries.ts";
+import { ANONYMOUS, type Identity } from "../upstream/request.ts";
 import { unlink } from "./holdings.ts";
 import type { Mirror } from "./mirror.ts";
 import type { Place } from "./place.ts";
@@ -27,19 +27,19 @@ export async function authorityFor(
   { upstream, repository, ask }: Target,
   asker: Asker,
   background: WaitUntil,
-): Promise<Authority> {
+): Promise<Identity> {
   const claimed = claimOf(mirror, caller, upstream, repository);
-  if (claimed.kind === "public") return PUBLIC;
+  if (claimed.kind === "anonymous") return ANONYMOUS;
   const path = pathOf(ask);
   // Some registries have no manifest for whoever doesn't accept its type, and would seem to have none for anybody.
   const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
   const question = { upstream, repository, path, via: asker.via, ...accepting };
-  if (!isWithinNetwork(upstream) && (await mirror.upstream.isPublic(question, background))) return PUBLIC;
+  if (!isWithinNetwork(upstream) && (await mirror.upstream.isPublic(question, background))) return ANONYMOUS;
   try {
-    await mirror.upstream.letIn({ ...question, authority: claimed }, background);
+    await mirror.upstream.authorize({ ...question, identity: claimed }, background);
   } catch (error) {
     const failure = failureOf(error);
-    const isOwner = claimed.kind === "owner";
+    const isOwner = claimed.kind === "operator";
     if (isOwner && isTransient(failure.kind)) return claimed;
     if (isOwner) await takeBack(mirror, { upstream: upstream.name, repository }, ask, failure);
     throw refusal(failure, wantedOf(ask), asker);
@@ -71,12 +71,12 @@ async function takeBack(
   }
 }
 
-function claimOf(mirror: Mirror, { key, login }: Caller, upstream: Upstream, repository: string): Authority {
-  if (login !== null) return { kind: "caller", authorization: login };
-  if (!key) return PUBLIC;
+function claimOf(mirror: Mirror, { key, login }: Caller, upstream: Upstream, repository: string): Identity {
+  if (login !== null) return { kind: "user", authorization: login };
+  if (!key) return ANONYMOUS;
   const isPrivate =
     isWithinNetwork(upstream) || matchesAny(mirror.config.private, `${upstream.name}/${repository}`);
-  return isPrivate ? { kind: "owner" } : PUBLIC;
+  return isPrivate ? { kind: "operator" } : ANONYMOUS;
 }
 
 function wantedOf({ kind }: Ask): Wanted {

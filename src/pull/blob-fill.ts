@@ -6,7 +6,7 @@ import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Question } from "../upstream/question.ts";
+import type { UpstreamRequest } from "../upstream/request.ts";
 import { backgroundOf } from "./background.ts";
 import { declaredLength, isEncoded, isStorable, lengthSent } from "./body.ts";
 import { keep, readHeld } from "./holdings.ts";
@@ -73,7 +73,7 @@ export class BlobFill extends DurableObject<Env> {
   async #store(
     job: FillJob,
     digest: Digest,
-    question: Question,
+    question: UpstreamRequest,
     response: Response,
     declared = declaredLength(response),
   ): Promise<FillOutcome> {
@@ -92,7 +92,7 @@ export class BlobFill extends DurableObject<Env> {
     ]);
     if (stored.status === "fulfilled") return "held";
     if (stored.reason instanceof DigestMismatch) {
-      for (const answer of answers) this.#mirror.upstream.distrust(answer, question.upstream);
+      for (const answer of answers) this.#mirror.upstream.quarantine(answer, question.upstream);
     }
     const reason = pumped.status === "rejected" ? pumped.reason : stored.reason;
     console.warn(`filling ${digest} failed: ${reason}`);
@@ -130,13 +130,13 @@ export class BlobFill extends DurableObject<Env> {
     return parseContentRange(byte.headers.get("Content-Range"))?.size ?? null;
   }
 
-  #question(job: FillJob, method: Question["method"]): Question {
+  #question(job: FillJob, method: UpstreamRequest["method"]): UpstreamRequest {
     const { repository, authority, via } = placeIn(job.sphere, job);
     const upstream = upstreamOf(this.#mirror, job);
-    return { upstream, repository, authority, via, method, path: `blobs/${job.digest}` };
+    return { upstream, repository, identity: authority, via, method, path: `blobs/${job.digest}` };
   }
 
-  #ask(question: Question): Promise<Response> {
-    return this.#mirror.upstream.ask(question, this.#background);
+  #ask(question: UpstreamRequest): Promise<Response> {
+    return this.#mirror.upstream.fetch(question, this.#background);
   }
 }

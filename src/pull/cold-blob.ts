@@ -8,7 +8,7 @@ import { readBounded } from "../registry/bounded-read.ts";
 import { type Failure, failureOf, isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Target } from "../routing/target.ts";
-import type { Question } from "../upstream/question.ts";
+import type { UpstreamRequest } from "../upstream/request.ts";
 import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { declaredLength, isEncoded, isStorable } from "./body.ts";
 import { keep } from "./holdings.ts";
@@ -45,7 +45,14 @@ export async function pullColdBlob(
   const { upstream, repository } = target;
   const { method, authority } = pull;
   const { via } = pull.asker;
-  const question: Question = { upstream, repository, authority, via, method, path: `blobs/${digest}` };
+  const question: UpstreamRequest = {
+    upstream,
+    repository,
+    identity: authority,
+    via,
+    method,
+    path: `blobs/${digest}`,
+  };
   let lease = typeof turn === "object" ? turn : null;
   let response: Response;
   try {
@@ -104,14 +111,17 @@ export async function pullColdBlob(
 async function ask(
   mirror: Mirror,
   { background }: Pull,
-  question: Question,
+  question: UpstreamRequest,
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response> {
   const response =
     question.method === "HEAD"
       ? await head(mirror, question, background)
-      : await mirror.upstream.ask(range ? { ...question, range: rangeHeader(range) } : question, background);
+      : await mirror.upstream.fetch(
+          range ? { ...question, range: rangeHeader(range) } : question,
+          background,
+        );
   const { status } = response;
   const accepted = status === 200 ? await blobIn(response, digest, question.method) : range && response;
   if (accepted) return accepted;
@@ -121,12 +131,12 @@ async function ask(
 }
 
 /** The headers of a blob; by a GET whose body nobody reads where upstream doesn't answer HEAD. */
-async function head(mirror: Mirror, question: Question, background: WaitUntil): Promise<Response> {
+async function head(mirror: Mirror, question: UpstreamRequest, background: WaitUntil): Promise<Response> {
   try {
-    return await mirror.upstream.ask(question, background);
+    return await mirror.upstream.fetch(question, background);
   } catch (error) {
     if (!mayBeHeadAlone(error)) throw error;
-    const response = await mirror.upstream.ask({ ...question, method: "GET" }, background);
+    const response = await mirror.upstream.fetch({ ...question, method: "GET" }, background);
     await response.body?.cancel();
     return new Response(null, response);
   }
@@ -200,7 +210,7 @@ function leadIntoStore(
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);
     if (put.reason instanceof DigestMismatch)
-      for (const answer of answers) mirror.upstream.distrust(answer, target.upstream);
+      for (const answer of answers) mirror.upstream.quarantine(answer, target.upstream);
     await lease.lookAgain(0);
   });
   pull.background(settled);

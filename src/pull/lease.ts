@@ -40,7 +40,7 @@ const ALONE: FillQueue = {
 
 /** The queue for one request, which waits no longer than the mirror's patience in all. */
 export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQueue {
-  if (place.authority.kind === "caller") return ALONE;
+  if (place.authority.kind === "user") return ALONE;
   const { upstream, repository, via } = place;
   const job: FillJob = { upstream, repository, digest, sphere: sphereOf(place), via };
   // Through a loop, a request would wait for the fill that waits for it.

@@ -50,7 +50,7 @@ export async function answerListing(
   const place = placeOf(target, pull);
   const key = await keyOf(place, pull, target, path);
   // What one user's login opens is for nobody to see when that login can't be checked.
-  const isKept = pull.authority.kind !== "caller";
+  const isKept = pull.authority.kind !== "user";
   try {
     const page = await read();
     if (isKept) pull.background(keep(mirror, key, page));
@@ -130,8 +130,8 @@ export function requestListing(
 ): Promise<Response> {
   const { authority, background } = pull;
   const { via } = pull.asker;
-  return mirror.upstream.ask(
-    { upstream, repository, authority, via, method: "GET", ...question },
+  return mirror.upstream.fetch(
+    { upstream, repository, identity: authority, via, method: "GET", ...question },
     background,
   );
 }

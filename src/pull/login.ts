@@ -94,7 +94,7 @@ async function tokenFor(
 
 async function isRight(mirror: Mirror, upstream: Upstream, login: string, asker: Asker): Promise<boolean> {
   try {
-    return await mirror.upstream.logins.isLetIn(upstream, login, asker.via);
+    return await mirror.upstream.logins.isAccepted(upstream, login, asker.via);
   } catch (error) {
     throw refusal(failureOf(error), "listing", asker);
   }

@@ -203,7 +203,7 @@ async function throughResolver<Answer>(
   together: () => Promise<Answer>,
   alone: () => Promise<Answer>,
 ): Promise<Answer> {
-  if (authority.kind === "caller") return alone();
+  if (authority.kind === "user") return alone();
   try {
     return await together();
   } catch (error) {

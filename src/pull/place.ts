@@ -2,8 +2,8 @@
 import type { Sphere } from "../cache/store.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { Target } from "../routing/target.ts";
-import { type Authority, PUBLIC } from "../upstream/question.ts";
 import type { Upstream } from "../upstream/registries.ts";
+import { ANONYMOUS, type Identity } from "../upstream/request.ts";
 import type { Pull } from "./answer.ts";
 import type { Mirror } from "./mirror.ts";
 
@@ -11,7 +11,7 @@ import type { Mirror } from "./mirror.ts";
 export interface Place {
   upstream: string;
   repository: string;
-  authority: Authority;
+  authority: Identity;
   /** The Via of the request that it is asked for. */
   via: string;
 }
@@ -25,12 +25,12 @@ export function placeOf(
 
 /** What is asked for as anybody else than everybody is for them alone. */
 export function sphereOf({ authority }: Pick<Place, "authority">): Sphere {
-  return authority.kind === "public" ? "public" : "restricted";
+  return authority.kind === "anonymous" ? "public" : "restricted";
 }
 
 /** The place of what only the sphere is known of: restricted content that is fetched later is fetched as the operator. */
 export function placeIn(sphere: Sphere, { upstream, repository, via }: Omit<Place, "authority">): Place {
-  return { upstream, repository, via, authority: sphere === "public" ? PUBLIC : { kind: "owner" } };
+  return { upstream, repository, via, authority: sphere === "public" ? ANONYMOUS : { kind: "operator" } };
 }
 
 /** The upstream a place names. It comes from a routed target, so it is configured, unless a deployment just took it out. */

@@ -105,13 +105,13 @@ async function getManifest(
   const upstream = upstreamOf(mirror, place);
   const path = `manifests/${reference}`;
   const method = "GET" as const;
-  const question = { upstream, repository, authority, via, method, path, accept: MANIFEST_ACCEPT };
-  const response = await mirror.upstream.ask(question, background);
+  const question = { upstream, repository, identity: authority, via, method, path, accept: MANIFEST_ACCEPT };
+  const response = await mirror.upstream.fetch(question, background);
   let manifest: HeldManifest;
   try {
     manifest = await acceptManifest(response, expected, `${repository}/${path}`);
   } catch (error) {
-    if (error instanceof WrongContent) mirror.upstream.distrust(response, upstream);
+    if (error instanceof WrongContent) mirror.upstream.quarantine(response, upstream);
     throw error;
   }
   remember(mirror, place, manifest);
@@ -152,13 +152,13 @@ export async function headManifest(
     const question = {
       upstream,
       repository,
-      authority,
+      identity: authority,
       via,
       method: "HEAD" as const,
       path,
       accept: MANIFEST_ACCEPT,
     };
-    response = await mirror.upstream.ask(question, background);
+    response = await mirror.upstream.fetch(question, background);
   } catch (error) {
     if (mayBeHeadAlone(error)) return null;
     throw error;

@@ -2,14 +2,14 @@
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Question } from "../upstream/question.ts";
+import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength, overdue } from "./body.ts";
 import type { Mirror } from "./mirror.ts";
 import { canRelay, isMeasured, Relay } from "./relay.ts";
 
 /** What a body is the answer to, and how to ask for the rest of it. */
 export interface Source {
-  question: Question;
+  question: UpstreamRequest;
   response: Response;
   body: ReadableStream<Uint8Array>;
   /** Bytes of the whole. */
@@ -111,7 +111,7 @@ class ResumableBody implements Passage {
   async #askRest(passed: number): Promise<ReadableStream<Uint8Array>> {
     const { question, length, background } = this.#source;
     const asked = { ...question, range: `bytes=${passed}-`, continues: this.#tried };
-    const response = await this.#mirror.upstream.ask(asked, background);
+    const response = await this.#mirror.upstream.fetch(asked, background);
     this.#tried.push(response);
     if (response.body && isRest(response, passed, length) && !this.#overdue.aborted) {
       this.answers.push(response);

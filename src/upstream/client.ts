@@ -1,17 +1,20 @@
-/** Asks an upstream for one thing: of which endpoint, and whether to try again elsewhere. */
+/**
+ * Fetches from an upstream, step by step: which endpoint (here), which identity (`identities.ts`), which token
+ * (`registry/authorized-fetch.ts`), then the request itself with redirects and one retry (`transport.ts`).
+ */
 import { digestOf } from "../oci/digest.ts";
 import { isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
 import type { Credential } from "../registry/registry.ts";
 import { Remembered } from "../registry/remembered.ts";
+import { Tokens } from "../registry/tokens.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import { CircuitBreaker } from "./circuit-breaker.ts";
-import { EndpointHealth, ping } from "./endpoint-health.ts";
+import { Endpoints } from "./endpoints.ts";
 import { hedge } from "./hedge.ts";
-import { LoginRelay } from "./login-relay.ts";
-import { isPage, Principals } from "./principals.ts";
-import { isContent, isForAnyone, PUBLIC, type Question, type TimedQuestion } from "./question.ts";
+import { Identities, isPage } from "./identities.ts";
 import type { Upstream } from "./registries.ts";
-import { OVERTAKEN, Sender } from "./sender.ts";
+import { ANONYMOUS, isContent, isForAnyEndpoint, type UpstreamRequest } from "./request.ts";
+import { createTransport } from "./transport.ts";
+import { UserLogins } from "./user-logins.ts";
 
 export interface ClientOptions {
   fetch: typeof fetch;
@@ -23,159 +26,160 @@ export interface ClientOptions {
   via?: string;
 }
 
-/** Milliseconds until an answer's headers must be there, whatever it takes; clients give a mirror about 15 s. */
+/** Milliseconds until a response's headers must have arrived, whatever it takes; clients give a mirror about 15 s. */
 const TIME_OUT = 10_000;
-/** Requests in a row in which an alternate was faster, after which the alternates are asked first for a while. */
-const SLOW = 3;
-/** Milliseconds after which an alternate is asked beside a slow authority. */
+/** Milliseconds after which a fallback is asked beside a slow primary. */
 const PATIENCE = 2_000;
-/** Milliseconds for which an authority that was let into a repository is taken to be let in still. */
-const LET_IN = 5 * 60_000;
+/** Milliseconds for which an identity that was authorized for a repository stays so. */
+const AUTHORIZED = 5 * 60_000;
 
-/** One isolate's way to the upstreams. */
+/** One isolate's client for the upstreams. */
 export class UpstreamClient {
-  /** The way of users' own logins. */
-  readonly logins: LoginRelay;
-  readonly #principals: Principals;
-  readonly #health: EndpointHealth;
-  /** How authorities fare against their alternates: one that is slow is still good for tags. */
-  readonly #pace: CircuitBreaker;
-  readonly #letIn: Remembered;
-  /** Which endpoint gave an answer. */
-  readonly #givers = new WeakMap<Response, URL>();
+  /** Login pass-through. */
+  readonly logins: UserLogins;
+  readonly #endpoints: Endpoints;
+  readonly #identities: Identities;
+  readonly #authorized: Remembered;
+  /** Which endpoint sent a response. */
+  readonly #sourceOf = new WeakMap<Response, URL>();
 
   constructor({ fetch, now, credentials = {}, via = "1.1 portolan" }: ClientOptions) {
-    this.#health = new EndpointHealth({ ping: (endpoint) => ping(endpoint, fetch, via), now });
-    this.#pace = new CircuitBreaker(SLOW, now);
-    const sender = new Sender({ fetch, now, health: this.#health, via });
-    this.#principals = new Principals({ sender, credentials, now });
-    this.logins = new LoginRelay({ fetch, now, via });
-    this.#letIn = new Remembered(LET_IN, now);
+    this.#endpoints = new Endpoints({ fetch, now, via });
+    this.#identities = new Identities({
+      transport: createTransport({ fetch, now, via }),
+      tokens: new Tokens({ fetch, now, via }),
+      credentials,
+      now,
+    });
+    this.logins = new UserLogins({ fetch, now, via });
+    this.#authorized = new Remembered(AUTHORIZED, now);
   }
 
   /**
-   * Asks the authority, which alone may say what a tag means; what is asked for by digest is asked of the alternates
-   * too when the authority fails or is slow, because its digest proves it.
+   * Fetches from the primary, which alone resolves tags; content by digest is fetched from the fallbacks too when the
+   * primary fails or is slow, because its digest verifies it.
    *
-   * @returns an answer of status 200, 206 or 416, its body unread.
+   * @returns a response of status 200, 206 or 416, its body unread.
    * @throws UpstreamError for every other one.
    */
-  async ask(question: Question, background: WaitUntil): Promise<Response> {
-    const { endpoints } = question.upstream;
-    const asked = this.#inOrder(question);
+  async fetch(request: UpstreamRequest, waitUntil: WaitUntil): Promise<Response> {
+    const [primary] = request.upstream.endpoints;
+    const candidates = this.#candidates(request);
+    const decisive = candidates.findIndex(({ href }) => href === primary?.href);
     const inTime = new AbortController();
     const timer = setTimeout(() => inTime.abort(), TIME_OUT);
-    const runs = asked.map((endpoint) => ({ endpoint, overtaken: new AbortController(), isOpen: false }));
-    const attempts = runs.map((run) => async () => {
-      run.isOpen = true;
-      try {
-        const signal = AbortSignal.any([inTime.signal, run.overtaken.signal]);
-        const timed = { ...question, ...this.#ifRange(question, run.endpoint), signal };
-        const response = await this.#askEndpoint(timed, run.endpoint, background);
-        this.#givers.set(response, run.endpoint);
-        this.#pace.succeeded(run.endpoint);
-        return response;
-      } finally {
-        run.isOpen = false;
-      }
+    const attempts = candidates.map((url) => (overtaken: AbortSignal) => {
+      const signal = AbortSignal.any([inTime.signal, overtaken]);
+      return this.#fetchFrom(url, request, signal, waitUntil);
     });
     try {
       return await hedge(attempts, {
         patience: PATIENCE,
-        decisive: asked.findIndex(({ href }) => href === endpoints[0]?.href),
+        decisive,
         isFinal: (error) => !(error instanceof UpstreamError && isTransient(error.failure.kind)),
-        discard: (response) => background(response.body?.cancel() ?? Promise.resolve()),
+        // A fallback was asked because the primary was slow, and was faster.
+        overtaken: (index) => {
+          if (index === decisive && primary) this.#endpoints.of(primary).pace.failed();
+        },
+        discard: (response) => waitUntil(response.body?.cancel() ?? Promise.resolve()),
       });
     } finally {
       // It is for the headers alone: a body takes the time it takes.
       clearTimeout(timer);
-      for (const { endpoint, overtaken, isOpen } of runs) {
-        if (!isOpen) continue;
-        // An alternate was asked because the authority was slow, and was faster.
-        if (endpoint === endpoints[0]) this.#pace.failed(endpoint);
-        overtaken.abort(OVERTAKEN);
-      }
     }
   }
 
-  /**
-   * Whether anyone may pull from a repository, found out by an anonymous HEAD of what is asked for where it isn't known.
-   */
-  isPublic(question: Omit<Question, "method">, background: WaitUntil): Promise<boolean> {
+  /** Whether a repository is public, found out by an anonymous HEAD of what is requested where it isn't known. */
+  async isPublic(request: Omit<UpstreamRequest, "method">, waitUntil: WaitUntil): Promise<boolean> {
+    const [primary] = request.upstream.endpoints;
+    if (!primary) return false;
+    const endpoint = this.#endpoints.of(primary);
     const signal = AbortSignal.timeout(TIME_OUT);
-    return this.#principals.isPublic({ ...question, method: "HEAD", signal }, background);
+    return this.#identities.isPublic({ ...request, method: "HEAD", endpoint, signal, waitUntil });
   }
 
   /**
-   * Makes sure that a question's authority may have what is asked for: by a HEAD of it, remembered for a few minutes. Who was
-   * given one manifest or blob may pull from its repository; who was given a listing may list, and no more.
+   * Makes sure that a request's identity may have what is requested: by a HEAD of it, remembered for a few minutes. An
+   * identity that was given a manifest or a blob may pull from the repository; one that was given a listing may list, and no
+   * more.
    * @throws UpstreamError if it may not, or if that can't be found out.
    */
-  async letIn(question: Omit<Question, "method">, background: WaitUntil): Promise<void> {
-    const { upstream, repository, authority = PUBLIC } = question;
-    const who = authority.kind === "caller" ? await fingerprint(authority.authorization) : authority.kind;
-    const right = isContent(question) ? "pull" : question.path;
-    const name = [who, upstream.name, repository, right].join(" ");
-    if (this.#letIn.has(name)) return;
+  async authorize(request: Omit<UpstreamRequest, "method">, waitUntil: WaitUntil): Promise<void> {
+    const { upstream, repository, identity = ANONYMOUS } = request;
+    const who = identity.kind === "user" ? await fingerprint(identity.authorization) : identity.kind;
+    const right = isContent(request) ? "pull" : request.path;
+    const key = [who, upstream.name, repository, right].join(" ");
+    if (this.#authorized.has(key)) return;
     let response: Response;
     try {
-      response = await this.ask({ ...question, method: "HEAD" }, background);
+      response = await this.fetch({ ...request, method: "HEAD" }, waitUntil);
     } catch (error) {
       if (!mayBeHeadAlone(error)) throw error;
-      response = await this.ask({ ...question, method: "GET" }, background);
+      response = await this.fetch({ ...request, method: "GET" }, waitUntil);
       await response.body?.cancel();
     }
     if (isPage(response)) {
       throw new UpstreamError("unavailable", `${upstream.name} answered with a page`, response.status);
     }
-    this.#letIn.add(name);
+    this.#authorized.add(key);
   }
 
   /**
-   * What was in an answer isn't what its digest says: the alternate that gave it is left alone for a while. The authority
-   * isn't: without it nothing new could be had at all, and each of its answers is checked anyway.
+   * A response's content doesn't match its digest: the fallback that sent it isn't used for a while. The primary still is:
+   * nothing new could be fetched without it, and each of its responses is verified anyway.
    */
-  distrust(response: Response, { endpoints }: Upstream): void {
-    const giver = this.#givers.get(response);
-    if (giver && giver.href !== endpoints[0]?.href) this.#health.quarantine(giver);
+  quarantine(response: Response, { endpoints }: Upstream): void {
+    const source = this.#sourceOf.get(response);
+    if (source && source.href !== endpoints[0]?.href) this.#endpoints.of(source).health.quarantine();
   }
 
-  /** Asks one endpoint, unless its circuit is open. */
-  async #askEndpoint(question: TimedQuestion, endpoint: URL, background: WaitUntil): Promise<Response> {
-    if (!(await this.#health.admits(endpoint))) {
-      const wait = this.#health.retryAfter(endpoint);
-      const message = `${endpoint.host} is down and isn't asked for another ${wait} s`;
+  /** Fetches from one endpoint, unless its circuit is open. */
+  async #fetchFrom(
+    url: URL,
+    request: UpstreamRequest,
+    signal: AbortSignal,
+    waitUntil: WaitUntil,
+  ): Promise<Response> {
+    const endpoint = this.#endpoints.of(url);
+    if (!(await endpoint.health.admits())) {
+      const wait = endpoint.health.retryAfter();
+      const message = `${url.host} is down and isn't asked for another ${wait} s`;
       throw new UpstreamError("unavailable", message, 0, wait);
     }
-    return this.#principals.ask(question, endpoint, background);
+    const ifRange = this.#ifRange(request, url);
+    const response = await this.#identities.fetch({ ...request, ...ifRange, endpoint, signal, waitUntil });
+    this.#sourceOf.set(response, url);
+    endpoint.pace.succeeded();
+    return response;
   }
 
-  /** Who is asked, one after the other: the authority first, unless its alternates have been faster for a while. */
-  #inOrder(question: Question): readonly URL[] {
-    const [authority, ...alternates] = question.upstream.endpoints;
-    if (!authority) return [];
-    if (!isForAnyone(question)) return [authority];
-    const isFast = alternates.length === 0 || this.#isFast(authority);
-    const order = isFast ? [authority, ...alternates] : [...alternates, authority];
-    const broken = question.continues?.at(-1);
-    const last = broken && this.#givers.get(broken);
+  /** The endpoints to try, in order: the primary first, unless its fallbacks have been faster for a while. */
+  #candidates(request: UpstreamRequest): readonly URL[] {
+    const [primary, ...fallbacks] = request.upstream.endpoints;
+    if (!primary) return [];
+    if (!isForAnyEndpoint(request)) return [primary];
+    const isFast = fallbacks.length === 0 || this.#isFast(primary);
+    const order = isFast ? [primary, ...fallbacks] : [...fallbacks, primary];
+    const broken = request.continues?.at(-1);
+    const last = broken && this.#sourceOf.get(broken);
     return last ? [...order.filter((endpoint) => endpoint !== last), last] : order;
   }
 
-  /** Whether an authority is asked before its alternates: the request that is to find out whether it is fast again is, too. */
-  #isFast(authority: URL): boolean {
-    return this.#pace.isClosed(authority) || this.#pace.tryAcquireProbe(authority);
+  /** Whether a primary comes before its fallbacks, if only for a probe that finds out whether it is fast again. */
+  #isFast(primary: URL): boolean {
+    const { pace } = this.#endpoints.of(primary);
+    return pace.isClosed || pace.tryAcquireProbe();
   }
 
-  /** What an endpoint called the content when it gave the first of it, if it called it anything that tells it from others. */
-  #ifRange({ continues = [] }: Question, endpoint: URL): { ifRange?: string } {
-    const given = continues.find((response) => this.#givers.get(response) === endpoint);
-    const tag = given?.headers.get("ETag");
+  /** The ETag that an endpoint sent with the first part of the content, if it is a strong one. */
+  #ifRange({ continues = [] }: UpstreamRequest, endpoint: URL): { ifRange?: string } {
+    const first = continues.find((response) => this.#sourceOf.get(response) === endpoint);
+    const tag = first?.headers.get("ETag");
     return tag?.startsWith('"') ? { ifRange: tag } : {};
   }
 }
 
-/** Tells a user's login from others without keeping it. */
+/** Distinguishes a user's login from others without storing it. */
 function fingerprint(authorization: string): Promise<string> {
   return digestOf(new TextEncoder().encode(authorization));
 }

@@ -1,4 +1,4 @@
-/** The operator's logins for an upstream: which to use next, so that no single one's limit is used up while others rest. */
+/** The operator's logins for an upstream: which to use next, so that no single one reaches its limit while others are unused. */
 import type { Credential, Login } from "../registry/registry.ts";
 import { DEFAULT_LIMIT, LONGEST_LIMIT } from "./limits.ts";
 import type { Upstream } from "./registries.ts";
@@ -17,7 +17,7 @@ const REFUSED = 15 * 60_000;
 export class Credentials {
   readonly #logins: ReadonlyMap<string, readonly Login[]>;
   readonly #states = new Map<string, State>();
-  /** By name, milliseconds since the epoch until which it isn't shown again. */
+  /** By name, milliseconds since the epoch until which it isn't sent again. */
   readonly #refusedUntil = new Map<string, number>();
   readonly #now: () => number;
 
@@ -37,7 +37,7 @@ export class Credentials {
     return (this.#logins.get(upstream.name)?.length ?? 0) > 0;
   }
 
-  /** The logins that can be used now, the one with most left first; one that is not known yet counts as full. */
+  /** The logins that can be used now, the one with most left first; one with an unknown limit counts as unused. */
   usable(upstream: Upstream): Login[] {
     const left = (login: Login) => this.#states.get(login.name)?.remaining ?? Number.POSITIVE_INFINITY;
     return (this.#logins.get(upstream.name) ?? [])
@@ -47,12 +47,12 @@ export class Credentials {
       .sort((one, other) => (left(one) === left(other) ? 0 : left(other) - left(one)));
   }
 
-  /** Whether one at least is accepted, though it may be waiting for a limit to end. */
+  /** Whether at least one is accepted, though its limit may be reached. */
   hasAccepted(upstream: Upstream): boolean {
     return (this.#logins.get(upstream.name) ?? []).some((login) => !this.#isRefused(login));
   }
 
-  /** Takes note of what upstream says is left: `ratelimit-remaining: 76;w=21600`. */
+  /** Notes how many pulls upstream says are left: `ratelimit-remaining: 76;w=21600`. */
   note(login: Login, headers: Headers): void {
     const remaining = /^\d+/.exec(headers.get("ratelimit-remaining") ?? "")?.[0];
     if (remaining === undefined) return;
@@ -60,7 +60,7 @@ export class Credentials {
     this.#states.set(login.name, { remaining: Number(remaining), asideUntil });
   }
 
-  /** Sets a login aside whose limit is reached, until it ends; `seconds` is null where upstream doesn't say when. */
+  /** Sets aside a login whose limit is reached, until it ends; `seconds` is null where upstream doesn't say when. */
   setAside(login: Login, seconds: number | null): void {
     this.#states.set(login.name, {
       remaining: null,
@@ -69,8 +69,8 @@ export class Credentials {
   }
 
   /**
-   * Sets a login aside that upstream doesn't accept: asking again and again with a wrong password gets accounts locked. Not
-   * for good, because a token server that is out of order refuses right ones too.
+   * Sets aside a login that upstream doesn't accept, because repeated requests with a wrong password get accounts locked. Not
+   * permanently, because a token server that is out of order refuses valid logins too.
    */
   refuse(login: Login): void {
     if (this.#isRefused(login)) return;

@@ -1,4 +1,4 @@
-/** By which network a request leaves, where there is more than one. */
+/** Which network a request is sent through, where there is more than one. */
 
 /** Part of a service binding. */
 export interface Network {
@@ -6,10 +6,10 @@ export interface Network {
 }
 
 /**
- * Sends what goes to the operator's own hosts by the network that may reach this machine and private addresses, and
- * everything else by the Internet's, which may not: a name in a redirect can resolve to anything.
+ * Sends requests to the operator's own hosts through the network that may reach this machine and private addresses, and
+ * all others through the one that reaches the Internet only: a name in a redirect can resolve to any address.
  * @param network null where the platform has one network only.
- * @param isOperators whether the operator's configuration names a URL's host.
+ * @param isOperators whether the operator's configuration names the URL's host.
  */
 export function egress(network: Network | null, isOperators: (url: URL) => boolean): typeof fetch {
   if (network === null) return (input, init) => fetch(input, init);

@@ -1,15 +1,13 @@
 /**
- * Which endpoints are up. Requests that fail only raise the suspicion, because one object or one repository may be all that
- * is broken; whether the endpoint itself is down, a request for its `/v2/` tells.
+ * Whether an endpoint is up. Failed requests only raise the suspicion, because a single object or repository may be broken;
+ * a request for the endpoint's `/v2/` tells whether the endpoint itself is down.
  */
-import { LRUCache } from "lru-cache";
-import { MAXIMUM_NAMES, Remembered } from "../registry/remembered.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 
 export interface EndpointHealthOptions {
-  /** Whether an endpoint answers a request for its `/v2/` with anything but a server error. */
-  ping: (endpoint: URL) => Promise<boolean>;
+  /** Whether the endpoint responds to a request for its `/v2/` with anything but a server error. */
+  ping: () => Promise<boolean>;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -23,70 +21,67 @@ const QUARANTINE = 10 * 60_000;
 /** Milliseconds that a ping may take. */
 const PING_TIME_OUT = 5_000;
 
-/** One isolate's experience with every endpoint. */
 export class EndpointHealth {
   readonly #options: EndpointHealthOptions;
   /** Fed by pings alone. */
   readonly #breaker: CircuitBreaker;
-  /** By address, failed requests in a row. */
-  readonly #failures = new LRUCache<string, number>({ max: MAXIMUM_NAMES });
-  readonly #pinged: Remembered;
-  /** By address, milliseconds since the epoch. */
-  readonly #quarantinedUntil = new LRUCache<string, number>({ max: MAXIMUM_NAMES });
+  /** Failed requests in a row. */
+  #failures = 0;
+  /** Milliseconds since the epoch; no ping is repeated before. */
+  #pingedUntil = 0;
+  /** Milliseconds since the epoch. */
+  #quarantinedUntil = 0;
 
   constructor(options: EndpointHealthOptions) {
     this.#options = options;
     this.#breaker = new CircuitBreaker(1, options.now);
-    this.#pinged = new Remembered(PINGED, options.now);
   }
 
   /**
    * Whether a request may be sent to the endpoint. When its circuit is half-open, the first caller waits for a ping; the
    * others are refused until its result is known.
    */
-  async admits(endpoint: URL): Promise<boolean> {
-    if ((this.#quarantinedUntil.get(endpoint.href) ?? 0) > this.#options.now()) return false;
-    if (this.#breaker.isClosed(endpoint)) return true;
-    return this.#breaker.tryAcquireProbe(endpoint) && this.#ping(endpoint);
+  async admits(): Promise<boolean> {
+    if (this.#quarantinedUntil > this.#options.now()) return false;
+    if (this.#breaker.isClosed) return true;
+    return this.#breaker.tryAcquireProbe() && this.#ping();
   }
 
   /** Seconds until a request may be sent to the endpoint again. */
-  retryAfter(endpoint: URL): number {
-    const quarantine = (this.#quarantinedUntil.get(endpoint.href) ?? 0) - this.#options.now();
-    return Math.max(this.#breaker.retryAfter(endpoint), Math.ceil(quarantine / 1000));
+  retryAfter(): number {
+    const quarantine = this.#quarantinedUntil - this.#options.now();
+    return Math.max(this.#breaker.retryAfter(), Math.ceil(quarantine / 1000));
   }
 
-  /** The endpoint itself answered, and not as a gateway in front of it that can't reach it. */
-  succeeded({ href }: URL): void {
-    this.#failures.delete(href);
+  /** The endpoint itself responded, and not as a gateway in front of it that can't reach it. */
+  succeeded(): void {
+    this.#failures = 0;
   }
 
-  /** The endpoint itself couldn't be reached, took too long, or only its gateway answered. */
-  failed(endpoint: URL, background: WaitUntil): void {
-    const { href } = endpoint;
-    if (!this.#breaker.isClosed(endpoint)) return;
-    const failures = (this.#failures.get(href) ?? 0) + 1;
-    this.#failures.set(href, failures);
-    if (failures < SUSPICIOUS || this.#pinged.has(href)) return;
-    this.#pinged.add(href);
-    background(this.#ping(endpoint));
+  /** The endpoint itself couldn't be reached, took too long, or only its gateway responded. */
+  failed(waitUntil: WaitUntil): void {
+    if (!this.#breaker.isClosed) return;
+    this.#failures++;
+    if (this.#failures < SUSPICIOUS || this.#pingedUntil > this.#options.now()) return;
+    this.#pingedUntil = this.#options.now() + PINGED;
+    waitUntil(this.#ping());
   }
 
-  /** The endpoint sent something else than the digest that it was asked for. */
-  quarantine({ href }: URL): void {
-    this.#quarantinedUntil.set(href, this.#options.now() + QUARANTINE);
+  /** The endpoint sent bytes that don't match the requested digest. */
+  quarantine(): void {
+    this.#quarantinedUntil = this.#options.now() + QUARANTINE;
   }
 
-  async #ping(endpoint: URL): Promise<boolean> {
-    const isUp = await this.#options.ping(endpoint).catch(() => false);
-    this.#failures.delete(endpoint.href);
-    if (isUp) this.#breaker.succeeded(endpoint);
-    else this.#breaker.failed(endpoint);
+  async #ping(): Promise<boolean> {
+    const isUp = await this.#options.ping().catch(() => false);
+    this.#failures = 0;
+    if (isUp) this.#breaker.succeeded();
+    else this.#breaker.failed();
     return isUp;
   }
 }
 
-/** Whether an endpoint answers a request for its `/v2/` with anything but a server error: a 401 or a redirect will do. */
+/** Whether an endpoint responds to a request for its `/v2/` with anything but a server error: a 401 or a redirect will do. */
 export async function ping(endpoint: URL, fetcher: typeof fetch, via: string): Promise<boolean> {
   const inTime = new AbortController();
   const timer = setTimeout(() => inTime.abort(), PING_TIME_OUT);

@@ -1,54 +1,64 @@
-/** Several ways to the same answer: the next is tried when one fails, and a second one beside the first when it is slow. */
+/** Hedged attempts: the next one starts when one fails, and a second one beside the first when that is slow. */
 
-export interface HedgeOptions<Answer> {
-  /** Milliseconds for which the first attempt has the field to itself. */
+/** Why a request is cancelled whose response is no longer needed. */
+export const OVERTAKEN = new Error("another endpoint answered first");
+
+export interface HedgeOptions<Result> {
+  /** Milliseconds for which the first attempt runs alone. */
   patience: number;
-  /** The attempt whose error is the one that counts: the authority's, while an alternate may just not have the thing. */
+  /** The attempt whose error counts: the primary's, while a fallback may just not have the content. */
   decisive: number;
-  /** Whether the decisive attempt's error ends the matter, because no other could do better. */
+  /** Whether the decisive attempt's error is final, because no other attempt could succeed. */
   isFinal: (error: unknown) => boolean;
-  /** Gets rid of an answer that came too late. */
-  discard: (answer: Answer) => void;
+  /** Receives the index of an attempt that was still running when another one ended the matter; its signal has fired. */
+  overtaken?: (index: number) => void;
+  /** Disposes of a result that came too late. */
+  discard: (result: Result) => void;
 }
 
 /**
- * Makes the attempts in their order until one succeeds; at most two run at a time, the second because the first is slow.
- * What comes after the winner is discarded.
+ * Makes the attempts in order until one succeeds; at most two run at a time, the second because the first is slow. Those
+ * still running then are cancelled.
  * @throws the decisive attempt's error if none succeeds.
  */
-export function hedge<Answer>(
-  attempts: readonly (() => Promise<Answer>)[],
-  { patience, decisive, isFinal, discard }: HedgeOptions<Answer>,
-): Promise<Answer> {
+export function hedge<Result>(
+  attempts: readonly ((signal: AbortSignal) => Promise<Result>)[],
+  { patience, decisive, isFinal, overtaken, discard }: HedgeOptions<Result>,
+): Promise<Result> {
   return new Promise((resolve, reject) => {
+    const running = new Map<number, AbortController>();
     let started = 0;
-    let running = 0;
     let done = false;
     let decision: { error: unknown } | null = null;
 
     const settle = (finish: () => void) => {
       done = true;
       clearTimeout(timer);
+      for (const [index, controller] of running) {
+        controller.abort(OVERTAKEN);
+        overtaken?.(index);
+      }
       finish();
     };
     const start = () => {
       const attempt = attempts[started];
       if (done || !attempt) return;
-      const isDecisive = started++ === decisive;
-      running++;
-      attempt().then(
-        (answer) => {
-          running--;
-          if (done) discard(answer);
-          else settle(() => resolve(answer));
+      const index = started++;
+      const controller = new AbortController();
+      running.set(index, controller);
+      attempt(controller.signal).then(
+        (result) => {
+          running.delete(index);
+          if (done) discard(result);
+          else settle(() => resolve(result));
         },
         (error: unknown) => {
-          running--;
-          if (isDecisive) decision = { error };
+          running.delete(index);
+          if (index === decisive) decision = { error };
           if (done) return;
-          if (isDecisive && isFinal(error)) settle(() => reject(error));
+          if (index === decisive && isFinal(error)) settle(() => reject(error));
           else if (started < attempts.length) start();
-          else if (running === 0) settle(() => reject((decision ?? { error }).error));
+          else if (running.size === 0) settle(() => reject((decision ?? { error }).error));
         },
       );
     };

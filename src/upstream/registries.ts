@@ -1,7 +1,7 @@
-/** The registries Portolan knows out of the box: where they live and what is peculiar to each. */
+/** The registries that Portolan mirrors by default: their endpoints and peculiarities. */
 import type { Registry } from "../registry/registry.ts";
 
-/** What is said of an upstream in the built-in table or under UPSTREAMS. */
+/** An upstream in the built-in table or under UPSTREAMS. */
 export interface UpstreamSettings {
   /**
    * Other names of the upstream. One with a dot stands for it wherever its name could (`index.docker.io`); one without
@@ -9,13 +9,13 @@ export interface UpstreamSettings {
    */
   aliases?: readonly string[];
   /**
-   * Base URLs. The first is the authority, which alone resolves tags; the others are asked for digests only. A path is put
-   * before the repository: `https://m.daocloud.io/docker.io` is asked for `/v2/docker.io/library/alpine/…`.
+   * Base URLs. The first is the primary, which alone resolves tags; the others are fallbacks, used for digests only. A path
+   * is put before the repository: `https://m.daocloud.io/docker.io` is requested `/v2/docker.io/library/alpine/…`.
    */
   endpoints?: readonly string[];
-  /** Hosts, besides the endpoints' own, that may issue tokens for this upstream and be sent them. */
+  /** Hosts, besides the endpoints' own, that may issue tokens for this upstream and receive them. */
   realms?: readonly string[];
-  /** Seconds for which a tag of this upstream is fresh; TAG_TTL where it says nothing. */
+  /** Seconds for which a tag of this upstream is fresh; TAG_TTL where it is left out. */
   tagTtl?: number;
 }
 

@@ -84,17 +84,17 @@ test("nobody waits for what is only the operator's", async () => {
   mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
   const resolver = mirror.bindings.REPOSITORIES.getByName("docker.io/library/demo");
   const place = { upstream: "docker.io", repository: "library/demo" };
-  const as = (kind: "owner" | "public") => ({ ...place, authority: { kind }, via: "" });
+  const as = (kind: "operator" | "anonymous") => ({ ...place, authority: { kind }, via: "" });
   const digest = parseDigest(image.target.digest);
   if (!digest) throw new Error("the image has no digest");
   const fetched = await Promise.all([
-    resolver.fetchManifest(as("owner"), digest),
-    resolver.fetchManifest(as("public"), digest),
+    resolver.fetchManifest(as("operator"), digest),
+    resolver.fetchManifest(as("anonymous"), digest),
   ]);
   expect(fetched.map(({ ok }) => ok)).toEqual([true, false]);
   const resolved = await Promise.all([
-    resolver.resolve(as("owner"), "latest", "GET"),
-    resolver.resolve(as("public"), "latest", "GET"),
+    resolver.resolve(as("operator"), "latest", "GET"),
+    resolver.resolve(as("anonymous"), "latest", "GET"),
   ]);
   expect(resolved.map(({ ok }) => ok)).toEqual([true, false]);
 });

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { followRedirects, isLocal, isTrusted } from "../../src/registry/redirects.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
 import { behaviours, createFakeRegistry, profiles } from "../support/fake-registry.ts";
-import { createAsker, failureOf, stub, upstreamOf } from "../upstream/asking.ts";
+import { createAsker, failureOf, stub, upstreamOf } from "../upstream/support.ts";
 
 const START = "https://registry.test/v2/owner/image/blobs/x";
 

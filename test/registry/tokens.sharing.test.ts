@@ -1,7 +1,7 @@
 // Who may use a token that another request has brought: many at once, one after the other, and nobody it isn't for.
 
 import { describe, expect, test } from "vitest";
-import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/asking.ts";
+import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/support.ts";
 
 describe("many who ask at once", () => {
   test("cause one request, and all get its token", async () => {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/asking.ts";
+import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/support.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();

@@ -2,13 +2,12 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { CircuitBreaker } from "../../src/upstream/circuit-breaker.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
 import { EndpointHealth } from "../../src/upstream/endpoint-health.ts";
-import type { Question } from "../../src/upstream/question.ts";
+import { Endpoints } from "../../src/upstream/endpoints.ts";
+import type { UpstreamRequest } from "../../src/upstream/request.ts";
 import { behaviours, createFakeNetwork, createFakeRegistry } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./asking.ts";
+import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./support.ts";
 
-const AUTHORITY = new URL("https://registry.test");
-const ALTERNATE = new URL("https://one.test");
 const BLOB = `blobs/${DIGEST}`;
 /** Milliseconds that a whole question may take. */
 const QUESTION = 10_000;
@@ -23,22 +22,22 @@ describe("a circuit breaker", () => {
   const createBreaker = (threshold = 3) => {
     const clock = createClock();
     const breaker = new CircuitBreaker(threshold, clock.now);
-    const fail = (times: number, endpoint = AUTHORITY) => {
-      for (let time = 0; time < times; time++) breaker.failed(endpoint);
+    const fail = (times: number) => {
+      for (let time = 0; time < times; time++) breaker.failed();
     };
-    /** Seconds until it is half-open, in which nobody may probe. */
+    /** Seconds until it is half-open, before which no probe is possible. */
     const pause = () => {
-      const seconds = breaker.retryAfter(AUTHORITY);
+      const seconds = breaker.retryAfter();
       clock.pass(seconds - 1);
-      expect(breaker.tryAcquireProbe(AUTHORITY)).toBe(false);
+      expect(breaker.tryAcquireProbe()).toBe(false);
       clock.pass(1);
       return seconds;
     };
-    const isClosed = (endpoint = AUTHORITY) => breaker.isClosed(endpoint);
-    return { clock, breaker, fail, pause, isClosed, probe: () => breaker.tryAcquireProbe(AUTHORITY) };
+    const isClosed = () => breaker.isClosed;
+    return { clock, breaker, fail, pause, isClosed, probe: () => breaker.tryAcquireProbe() };
   };
 
-  test("is closed for an endpoint that nothing is known of, and wants no probe", () => {
+  test("starts closed, and wants no probe", () => {
     const { isClosed, probe } = createBreaker();
     expect([isClosed(), probe()]).toEqual([true, false]);
   });
@@ -54,17 +53,9 @@ describe("a circuit breaker", () => {
   test("forgets failures with a success", () => {
     const { fail, isClosed, breaker } = createBreaker();
     fail(2);
-    breaker.succeeded(AUTHORITY);
+    breaker.succeeded();
     fail(2);
     expect(isClosed()).toBe(true);
-  });
-
-  test("is for one endpoint: neither another host nor another path of the same one", () => {
-    const { fail, isClosed } = createBreaker();
-    fail(3, new URL("https://m.test/docker.io"));
-    expect(isClosed(new URL("https://m.test/docker.io"))).toBe(false);
-    expect(isClosed(new URL("https://m.test/ghcr.io"))).toBe(true);
-    expect(isClosed(ALTERNATE)).toBe(true);
   });
 
   test("is open for five seconds, then for twice as long after every failed probe, five minutes at most", () => {
@@ -95,7 +86,7 @@ describe("a circuit breaker", () => {
     fail(3);
     pause();
     probe();
-    breaker.succeeded(AUTHORITY);
+    breaker.succeeded();
     fail(2);
     expect(isClosed()).toBe(true);
   });
@@ -103,16 +94,41 @@ describe("a circuit breaker", () => {
   test("is open no longer for many failures at once", () => {
     const { fail, breaker } = createBreaker();
     fail(20);
-    expect(breaker.retryAfter(AUTHORITY)).toBe(5);
+    expect(breaker.retryAfter()).toBe(5);
+  });
+});
+
+describe("the record of an endpoint", () => {
+  const createRecords = () => {
+    const endpoints = new Endpoints({
+      fetch: stub(() => new Response()).fetch,
+      now: Date.now,
+      via: "1.1 portolan",
+    });
+    const of = (url: string) => endpoints.of(new URL(url));
+    return {
+      of,
+      quarantine: (url: string) => of(url).health.quarantine(),
+      admits: (url: string) => of(url).health.admits(),
+    };
+  };
+
+  test("is for its address: neither another host nor another path of the same one", async () => {
+    const { of, quarantine, admits } = createRecords();
+    quarantine("https://m.test/docker.io");
+    expect(of("https://m.test/docker.io")).toBe(of("https://m.test/docker.io"));
+    expect(await admits("https://m.test/docker.io")).toBe(false);
+    expect(await admits("https://m.test/ghcr.io")).toBe(true);
+    expect(await admits("https://one.test")).toBe(true);
   });
 
-  test("is forgotten when there are very many others: callers choose which there are of a family", () => {
-    const { fail, isClosed } = createBreaker(1);
-    fail(1, new URL("https://first.gcr.io"));
-    for (let index = 0; index < 9_999; index++) fail(1, new URL(`https://x${index}.gcr.io`));
-    expect(isClosed(new URL("https://first.gcr.io"))).toBe(false);
-    for (let index = 0; index < 10_000; index++) fail(1, new URL(`https://y${index}.gcr.io`));
-    expect(isClosed(new URL("https://first.gcr.io"))).toBe(true);
+  test("is forgotten when there are very many others: clients choose which members of a family there are", async () => {
+    const { of, quarantine, admits } = createRecords();
+    quarantine("https://first.gcr.io");
+    for (let index = 0; index < 9_999; index++) of(`https://x${index}.gcr.io`);
+    expect(await admits("https://first.gcr.io")).toBe(false);
+    for (let index = 0; index < 10_000; index++) of(`https://y${index}.gcr.io`);
+    expect(await admits("https://first.gcr.io")).toBe(true);
   });
 });
 
@@ -127,10 +143,10 @@ describe("an endpoint", () => {
     const health = new EndpointHealth({ ping, now: clock.now });
     const fail = async (times: number) => {
       const background: Promise<unknown>[] = [];
-      for (let time = 0; time < times; time++) health.failed(AUTHORITY, (work) => background.push(work));
+      for (let time = 0; time < times; time++) health.failed((work) => background.push(work));
       await Promise.all(background);
     };
-    const admits = (url = AUTHORITY) => health.admits(url);
+    const admits = () => health.admits();
     return { clock, health, endpoint, fail, admits };
   };
 
@@ -147,7 +163,7 @@ describe("an endpoint", () => {
     const { fail, health, endpoint } = createHealth();
     for (let round = 0; round < 5; round++) {
       await fail(2);
-      health.succeeded(AUTHORITY);
+      health.succeeded();
     }
     expect(endpoint.pings).toBe(0);
   });
@@ -168,11 +184,10 @@ describe("an endpoint", () => {
     const clock = createClock();
     const health = new EndpointHealth({ ping, now: clock.now });
     const background: Promise<unknown>[] = [];
-    for (let time = 0; time < 3; time++) health.failed(AUTHORITY, (work) => background.push(work));
+    for (let time = 0; time < 3; time++) health.failed((work) => background.push(work));
     await Promise.all(background);
-    expect(await health.admits(AUTHORITY)).toBe(false);
-    expect(health.retryAfter(AUTHORITY)).toBe(5);
-    expect(await health.admits(ALTERNATE)).toBe(true);
+    expect(await health.admits()).toBe(false);
+    expect(health.retryAfter()).toBe(5);
   });
 
   test("is pinged by one caller after that, who goes on if it is up again; the others are refused meanwhile", async () => {
@@ -190,19 +205,19 @@ describe("an endpoint", () => {
     const { fail, admits, clock, endpoint, health } = createHealth();
     endpoint.isUp = false;
     await fail(30);
-    expect(health.retryAfter(AUTHORITY)).toBe(5);
+    expect(health.retryAfter()).toBe(5);
     clock.pass(5);
     expect(await admits()).toBe(false);
-    expect(health.retryAfter(AUTHORITY)).toBe(10);
+    expect(health.retryAfter()).toBe(10);
   });
 
   test.each(["succeeded", "failed"] as const)(
     "that sent wrong bytes isn't used for ten minutes, also when another request of before %s",
     async (outcome) => {
       const { health, admits, clock } = createHealth();
-      health.quarantine(AUTHORITY);
-      health[outcome](AUTHORITY, () => {});
-      expect(health.retryAfter(AUTHORITY)).toBe(600);
+      health.quarantine();
+      health[outcome](() => {});
+      expect(health.retryAfter()).toBe(600);
       clock.pass(599);
       expect(await admits()).toBe(false);
       clock.pass(1);
@@ -443,13 +458,13 @@ describe("wrong bytes", () => {
     );
     const client = new UpstreamClient({ fetch, now: clock.now });
     const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
-    const question: Question = { upstream, repository: "owner/image", method: "GET", path: BLOB };
-    const ask = () => client.ask(question, () => {});
-    client.distrust(await ask(), upstream);
+    const question: UpstreamRequest = { upstream, repository: "owner/image", method: "GET", path: BLOB };
+    const ask = () => client.fetch(question, () => {});
+    client.quarantine(await ask(), upstream);
     expect((await failureOf(ask())).kind).toBe("limited");
     expect(asked.map(({ url }) => new URL(url).host)).toEqual(["registry.test", "one.test", "registry.test"]);
     isLimited = false;
-    client.distrust(await ask(), upstream);
+    client.quarantine(await ask(), upstream);
     expect((await ask()).status).toBe(200);
   });
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
-import { createAsker, createClock, DIGEST, stub, upstreamOf } from "./asking.ts";
+import { createAsker, createClock, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const LOST = () => {
   throw new TypeError("network connection lost");

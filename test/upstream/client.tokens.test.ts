@@ -9,7 +9,7 @@ import {
   type FakeRegistryOptions,
   profiles,
 } from "../support/fake-registry.ts";
-import { createAsker, createClock, stub, upstreamOf } from "./asking.ts";
+import { createAsker, createClock, stub, upstreamOf } from "./support.ts";
 
 async function createScene(options: FakeRegistryOptions = {}) {
   const clock = createClock();

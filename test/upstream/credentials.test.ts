@@ -2,8 +2,8 @@ import { beforeEach, describe, expect, type MockInstance, test, vi } from "vites
 import { basic, type Credential } from "../../src/registry/registry.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
 import { Credentials } from "../../src/upstream/credentials.ts";
-import type { Question } from "../../src/upstream/question.ts";
-import { BEARER, createClock, failureOf, stub, upstreamOf } from "./asking.ts";
+import type { UpstreamRequest } from "../../src/upstream/request.ts";
+import { BEARER, createClock, failureOf, stub, upstreamOf } from "./support.ts";
 
 const ANN = { username: "ann", password: "secret-of-ann" };
 const BOB = { username: "bob", password: "secret-of-bob" };
@@ -156,8 +156,8 @@ function createScene(answer: Answer = () => null, credentials: readonly Credenti
     return answer(token, request) ?? new Response("content");
   });
   const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": credentials } });
-  const ask = (question: Partial<Question> = {}) =>
-    client.ask(
+  const ask = (question: Partial<UpstreamRequest> = {}) =>
+    client.fetch(
       { upstream: UPSTREAM, repository: "owner/image", method: "GET", path: "manifests/latest", ...question },
       () => {},
     );
@@ -166,7 +166,7 @@ function createScene(answer: Answer = () => null, credentials: readonly Credenti
     asked,
     ask,
     /** Asks, and tells who asked the registry for it, one after the other: "GET ann". */
-    async tries(question: Partial<Question> = {}) {
+    async tries(question: Partial<UpstreamRequest> = {}) {
       asked.length = 0;
       await (await ask(question)).body?.cancel();
       return asked.flatMap(({ method, url, headers }) => {
@@ -358,7 +358,7 @@ describe("a registry that wants Basic", () => {
     );
     const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": [ANN] } });
     const ask = () =>
-      client.ask(
+      client.fetch(
         { upstream: UPSTREAM, repository: "owner/image", method: "GET", path: "manifests/latest" },
         () => {},
       );

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { hedge } from "../../src/upstream/hedge.ts";
-import { createAsker, DIGEST, stub, upstreamOf } from "./asking.ts";
+import { createAsker, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const PATIENCE = 2_000;
 const FINAL = new Error("final");

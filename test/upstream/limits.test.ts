@@ -2,38 +2,29 @@ import { describe, expect, test } from "vitest";
 import { Limits, LONGEST_LIMIT } from "../../src/upstream/limits.ts";
 import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./asking.ts";
+import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./support.ts";
 
 const MANIFEST = { upstream: upstreamOf(), method: "GET", path: "manifests/latest" };
-const ENDPOINT = new URL("https://registry.test");
 
 describe("a limit", () => {
   const createLimits = () => {
     const clock = createClock();
     const limits = new Limits(clock.now);
-    const holds = (asked: Partial<typeof MANIFEST> = {}, endpoint = ENDPOINT) =>
-      failureOf((async () => limits.check({ ...MANIFEST, ...asked }, endpoint))()).then(
+    const holds = (asked: Partial<typeof MANIFEST> = {}) =>
+      failureOf((async () => limits.check({ ...MANIFEST, ...asked }))()).then(
         ({ retryAfter }) => retryAfter,
         () => null,
       );
     return { limits, clock, holds };
   };
 
-  test("is forgotten when there are very many others", async () => {
-    const { limits, holds } = createLimits();
-    limits.note(MANIFEST, ENDPOINT, 90);
-    for (let index = 0; index < 10_000; index++)
-      limits.note(MANIFEST, new URL(`https://x${index}.gcr.io`), 90);
-    expect(await holds()).toBe(null);
-  });
-
-  test("that nobody has told of isn't there", async () => {
+  test("that was never reported doesn't exist", async () => {
     expect(await createLimits().holds()).toBe(null);
   });
 
-  test("is heeded until it ends, and tells what is left of it", async () => {
+  test("is honoured until it ends, and reports what is left of it", async () => {
     const { limits, clock, holds } = createLimits();
-    limits.note(MANIFEST, ENDPOINT, 90);
+    limits.note(MANIFEST, 90);
     expect(await holds()).toBe(90);
     clock.pass(89.5);
     expect(await holds()).toBe(1);
@@ -49,20 +40,13 @@ describe("a limit", () => {
     ["the tags", { path: "tags/list" }, null],
   ])("on GETs of manifests, asked for %s", async (_, asked, left) => {
     const { limits, holds } = createLimits();
-    limits.note(MANIFEST, ENDPOINT, 90);
+    limits.note(MANIFEST, 90);
     expect(await holds(asked)).toBe(left);
-  });
-
-  test("at one endpoint is none at another, not even at the same host's other path", async () => {
-    const { limits, holds } = createLimits();
-    limits.note(MANIFEST, ENDPOINT, 90);
-    expect(await holds({}, new URL("https://one.test"))).toBe(null);
-    expect(await holds({}, new URL("https://registry.test/docker.io"))).toBe(null);
   });
 
   test("is never believed to last longer than Docker Hub's window", async () => {
     const { limits, clock, holds } = createLimits();
-    limits.note(MANIFEST, ENDPOINT, 10 * 365 * 24 * 3600);
+    limits.note(MANIFEST, 10 * 365 * 24 * 3600);
     expect(await holds()).toBe(LONGEST_LIMIT);
     clock.pass(LONGEST_LIMIT);
     expect(await holds()).toBe(null);
@@ -74,7 +58,7 @@ describe("a limit", () => {
     ["an end that is now", 0],
   ])("with %s is none: there is nothing to go by", async (_, retryAfter) => {
     const { limits, holds } = createLimits();
-    limits.note(MANIFEST, ENDPOINT, retryAfter);
+    limits.note(MANIFEST, retryAfter);
     expect(await holds()).toBe(null);
   });
 });

@@ -1,4 +1,4 @@
-/** Users' own logins, passed through to the upstream they are for, and neither kept nor shared. */
+/** Login pass-through: users' own logins, sent to the upstream they are for, and neither stored nor shared. */
 import { LRUCache } from "lru-cache";
 import { type Challenge, parseChallenges } from "../oci/challenge.ts";
 import { failureOfResponse, UpstreamError } from "../registry/failure.ts";
@@ -9,7 +9,7 @@ import { requestToken, type Token } from "../registry/token-request.ts";
 import { appendVia } from "../registry/via.ts";
 import type { Upstream } from "./registries.ts";
 
-export interface LoginRelayOptions {
+export interface UserLoginsOptions {
   fetch: typeof fetch;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -20,29 +20,29 @@ export interface LoginRelayOptions {
 /** How an upstream takes logins. */
 export type LoginScheme = "bearer" | "basic" | "none";
 
-/** Milliseconds until an answer must be there. */
+/** Milliseconds until a response must have arrived. */
 const TIME_OUT = 10_000;
-/** Milliseconds for which an upstream's challenge is taken to be the same. */
-const REMEMBERED = 3600_000;
-/** Milliseconds for which one that couldn't be asked isn't asked again: each of a client's requests would wait for it. */
-const LEFT_ALONE = 30_000;
+/** Milliseconds for which an upstream's challenge is assumed not to change. */
+const CHALLENGE_LIFETIME = 3600_000;
+/** Milliseconds for which an unreachable upstream isn't tried again: each of a client's requests would wait for it. */
+const UNREACHABLE = 30_000;
 
-export class LoginRelay {
-  readonly #options: LoginRelayOptions;
+export class UserLogins {
+  readonly #options: UserLoginsOptions;
   readonly #challenges = new LRUCache<string, { challenge: Challenge | null; until: number }>({
     max: MAXIMUM_NAMES,
   });
 
-  readonly #silent: Remembered;
+  readonly #unreachable: Remembered;
 
-  constructor(options: LoginRelayOptions) {
+  constructor(options: UserLoginsOptions) {
     this.#options = options;
-    this.#silent = new Remembered(LEFT_ALONE, options.now);
+    this.#unreachable = new Remembered(UNREACHABLE, options.now);
   }
 
   /**
-   * @param received the Via of the request that this is for; "" for none, here and below.
-   * @throws UpstreamError where upstream can't be asked.
+   * @param received the Via of the client request that this is for; "" for none, here and below.
+   * @throws UpstreamError where upstream can't be reached.
    */
   async schemeOf(upstream: Upstream, received: string): Promise<LoginScheme> {
     const challenge = await this.#challengeOf(upstream, received);
@@ -51,18 +51,18 @@ export class LoginRelay {
   }
 
   /**
-   * Whether upstream lets in whoever sends this Authorization, by its own `/v2/`.
-   * @throws UpstreamError where upstream can't be asked.
+   * Whether upstream accepts this Authorization, by its own `/v2/`.
+   * @throws UpstreamError where upstream can't be reached.
    */
-  async isLetIn(upstream: Upstream, authorization: string, received: string): Promise<boolean> {
+  async isAccepted(upstream: Upstream, authorization: string, received: string): Promise<boolean> {
     const { status } = await this.#ping(upstream, authorization, received);
     return status === 200;
   }
 
   /**
-   * Gets a token for pulling from upstream's own realm.
-   * @param repositories none: a token that only says whether the login is right.
-   * @param login null: as nobody.
+   * Requests a token for pulling from upstream's own realm.
+   * @param repositories none for a token that only shows whether the login is accepted.
+   * @param login null: anonymously.
    * @throws UpstreamError `denied` for a login that upstream refuses, or as `requestToken` does.
    */
   async token(
@@ -76,7 +76,7 @@ export class LoginRelay {
     if (challenge?.scheme !== "bearer" || !endpoint) {
       throw new UpstreamError("denied", `${upstream.name} gives no tokens`);
     }
-    const errand = {
+    const scope = {
       registry: upstream,
       endpoint,
       repository: repositories[0] ?? "",
@@ -84,7 +84,7 @@ export class LoginRelay {
       scopes: repositories.map((repository) => `repository:${repository}:pull`),
       via: received,
     };
-    return requestToken(this.#options, errand, challenge);
+    return requestToken(this.#options, scope, challenge);
   }
 
   async #challengeOf(upstream: Upstream, received: string): Promise<Challenge | null> {
@@ -100,23 +100,23 @@ export class LoginRelay {
     if (challenge === undefined) {
       throw new UpstreamError("unavailable", `${upstream.name} wants a login of an unknown kind`, 401);
     }
-    this.#challenges.set(upstream.name, { challenge, until: this.#options.now() + REMEMBERED });
+    this.#challenges.set(upstream.name, { challenge, until: this.#options.now() + CHALLENGE_LIFETIME });
     return challenge;
   }
 
   async #firstPing(upstream: Upstream, received: string): Promise<Response> {
-    if (this.#silent.has(upstream.name)) {
+    if (this.#unreachable.has(upstream.name)) {
       throw new UpstreamError("unavailable", `${upstream.name} couldn't be asked how it takes logins`);
     }
     try {
       return await this.#ping(upstream, null, received);
     } catch (error) {
-      this.#silent.add(upstream.name);
+      this.#unreachable.add(upstream.name);
       throw error;
     }
   }
 
-  /** @returns an answer of status 200, 401 or 403, without its body. */
+  /** @returns a response of status 200, 401 or 403, without its body. */
   async #ping(upstream: Upstream, authorization: string | null, received: string): Promise<Response> {
     const { fetch, via, now } = this.#options;
     const url = new URL("/v2/", upstream.endpoints[0]);

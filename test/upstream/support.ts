@@ -1,11 +1,11 @@
-/** What the tests of this room share: upstreams made for a test, a clock that only the test moves, and one who asks. */
+/** Shared by the tests of src/upstream: upstreams made for a test, a clock that only the test moves, and a client. */
 import { parseChallenges } from "../../src/oci/challenge.ts";
 import { type Failure, UpstreamError } from "../../src/registry/failure.ts";
 import type { TokenScope } from "../../src/registry/token-request.ts";
 import { Tokens } from "../../src/registry/tokens.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
-import type { Question } from "../../src/upstream/question.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
+import type { UpstreamRequest } from "../../src/upstream/request.ts";
 
 export const DIGEST = `sha256:${"a1".repeat(32)}`;
 
@@ -28,7 +28,7 @@ export function upstreamOf(sketch: UpstreamSketch = {}): Upstream {
   };
 }
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that only moves when the test advances it. */
 export function createClock() {
   let milliseconds = Date.UTC(2026, 0, 1);
   return {
@@ -41,7 +41,7 @@ export function createClock() {
 
 export type Fetch = typeof fetch;
 
-/** A fetch made of a plain function; what it was asked is in `asked`. */
+/** A fetch made of a plain function; the requests it received are in `asked`. */
 export function stub(answer: (request: Request) => Response | Promise<Response>) {
   const asked: Request[] = [];
   const stubbed: Fetch = async (input, init) => {
@@ -52,7 +52,7 @@ export function stub(answer: (request: Request) => Response | Promise<Response>)
   return { fetch: stubbed, asked };
 }
 
-/** Asks about `owner/image` of `registry.test` unless told otherwise. */
+/** A client that requests `owner/image` of `registry.test` unless the request says otherwise. */
 export function createAsker(
   fetch: Fetch,
   now: () => number = Date.now,
@@ -60,8 +60,8 @@ export function createAsker(
 ) {
   const client = new UpstreamClient({ fetch, now, credentials: { "registry.test": logins } });
   const background: Promise<unknown>[] = [];
-  const ask = (question: Partial<Question> = {}): Promise<Response> =>
-    client.ask(
+  const ask = (question: Partial<UpstreamRequest> = {}): Promise<Response> =>
+    client.fetch(
       {
         upstream: upstreamOf(),
         repository: "owner/image",
@@ -75,12 +75,12 @@ export function createAsker(
     ask,
     /** The work that would be kept alive after the request's end. */
     background,
-    status: async (question: Partial<Question> = {}): Promise<number> => {
+    status: async (question: Partial<UpstreamRequest> = {}): Promise<number> => {
       const response = await ask(question);
       await response.body?.cancel();
       return response.status;
     },
-    failure: (question: Partial<Question> = {}): Promise<Failure> => failureOf(ask(question)),
+    failure: (question: Partial<UpstreamRequest> = {}): Promise<Failure> => failureOf(ask(question)),
   };
 }
 

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { UpstreamClient } from "../../src/upstream/client.ts";
-import type { Question } from "../../src/upstream/question.ts";
-import { Visibility } from "../../src/upstream/visibility.ts";
+import { PublicRepositories } from "../../src/upstream/public-repositories.ts";
+import type { UpstreamRequest } from "../../src/upstream/request.ts";
 import {
   behaviours,
   createFakeRegistry,
@@ -11,60 +11,65 @@ import {
   profiles,
 } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { createClock, failureOf, upstreamOf } from "./asking.ts";
+import { createClock, failureOf, upstreamOf } from "./support.ts";
 
 const OWNER = { username: "owner", password: "secret" };
 
 describe("what is known of a repository", () => {
+  const imageOf = (name: string, repository: string) => ({
+    upstream: upstreamOf({ name }),
+    repository,
+    path: "manifests/latest",
+  });
   const createKnowledge = () => {
     const clock = createClock();
-    return { clock, known: new Visibility(clock.now) };
+    return { clock, known: new PublicRepositories(clock.now) };
   };
 
-  test("is nothing before anybody has asked", () => {
-    expect(createKnowledge().known.isPublic("registry.test", "owner/image")).toBeNull();
+  test("is nothing before the first request", () => {
+    expect(createKnowledge().known.isPublic(imageOf("registry.test", "owner/image"))).toBeNull();
   });
 
   test("lasts for minutes since it last was given to an anonymous request", () => {
     const { known, clock } = createKnowledge();
-    known.notePublic("registry.test", "owner/image");
+    known.noteGiven(imageOf("registry.test", "owner/image"));
     clock.pass(299);
-    expect(known.isPublic("registry.test", "owner/image")).toBe(true);
-    known.notePublic("registry.test", "owner/image");
+    expect(known.isPublic(imageOf("registry.test", "owner/image"))).toBe(true);
+    known.noteGiven(imageOf("registry.test", "owner/image"));
     clock.pass(299);
-    expect(known.isPublic("registry.test", "owner/image")).toBe(true);
+    expect(known.isPublic(imageOf("registry.test", "owner/image"))).toBe(true);
     clock.pass(1);
-    expect(known.isPublic("registry.test", "owner/image")).toBeNull();
+    expect(known.isPublic(imageOf("registry.test", "owner/image"))).toBeNull();
   });
 
   test("ends with a denial, which lasts for minutes", () => {
     const { known, clock } = createKnowledge();
-    known.notePublic("registry.test", "owner/image");
-    known.noteClosed("registry.test", "owner/image");
-    expect(known.isPublic("registry.test", "owner/image")).toBe(false);
+    known.noteGiven(imageOf("registry.test", "owner/image"));
+    known.noteDenied(imageOf("registry.test", "owner/image"));
+    expect(known.isPublic(imageOf("registry.test", "owner/image"))).toBe(false);
     clock.pass(300);
-    expect(known.isPublic("registry.test", "owner/image")).toBeNull();
+    expect(known.isPublic(imageOf("registry.test", "owner/image"))).toBeNull();
   });
 
   test("says nothing of another repository, nor of the same name elsewhere", () => {
     const { known } = createKnowledge();
-    known.notePublic("registry.test", "owner/image");
-    known.notePublic("other.test", "owner/other");
-    known.noteClosed("registry.test", "owner/other");
-    expect(known.isPublic("registry.test", "owner/other")).toBe(false);
-    expect(known.isPublic("other.test", "owner/image")).toBeNull();
-    expect(known.isPublic("other.test", "owner/other")).toBe(true);
+    known.noteGiven(imageOf("registry.test", "owner/image"));
+    known.noteGiven(imageOf("other.test", "owner/other"));
+    known.noteDenied(imageOf("registry.test", "owner/other"));
+    expect(known.isPublic(imageOf("registry.test", "owner/other"))).toBe(false);
+    expect(known.isPublic(imageOf("other.test", "owner/image"))).toBeNull();
+    expect(known.isPublic(imageOf("other.test", "owner/other"))).toBe(true);
   });
 
-  test("doesn't grow without end: what was heard of longest ago is forgotten first", () => {
+  test("is bounded: the least recently noted repository is forgotten first", () => {
     const { known } = createKnowledge();
-    known.notePublic("registry.test", "first");
-    known.notePublic("registry.test", "second");
-    for (let index = 0; index < 9_998; index++) known.notePublic("registry.test", `other/${index}`);
-    known.notePublic("registry.test", "first");
-    known.notePublic("registry.test", "one-more");
-    expect(known.isPublic("registry.test", "second")).toBeNull();
-    expect(known.isPublic("registry.test", "first")).toBe(true);
+    known.noteGiven(imageOf("registry.test", "first"));
+    known.noteGiven(imageOf("registry.test", "second"));
+    for (let index = 0; index < 9_998; index++) known.noteGiven(imageOf("registry.test", `other/${index}`));
+    known.noteGiven(imageOf("registry.test", "first"));
+    known.noteGiven(imageOf("registry.test", "one-more"));
+    expect(known.isPublic(imageOf("registry.test", "second"))).toBeNull();
+    expect(known.isPublic(imageOf("registry.test", "first"))).toBe(true);
   });
 });
 
@@ -79,8 +84,8 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
       ? new Response("from the alternate")
       : registry.fetch(String(input), init);
   const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": [OWNER] } });
-  const ask = (question: Partial<Question> = {}) =>
-    client.ask(
+  const ask = (question: Partial<UpstreamRequest> = {}) =>
+    client.fetch(
       { upstream, repository: "owner/image", method: "GET", path: "manifests/latest", ...question },
       () => {},
     );

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
-import { BEARER, createAsker, DIGEST, stub, upstreamOf } from "./asking.ts";
+import { BEARER, createAsker, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const BLOB = `blobs/${DIGEST}`;
 /** Milliseconds that a whole question may take. */
