@@ -1,10 +1,10 @@
 /** Sends one request to a registry and gets its answer: with the token it asks for, over redirects, and tried again. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { isLoopback } from "../../src/registry/addresses.ts";
 import { authorizedFetch } from "../../src/registry/authorized-fetch.ts";
 import { UpstreamError } from "../../src/registry/failure.ts";
 import { followRedirects, type Trust } from "../../src/registry/redirects.ts";
 import type { Login, Registry } from "../../src/registry/registry.ts";
+import { retry } from "../../src/registry/retry.ts";
 import type { TokenScope } from "../../src/registry/token-request.ts";
 import { Tokens } from "../../src/registry/tokens.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
@@ -69,26 +69,19 @@ export class Exchange {
    * @throws RegistryFailure where there is none, or no token for it.
    */
   async send(remote: RemoteRepository, request: Request): Promise<RegistryResponse> {
-    const { repeatable = isRead(request) } = request;
-    for (let attempt = 0; ; attempt++) {
-      const pause = repeatable ? PAUSES[attempt] : undefined;
-      try {
-        const response = await this.#sendAnyway(remote, request);
-        const { isTransient, retryAfter } = statusOf(response);
-        // It may be how a registry says that it doesn't know HEAD: then a GET follows, which is tried again.
-        const isUnknown = request.method === "HEAD" && response.status === 500;
-        if (pause === undefined || !isTransient || isUnknown || retryAfter > LONGEST_WAIT) return response;
-        await response.body?.cancel();
-        await sleep(Math.max(pause, retryAfter * 1000), undefined, { signal: request.signal });
-      } catch (error) {
-        request.signal?.throwIfAborted();
-        const failure = failureOfError(error, remote.endpoint.host, await this.#hint(remote));
-        if (pause === undefined || !failure.isTransient || (failure.retryAfter ?? 0) > LONGEST_WAIT) {
-          throw failure;
-        }
-        await sleep(Math.max(pause, (failure.retryAfter ?? 0) * 1000), undefined, { signal: request.signal });
-      }
-    }
+    const { repeatable = isRead(request), signal } = request;
+    const attempt = () =>
+      this.#sendAnyway(remote, request).catch(async (error) => {
+        signal?.throwIfAborted();
+        throw failureOfError(error, remote.endpoint.host, await this.#hint(remote));
+      });
+    const pauseAfter = (outcome: PromiseSettledResult<RegistryResponse>, attempts: number) => {
+      const pause = repeatable ? PAUSES[attempts - 1] : undefined;
+      const wait = waitAfter(request, outcome);
+      if (pause === undefined || wait === null || wait > LONGEST_WAIT) return null;
+      return Math.max(pause, wait * 1000);
+    };
+    return retry(attempt, pauseAfter, signal);
   }
 
   /** The failure that an answer is, in the words of this place. Reads its body. */
@@ -256,10 +249,16 @@ function withReasons(fetcher: typeof fetch): typeof fetch {
   };
 }
 
-function statusOf(response: RegistryResponse): { isTransient: boolean; retryAfter: number } {
-  const wait = response.headers.get("Retry-After") ?? "";
-  return {
-    isTransient: new RegistryFailure(response.status, null, "").isTransient,
-    retryAfter: /^\d{1,9}$/.test(wait) ? Number(wait) : 0,
-  };
+/** Seconds that a registry asks to wait after a transient failure, 0 where it doesn't say; null where it is final. */
+function waitAfter({ method }: Request, outcome: PromiseSettledResult<RegistryResponse>): number | null {
+  if (outcome.status === "rejected") {
+    const { reason } = outcome;
+    return reason instanceof RegistryFailure && reason.isTransient ? (reason.retryAfter ?? 0) : null;
+  }
+  const { status, headers } = outcome.value;
+  // 500 may be how a registry responds to any HEAD: a GET follows, which is retried.
+  if ((method === "HEAD" && status === 500) || !new RegistryFailure(status, null, "").isTransient)
+    return null;
+  const wait = headers.get("Retry-After") ?? "";
+  return /^\d{1,9}$/.test(wait) ? Number(wait) : 0;
 }
