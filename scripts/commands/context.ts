@@ -1,4 +1,6 @@
 /** What a command runs in: the process of its own, or whatever a test gives it. */
+
+import type { Wait } from "../../src/registry/retry.ts";
 import type { Wrangler } from "../deploy/wrangler.ts";
 import { type Output, outputTo } from "../terminal/output.ts";
 import { EXIT } from "./exit.ts";
@@ -13,6 +15,8 @@ export interface Surroundings {
   wrangler?: Wrangler;
   /** Milliseconds until a command shows that it is still working. */
   patience?: number;
+  /** Waits between two attempts of a request. */
+  wait?: Wait;
 }
 
 export interface Context extends Surroundings {

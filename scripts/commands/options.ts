@@ -127,14 +127,14 @@ export function withSession(
   work: (session: Session) => Promise<number>,
 ): Promise<void> {
   const insecure = settings.insecure ?? false;
-  const { env, stderr, patience } = context;
+  const { env, stderr, patience, wait } = context;
   return attempt(context, settings, async () => {
     const { openNetwork, openProgress, readLogins, RegistryClient } = await import("./session.ts");
     const network = openNetwork({ insecure }, env);
     const progress = openProgress({ quiet: settings.json ?? false, output: stderr, patience });
     try {
       const logins = await readLogins(env);
-      const client = new RegistryClient({ network, logins, insecure });
+      const client = new RegistryClient({ network, logins, insecure, wait });
       return await work({ network, client, logins, progress });
     } finally {
       progress.stop();

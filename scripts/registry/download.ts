@@ -1,6 +1,5 @@
 /** A blob's bytes as they come: fetched on from where an answer broke off, and proved when they end. */
 import { createHash } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, digestParts } from "../../src/oci/digest.ts";
 import { parseContentRange } from "../../src/oci/range.ts";
 import type { RegistryClient } from "./client.ts";
@@ -57,7 +56,7 @@ export async function* blobBytes(
         const message = `${remote.endpoint.host} broke off ${digest} again and again: ${causeOf(error)}`;
         throw new RegistryFailure(0, "UNAVAILABLE", message);
       }
-      await sleep(pause, undefined, { signal });
+      await client.exchange.wait(pause, signal);
     }
   }
   const actual = hash.digest("hex");

@@ -4,7 +4,7 @@ import { authorizedFetch } from "../../src/registry/authorized-fetch.ts";
 import { UpstreamError } from "../../src/registry/failure.ts";
 import { followRedirects, type Trust } from "../../src/registry/redirects.ts";
 import type { Login, Registry } from "../../src/registry/registry.ts";
-import { retry } from "../../src/registry/retry.ts";
+import { retry, sleep, type Wait } from "../../src/registry/retry.ts";
 import type { TokenScope } from "../../src/registry/token-request.ts";
 import { Tokens } from "../../src/registry/tokens.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
@@ -20,6 +20,8 @@ export interface ExchangeOptions {
   logins: Logins;
   /** Whether a registry on another machine is spoken to without TLS where it has none. */
   insecure: boolean;
+  /** Waits between two attempts. */
+  wait?: Wait | undefined;
 }
 
 export interface Request {
@@ -47,6 +49,8 @@ const PAUSES = [300, 1_000, 3_000];
 const LONGEST_WAIT = 20;
 
 export class Exchange {
+  /** For those who retry what takes several requests. */
+  readonly wait: Wait;
   readonly #network: Network;
   readonly #logins: Logins;
   readonly #insecure: boolean;
@@ -56,7 +60,8 @@ export class Exchange {
   /** By origin, what it has answered to: `https:` or `http:`. */
   readonly #schemes = new Map<string, string>();
 
-  constructor({ network, logins, insecure }: ExchangeOptions) {
+  constructor({ network, logins, insecure, wait = sleep }: ExchangeOptions) {
+    this.wait = wait;
     this.#network = network;
     this.#logins = logins;
     this.#insecure = insecure;
@@ -81,7 +86,7 @@ export class Exchange {
       if (pause === undefined || wait === null || wait > LONGEST_WAIT) return null;
       return Math.max(pause, wait * 1000);
     };
-    return retry(attempt, pauseAfter, signal);
+    return retry(attempt, pauseAfter, signal, this.wait);
   }
 
   /** The failure that an answer is, in the words of this place. Reads its body. */

@@ -1,5 +1,4 @@
 /** Puts content into a registry (distribution-spec, "Pushing"): blobs by mount, whole or in chunks, and manifests. */
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Digest } from "../../src/oci/digest.ts";
 import { type ChunkBounds, chunkBoundsIn, Portions } from "./chunks.ts";
 import type { FetchedManifest, RegistryClient } from "./client.ts";
@@ -193,7 +192,7 @@ export class Uploader {
       if (!isTooLarge) {
         this.#refuseForGood(remote, failure);
         if (pause === undefined) throw failure;
-        await sleep(pause, undefined, { signal });
+        await this.#client.exchange.wait(pause, signal);
       }
       await this.#resume(remote, upload, failure, signal);
       if (upload.offset < start || upload.offset > end) throw new UploadLost(failure);

@@ -1,10 +1,13 @@
 /** Repeats requests that fail for a moment. */
 import type { ResponseHead } from "./redirects.ts";
 
+export type Wait = (milliseconds: number, signal?: AbortSignal) => Promise<void>;
+
 /**
  * Makes attempts until one is final.
  * @param pauseAfter milliseconds to wait after an attempt before the next one; null where its outcome is final.
  * @param signal ends a pause.
+ * @param wait waits for a pause; tests don't.
  * @returns the last attempt's response.
  * @throws the last attempt's error, or the signal's reason.
  */
@@ -12,6 +15,7 @@ export async function retry<Received extends Pick<ResponseHead, "body">>(
   attempt: () => Promise<Received>,
   pauseAfter: (outcome: PromiseSettledResult<Received>, attempts: number) => number | null,
   signal?: AbortSignal,
+  wait: Wait = sleep,
 ): Promise<Received> {
   for (let attempts = 1; ; attempts++) {
     const [outcome] = await Promise.allSettled([attempt()]);
@@ -21,11 +25,11 @@ export async function retry<Received extends Pick<ResponseHead, "body">>(
       return outcome.value;
     }
     if (outcome.status === "fulfilled") await outcome.value.body?.cancel();
-    await sleep(pause, signal);
+    await wait(pause, signal);
   }
 }
 
-function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       clearTimeout(timer);

@@ -4,7 +4,7 @@
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { HEALTH_KEY, type StoredEntry } from "../../../src/cache/store.ts";
-import type { StoreEnv } from "./store.ts";
+import type { StoreEnv } from "./store-env.ts";
 
 type Stored = Pick<R2Object, "key" | "size" | "uploaded">;
 

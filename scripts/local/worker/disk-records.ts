@@ -1,6 +1,6 @@
 /** What stands in for the KV namespace on one machine: a file for each record, in the part of KV's interface that is used. */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import type { StoreEnv } from "./store.ts";
+import type { StoreEnv } from "./store-env.ts";
 
 export class DiskRecords extends WorkerEntrypoint<StoreEnv> {
   async get(key: string): Promise<string | null> {

@@ -14,6 +14,7 @@ import {
 import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
 import { digest } from "../support/digest.ts";
 import { type PushRegistry, startPushRegistry } from "../support/push-registry.ts";
+import { shortWait } from "../support/wait.ts";
 
 let fake: FakeRegistry;
 let served: ListeningRegistry;
@@ -28,7 +29,12 @@ beforeEach(async () => {
   target = await startPushRegistry();
   image = await fake.addImage("owner/image", "1.0", { platforms: ["linux/amd64", "linux/arm64"] });
   network = openNetwork({ insecure: false }, {});
-  const client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
+  const client = new RegistryClient({
+    network,
+    logins: { loginFor: async () => null },
+    insecure: false,
+    wait: shortWait,
+  });
   copier = new Copier({ client, progress: openProgress({ quiet: true }), parallel: 3 });
 });
 

@@ -7,6 +7,7 @@ import { openProgress } from "../../../scripts/terminal/progress.ts";
 import { createFakeRegistry, type FakeRegistry } from "../../support/fake-registry.ts";
 import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
 import { type PushRegistry, startPushRegistry } from "../support/push-registry.ts";
+import { shortWait } from "../support/wait.ts";
 
 let fake: FakeRegistry;
 let served: ListeningRegistry;
@@ -27,7 +28,12 @@ afterEach(async () => {
 });
 
 function syncAll(entries: readonly Entry[], seen: Outcome[] = []): Promise<Outcome[]> {
-  const client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
+  const client = new RegistryClient({
+    network,
+    logins: { loginFor: async () => null },
+    insecure: false,
+    wait: shortWait,
+  });
   return sync(entries, {
     client,
     progress: openProgress({ quiet: true }),

@@ -6,6 +6,7 @@ import { constants, createGzip } from "node:zlib";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { RegistryClient, remoteOf } from "../../../scripts/registry/client.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
+import { shortWait } from "../support/wait.ts";
 
 let server: Server;
 let network: Network;
@@ -39,7 +40,12 @@ beforeEach(async () => {
   await once(server, "listening");
   base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   network = openNetwork({ insecure: false }, {});
-  client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
+  client = new RegistryClient({
+    network,
+    logins: { loginFor: async () => null },
+    insecure: false,
+    wait: shortWait,
+  });
 });
 
 afterEach(async () => {

@@ -11,6 +11,7 @@ import {
 } from "../../support/fake-registry.ts";
 import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
 import { digest } from "../support/digest.ts";
+import { shortWait } from "../support/wait.ts";
 
 const USER = { username: "reader", password: "s3cret" };
 const UNREACHABLE: Logins = { loginFor: async () => null };
@@ -36,7 +37,7 @@ afterEach(async () => {
 });
 
 function client(logins = UNREACHABLE): RegistryClient {
-  return new RegistryClient({ network, logins, insecure: false });
+  return new RegistryClient({ network, logins, insecure: false, wait: shortWait });
 }
 
 async function all<Value>(values: AsyncIterable<Value>): Promise<Value[]> {

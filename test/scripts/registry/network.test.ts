@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RegistryClient, remoteOf } from "../../../scripts/registry/client.ts";
 import { failureOfError } from "../../../scripts/registry/failure.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
+import { shortWait } from "../support/wait.ts";
 
 const REMOTE = remoteOf({ registry: "registry.example.com", repository: "owner/image" });
 
@@ -36,7 +37,7 @@ describe("a proxy", () => {
   const ping = (proxy: string) => {
     network = openNetwork({ insecure: false }, { HTTPS_PROXY: proxy });
     const logins = { loginFor: async () => null };
-    return new RegistryClient({ network, logins, insecure: false }).ping(REMOTE);
+    return new RegistryClient({ network, logins, insecure: false, wait: shortWait }).ping(REMOTE);
   };
 
   test.each([

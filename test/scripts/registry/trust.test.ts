@@ -7,6 +7,7 @@ import { type RemoteRepository, remoteOf, writable } from "../../../scripts/regi
 import { Uploader } from "../../../scripts/registry/upload.ts";
 import { basic } from "../../../src/registry/registry.ts";
 import { digest } from "../support/digest.ts";
+import { shortWait } from "../support/wait.ts";
 
 const LOGIN = { username: "user", password: "s3cret" };
 const BASIC = basic(LOGIN);
@@ -40,7 +41,7 @@ function world(
     Object.defineProperty(await ask(url, { ...sent, duplex: "half" } as RequestInit), "url", { value: url });
   const network: Network = { fetch: ask, transportFor: () => ({ fetch: ask, send }), close: async () => {} };
   const logins = { loginFor: async () => login && { ...login, source: "config.json" } };
-  const exchange = new Exchange({ network, logins, insecure });
+  const exchange = new Exchange({ network, logins, insecure, wait: shortWait });
   const get = async (remote: RemoteRepository) =>
     (await exchange.send(remote, { method: "GET", at: "manifests/1" })).status;
   /** The hosts that were shown a secret of the login: the password, an identity token, or a token that was got by it. */
@@ -218,7 +219,12 @@ describe("an upload", () => {
           new Response(null, { status: 202, headers: { location: at } }),
       });
       const network = {} as never;
-      const client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
+      const client = new RegistryClient({
+        network,
+        logins: { loginFor: async () => null },
+        insecure: false,
+        wait: shortWait,
+      });
       Object.assign(client, { exchange });
       const blob = { digest: digest(`sha256:${"a".repeat(64)}`), size: 1 };
       const put = new Uploader(client).put(REMOTE, {

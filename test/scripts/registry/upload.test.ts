@@ -10,6 +10,7 @@ import type { Blob } from "../../../scripts/registry/download.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { Uploader } from "../../../scripts/registry/upload.ts";
 import { type PushRegistry, startPushRegistry } from "../support/push-registry.ts";
+import { shortWait } from "../support/wait.ts";
 
 const MIB = 1024 * 1024;
 
@@ -21,7 +22,12 @@ let uploader: Uploader;
 beforeEach(async () => {
   registry = await startPushRegistry();
   network = openNetwork({ insecure: false }, {});
-  const client = new RegistryClient({ network, logins: { loginFor: async () => null }, insecure: false });
+  const client = new RegistryClient({
+    network,
+    logins: { loginFor: async () => null },
+    insecure: false,
+    wait: shortWait,
+  });
   uploader = new Uploader(client);
   remote = writable(remoteOf({ registry: registry.host, repository: "owner/image" }));
 });

@@ -9,6 +9,7 @@ import type { Wrangler } from "../../../scripts/deploy/wrangler.ts";
 import { run } from "../../../scripts/program.ts";
 import { within } from "../../sockets/support/deadline.ts";
 import "./plain.ts";
+import { shortWait } from "./wait.ts";
 
 export interface Finished {
   code: number | null;
@@ -38,6 +39,7 @@ export async function portolan(args: readonly string[], options: Options = {}): 
     stderr: stderr as unknown as Surroundings["stderr"],
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...environment },
     cwd,
+    wait: shortWait,
     ...others,
   });
   return { code, output: stdout.text, errors: stderr.text, json: () => JSON.parse(stdout.text) };

@@ -1,0 +1,8 @@
+/** What the stand-ins for R2 and KV are bound to. */
+export interface StoreEnv {
+  /** workerd's disk services: GET and HEAD of files. */
+  STORE_FILES: Fetcher;
+  RECORD_FILES: Fetcher;
+  /** `scripts/local/writer.ts`, in the process that started workerd. */
+  WRITER: Fetcher;
+}
