@@ -66,7 +66,7 @@ function failure({ image, error }: { image: string; error: string }): string {
   return `${bad("✗")} ${image}: ${error}`;
 }
 
-/** ✓ docker.io/library/alpine:3.20, 2 platforms: 2 blobs of 3.6 MB brought, 4 of 3.1 MB held before */
+/** ✓ docker.io/library/alpine:3.20, 2 platforms: 2 blobs of 3.6 MB fetched, 4 of 3.1 MB stored before */
 function line(warmed: Warmed, mirror: string): string {
   const parts = STATES.flatMap(([state, words]) => {
     const those = warmed.blobs.filter((each) => each.state === state);
@@ -80,9 +80,9 @@ function line(warmed: Warmed, mirror: string): string {
 }
 
 const STATES: readonly [Part["state"], string][] = [
-  ["brought", "brought"],
+  ["fetched", "fetched"],
   ["passed", "passed through: the mirror doesn't say whether it keeps them"],
-  ["held before", "held before"],
+  ["stored before", "stored before"],
   ["failed", "failed"],
 ];
 

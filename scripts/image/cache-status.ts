@@ -4,7 +4,7 @@
  * Reads Cache-Status (RFC 9211): `hit` means that no registry had to be asked. Of several caches the first is the one
  * nearest to the registry. Null for a mirror that doesn't say.
  */
-export function isHeld(headers: Headers): boolean | null {
+export function isStored(headers: Headers): boolean | null {
   const [nearest] = headers.get("cache-status")?.split(",") ?? [];
   if (nearest === undefined) return null;
   const [, ...parameters] = nearest.split(";").map((part) => part.trim());

@@ -1,4 +1,4 @@
-/** Reads an image from one place: its manifests, each held against the digest that it was asked for by. */
+/** Reads an image from a registry or a mirror: its manifests, each verified by its digest. */
 import type { Digest } from "../../src/oci/digest.ts";
 import { type Descriptor, type Manifest, readManifest } from "../../src/oci/manifest.ts";
 import type { RegistryClient } from "../registry/client.ts";

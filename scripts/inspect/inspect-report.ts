@@ -43,12 +43,12 @@ export function walkReport(way: Walk, mirror: string): string {
 }
 
 function cells(step: Step): string[] {
-  return [shortDigest(step.digest), size(step.size), heldWord(step.held)];
+  return [shortDigest(step.digest), size(step.size), storedWord(step.stored)];
 }
 
-function heldWord(held: boolean | null): string {
-  if (held === null) return quiet("–");
-  return held ? good("held") : warning("not held");
+function storedWord(stored: boolean | null): string {
+  if (stored === null) return quiet("–");
+  return stored ? good("stored") : warning("not stored");
 }
 
 function shortened(command: string): string {
@@ -66,13 +66,13 @@ function total({ platform, manifest, config, layers, referrers }: Walk): string 
   const steps = [manifest, ...(config ? [config] : []), ...layers];
   const unique = [...new Map(steps.map((step) => [step.digest, step])).values()];
   const sum = (of: readonly Step[]) => size(sizeOf(of));
-  const missing = unique.filter(({ held }) => held === false);
-  const unknown = unique.some(({ held }) => held === null);
+  const missing = unique.filter(({ stored }) => stored === false);
+  const unknown = unique.some(({ stored }) => stored === null);
   const beside = referrers.length === 0 ? "no signatures or SBOMs" : count(referrers.length, "referrer");
   const state = unknown
-    ? "the mirror doesn't say what it holds"
+    ? "the mirror doesn't say what it has stored"
     : missing.length === 0
-      ? "all of it held by the mirror"
+      ? "all of it stored in the mirror"
       : `${sum(missing)} still to be fetched from the registry`;
   return `${sum(unique)} for ${platform}, ${state}; ${beside}`;
 }

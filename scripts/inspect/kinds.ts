@@ -19,13 +19,13 @@ export function kindOf({ artifactType, mediaType }: Descriptor): string {
 
 /** What a BuildKit attestation holds, by the predicate types of its parts. */
 export function predicates(parts: readonly Descriptor[]): string {
-  const held = parts.map(({ annotations }) => {
+  const stored = parts.map(({ annotations }) => {
     const type = annotations?.["in-toto.io/predicate-type"] ?? "";
     if (type.includes("spdx")) return "SBOM (SPDX)";
     if (type.includes("cyclonedx")) return "SBOM (CycloneDX)";
     return type.includes("provenance") ? "provenance (SLSA)" : "attestation (in-toto)";
   });
-  return [...new Set(held)].join(", ") || "attestation";
+  return [...new Set(stored)].join(", ") || "attestation";
 }
 
 /** The commands that made an image's layers, in their order, by the history in its config (image-spec, config.md). */

@@ -3,7 +3,7 @@ import pLimit from "p-limit";
 import { type Digest, referrersTag } from "../../src/oci/digest.ts";
 import type { Descriptor, Manifest } from "../../src/oci/manifest.ts";
 import { readSmallBlob } from "../image/blobs.ts";
-import { isHeld } from "../image/cache-status.ts";
+import { isStored } from "../image/cache-status.ts";
 import { entriesOf, isAttestation, isPlatform, type PlatformImage, platformImage } from "../image/image.ts";
 import { type ManifestRead, readAt, readConfig } from "../image/read-image.ts";
 import type { HeadResult, RegistryClient, RemoteRepository } from "../registry/client.ts";
@@ -16,7 +16,7 @@ export interface Step {
   /** In bytes. */
   size: number;
   /** Null where the mirror doesn't say. */
-  held: boolean | null;
+  stored: boolean | null;
 }
 
 export interface LayerStep extends Step {
@@ -63,7 +63,7 @@ export async function walk(options: WalkOptions): Promise<Walk> {
   // Asked before it is fetched, since fetching changes the answer.
   const before = await client.head(remote, name);
   const root = proved(await readAt(client, remote, name), formatReference(reference));
-  const rootStep = { ...root.content, held: heldOf(before) };
+  const rootStep = { ...root.content, stored: storedOf(before) };
   const common = { image: formatReference(reference), platform };
   if (root.manifest.kind === "image") {
     const way = await walkManifest(options, rootStep, root.manifest);
@@ -82,9 +82,9 @@ export async function walk(options: WalkOptions): Promise<Walk> {
   const offered = entries.filter(({ entry }) => !isAttestation(entry)).map((each) => each.name);
   if (!chosen) throw new Error(`the image isn't for ${platform}; it is for ${offered.join(", ")}`);
   const { digest, size } = chosen.entry;
-  const held = heldOf(await client.head(remote, digest));
+  const stored = storedOf(await client.head(remote, digest));
   const { manifest } = proved(await readAt(client, remote, digest), digest);
-  const way = await walkManifest(options, { digest, size, held }, manifest);
+  const way = await walkManifest(options, { digest, size, stored }, manifest);
   const attested = root.manifest.manifests.filter(
     (entry) => isAttestation(entry) && Object.values(entry.annotations ?? {}).includes(digest),
   );
@@ -100,14 +100,14 @@ export async function walk(options: WalkOptions): Promise<Walk> {
 
 async function walkManifest(
   { client, remote }: WalkOptions,
-  { digest, size, held }: Step,
+  { digest, size, stored }: Step,
   { config, layers }: Manifest,
 ): Promise<{ platform: string | null; steps: Pick<Walk, "manifest" | "config" | "layers"> }> {
   const few = pLimit(QUESTIONS);
   const stepTo = (blob: Descriptor) =>
     few(async (): Promise<Step> => {
       const heading = await client.headBlob(remote, blob.digest);
-      return { digest: blob.digest, size: blob.size, held: heading && isHeld(heading.headers) };
+      return { digest: blob.digest, size: blob.size, stored: heading && isStored(heading.headers) };
     });
   const configStep = config && (await stepTo(config));
   const bytes = config && (await readSmallBlob(client, remote, config));
@@ -117,7 +117,7 @@ async function walkManifest(
   return {
     platform,
     steps: {
-      manifest: { digest, size, held },
+      manifest: { digest, size, stored },
       config: configStep && { ...configStep, made: made === null ? null : new Date(made).toISOString() },
       // A history with another number of layers than the manifest has tells nothing of any of them.
       layers: steps.map((step, index) => ({
@@ -170,8 +170,8 @@ const COSIGN_TAGS = {
   sbom: "SBOM (cosign)",
 } as const;
 
-function heldOf(heading: HeadResult | null): boolean | null {
-  return heading && isHeld(heading.headers);
+function storedOf(heading: HeadResult | null): boolean | null {
+  return heading && isStored(heading.headers);
 }
 
 function proved({ answer, proven }: ManifestRead, what: string) {

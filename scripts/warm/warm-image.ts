@@ -1,10 +1,10 @@
-/** Brings an image into a mirror: pulls it through, hashing what comes, and looks whether it is held afterwards. */
+/** Brings an image into a mirror: pulls it through, hashing what comes, and checks whether it is stored afterwards. */
 import { setTimeout as sleep } from "node:timers/promises";
 import pLimit from "p-limit";
 import type { Digest } from "../../src/oci/digest.ts";
 import type { Descriptor } from "../../src/oci/manifest.ts";
 import { downloadBlob, readSmallBlob } from "../image/blobs.ts";
-import { isHeld } from "../image/cache-status.ts";
+import { isStored } from "../image/cache-status.ts";
 import { blobsOf } from "../image/image.ts";
 import { readAt, readImage } from "../image/read-image.ts";
 import type { ReadOutcome } from "../image/read-outcome.ts";
@@ -27,7 +27,7 @@ export interface Part {
   /** In bytes. */
   size: number;
   /** `passed`: it came right, and the mirror doesn't say whether it keeps it. */
-  state: "held before" | "brought" | "passed" | "failed";
+  state: "stored before" | "fetched" | "passed" | "failed";
   /** Null unless it failed. */
   reason: string | null;
 }
@@ -63,7 +63,7 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
   const downloads = pLimit(DOWNLOADS);
   const manifests = image.platforms.map(({ name, manifest }) => {
     const answer = answers.get(manifest.digest) ?? root.answer;
-    return partOf(manifest, answer.kind === "given" ? "brought" : "failed", refusalOf(answer, name));
+    return partOf(manifest, answer.kind === "given" ? "fetched" : "failed", refusalOf(answer, name));
   });
   const blobs = blobsOf(image).map((blob) => downloads(() => bring(blob, options)));
   return {
@@ -76,13 +76,13 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
 }
 
 async function bring(blob: Descriptor, { client, remote, progress }: WarmOptions): Promise<Part> {
-  if (await holds(client, remote, blob.digest)) return partOf(blob, "held before");
+  if (await holds(client, remote, blob.digest)) return partOf(blob, "stored before");
   const name = shortDigest(blob.digest);
   const task = progress.start(name, blob.size);
   const answer = await downloadBlob(client, remote, blob, (bytes) => task.advance(bytes));
   const reason = refusalOf(answer, name);
   const state = answer.kind === "given" ? await stored(client, remote, blob.digest) : "failed";
-  task.done(state === "failed" ? `failed: ${reason}` : state === "brought" ? "brought" : "passed through");
+  task.done(state === "failed" ? `failed: ${reason}` : state === "fetched" ? "fetched" : "passed through");
   return partOf(blob, state, state === "failed" && answer.kind === "given" ? NOT_KEPT : reason);
 }
 
@@ -96,9 +96,9 @@ async function stored(
 ): Promise<Part["state"]> {
   const until = Date.now() + STORING;
   for (;;) {
-    const held = await holds(client, remote, digest);
-    if (held === null) return "passed";
-    if (held) return "brought";
+    const isStored = await holds(client, remote, digest);
+    if (isStored === null) return "passed";
+    if (isStored) return "fetched";
     if (Date.now() > until) return "failed";
     await sleep(BETWEEN_LOOKS);
   }
@@ -111,7 +111,7 @@ async function holds(
   digest: Digest,
 ): Promise<boolean | null> {
   const heading = await client.headBlob(remote, digest).catch(() => null);
-  return heading && isHeld(heading.headers);
+  return heading && isStored(heading.headers);
 }
 
 function partOf(

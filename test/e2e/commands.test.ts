@@ -36,12 +36,12 @@ const short = (digest: string) => digest.slice(0, 19);
 const against = ["--against", inject("registry")];
 
 describe("an image that the mirror has never been asked for", () => {
-  test("inspect shows the way to it, and that nothing is held", async () => {
+  test("inspect shows the way to it, and that nothing is stored", async () => {
     const { code, output } = await user(["inspect", reference, "--platform", "linux/amd64"]);
     expect(code).toBe(0);
     const { manifest, config, layers } = image.amd64;
     for (const { digest } of [image.index, manifest, config, ...layers]) {
-      expect(output).toMatch(new RegExp(`${short(digest)} .* not held`));
+      expect(output).toMatch(new RegExp(`${short(digest)} .* not stored`));
     }
     expect(output).toContain(`image id ${config.digest.slice(7, 19)}`);
     expect(output).toContain("34 MiB of noise");
@@ -51,15 +51,17 @@ describe("an image that the mirror has never been asked for", () => {
   // Inspecting has read the config.
   test("warm brings the platform that is named, and holds it", async () => {
     const { code, output } = await user(["warm", reference, "--platform", "linux/amd64"]);
-    expect(output).toMatch(/✓ .*, 1 manifest: 6 blobs of \d+(\.\d)? MB brought, 1 blob of 1 kB held before/);
+    expect(output).toMatch(
+      /✓ .*, 1 manifest: 6 blobs of \d+(\.\d)? MB fetched, 1 blob of 1 kB stored before/,
+    );
     expect(code).toBe(0);
     const { output: way } = await user(["inspect", reference, "--platform", "linux/amd64"]);
-    expect(way).toContain("all of it held by the mirror");
+    expect(way).toContain("all of it stored in the mirror");
   });
 
-  test("warm brings the rest, and says what was held before", async () => {
+  test("warm brings the rest, and says what was stored before", async () => {
     const { code, output } = await user(["warm", reference]);
-    expect(output).toMatch(/2 manifests: 2 blobs of .* brought, 7 blobs of .* held before/);
+    expect(output).toMatch(/2 manifests: 2 blobs of .* fetched, 7 blobs of .* stored before/);
     expect(code).toBe(0);
   });
 

@@ -21,7 +21,7 @@ const warm = (...more: string[]) => portolan(["warm", "--mirror", mirror.url, ..
 test("a mirror that doesn't say what it holds is reported as one, and nothing is claimed of it", async () => {
   const { code, output } = await warm(IMAGE);
   expect(output).toContain("passed through: the mirror doesn't say whether it keeps them");
-  expect(output).not.toContain("brought");
+  expect(output).not.toContain("fetched");
   expect(code).toBe(0);
 });
 
@@ -41,13 +41,13 @@ test("a manifest that is missing is named, and exits with 1", async () => {
   expect(code).toBe(1);
 });
 
-test("an image that can't be had exits with 2, and the others are brought all the same", async () => {
+test("an image that can't be had exits with 2, and the others are fetched all the same", async () => {
   const { code, output } = await warm("nothing", IMAGE);
   expect(output).toMatch(/✗ docker\.io\/library\/nothing:latest.*\n✓ docker\.io\/library\/boat:1\.0/);
   expect(code).toBe(2);
 });
 
-test("only the platforms that are named are brought, and their layers once", async () => {
+test("only the platforms that are named are fetched, and their layers once", async () => {
   mirror.registry.reset();
   await warm(IMAGE, "--platform", "linux/amd64");
   const got = mirror.registry.requests.filter(({ kind, method }) => kind === "blob" && method === "GET");

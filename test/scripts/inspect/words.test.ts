@@ -1,6 +1,6 @@
 /** What inspect says of artifacts, of layers' commands, of sizes, and of what a mirror holds. */
 import { expect, test } from "vitest";
-import { isHeld } from "../../../scripts/image/cache-status.ts";
+import { isStored } from "../../../scripts/image/cache-status.ts";
 import { kindOf, madeBy, predicates } from "../../../scripts/inspect/kinds.ts";
 import { sizesOf } from "../../../scripts/inspect/sizes.ts";
 import { descriptor, platform } from "../support/images.ts";
@@ -11,8 +11,8 @@ test.each([
   ["Portolan; hit; detail=store, edge; fwd=miss", true],
   ["Portolan; fwd=stale; detail=hit", false],
   [null, null],
-])("Cache-Status %s means held: %s", (value, held) => {
-  expect(isHeld(new Headers(value === null ? {} : { "cache-status": value }))).toBe(held);
+])("Cache-Status %s means stored: %s", (value, stored) => {
+  expect(isStored(new Headers(value === null ? {} : { "cache-status": value }))).toBe(stored);
 });
 
 test.each([

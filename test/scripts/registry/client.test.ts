@@ -14,7 +14,7 @@ import { digest } from "../support/digest.ts";
 import { shortWait } from "../support/wait.ts";
 
 const USER = { username: "reader", password: "s3cret" };
-const UNREACHABLE: Logins = { loginFor: async () => null };
+const NO_LOGINS: Logins = { loginFor: async () => null };
 const READER: Logins = { loginFor: async () => ({ ...USER, source: "config.json" }) };
 
 let fake: FakeRegistry;
@@ -36,7 +36,7 @@ afterEach(async () => {
   await served.close();
 });
 
-function client(logins = UNREACHABLE): RegistryClient {
+function client(logins = NO_LOGINS): RegistryClient {
   return new RegistryClient({ network, logins, insecure: false, wait: shortWait });
 }
 
@@ -77,6 +77,19 @@ describe("a manifest", () => {
     const fault = fake.fail({ kind: "manifest", authorized: true }, { status: 503 }, 1);
     expect((await client().manifest(remote, "latest")).digest).toBe(image.target.digest);
     expect(fault.hits).toBe(1);
+  });
+
+  test("is asked for again no sooner than the registry wants, and not at all where that is too long", async () => {
+    const waits: number[] = [];
+    const wait = async (milliseconds: number) => void waits.push(milliseconds);
+    const patient = new RegistryClient({ network, logins: NO_LOGINS, insecure: false, wait });
+    const limited = (seconds: string) => ({ status: 429, headers: { "Retry-After": seconds } });
+    fake.fail({ kind: "manifest", authorized: true }, limited("7"), 1);
+    await patient.manifest(remote, "latest");
+    expect(waits).toEqual([7_000]);
+    fake.fail({ kind: "manifest", authorized: true }, limited("3600"));
+    await expect(patient.manifest(remote, "latest")).rejects.toMatchObject({ status: 429, retryAfter: 3600 });
+    expect(waits).toEqual([7_000]);
   });
 
   test("has a heading that says digest, type and size without moving it", async () => {

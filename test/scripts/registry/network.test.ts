@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RegistryClient, remoteOf } from "../../../scripts/registry/client.ts";
 import { failureOfError } from "../../../scripts/registry/failure.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
+import type { Resolve } from "../../../scripts/registry/reach.ts";
 import { shortWait } from "../support/wait.ts";
 
 const REMOTE = remoteOf({ registry: "registry.example.com", repository: "owner/image" });
@@ -141,5 +142,20 @@ describe("a name that resolves to this machine", () => {
       expect((await registry().send(url, rest)).status).toBe(200);
     }
     expect(asked).toHaveLength(2);
+  });
+});
+
+describe("without TLS", () => {
+  test.each([
+    ["no request leaves this machine", false, /--insecure allows that/],
+    ["one does with --insecure", true, /UNREACHABLE/],
+  ])("%s", async (_, insecure, message) => {
+    const lookup: Resolve = (_name, _options, done) => done(new Error("UNREACHABLE"), []);
+    const network = openNetwork({ insecure }, {}, lookup);
+    const failed = network.fetch("http://registry.example.com/v2/").catch((error) => {
+      throw new Error(String(error.cause ?? error));
+    });
+    await expect(failed).rejects.toThrow(message);
+    await network.close();
   });
 });
