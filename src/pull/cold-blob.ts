@@ -80,6 +80,9 @@ export async function pullColdBlob(
     const sent = rangeSent(pull, response, range);
     const text = response.headers.get("Content-Range") ?? "";
     const length = sent.last - sent.first + 1;
+    // A client that asks for most of it had an earlier response break off, and the next one wants the whole.
+    const isMost = sent.size !== null && length * 2 >= sent.size;
+    if (isMost && isStorable(sent.size ?? 0)) pull.background(queue.fillInBackground());
     return partial(part(pull, response, length), headings, text, length);
   }
 

@@ -23,6 +23,8 @@ export interface FillQueue {
   join(): Promise<Turn>;
   /** The same for a range of so many bytes, for which the whole may be filled in the background. */
   joinRange(bytes: number): Promise<Turn>;
+  /** Has the whole filled in the background, unless somebody is already filling it. */
+  fillInBackground(): Promise<void>;
 }
 
 const UNLEASED: FillLease = { release: async () => {}, lookAgain: async () => {} };
@@ -36,6 +38,7 @@ const ALONE: FillQueue = {
   tryAcquire: async () => UNLEASED,
   join: async () => "none",
   joinRange: async () => "none",
+  fillInBackground: async () => {},
 };
 
 /** The queue for one request, which waits no longer than the mirror's patience in all. */
@@ -62,10 +65,15 @@ export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQ
       return UNLEASED;
     }
   };
+  const tryAcquire = () => turn(leases.acquire(job, 0));
   return {
     acquire: () => turn(leases.acquire(job, patience())),
-    tryAcquire: () => turn(leases.acquire(job, 0)),
+    tryAcquire,
     join: () => turn(leases.join(job, patience())),
     joinRange: (bytes) => turn(leases.joinRange(job, bytes, patience())),
+    fillInBackground: async () => {
+      const lease = await tryAcquire();
+      if (typeof lease === "object") await lease.lookAgain(0);
+    },
   };
 }

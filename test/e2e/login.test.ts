@@ -154,7 +154,11 @@ describe("dockerd of somebody who is logged in to Docker Hub", () => {
 
   // What makes the test above one, and what docs/security.md warns of.
   test("would tell a mirror that challenges it", async () => {
-    const keyed = await startStage(inject("registry"), { ACCESS: "keys", ACCESS_KEYS: "[]" });
+    const key = { name: "another", hash: "0".repeat(64) };
+    const keyed = await startStage(inject("registry"), {
+      ACCESS: "keys",
+      ACCESS_KEYS: JSON.stringify([key]),
+    });
     stops.unshift(keyed.stop);
     recorder.leadTo(keyed.url);
     await expect(docker.pull(referenceOf("docker.io"))).rejects.toThrow();
