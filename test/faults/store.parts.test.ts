@@ -65,7 +65,7 @@ for (const [range, first, last] of [
   });
 }
 
-for (const range of ["bytes=0-9,20-29", "bytes=9-0", "bytes=", "items=0-9", "bytes=a-b"]) {
+for (const range of ["bytes=9-0", "bytes=", "items=0-9", "bytes=a-b"]) {
   fault(
     "cold Range: 206; suffix, several, 416, If-Range",
     `${range}: the whole, as RFC 9110 lets it`,

@@ -4,6 +4,7 @@ import { evict } from "../../src/cache/eviction.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import {
   blobKey,
+  CLIENTS,
   COLD,
   cacheStatus,
   calls,
@@ -151,7 +152,7 @@ fault(
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
     later(scene);
     mirror.docker.fail({}, { status: 500 });
-    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    expectRefused(await mirror.ask(TAG, CLIENTS.dockerd), 503, "UNAVAILABLE");
   },
 );
 
@@ -240,7 +241,7 @@ fault(
     expect(await mirror.stored()).toContain(blobKey(own.digest));
     later(scene);
     const handle = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
+    expectRefused(await mirror.ask(path, CLIENTS.dockerd), 503, "UNAVAILABLE");
     handle.remove();
     await expectWhole(await mirror.ask(path), other.bytes);
     await expectWhole(await mirror.ask(demo.blob));
