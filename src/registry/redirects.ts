@@ -107,7 +107,7 @@ export class Untrusted extends UpstreamError {
 
 /**
  * Whether a host may see the credentials that are used for an endpoint: that endpoint itself, or a listed realm. A
- * registry's other endpoints may not: a fallback can belong to anyone, and is trusted with digests only.
+ * registry's other endpoints may not: a fallback can belong to anyone, and serves digests only.
  */
 export function isTrusted(registry: Registry, endpoint: URL, url: URL): boolean {
   if (endpoint.origin === url.origin) return true;

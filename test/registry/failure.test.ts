@@ -51,7 +51,7 @@ describe("Retry-After", () => {
 
   test("is nothing where it is absent", () => expect(failure(429).retryAfter).toBeNull());
 
-  test("of part of a second is rounded up, so that nobody comes too early", () => {
+  test("of part of a second is rounded up, so that no client comes too early", () => {
     const response = new Response(null, {
       status: 429,
       headers: { "Retry-After": "Thu, 01 Jan 2026 12:00:02 GMT" },

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { followRedirects, isLocal, isTrusted } from "../../src/registry/redirects.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
 import { behaviours, createFakeRegistry, profiles } from "../support/fake-registry.ts";
-import { createAsker, failureOf, stub, upstreamOf } from "../upstream/support.ts";
+import { createClient, failureOf, stub, upstreamOf } from "../upstream/support.ts";
 
 const START = "https://registry.test/v2/owner/image/blobs/x";
 
@@ -110,7 +110,7 @@ test("an answer that only looks like a redirect is returned as it is", async () 
   }
 });
 
-describe("a redirect to where none may lead is refused, and nobody is asked there", () => {
+describe("a redirect to a forbidden target is refused, and nothing is sent there", () => {
   test.each([
     ["plain http", "http://storage.test/x"],
     ["plain http at the same host", "http://registry.test/x"],
@@ -180,7 +180,7 @@ describe("within this machine", () => {
     expect(authorizations(asked)).toEqual([true, false]);
   });
 
-  test("an upstream that only has an alternate here may not redirect to other ports", async () => {
+  test("an upstream that only has a fallback here may not redirect to other ports", async () => {
     const mixed = upstreamOf({ endpoints: ["https://registry.test", "http://127.0.0.1:5000"] });
     const { response } = follow({ [START]: "http://127.0.0.1:6000/x" }, mixed);
     expect((await failureOf(response)).kind).toBe("unavailable");
@@ -222,11 +222,11 @@ describe("Authorization", () => {
     expect(authorizations(asked)).toEqual([true, true]);
   });
 
-  test("isn't sent to an alternate, which is anybody's, nor from an alternate to the authority", async () => {
-    const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://alternate.test"] });
+  test("isn't sent to a fallback, which may belong to anyone, nor from a fallback to the primary", async () => {
+    const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://fallback.test"] });
     for (const [from, to] of [
-      [START, "https://alternate.test/x"],
-      ["https://alternate.test/x", START],
+      [START, "https://fallback.test/x"],
+      ["https://fallback.test/x", START],
     ] as const) {
       const { response, asked } = follow({ [from]: to }, upstream, from);
       await response;
@@ -262,9 +262,9 @@ describe("against a registry whose storage refuses a stray Authorization", () =>
   test.each(["absolute", "relative"] as const)("a blob comes through an %s redirect", async (how) => {
     const registry = createFakeRegistry({ redirect: how });
     const { layers } = await registry.addImage("owner/image", "latest");
-    const asker = createAsker(registry.fetch);
+    const client = createClient(registry.fetch);
     for (const { digest, size } of layers) {
-      const response = await asker.ask({ path: `blobs/${digest}` });
+      const response = await client.ask({ path: `blobs/${digest}` });
       expect((await response.arrayBuffer()).byteLength).toBe(size);
     }
     expect(registry.count({ kind: "storage", status: 200 })).toBe(layers.length);
@@ -274,29 +274,29 @@ describe("against a registry whose storage refuses a stray Authorization", () =>
     let now = Date.UTC(2026, 0, 1);
     const registry = createFakeRegistry({ redirect: "absolute", signatureLifetime: 60, now: () => now });
     const { layers } = await registry.addImage("owner/image", "latest");
-    const asker = createAsker(registry.fetch, () => now);
+    const client = createClient(registry.fetch, () => now);
     const path = `blobs/${layers[0]?.digest}`;
-    expect(await asker.status({ path })).toBe(200);
+    expect(await client.status({ path })).toBe(200);
     now += 120_000;
-    expect(await asker.status({ path })).toBe(200);
+    expect(await client.status({ path })).toBe(200);
   });
 
   test("storage's 403 to a signed URL is no word on access: it says that the URL is of no use", async () => {
     const registry = createFakeRegistry({ redirect: "absolute" });
     const { layers } = await registry.addImage("owner/image", "latest");
     registry.fail({ kind: "storage" }, { status: 403 });
-    const asker = createAsker(registry.fetch);
-    expect((await asker.failure({ path: `blobs/${layers[0]?.digest}` })).kind).toBe("unavailable");
+    const client = createClient(registry.fetch);
+    expect((await client.failure({ path: `blobs/${layers[0]?.digest}` })).kind).toBe("unavailable");
   });
 
   test("a tag that isn't there is missing also where all manifests are redirected, as registry.k8s.io's", async () => {
     const { registryHost: name, ...rest } = profiles["registry.k8s.io"];
     const registry = createFakeRegistry({ registryHost: name, ...rest });
     await registry.addImage("pause", "3.9");
-    const asker = createAsker(registry.fetch);
+    const client = createClient(registry.fetch);
     const question = { upstream: upstreamOf({ name, realms: [] }), repository: "pause" };
-    expect(await asker.status({ ...question, path: "manifests/3.9" })).toBe(200);
-    const { kind } = await asker.failure({ ...question, path: "manifests/nowhere" });
+    expect(await client.status({ ...question, path: "manifests/3.9" })).toBe(200);
+    const { kind } = await client.failure({ ...question, path: "manifests/nowhere" });
     expect(kind).toBe("missing");
   });
 
@@ -304,7 +304,7 @@ describe("against a registry whose storage refuses a stray Authorization", () =>
     const registry = createFakeRegistry({ redirect: "absolute" });
     const { layers } = await registry.addImage("owner/image", "latest");
     registry.fail({ kind: "storage" }, { status: 403 }, 1);
-    expect(await createAsker(registry.fetch).status({ path: `blobs/${layers[0]?.digest}` })).toBe(200);
+    expect(await createClient(registry.fetch).status({ path: `blobs/${layers[0]?.digest}` })).toBe(200);
   });
 
   test.each([
@@ -316,7 +316,7 @@ describe("against a registry whose storage refuses a stray Authorization", () =>
     const registry = createFakeRegistry({ auth: "none" });
     const { layers } = await registry.addImage("owner/image", "latest");
     registry.fail({ kind: "blob" }, behaviour);
-    const { kind } = await createAsker(registry.fetch).failure({ path: `blobs/${layers[0]?.digest}` });
+    const { kind } = await createClient(registry.fetch).failure({ path: `blobs/${layers[0]?.digest}` });
     expect(kind).toBe("unavailable");
     expect(registry.requests.length).toBeLessThanOrEqual(6);
   });
@@ -325,6 +325,6 @@ describe("against a registry whose storage refuses a stray Authorization", () =>
     const registry = createFakeRegistry({ auth: "none" });
     const { layers } = await registry.addImage("owner/image", "latest");
     registry.fail({ kind: "blob" }, behaviours.redirectChain(5));
-    expect(await createAsker(registry.fetch).status({ path: `blobs/${layers[0]?.digest}` })).toBe(200);
+    expect(await createClient(registry.fetch).status({ path: `blobs/${layers[0]?.digest}` })).toBe(200);
   });
 });

@@ -1,4 +1,4 @@
-// Who may use a token that another request has brought: many at once, one after the other, and nobody it isn't for.
+// Which requests may share a token: concurrent ones and later ones, and none that it isn't for.
 
 import { describe, expect, test } from "vitest";
 import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/support.ts";
@@ -98,7 +98,7 @@ describe("a token is for one repository of one endpoint", () => {
   });
 });
 
-test("a challenge that leads nowhere any more is asked for afresh, so that a moved realm is found", async () => {
+test("a challenge that no longer leads anywhere is requested again, so that a moved realm is found", async () => {
   const { obtain, ready, clock } = createTokens((request, count) =>
     count === 1 ? numberedToken(request, count) : new Response(null, { status: 500 }),
   );

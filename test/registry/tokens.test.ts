@@ -10,7 +10,7 @@ describe("the request for a token", () => {
     const { asked, obtain } = createTokens();
     await obtain(header, { repository });
     const [request] = asked;
-    if (request === undefined) throw new Error("nobody asked for a token");
+    if (request === undefined) throw new Error("no token was requested");
     return { url: new URL(request.url), request };
   };
 
@@ -180,7 +180,7 @@ describe("an answer with a token", () => {
     await obtain();
     clock.pass(seconds);
     await ready();
-    return asked.length === 1 ? "kept" : "asked for anew";
+    return asked.length === 1 ? "kept" : "requested again";
   };
 
   test.each([
@@ -195,16 +195,16 @@ describe("an answer with a token", () => {
 
   test.each<[string, object, number, string]>([
     ["holds until shortly before it expires", { expires_in: 300 }, 269, "kept"],
-    ["isn't used in its last half minute", { expires_in: 300 }, 270, "asked for anew"],
+    ["isn't used in its last half minute", { expires_in: 300 }, 270, "requested again"],
     ["is used for four fifths of a short life", { expires_in: 10 }, 7, "kept"],
-    ["isn't used in the last fifth of it", { expires_in: 10 }, 8, "asked for anew"],
+    ["isn't used in the last fifth of it", { expires_in: 10 }, 8, "requested again"],
     ["without a life holds for the minute that the spec grants", {}, 47, "kept"],
-    ["without a life holds no longer", {}, 60, "asked for anew"],
+    ["without a life holds no longer", {}, 60, "requested again"],
     ["of no life at all holds for that minute", { expires_in: 0 }, 47, "kept"],
     ["of negative life holds for that minute", { expires_in: -5 }, 47, "kept"],
-    ["of negative life holds no longer", { expires_in: -5 }, 60, "asked for anew"],
-    ["with a life in text holds for that minute", { expires_in: "300" }, 60, "asked for anew"],
-    ["of endless life holds for an hour at most", { expires_in: 1e12 }, 3600, "asked for anew"],
+    ["of negative life holds no longer", { expires_in: -5 }, 60, "requested again"],
+    ["with a life in text holds for that minute", { expires_in: "300" }, 60, "requested again"],
+    ["of endless life holds for an hour at most", { expires_in: 1e12 }, 3600, "requested again"],
   ])("%s", async (_, body, seconds, fate) =>
     expect(await after({ token: "t", ...body }, seconds)).toBe(fate),
   );

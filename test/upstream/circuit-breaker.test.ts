@@ -6,10 +6,10 @@ import { Endpoints } from "../../src/upstream/endpoints.ts";
 import type { UpstreamRequest } from "../../src/upstream/request.ts";
 import { behaviours, createFakeNetwork, createFakeRegistry } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./support.ts";
+import { createClient, createClock, DIGEST, failureOf, stub, upstreamOf } from "./support.ts";
 
 const BLOB = `blobs/${DIGEST}`;
-/** Milliseconds that a whole question may take. */
+/** Milliseconds that a whole upstream request may take. */
 const QUESTION = 10_000;
 /** Milliseconds that a ping may take. */
 const PING = 5_000;
@@ -226,7 +226,7 @@ describe("an endpoint", () => {
   );
 });
 
-describe("a dead authority", () => {
+describe("a dead primary", () => {
   const upstream = upstreamOf({
     endpoints: ["https://registry.test", "https://one.test", "https://two.test"],
   });
@@ -239,7 +239,7 @@ describe("a dead authority", () => {
       asked.length = 0;
       return seen;
     };
-    return { ...createAsker(fetch, Date.now), asked, hosts };
+    return { ...createClient(fetch, Date.now), asked, hosts };
   };
   const silent = ({ signal }: Request) =>
     new Promise<Response>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
@@ -251,7 +251,7 @@ describe("a dead authority", () => {
     await vi.advanceTimersByTimeAsync(milliseconds);
     return failing;
   };
-  /** Has three questions fail by their time-out, and then the ping that they lead to. */
+  /** Has three requests fail by their time-out, and then the ping that they lead to. */
   const goSilent = async ({ failure }: ReturnType<typeof createScene>) => {
     for (let round = 0; round < 3; round++) await failureAfter(QUESTION, failure({ upstream }));
     await vi.advanceTimersByTimeAsync(PING);
@@ -274,7 +274,7 @@ describe("a dead authority", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   });
 
-  test("costs a tag a time-out three times, and then none: it is told at once when to ask again", async () => {
+  test("costs a tag a time-out three times, and then none: the client learns at once when to retry", async () => {
     const scene = createScene({ "registry.test": silent });
     const { failure, asked, hosts } = scene;
     await goSilent(scene);
@@ -308,7 +308,7 @@ describe("a dead authority", () => {
     expect(waits.filter((wait) => wait === 0).length).toBeGreaterThan(10);
   });
 
-  test("isn't one that is merely slower than its alternates: its tags are still to be had", async () => {
+  test("isn't one that is merely slower than its fallbacks: its tags can still be resolved", async () => {
     const { status } = createScene({
       "registry.test": async ({ signal }) => {
         await new Promise((resolve, reject) => {
@@ -340,7 +340,7 @@ describe("a dead authority", () => {
     expect(hosts()).toHaveLength(3);
   });
 
-  test("doesn't make missing what an alternate just hasn't got: the others are asked, and else it is told as down", async () => {
+  test("doesn't make content missing that one fallback lacks: the others are tried, and else the failure is that the primary is down", async () => {
     let hasTwo = true;
     const gone = () => new Response(null, { status: 404 });
     const scene = createScene({
@@ -357,26 +357,26 @@ describe("a dead authority", () => {
     expect((await failure({ upstream, path: BLOB })).kind).toBe("unavailable");
   });
 
-  test("has an alternate stand in that was down itself, as soon as that one's rest is over", async () => {
-    let isAlternateUp = false;
-    let isAuthorityUp = true;
+  test("has a fallback stand in that was down itself, as soon as that one's circuit is half-open", async () => {
+    let isFallbackUp = false;
+    let isPrimaryUp = true;
     const { status, hosts } = createScene({
-      "registry.test": () => (isAuthorityUp ? new Response("content") : new Response(null, { status: 429 })),
-      "one.test": () => (isAlternateUp ? new Response("content") : lost()),
+      "registry.test": () => (isPrimaryUp ? new Response("content") : new Response(null, { status: 429 })),
+      "one.test": () => (isFallbackUp ? new Response("content") : lost()),
       "two.test": lost,
     });
-    isAuthorityUp = false;
+    isPrimaryUp = false;
     for (let round = 0; round < 3; round++) {
       const asking = status({ upstream, path: BLOB }).catch(() => 0);
       await vi.advanceTimersByTimeAsync(1_000);
       await asking;
     }
-    isAuthorityUp = true;
-    isAlternateUp = true;
+    isPrimaryUp = true;
+    isFallbackUp = true;
     await vi.advanceTimersByTimeAsync(6_000);
-    // It doesn't need the alternate, so it mustn't use up the alternate's chance either.
+    // It doesn't need the fallback, so it mustn't use up the fallback's chance either.
     expect(await status({ upstream, path: BLOB })).toBe(200);
-    isAuthorityUp = false;
+    isPrimaryUp = false;
     hosts();
     expect(await status({ upstream, path: BLOB }).catch(() => 0)).toBe(200);
     expect(hosts()).toContain("one.test");
@@ -391,7 +391,7 @@ describe("a dead authority", () => {
     for (const answer of [lost, () => new Response(null, { status: 503 })]) {
       const { failure, hosts } = createScene({ "registry.test": answer });
       for (let round = 0; round < 6; round++) await failureAfter(500, failure({ upstream }));
-      // Three questions of two tries each, and the ping.
+      // Three requests of two attempts each, and the ping.
       expect(hosts()).toHaveLength(7);
     }
   });
@@ -427,7 +427,7 @@ describe("a dead authority", () => {
       kinds.push((await failureAfter(500, asking)).message);
     }
     expect(kinds.at(-1)).toMatch(/^storage\.test can't be reached|^upstream answered 503/);
-    // Ten questions of two tries each, each with a redirect, and no ping.
+    // Ten requests of two attempts each, each with a redirect, and no ping.
     expect(asked).toHaveLength(40);
     expect(asked.some(isPing)).toBe(false);
   });
@@ -448,7 +448,7 @@ describe("a dead authority", () => {
 });
 
 describe("wrong bytes", () => {
-  test("from an alternate end its being asked, from the authority they don't: nothing new could be had without it", async () => {
+  test("quarantine a fallback but not the primary: nothing new could be fetched without it", async () => {
     const clock = createClock();
     let isLimited = true;
     const { fetch, asked } = stub(({ url }) =>
@@ -473,7 +473,7 @@ describe("wrong bytes", () => {
     const mirror = useMirror({ UPSTREAMS: { "docker.io": { endpoints } } });
 
     test.each(["blob", "manifest"] as const)(
-      "as a %s from an alternate are never stored, and the next pull goes elsewhere",
+      "as a %s from a fallback are never stored, and the next pull goes elsewhere",
       async (kind) => {
         const bad = createFakeRegistry({ registryHost: "bad.example.org", auth: "none" });
         const good = createFakeRegistry({ registryHost: "good.example.org", auth: "none" });

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
-import { createAsker, createClock, DIGEST, stub, upstreamOf } from "./support.ts";
+import { createClient, createClock, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const LOST = () => {
   throw new TypeError("network connection lost");
@@ -13,10 +13,10 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe("a question", () => {
-  const sent = async (question: Parameters<ReturnType<typeof createAsker>["ask"]>[0]) => {
+describe("an upstream request", () => {
+  const sent = async (question: Parameters<ReturnType<typeof createClient>["ask"]>[0]) => {
     const { fetch, asked } = stub(() => new Response("x"));
-    await createAsker(fetch).ask(question);
+    await createClient(fetch).ask(question);
     const [request] = asked;
     if (request === undefined) throw new Error("nothing was sent");
     return request;
@@ -44,17 +44,17 @@ describe("a question", () => {
     expect((await sent({})).headers.has("Authorization")).toBe(false);
   });
 
-  test("is asked for afresh at a registry without tokens, once", async () => {
+  test("is sent once to a registry without tokens", async () => {
     const registry = createFakeRegistry({ auth: "none" });
     await registry.addImage("owner/image", "latest");
-    expect(await createAsker(registry.fetch).status()).toBe(200);
+    expect(await createClient(registry.fetch).status()).toBe(200);
     expect(registry.requests).toHaveLength(1);
   });
 });
 
 describe("an answer", () => {
   test.each([200, 206, 416])("of %i is returned", async (code) => {
-    expect(await createAsker(stub(() => status(code)).fetch).status()).toBe(code);
+    expect(await createClient(stub(() => status(code)).fetch).status()).toBe(code);
   });
 
   test.each([
@@ -67,18 +67,21 @@ describe("an answer", () => {
     [429, "limited"],
     [500, "unavailable"],
   ])("of %i is the failure %s", async (code, kind) => {
-    expect(await createAsker(stub(() => status(code)).fetch).failure()).toMatchObject({ kind, status: code });
+    expect(await createClient(stub(() => status(code)).fetch).failure()).toMatchObject({
+      kind,
+      status: code,
+    });
   });
 
   test("is returned with its body unread", async () => {
-    const response = await createAsker(stub(() => new Response("bytes")).fetch).ask();
+    const response = await createClient(stub(() => new Response("bytes")).fetch).ask();
     expect(response.bodyUsed).toBe(false);
     expect(await response.text()).toBe("bytes");
   });
 
   test("of 401 without a challenge that can be met is a denial, after one request", async () => {
     const { fetch, asked } = stub(() => status(401, { "WWW-Authenticate": 'Basic realm="x"' }));
-    expect((await createAsker(fetch).failure()).kind).toBe("denied");
+    expect((await createClient(fetch).failure()).kind).toBe("denied");
     expect(asked).toHaveLength(1);
   });
 
@@ -86,21 +89,21 @@ describe("an answer", () => {
     const clock = createClock();
     for (const text of ["90", new Date(clock.now() + 90_000).toUTCString()]) {
       const { fetch } = stub(() => status(429, { "Retry-After": text }));
-      expect((await createAsker(fetch, clock.now).failure()).retryAfter).toBe(90);
+      expect((await createClient(fetch, clock.now).failure()).retryAfter).toBe(90);
     }
   });
 });
 
 describe("a second try", () => {
-  test.each([502, 503, 504])("mends a passing %i", async (code) => {
+  test.each([502, 503, 504])("recovers from a transient %i", async (code) => {
     const { fetch, asked } = stub(() => (asked.length === 1 ? status(code) : new Response("x")));
-    expect(await createAsker(fetch).status()).toBe(200);
+    expect(await createClient(fetch).status()).toBe(200);
     expect(asked).toHaveLength(2);
   });
 
-  test("mends a broken connection", async () => {
+  test("recovers from a broken connection", async () => {
     const { fetch, asked } = stub(() => (asked.length === 1 ? LOST() : new Response("x")));
-    expect(await createAsker(fetch).status()).toBe(200);
+    expect(await createClient(fetch).status()).toBe(200);
     expect(asked).toHaveLength(2);
   });
 
@@ -110,13 +113,13 @@ describe("a second try", () => {
     [504, "unavailable"],
   ])("is the last for a lasting %i", async (code, kind) => {
     const { fetch, asked } = stub(() => status(code, { "Retry-After": "3" }));
-    expect(await createAsker(fetch).failure()).toMatchObject({ kind, status: code, retryAfter: 3 });
+    expect(await createClient(fetch).failure()).toMatchObject({ kind, status: code, retryAfter: 3 });
     expect(asked).toHaveLength(2);
   });
 
   test("is the last for a host that can't be reached, and the error's own words stay here", async () => {
     const { fetch, asked } = stub(LOST);
-    const failure = await createAsker(fetch).failure();
+    const failure = await createClient(fetch).failure();
     expect(failure).toMatchObject({ kind: "unavailable", status: 0 });
     expect(failure.message).toBe("registry.test can't be reached");
     expect(asked).toHaveLength(2);
@@ -124,7 +127,7 @@ describe("a second try", () => {
 
   test.each([429, 404, 403, 400, 405, 500])("isn't made after %i", async (code) => {
     const { fetch, asked } = stub(() => status(code));
-    await createAsker(fetch).failure();
+    await createClient(fetch).failure();
     expect(asked).toHaveLength(1);
   });
 
@@ -132,7 +135,7 @@ describe("a second try", () => {
     const registry = createFakeRegistry();
     await registry.addImage("owner/image", "latest");
     registry.fail({ kind: "manifest", authorized: true }, { status: 503 }, 1);
-    expect(await createAsker(registry.fetch).status()).toBe(200);
+    expect(await createClient(registry.fetch).status()).toBe(200);
     expect(registry.count({ kind: "token" })).toBe(1);
   });
 
@@ -142,7 +145,7 @@ describe("a second try", () => {
       clock.pass(3);
       return LOST();
     });
-    await createAsker(fetch, clock.now).failure();
+    await createClient(fetch, clock.now).failure();
     expect(asked).toHaveLength(1);
   });
 });
@@ -157,7 +160,7 @@ describe("an upstream that never answers", () => {
   test("is given up in time for the client, and not tried twice", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
     const { fetch, asked } = silent();
-    const failure = createAsker(fetch).failure();
+    const failure = createClient(fetch).failure();
     await vi.advanceTimersByTimeAsync(12_000);
     expect(await failure).toMatchObject({ kind: "unavailable", message: "registry.test doesn't answer" });
     expect(asked).toHaveLength(1);
@@ -167,7 +170,7 @@ describe("an upstream that never answers", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
     const { fetch } = silent();
     let settled = false;
-    const failure = createAsker(fetch)
+    const failure = createClient(fetch)
       .failure()
       .finally(() => {
         settled = true;
@@ -186,7 +189,7 @@ describe("an upstream that never answers", () => {
         ? status(307, { Location: "https://storage.test/x" })
         : quiet.fetch(request),
     );
-    const failure = createAsker(fetch).failure();
+    const failure = createClient(fetch).failure();
     await vi.advanceTimersByTimeAsync(12_000);
     expect((await failure).kind).toBe("unavailable");
   });
@@ -194,29 +197,29 @@ describe("an upstream that never answers", () => {
   test("once its headers are there the body may take its time", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
     const { fetch, asked } = stub(() => new Response("bytes"));
-    const response = await createAsker(fetch).ask();
+    const response = await createClient(fetch).ask();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(asked[0]?.signal.aborted).toBe(false);
     expect(await response.text()).toBe("bytes");
   });
 });
 
-describe("an alternate", () => {
+describe("a fallback", () => {
   const upstream = upstreamOf({
     endpoints: ["https://registry.test", "https://one.test", "https://two.test"],
   });
   /** Which hosts are asked, each once in a row, when each answers as given. */
   const hostsAsked = async (answers: Record<string, () => Response>, path: string) => {
     const { fetch, asked } = stub(({ url }) => answers[new URL(url).host]?.() ?? new Response("x"));
-    const asker = createAsker(fetch);
-    const result = await asker.ask({ upstream, path }).then(
+    const client = createClient(fetch);
+    const result = await client.ask({ upstream, path }).then(
       () => "served" as const,
-      () => asker.failure({ upstream, path }).then(({ kind, status: code }) => `${kind} ${code}`),
+      () => client.failure({ upstream, path }).then(({ kind, status: code }) => `${kind} ${code}`),
     );
     return { result, hosts: [...new Set(asked.map(({ url }) => new URL(url).host))] };
   };
 
-  test.each(BY_DIGEST)("is asked for %s once the authority is limited or unavailable", async (path) => {
+  test.each(BY_DIGEST)("is asked for %s once the primary is limited or unavailable", async (path) => {
     for (const answer of [() => status(429), () => status(500), () => status(503), LOST]) {
       const { result, hosts } = await hostsAsked({ "registry.test": answer }, path);
       expect(result).toBe("served");
@@ -224,11 +227,11 @@ describe("an alternate", () => {
     }
   });
 
-  test.each(BY_DIGEST)("isn't asked for %s while the authority serves it", async (path) => {
+  test.each(BY_DIGEST)("isn't asked for %s while the primary serves it", async (path) => {
     expect((await hostsAsked({}, path)).hosts).toEqual(["registry.test"]);
   });
 
-  test.each(BY_DIGEST)("isn't asked for %s after the authority's no", async (path) => {
+  test.each(BY_DIGEST)("isn't asked for %s after the primary's refusal", async (path) => {
     for (const [code, kind] of [
       [404, "missing"],
       [403, "denied"],
@@ -262,7 +265,7 @@ describe("an alternate", () => {
     expect(hosts).toEqual(["registry.test", "one.test", "two.test"]);
   });
 
-  test("that hasn't got it doesn't make it missing: the authority's failure is the one that is told", async () => {
+  test("that lacks the content doesn't make it missing: the primary's failure is reported", async () => {
     const gone = () => status(404);
     const answers = { "registry.test": () => status(429), "one.test": gone, "two.test": gone };
     expect((await hostsAsked(answers, BY_DIGEST[1] ?? "")).result).toBe("limited 429");
@@ -284,15 +287,15 @@ describe("an alternate", () => {
           ? status(404)
           : new Response("x", { headers: { ETag: etags[host] ?? "" } });
       });
-      const asker = createAsker(fetch);
+      const client = createClient(fetch);
       const continues: Response[] = [];
       for (let time = 0; time < times; time++) {
-        continues.push(await asker.ask({ upstream, path, continues: [...continues] }));
+        continues.push(await client.ask({ upstream, path, continues: [...continues] }));
       }
       return asked.map(({ url, headers }) => [new URL(url).host, headers.get("If-Range")]);
     };
 
-    test("goes before the authority that broke off, and the authority before an alternate that did", async () => {
+    test("goes before the primary that broke off, and the primary before a fallback that did", async () => {
       expect((await continued(3)).map(([host]) => host)).toEqual([
         "registry.test",
         "one.test",
@@ -300,23 +303,23 @@ describe("an alternate", () => {
       ]);
     });
 
-    test("isn't told the ETag of another endpoint's answer, but the authority that of its own", async () => {
+    test("isn't sent the ETag of another endpoint's response, but the primary is sent its own", async () => {
       expect((await continued(3)).map(([, tag]) => tag)).toEqual([null, null, '"first"']);
     });
 
-    test("isn't told a weak one of its own, with which no range may be asked for", async () => {
+    test("isn't sent a weak ETag of its own, with which no range may be requested", async () => {
       expect((await continued(4)).at(-1)).toEqual(["one.test", null]);
     });
   });
 
-  test("gets no token of the authority's", async () => {
-    const authority = createFakeRegistry();
-    const { layers } = await authority.addImage("owner/image", "latest");
+  test("gets no token of the primary's", async () => {
+    const primary = createFakeRegistry();
+    const { layers } = await primary.addImage("owner/image", "latest");
     const { fetch, asked } = stub((request) =>
-      authority.serves(new URL(request.url).host) ? authority.fetch(request) : new Response("x"),
+      primary.serves(new URL(request.url).host) ? primary.fetch(request) : new Response("x"),
     );
-    authority.fail({ kind: "blob", authorized: true }, behaviours.tooManyRequests());
-    await createAsker(fetch).ask({ upstream, path: `blobs/${layers[0]?.digest}` });
+    primary.fail({ kind: "blob", authorized: true }, behaviours.tooManyRequests());
+    await createClient(fetch).ask({ upstream, path: `blobs/${layers[0]?.digest}` });
     const atAlternate = asked.filter(({ url }) => new URL(url).host === "one.test");
     expect(atAlternate.map(({ headers }) => headers.has("Authorization"))).toEqual([false]);
   });

@@ -9,7 +9,7 @@ import {
   type FakeRegistryOptions,
   profiles,
 } from "../support/fake-registry.ts";
-import { createAsker, createClock, stub, upstreamOf } from "./support.ts";
+import { createClient, createClock, stub, upstreamOf } from "./support.ts";
 
 async function createScene(options: FakeRegistryOptions = {}) {
   const clock = createClock();
@@ -18,13 +18,13 @@ async function createScene(options: FakeRegistryOptions = {}) {
   await registry.addImage("owner/other", "latest");
   const { registryHost: name, tokenHost } = registry.settings;
   const upstream = upstreamOf({ name, realms: tokenHost === name ? [] : [tokenHost] });
-  const asker = createAsker(registry.fetch, clock.now);
+  const client = createClient(registry.fetch, clock.now);
   const kinds = () => {
     const seen = registry.requests.map(({ kind, status }) => `${kind} ${status}`);
     registry.requests.length = 0;
     return seen;
   };
-  return { clock, registry, upstream, kinds, ...asker };
+  return { clock, registry, upstream, kinds, ...client };
 }
 
 /** The tokens that came to a registry, in order. */
@@ -115,7 +115,7 @@ describe("a registry with habits of its own", () => {
     const options = { ...profiles["nvcr.io"], expiresIn: 300, tokenLifetime: 5 };
     const { registry, upstream, clock } = await createScene(options);
     const { fetch, strays } = createFakeNetwork(registry);
-    const { status } = createAsker(fetch, clock.now);
+    const { status } = createClient(fetch, clock.now);
     expect(await status({ upstream })).toBe(200);
     clock.pass(100);
     expect(await status({ upstream })).toBe(200);
@@ -130,7 +130,7 @@ describe("a registry with habits of its own", () => {
       if (url.host !== "lscr.io") return ghcr.fetch(request);
       return new Response(null, { status: 302, headers: { Location: `https://ghcr.io${url.pathname}` } });
     });
-    const { status } = createAsker(fetch);
+    const { status } = createClient(fetch);
     const upstream = upstreamOf({ name: "lscr.io", realms: ["ghcr.io"] });
     const path = `blobs/${layers[0]?.digest}`;
     expect(await status({ upstream, repository: "linuxserver/image", path })).toBe(200);
@@ -158,7 +158,7 @@ describe("401 without end", () => {
         },
       },
     );
-    const { status, failure } = createAsker(registry.fetch);
+    const { status, failure } = createClient(registry.fetch);
     if (!refuses(1)) expect(await status()).toBe(200);
     registry.requests.length = 0;
     expect(await failure()).toMatchObject({ kind: "denied", status: 401 });
@@ -209,14 +209,14 @@ describe("many asks at once", () => {
 
   test("cause one request for a token also where the refusals come in one after the other", async () => {
     const { registry, clock } = await createScene();
-    const { status } = createAsker(staggered(registry, false), clock.now);
+    const { status } = createClient(staggered(registry, false), clock.now);
     expect(await ten(() => status())).toEqual(Array(10).fill(200));
     expect(registry.count({ kind: "token" })).toBe(1);
   });
 
   test("a late refusal of the old token doesn't throw away the new one", async () => {
     const { registry, clock } = await createScene({ expiresIn: 300, tokenLifetime: 5 });
-    const { status } = createAsker(staggered(registry, true), clock.now);
+    const { status } = createClient(staggered(registry, true), clock.now);
     await status();
     clock.pass(100);
     registry.requests.length = 0;
@@ -229,7 +229,7 @@ describe("trouble with tokens", () => {
   test("a hostile realm is refused, and nothing is sent to it", async () => {
     const { registry, clock } = await createScene({ realm: "https://nowhere.example/token" });
     const { fetch, strays } = createFakeNetwork(registry);
-    const failure = await createAsker(fetch, clock.now).failure();
+    const failure = await createClient(fetch, clock.now).failure();
     expect(failure.kind).toBe("unavailable");
     expect(strays).toEqual([]);
     expect(registry.requests).toHaveLength(1);

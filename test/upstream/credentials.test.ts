@@ -133,14 +133,14 @@ describe("the pool", () => {
   });
 });
 
-/** Answers for a login, or for "nobody"; `null` is content. */
+/** Responses for a login, or for "anonymous"; `null` is content. */
 type Answer = (who: string, request: Request) => Response | null;
 
 /** A client with Ann's and Bob's logins at a registry whose tokens say whose they are. */
 function createScene(answer: Answer = () => null, credentials: readonly Credential[] = [ANN, BOB]) {
   const clock = createClock();
   const users = new Map(credentials.map((credential) => [basic(credential), credential.username]));
-  const who = ({ headers }: Request) => users.get(headers.get("Authorization") ?? "") ?? "nobody";
+  const who = ({ headers }: Request) => users.get(headers.get("Authorization") ?? "") ?? "anonymous";
   const refused = new Map<string, number>();
   const { fetch, asked } = stub((request) => {
     if (new URL(request.url).host === "auth.test") {
@@ -194,58 +194,58 @@ describe("public content is asked for", () => {
   test("as the login with most left", async () => {
     const remaining: Record<string, number> = { ann: 40, bob: 90 };
     const { tries } = createScene((who) => left(remaining[who] ?? 0));
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
-    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
-    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET bob"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET bob"]);
     remaining.bob = 39;
-    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET bob"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
   });
 
   test("as another login in the same breath when one has nothing left, and as that one again afterwards", async () => {
     let isOver = false;
     const { tries, clock } = createScene((who) => (who === "ann" && !isOver ? limited(120) : null));
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann", "GET bob"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann", "GET bob"]);
     isOver = true;
     clock.pass(119);
-    expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET bob"]);
     clock.pass(1);
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
   });
 
-  test("as nobody when no login has anything left", async () => {
-    const { tries } = createScene((who) => (who === "nobody" ? null : limited(120)));
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann", "GET bob", "GET nobody"]);
-    expect(await tries()).toEqual(["GET nobody"]);
+  test("anonymously when every login has reached its limit", async () => {
+    const { tries } = createScene((who) => (who === "anonymous" ? null : limited(120)));
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann", "GET bob", "GET anonymous"]);
+    expect(await tries()).toEqual(["GET anonymous"]);
   });
 
-  test("in vain when nobody at all has anything left: nobody's limit is what the client hears", async () => {
+  test("in vain when the anonymous limit is reached too: that limit is what the client learns", async () => {
     const { ask } = createScene((who, { method }) =>
-      method === "HEAD" ? null : limited(who === "nobody" ? 33 : 120),
+      method === "HEAD" ? null : limited(who === "anonymous" ? 33 : 120),
     );
     expect(await failureOf(ask())).toMatchObject({ kind: "limited", retryAfter: 33 });
   });
 
-  test("as a login also where only nobody's limit is known to be reached", async () => {
+  test("as a login also where only the anonymous limit is known to be reached", async () => {
     let hasLogins = false;
     const { tries, ask, clock } = createScene((who, { method }) => {
       if (method === "HEAD") return null;
-      if (who === "nobody") return limited(3600);
+      if (who === "anonymous") return limited(3600);
       return hasLogins ? null : limited(10);
     });
     await failureOf(ask());
     hasLogins = true;
     clock.pass(10);
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
   });
 
   test("anonymously by HEAD, also where the anonymous limit is reached", async () => {
     let isLimited = false;
     const { tries, ask, asked } = createScene(
-      (who) => (who === "nobody" && isLimited ? limited() : null),
+      (who) => (who === "anonymous" && isLimited ? limited() : null),
       [ANN],
     );
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
     isLimited = true;
     asked.length = 0;
     for (const method of ["HEAD", "GET"] as const)
@@ -253,20 +253,20 @@ describe("public content is asked for", () => {
     expect(asked.filter(({ headers }) => headers.get("Authorization")?.includes("ann"))).toEqual([]);
   });
 
-  test("for a list of tags, which isn't limited, as nobody", async () => {
+  test("anonymously for a list of tags, which isn't limited", async () => {
     const { tries } = createScene();
     await tries();
-    expect(await tries({ path: "tags/list" })).toEqual(["GET nobody"]);
+    expect(await tries({ path: "tags/list" })).toEqual(["GET anonymous"]);
   });
 
   test("with each login's own token, kept for the next time", async () => {
     const { tries, tokensFor } = createScene((who) => left(who === "ann" ? 90 : 1));
     await tries();
-    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([1, 0, 1]);
+    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("anonymous")]).toEqual([1, 0, 1]);
     await tries();
-    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([0, 1, 0]);
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
-    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("nobody")]).toEqual([0, 0, 0]);
+    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("anonymous")]).toEqual([0, 1, 0]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
+    expect([tokensFor("ann"), tokensFor("bob"), tokensFor("anonymous")]).toEqual([0, 0, 0]);
   });
 });
 
@@ -276,12 +276,12 @@ describe("a login that the token endpoint refuses", () => {
     async (status) => {
       const { tries, tokensFor, refuse, clock } = createScene();
       refuse("ann", status);
-      expect(await tries()).toEqual(["HEAD nobody", "GET bob"]);
+      expect(await tries()).toEqual(["HEAD anonymous", "GET bob"]);
       // For the repository, and for nothing: it might be only the repository that isn't open to her.
       expect(tokensFor("ann")).toBe(2);
       clock.pass(14 * 60);
       expect(await tries()).not.toContain("GET ann");
-      expect(await tries({ repository: "owner/other" })).toEqual(["HEAD nobody", "GET bob"]);
+      expect(await tries({ repository: "owner/other" })).toEqual(["HEAD anonymous", "GET bob"]);
       expect(tokensFor("ann")).toBe(0);
       expect(log).toHaveBeenCalledTimes(1);
       const [line] = log.mock.calls[0] ?? [];
@@ -290,32 +290,32 @@ describe("a login that the token endpoint refuses", () => {
     },
   );
 
-  test("as the last one is followed by nobody: the content is public", async () => {
+  test("as the last login is followed by an anonymous request: the content is public", async () => {
     const { tries, refuse } = createScene();
     refuse("ann", 401);
     refuse("bob", 401);
-    expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET anonymous"]);
   });
 
   test("when its old token has run out is set aside then", async () => {
     const { tries, refuse, clock } = createScene(undefined, [ANN]);
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
     refuse("ann", 401);
     clock.pass(400);
-    expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET anonymous"]);
     expect(log).toHaveBeenCalledTimes(1);
   });
 
   test("with 429 has reached a limit: it is used again afterwards", async () => {
     const { tries, refuse, accept, clock } = createScene(undefined, [ANN]);
     refuse("ann", 429);
-    expect(await tries()).toEqual(["HEAD nobody", "GET nobody"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET anonymous"]);
     expect(log).not.toHaveBeenCalled();
     accept("ann");
     clock.pass(59);
-    expect(await tries()).toEqual(["GET nobody"]);
+    expect(await tries()).toEqual(["GET anonymous"]);
     clock.pass(1);
-    expect(await tries()).toEqual(["HEAD nobody", "GET ann"]);
+    expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
   });
 
   test("with 500 isn't blamed: the endpoint is out of order", async () => {
@@ -326,10 +326,13 @@ describe("a login that the token endpoint refuses", () => {
   });
 });
 
-describe("a login that the registry itself denies what it gives to anybody", () => {
+describe("a login to which the registry itself denies public content", () => {
   test.each([401, 403])("with %i doesn't keep public content from the client", async (status) => {
-    const { tries } = createScene((who) => (who === "nobody" ? null : new Response(null, { status })), [ANN]);
-    expect((await tries()).at(-1)).toBe("GET nobody");
+    const { tries } = createScene(
+      (who) => (who === "anonymous" ? null : new Response(null, { status })),
+      [ANN],
+    );
+    expect((await tries()).at(-1)).toBe("GET anonymous");
   });
 
   test.each([401, 403])(
@@ -341,7 +344,7 @@ describe("a login that the registry itself denies what it gives to anybody", () 
         [ANN],
       );
       await tries();
-      expect(await tries({ repository: "owner/other" })).toEqual(["HEAD nobody", "GET ann"]);
+      expect(await tries({ repository: "owner/other" })).toEqual(["HEAD anonymous", "GET ann"]);
       expect(log).not.toHaveBeenCalled();
     },
   );
@@ -371,7 +374,7 @@ describe("a registry that wants Basic", () => {
     expect(shown()).toEqual([null, null, basic(ANN)]);
   });
 
-  test("and gives to anybody never sees a login", async () => {
+  test("and gives to anonymous requests never receives a login", async () => {
     const { ask, shown } = createBasicScene(() => true);
     for (const _ of [1, 2]) await ask();
     expect(shown()).toEqual([null, null, null, null]);

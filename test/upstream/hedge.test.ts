@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { hedge } from "../../src/upstream/hedge.ts";
-import { createAsker, DIGEST, stub, upstreamOf } from "./support.ts";
+import { createClient, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const PATIENCE = 2_000;
 const FINAL = new Error("final");
@@ -84,7 +84,7 @@ describe("the first attempt", () => {
     expect(race.started()).toBe(2);
   });
 
-  test("that ends the matter is followed by nobody", async () => {
+  test("that is final is followed by no other attempt", async () => {
     const race = createRace(3);
     await race.fail(0, FINAL);
     await race.pass(10 * PATIENCE);
@@ -146,7 +146,7 @@ describe("at most two run at a time", () => {
 });
 
 describe("the answer", () => {
-  test("is the one that comes first, whoever gives it", async () => {
+  test("is the first one, from any attempt", async () => {
     const race = createRace(2);
     await race.pass(PATIENCE);
     await race.answer(1);
@@ -171,7 +171,7 @@ describe("the answer", () => {
     expect(race.settled()).toBe("answer #2");
   });
 
-  test("starts nobody any more, also when a loser fails after it", async () => {
+  test("starts no further attempt, even when a loser fails after it", async () => {
     const race = createRace(4);
     await race.pass(PATIENCE);
     await race.answer(1);
@@ -201,7 +201,7 @@ describe("the error", () => {
     expect(race.settled()).toBe("answer #2");
   });
 
-  test("isn't told while somebody may still answer", async () => {
+  test("isn't reported while another attempt may still succeed", async () => {
     const race = createRace(2);
     await race.pass(PATIENCE);
     await race.fail(0);
@@ -210,7 +210,7 @@ describe("the error", () => {
     expect(race.settled()).toBe("error #0");
   });
 
-  test("of a loser disturbs nobody", async () => {
+  test("of a loser has no effect", async () => {
     const race = createRace(2);
     await race.pass(PATIENCE);
     await race.answer(1);
@@ -226,14 +226,14 @@ describe("the error", () => {
   });
 });
 
-describe("an upstream with an alternate", () => {
+describe("an upstream with a fallback", () => {
   const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
   const path = `blobs/${DIGEST}`;
-  /** The authority takes so long, the alternate no time. */
+  /** The primary takes so long, the fallback no time. */
   const createScene = (milliseconds: number) => {
     const cancelled = vi.fn();
     const { fetch, asked } = stub(async ({ url, signal }) => {
-      if (new URL(url).host === "one.test") return new Response("from the alternate");
+      if (new URL(url).host === "one.test") return new Response("from the fallback");
       await new Promise((resolve, reject) => {
         setTimeout(resolve, milliseconds);
         signal.addEventListener("abort", () => reject(signal.reason));
@@ -241,16 +241,16 @@ describe("an upstream with an alternate", () => {
       return new Response(new ReadableStream({ cancel: cancelled }));
     });
     const hosts = () => asked.map(({ url }) => new URL(url).host);
-    return { ...createAsker(fetch), asked, hosts, cancelled };
+    return { ...createClient(fetch), asked, hosts, cancelled };
   };
 
-  test("has it asked beside a slow authority after two seconds, and nothing of the authority's is left open", async () => {
+  test("has it asked beside a slow primary after two seconds, and leaves no request to the primary open", async () => {
     const { ask, asked, hosts, cancelled, background } = createScene(5_000);
     const answer = ask({ upstream, path });
     await vi.advanceTimersByTimeAsync(PATIENCE - 1);
     expect(hosts()).toEqual(["registry.test"]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(await (await answer).text()).toBe("from the alternate");
+    expect(await (await answer).text()).toBe("from the fallback");
     await vi.advanceTimersByTimeAsync(3_000);
     await Promise.all(background);
     // Either it was given up when it was overtaken, or what it sent late was.
@@ -258,7 +258,7 @@ describe("an upstream with an alternate", () => {
     expect(asked[1]?.signal.aborted).toBe(false);
   });
 
-  test("has it left alone for a tag, however slow the authority is", async () => {
+  test("doesn't ask it for a tag, however slow the primary is", async () => {
     const { ask, hosts } = createScene(9_000);
     const answer = ask({ upstream, path: "manifests/latest" });
     await vi.advanceTimersByTimeAsync(9_000);
@@ -266,7 +266,7 @@ describe("an upstream with an alternate", () => {
     expect(hosts()).toEqual(["registry.test"]);
   });
 
-  test("whose authority is merely slow still gets from there what the alternate hasn't got", async () => {
+  test("whose primary is merely slow still gets from there what the fallback lacks", async () => {
     const { fetch } = stub(async ({ url, signal }) => {
       const isAlternate = new URL(url).host === "one.test";
       if (isAlternate) return new Response(null, { status: url.endsWith(path) ? 200 : 404 });
@@ -274,9 +274,9 @@ describe("an upstream with an alternate", () => {
         setTimeout(resolve, 3_000);
         signal.addEventListener("abort", () => reject(signal.reason));
       });
-      return new Response("from the authority");
+      return new Response("from the primary");
     });
-    const { status } = createAsker(fetch);
+    const { status } = createClient(fetch);
     const after = async (milliseconds: number, at: string) => {
       const code = status({ upstream, path: at }).catch(String);
       await vi.advanceTimersByTimeAsync(milliseconds);
@@ -286,7 +286,7 @@ describe("an upstream with an alternate", () => {
     expect(await after(3_000, `blobs/${DIGEST.replaceAll("a1", "b2")}`)).toBe(200);
   });
 
-  test("doesn't leave the authority's request open for ever when the alternate has answered", async () => {
+  test("doesn't leave the primary's request open when the fallback has responded", async () => {
     const { ask, asked } = createScene(3_600_000);
     const answer = ask({ upstream, path });
     await vi.advanceTimersByTimeAsync(PATIENCE);

@@ -1,7 +1,7 @@
 /** Identities: what only the operator or a user may have is fetched from the primary alone. */
 import { describe, expect, test } from "vitest";
 import type { Identity } from "../../src/upstream/request.ts";
-import { createAsker, DIGEST, stub, upstreamOf } from "./support.ts";
+import { createClient, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const ENDPOINTS = ["https://registry.test", "https://fallback.test/below"];
 const OPERATOR: Identity = { kind: "operator" };
@@ -13,7 +13,7 @@ describe.each([
 ])("a request with the identity %s", (_, identity) => {
   test("isn't sent to a fallback, not even by digest, not even when the primary fails", async () => {
     const { fetch, asked } = stub(() => new Response(null, { status: 500 }));
-    const { ask } = createAsker(fetch, Date.now, [{ username: "owner", password: "hunter2" }]);
+    const { ask } = createClient(fetch, Date.now, [{ username: "owner", password: "hunter2" }]);
     for (const path of [`blobs/${DIGEST}`, `manifests/${DIGEST}`, "manifests/latest"]) {
       const upstream = upstreamOf({ endpoints: ENDPOINTS });
       await expect(ask({ upstream, path, identity })).rejects.toMatchObject({
@@ -31,7 +31,7 @@ test("a user's Authorization is sent unchanged, and never to storage", async () 
       ? new Response("blob")
       : new Response(null, { status: 307, headers: { Location: "https://storage.test/blob" } }),
   );
-  const { ask } = createAsker(fetch);
+  const { ask } = createClient(fetch);
   expect((await ask({ path: `blobs/${DIGEST}`, identity: USER })).status).toBe(200);
   const sent = asked.map(({ url, headers }) => [new URL(url).host, headers.get("Authorization")]);
   expect(sent).toEqual([

@@ -24,7 +24,7 @@ const REPOSITORY = "/v2/library/demo";
 
 const mirror = useMirror({ UPSTREAM_CREDENTIALS: { "docker.io": [{ username: USER, password: PASSWORD }] } });
 let image: Image;
-let alternate: FakeRegistry;
+let fallback: FakeRegistry;
 let answers: string[];
 let sent: Request[];
 let logged: string[];
@@ -41,12 +41,12 @@ beforeEach(async () => {
   mirror.docker.settings.credentials = [{ username: USER, password: PASSWORD }];
   image = await mirror.docker.addImage("library/demo", "latest");
   await mirror.ghcr.addImage("library/demo", "latest");
-  alternate = createFakeRegistry({ registryHost: "mirror.gcr.io", auth: "none" });
-  await alternate.addImage("library/demo", "latest");
+  fallback = createFakeRegistry({ registryHost: "mirror.gcr.io", auth: "none" });
+  await fallback.addImage("library/demo", "latest");
   answers = [];
   sent = [];
   secrets = [...MARKERS];
-  const network = createFakeNetwork(mirror.docker, mirror.ghcr, alternate);
+  const network = createFakeNetwork(mirror.docker, mirror.ghcr, fallback);
   vi.stubGlobal("fetch", async (input: Request | URL | string, init?: RequestInit) => {
     const request = new Request(input, init);
     sent.push(request);
@@ -115,7 +115,7 @@ async function ask(path: string, init: RequestInit = {}): Promise<Answer> {
 const manifest = `${REPOSITORY}/manifests/latest`;
 const blob = () => `${REPOSITORY}/blobs/${image.layers[0]?.digest}`;
 
-/** Every kind of question at once, and what is left to the alarm. */
+/** Every kind of request at once, and the work left to the alarm. */
 async function askEverything(): Promise<number[]> {
   const [first, second] = image.layers.map(({ digest }) => `${REPOSITORY}/blobs/${digest}`);
   const answered = await Promise.all([
@@ -207,25 +207,25 @@ describe("the login goes to docker.io alone", () => {
   );
 });
 
-describe("an alternate never sees the login", () => {
+describe("a fallback never receives the login", () => {
   const challenge = 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"';
 
   test.each([
     ["limited", behaviours.tooManyRequests()],
     ["down", { status: 503 }],
-  ])("that stands in for an authority that is %s", async (_, behaviour) => {
+  ])("that stands in for a primary that is %s", async (_, behaviour) => {
     await ask(manifest);
     mirror.docker.fail({ kind: "blob" }, behaviour);
     expect((await ask(blob())).status).toBe(200);
-    expect(alternate.count({ kind: "blob" })).toBeGreaterThan(0);
+    expect(fallback.count({ kind: "blob" })).toBeGreaterThan(0);
     await expectNoLeak();
   });
 
-  test("that is asked beside an authority that is slow", async () => {
+  test("that is asked beside a primary that is slow", async () => {
     await ask(manifest);
     mirror.docker.fail({ kind: "blob" }, { delay: 4_000 });
     expect((await ask(blob())).status).toBe(200);
-    expect(alternate.count({ kind: "blob" })).toBe(1);
+    expect(fallback.count({ kind: "blob" })).toBe(1);
     await expectNoLeak();
   });
 
@@ -235,9 +235,9 @@ describe("an alternate never sees the login", () => {
       await ask(manifest);
       // No 429: that would set the login aside, and there would be none to give away.
       mirror.docker.fail({ kind: "blob" }, { status: 500 });
-      alternate.fail({}, { status: 401, headers: { "www-authenticate": header } });
+      fallback.fail({}, { status: 401, headers: { "www-authenticate": header } });
       await ask(blob());
-      expect(alternate.requests.length).toBeGreaterThan(0);
+      expect(fallback.requests.length).toBeGreaterThan(0);
       await expectNoLeak();
     },
   );
@@ -296,7 +296,7 @@ describe("no word of the login", () => {
 });
 
 describe("a client's own Authorization", () => {
-  test("stays here: no upstream, storage, alternate or token endpoint sees it", async () => {
+  test("stays here: no upstream, storage, fallback or token endpoint sees it", async () => {
     const headers = {
       Authorization: `Basic ${CLIENT}`,
       Cookie: CLIENT,
@@ -335,7 +335,7 @@ describe("a configuration that can't be used", () => {
       { UPSTREAMS: { "docker.io": { endpoints: [`https://${USER}:${PASSWORD}@registry-1.docker.io`] } } },
     ],
     ["a login beside the endpoints", { UPSTREAMS: { "docker.io": { credentials: [login] } } }],
-  ])("because of %s says so without a word of the login, to the log and to whoever asks", async (_, vars) => {
+  ])("because of %s says so without revealing the login, in the log and to the client", async (_, vars) => {
     isolate.mirror = null;
     const request = new Request("https://mirror.test/v2/");
     const bindings = { ...mirror.bindings, ...vars };

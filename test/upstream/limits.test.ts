@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Limits, LONGEST_LIMIT } from "../../src/upstream/limits.ts";
 import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { createAsker, createClock, DIGEST, failureOf, stub, upstreamOf } from "./support.ts";
+import { createClient, createClock, DIGEST, failureOf, stub, upstreamOf } from "./support.ts";
 
 const MANIFEST = { upstream: upstreamOf(), method: "GET", path: "manifests/latest" };
 
@@ -75,7 +75,7 @@ describe("an upstream that has answered 429", () => {
     const end = () => {
       isOver = true;
     };
-    return { clock, asked, end, ...createAsker(fetch, clock.now) };
+    return { clock, asked, end, ...createClient(fetch, clock.now) };
   };
 
   test("isn't asked again before its Retry-After ends, and the client hears how long that is", async () => {
@@ -97,20 +97,20 @@ describe("an upstream that has answered 429", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("still confirms tags by HEAD, which isn't counted", async () => {
+  test("still revalidates tags by HEAD, which isn't counted", async () => {
     const { failure, status } = createScene(120);
     await failure();
     expect(await status({ method: "HEAD" })).toBe(200);
   });
 
-  test("has its alternates asked at once for what a digest proves", async () => {
+  test("has its fallbacks asked at once for content by digest", async () => {
     const clock = createClock();
     const { fetch, asked } = stub(({ url }) =>
       new URL(url).host === "registry.test"
         ? new Response(null, { status: 429, headers: { "Retry-After": "60" } })
         : new Response("x"),
     );
-    const { status } = createAsker(fetch, clock.now);
+    const { status } = createClient(fetch, clock.now);
     const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
     for (let round = 0; round < 3; round++) {
       expect(await status({ upstream, path: `blobs/${DIGEST}` })).toBe(200);
@@ -118,12 +118,12 @@ describe("an upstream that has answered 429", () => {
     expect(asked.filter(({ url }) => new URL(url).host === "registry.test")).toHaveLength(1);
   });
 
-  test("at its token endpoint isn't plied with more requests for tokens", async () => {
+  test("at its token endpoint isn't sent more token requests", async () => {
     const clock = createClock();
     const registry = createFakeRegistry({ now: clock.now });
     await registry.addImage("owner/image", "latest");
     registry.fail({ kind: "token" }, behaviours.tooManyRequests(30));
-    const { failure } = createAsker(registry.fetch, clock.now);
+    const { failure } = createClient(registry.fetch, clock.now);
     for (let round = 0; round < 5; round++) expect((await failure()).kind).toBe("limited");
     expect(registry.count({ kind: "token" })).toBe(1);
   });

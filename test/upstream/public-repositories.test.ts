@@ -81,7 +81,7 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
   const upstream = upstreamOf({ endpoints });
   const fetch: typeof globalThis.fetch = async (input, init) =>
     new URL(String(input)).host === "one.test"
-      ? new Response("from the alternate")
+      ? new Response("from the fallback")
       : registry.fetch(String(input), init);
   const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": [OWNER] } });
   const ask = (question: Partial<UpstreamRequest> = {}) =>
@@ -95,7 +95,7 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
       .filter(({ status }) => status !== 401)
       .map(({ kind, method, headers }) =>
         kind === "token"
-          ? `token of ${headers.authorization === undefined ? "nobody" : "owner"}`
+          ? `token of ${headers.authorization === undefined ? "anonymous" : "owner"}`
           : `${method} ${kind}`,
       );
     registry.requests.length = 0;
@@ -110,7 +110,7 @@ describe("the operator's login is used", () => {
   test("for what a tag names after an anonymous HEAD of it, each time", async () => {
     const { ask, seen } = await createScene();
     await ask();
-    expect(seen()).toEqual(["token of nobody", "HEAD manifest", "token of owner", "GET manifest"]);
+    expect(seen()).toEqual(["token of anonymous", "HEAD manifest", "token of owner", "GET manifest"]);
     await ask();
     expect(seen()).toEqual(["HEAD manifest", "GET manifest"]);
     await ask({ method: "HEAD" });
@@ -128,7 +128,7 @@ describe("the operator's login is used", () => {
       };
       const other = kind === "blob" ? "manifest" : "blob";
       await ask({ path: paths[kind] });
-      expect(seen()).toEqual(["token of nobody", `HEAD ${kind}`, "token of owner", `GET ${kind}`]);
+      expect(seen()).toEqual(["token of anonymous", `HEAD ${kind}`, "token of owner", `GET ${kind}`]);
       clock.pass(250);
       await ask({ path: paths[kind] });
       expect(seen().filter((line) => !line.startsWith("token"))).toEqual([`GET ${kind}`]);
@@ -189,7 +189,7 @@ describe("the operator's login is never used", () => {
     ["answered 405", { status: 405 }],
     ["answered 500", { status: 500 }],
     ["lost on the way", { network: true as const }],
-  ])("where the HEAD is %s: nobody's turn is the only safe one", async (_, behaviour) => {
+  ])("where the HEAD is %s: only an anonymous request is safe", async (_, behaviour) => {
     const { ask, registry, seen, wasLoginUsed } = await createScene();
     registry.fail({ kind: "manifest", method: "HEAD", authorized: true }, behaviour);
     expect((await ask()).status).toBe(200);
@@ -219,7 +219,7 @@ describe("the operator's login is never used", () => {
     },
   );
 
-  test("for what is in a repository whose tags are listed to anybody, and that never gave more", async () => {
+  test("for what is in a repository whose tags are listed anonymously, and that never gave more", async () => {
     const { ask, registry, image, wasLoginUsed } = await createScene();
     registry.setVisibility("owner/image", "private");
     registry.fail(
@@ -257,13 +257,13 @@ describe("the operator's login is never used", () => {
     expect(wasLoginUsed()).toBe(false);
   });
 
-  test("because an alternate gave it to anybody: an alternate doesn't know who may pull", async () => {
+  test("because a fallback gave it anonymously: a fallback doesn't know who may pull", async () => {
     const endpoints = ["https://registry.test", "https://one.test"];
     const { ask, registry, image, wasLoginUsed } = await createScene({}, endpoints);
     registry.setVisibility("owner/image", "private");
     registry.fail({}, behaviours.tooManyRequests(), 2);
     const path = `blobs/${image.layers[0]?.digest}`;
-    expect(await (await ask({ path })).text()).toBe("from the alternate");
+    expect(await (await ask({ path })).text()).toBe("from the fallback");
     registry.reset();
     expect((await failureOf(ask())).kind).toBe("denied");
     expect(wasLoginUsed()).toBe(false);

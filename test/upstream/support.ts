@@ -53,7 +53,7 @@ export function stub(answer: (request: Request) => Response | Promise<Response>)
 }
 
 /** A client that requests `owner/image` of `registry.test` unless the request says otherwise. */
-export function createAsker(
+export function createClient(
   fetch: Fetch,
   now: () => number = Date.now,
   logins: readonly { username: string; password: string }[] = [],
@@ -97,7 +97,7 @@ export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
 
 export const BEARER = 'Bearer realm="https://auth.test/token",service="registry.test"';
 
-const ERRAND: TokenScope = {
+const SCOPE: TokenScope = {
   registry: upstreamOf(),
   endpoint: new URL("https://registry.test"),
   repository: "o/i",
@@ -117,10 +117,10 @@ export function createTokens(
     clock,
     background,
     /** `refused`: the Authorization that the 401 was for. */
-    obtain: (header = BEARER, errand: Partial<TokenScope> = {}, refused: string | null = null) =>
-      tokens.obtain({ ...ERRAND, ...errand }, parseChallenges(header), refused, later),
-    ready: (errand: Partial<TokenScope> = {}) => tokens.ready({ ...ERRAND, ...errand }, later),
-    forget: (refused: string) => tokens.forget(ERRAND, refused),
+    obtain: (header = BEARER, scope: Partial<TokenScope> = {}, refused: string | null = null) =>
+      tokens.obtain({ ...SCOPE, ...scope }, parseChallenges(header), refused, later),
+    ready: (scope: Partial<TokenScope> = {}) => tokens.ready({ ...SCOPE, ...scope }, later),
+    forget: (refused: string) => tokens.forget(SCOPE, refused),
   };
 }
 

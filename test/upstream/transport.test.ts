@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
-import { BEARER, createAsker, DIGEST, stub, upstreamOf } from "./support.ts";
+import { BEARER, createClient, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const BLOB = `blobs/${DIGEST}`;
-/** Milliseconds that a whole question may take. */
+/** Milliseconds that a whole upstream request may take. */
 const QUESTION = 10_000;
 
 /** An answer that takes so many milliseconds, unless the request is given up before. */
@@ -28,7 +28,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-describe("a whole question takes ten seconds at most", () => {
+describe("a whole upstream request takes ten seconds at most", () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   });
@@ -62,7 +62,7 @@ describe("a whole question takes ten seconds at most", () => {
   ])("made up of %s", async (_, answer) => {
     const { fetch, asked } = stub((request) => answer(request, asked.length));
     let settled = false;
-    const failure = createAsker(fetch)
+    const failure = createClient(fetch)
       .failure()
       .finally(() => {
         settled = true;
@@ -77,7 +77,7 @@ describe("a whole question takes ten seconds at most", () => {
 
   test("and an answer that comes just in time is served", async () => {
     const { fetch } = stub((request) => after(QUESTION - 1, request, new Response("x")));
-    const answer = createAsker(fetch).ask();
+    const answer = createClient(fetch).ask();
     await vi.advanceTimersByTimeAsync(QUESTION);
     expect(await (await answer).text()).toBe("x");
   });
@@ -88,9 +88,9 @@ describe("one more try", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   });
 
-  test("comes after a short pause, so that what broke has a moment to mend", async () => {
+  test("comes after a short pause, so that what broke has a moment to recover", async () => {
     const { fetch, asked } = stub(() => (asked.length === 1 ? status(503) : new Response("x")));
-    const answer = createAsker(fetch).status();
+    const answer = createClient(fetch).status();
     await vi.advanceTimersByTimeAsync(49);
     expect(asked).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(151);
@@ -103,14 +103,14 @@ describe("one more try", () => {
     ["a gateway's 504 that comes", 2_400, 2],
     ["a gateway's 504 that comes", 2_600, 1],
   ])(
-    "after %s in %i ms makes %i in all: whoever waited long shan't wait twice",
+    "after %s in %i ms makes %i in all: a client that has waited long must not wait twice",
     async (what, wait, tries) => {
       const { fetch, asked } = stub(async (request) => {
         const answer = await after(wait, request, status(504));
         if (what.startsWith("a gateway")) return answer;
         throw new TypeError("network connection lost");
       });
-      const failure = createAsker(fetch).failure();
+      const failure = createClient(fetch).failure();
       await vi.advanceTimersByTimeAsync(QUESTION);
       expect((await failure).kind).toBe("unavailable");
       expect(asked).toHaveLength(tries);
@@ -124,7 +124,7 @@ describe("one more try", () => {
         ? new Response(new ReadableStream({ cancel: cancelled }), { status: 502 })
         : new Response("x"),
     );
-    const answer = createAsker(fetch).status();
+    const answer = createClient(fetch).status();
     await vi.advanceTimersByTimeAsync(200);
     await answer;
     expect(cancelled).toHaveBeenCalledTimes(1);
@@ -139,7 +139,7 @@ describe("one more try", () => {
       if (counts[which] === 1) return status(502);
       return which === "with" ? new Response("x") : challenged();
     });
-    const answer = createAsker(fetch).status();
+    const answer = createClient(fetch).status();
     await vi.advanceTimersByTimeAsync(1_000);
     expect(await answer).toBe(200);
     expect(counts).toEqual({ without: 2, with: 2 });
@@ -155,7 +155,7 @@ describe("a signed URL that storage refuses", () => {
         return redirected(`https://storage.test/x?signature=${++given}`);
       return given <= times ? new Response("<Error/>", { status: code }) : new Response("bytes");
     });
-    return { ...createAsker(fetch), fetch, given: () => given, urls: () => asked.map(({ url }) => url) };
+    return { ...createClient(fetch), fetch, given: () => given, urls: () => asked.map(({ url }) => url) };
   };
 
   test.each([400, 401, 403, 410])(
@@ -182,7 +182,7 @@ describe("a signed URL that storage refuses", () => {
     },
   );
 
-  test("as often as can be doesn't get the registry left alone, which has answered", async () => {
+  test("again and again doesn't open the circuit of the registry, which has responded", async () => {
     const { failure, status: statusOf } = createScene(403, 10);
     for (let round = 0; round < 5; round++) await failure({ path: BLOB });
     expect(await statusOf({ path: BLOB })).toBe(200);
@@ -194,23 +194,23 @@ describe("a signed URL that storage refuses", () => {
     expect(given()).toBe(1);
   });
 
-  test("is told by nobody's words but ours", async () => {
+  test("is reported in our words only", async () => {
     const { fetch } = stub(({ url }) =>
       new URL(url).host === "registry.test"
         ? redirected("https://storage.test/x?signature=s3cret")
         : status(403, { "x-amz-error": "s3cret" }),
     );
-    expect(JSON.stringify(await createAsker(fetch).failure())).not.toContain("s3cret");
+    expect(JSON.stringify(await createClient(fetch).failure())).not.toContain("s3cret");
   });
 });
 
-describe("the rounds of a question", () => {
+describe("the attempts of an upstream request", () => {
   test.each([1, 2, 3])("end when tokens are refused for ever, at ask %i too", async (round) => {
     let tokens = 0;
     const { fetch, asked } = stub((request) =>
       isToken(request) ? Response.json({ token: `t${++tokens}`, expires_in: 300 }) : challenged(),
     );
-    const { failure } = createAsker(fetch);
+    const { failure } = createClient(fetch);
     for (let before = 1; before < round; before++) await failure();
     asked.length = 0;
     expect(await failure()).toMatchObject({ kind: "denied", status: 401 });
@@ -221,7 +221,7 @@ describe("the rounds of a question", () => {
   test("get along with a registry that refuses a token while others ask with it", async () => {
     const registry = createFakeRegistry({ expiresIn: 300 });
     await registry.addImage("owner/image", "latest");
-    const { status: statusOf } = createAsker(registry.fetch);
+    const { status: statusOf } = createClient(registry.fetch);
     expect(await statusOf()).toBe(200);
     registry.fail({ kind: "manifest", authorized: true }, behaviours.challenge("https://auth.test/token"), 2);
     registry.requests.length = 0;
@@ -230,13 +230,13 @@ describe("the rounds of a question", () => {
     expect(registry.requests.length).toBeLessThanOrEqual(3 * 4);
   });
 
-  test("carry the question whole each time: its method, query, Accept and Range", async () => {
+  test("carry the whole request each time: its method, query, Accept and Range", async () => {
     const { fetch, asked } = stub((request) => {
       if (isToken(request)) return Response.json({ token: "t", expires_in: 300 });
       return request.headers.has("Authorization") ? status(206) : challenged();
     });
     const search = new URLSearchParams({ n: "5" });
-    await createAsker(fetch).ask({ path: BLOB, method: "HEAD", search, accept: "a/b", range: "bytes=1-2" });
+    await createClient(fetch).ask({ path: BLOB, method: "HEAD", search, accept: "a/b", range: "bytes=1-2" });
     const sent = asked
       .filter((request) => !isToken(request))
       .map(({ method, url, headers }) => [
@@ -252,7 +252,7 @@ describe("the rounds of a question", () => {
     const registry = createFakeRegistry({ redirect: "absolute" });
     const { layers } = await registry.addImage("owner/image", "latest");
     const path = `blobs/${layers[0]?.digest}`;
-    expect(await createAsker(registry.fetch).status({ path, via: "1.1 portolan-x" })).toBe(200);
+    expect(await createClient(registry.fetch).status({ path, via: "1.1 portolan-x" })).toBe(200);
     expect(registry.requests.map(({ kind }) => kind)).toEqual(["blob", "token", "blob", "storage"]);
     expect(new Set(registry.requests.map(({ headers }) => headers.via))).toEqual(
       new Set(["1.1 portolan-x, 1.1 portolan"]),
@@ -261,7 +261,7 @@ describe("the rounds of a question", () => {
 
   test("say nothing to the registry of who asked for it", async () => {
     const { fetch, asked } = stub(() => new Response("x"));
-    await createAsker(fetch).ask({ upstream: upstreamOf() });
+    await createClient(fetch).ask({ upstream: upstreamOf() });
     const known = ["accept-encoding", "user-agent", "via"];
     expect([...(asked[0]?.headers.keys() ?? [])].filter((name) => !known.includes(name))).toEqual([]);
   });
