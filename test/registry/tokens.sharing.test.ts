@@ -1,7 +1,8 @@
 // Which requests may share a token: concurrent ones and later ones, and none that it isn't for.
 
 import { describe, expect, test } from "vitest";
-import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/support.ts";
+import { failureOf, upstreamOf } from "../upstream/support.ts";
+import { BEARER, createTokens, numberedToken } from "./support.ts";
 
 describe("many who ask at once", () => {
   test("cause one request, and all get its token", async () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { BEARER, createTokens, failureOf, numberedToken, upstreamOf } from "../upstream/support.ts";
+import { failureOf, upstreamOf } from "../upstream/support.ts";
+import { BEARER, createTokens, numberedToken } from "./support.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();

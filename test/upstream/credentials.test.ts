@@ -3,7 +3,8 @@ import { basic, type Credential } from "../../src/registry/registry.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
 import { Credentials } from "../../src/upstream/credentials.ts";
 import type { UpstreamRequest } from "../../src/upstream/request.ts";
-import { BEARER, createClock, failureOf, stub, upstreamOf } from "./support.ts";
+import { BEARER } from "../registry/support.ts";
+import { createClock, failureOf, stub, upstreamOf } from "./support.ts";
 
 const ANN = { username: "ann", password: "secret-of-ann" };
 const BOB = { username: "bob", password: "secret-of-bob" };

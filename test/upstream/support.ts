@@ -1,8 +1,5 @@
 /** Shared by the tests of src/upstream: upstreams made for a test, a clock that only the test moves, and a client. */
-import { parseChallenges } from "../../src/oci/challenge.ts";
 import { type Failure, UpstreamError } from "../../src/registry/failure.ts";
-import type { TokenScope } from "../../src/registry/token-request.ts";
-import { Tokens } from "../../src/registry/tokens.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
 import type { UpstreamRequest } from "../../src/upstream/request.ts";
@@ -93,38 +90,4 @@ export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
     throw error;
   }
   throw new Error("it didn't fail");
-}
-
-export const BEARER = 'Bearer realm="https://auth.test/token",service="registry.test"';
-
-const SCOPE: TokenScope = {
-  registry: upstreamOf(),
-  endpoint: new URL("https://registry.test"),
-  repository: "o/i",
-  login: null,
-};
-/** Tokens over an endpoint that answers each request with what `answer` makes of it; `asked` holds the requests. */
-export function createTokens(
-  answer: (request: Request, count: number) => Response | Promise<Response> = numberedToken,
-) {
-  const clock = createClock();
-  const background: Promise<unknown>[] = [];
-  const { fetch, asked } = stub((request) => answer(request, asked.length));
-  const tokens = new Tokens({ fetch, now: clock.now });
-  const later = (work: Promise<unknown>) => background.push(work);
-  return {
-    asked,
-    clock,
-    background,
-    /** `refused`: the Authorization that the 401 was for. */
-    obtain: (header = BEARER, scope: Partial<TokenScope> = {}, refused: string | null = null) =>
-      tokens.obtain({ ...SCOPE, ...scope }, parseChallenges(header), refused, later),
-    ready: (scope: Partial<TokenScope> = {}) => tokens.ready({ ...SCOPE, ...scope }, later),
-    forget: (refused: string) => tokens.forget(SCOPE, refused),
-  };
-}
-
-/** The `count`th token, good for five minutes. */
-export function numberedToken(_: Request, count: number): Response {
-  return Response.json({ token: `t${count}`, expires_in: 300 });
 }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { BEARER } from "../registry/support.ts";
 import { behaviours, createFakeRegistry } from "../support/fake-registry.ts";
-import { BEARER, createClient, DIGEST, stub, upstreamOf } from "./support.ts";
+import { createClient, DIGEST, stub, upstreamOf } from "./support.ts";
 
 const BLOB = `blobs/${DIGEST}`;
 /** Milliseconds that a whole upstream request may take. */
