@@ -122,6 +122,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const running = started.move();
   const port = runtime.ports.get(PUBLIC_SOCKET) ?? options.port;
   let isStopping = false;
+  let released: Promise<void> | undefined;
   return {
     url: urlOf(options.host, port),
     port,
@@ -135,7 +136,8 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
       const grace = isStopping ? 0 : (options.grace ?? 0);
       isStopping = true;
       await runtime.stop(grace);
-      await running.disposeAsync();
+      released ??= running.disposeAsync();
+      await released;
     },
   };
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { lockFolder } from "../../../scripts/local/lock.ts";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { until } from "../../sockets/support/deadline.ts";
 import { Download } from "../../sockets/support/download.ts";
@@ -121,6 +122,14 @@ describe("an address", () => {
 });
 
 describe("stopped", () => {
+  test("twice, it has let go of its folder after either", async () => {
+    const first = await start({ grace: 5_000 });
+    const stopped = first.stop();
+    await first.stop();
+    lockFolder(data).release();
+    await stopped;
+  });
+
   test("it breaks off what takes longer than it may", async () => {
     const upstream = await startRawFaults();
     try {
