@@ -1,19 +1,19 @@
 /** The Worker's entry: what the platform calls. */
 import { protect } from "./access/browsers.ts";
 import { createApp } from "./app.ts";
-import { evict } from "./cache/eviction.ts";
-import { errorResponse, RegistryError } from "./errors.ts";
-import { type Env, mirrorOf } from "./pull/mirror.ts";
+import { errorResponse, RegistryError } from "./oci/errors.ts";
+import { type Env, servicesOf } from "./services.ts";
+import { evict } from "./store/eviction.ts";
 
-export { BlobFill } from "./pull/blob-fill.ts";
-export { RepositoryResolver } from "./pull/repository-resolver.ts";
+export { BlobFill } from "./objects/blob-fill.ts";
+export { RepositoryResolver } from "./objects/repository-resolver.ts";
 
 let app: ReturnType<typeof createApp> | null = null;
 
 export default {
   fetch(request, env, context) {
     try {
-      app ??= createApp(mirrorOf(env));
+      app ??= createApp(servicesOf(env));
     } catch (error) {
       // A configuration that can't be used: the operator has to see it, and nothing may be served by half of it.
       console.error(error);
@@ -26,7 +26,7 @@ export default {
   },
 
   async scheduled(_controller, env) {
-    const { store, config } = mirrorOf(env);
+    const { store, config } = servicesOf(env);
     const { held, freed } = await evict(store, config.cacheLimit);
     if (freed > 0) console.log(`evicted ${freed} bytes; the store holds ${held} of ${config.cacheLimit}`);
   },

@@ -105,7 +105,7 @@ describe("a request that has passed this mirror twice", () => {
     "is refused: %s",
     async (path) => {
       const through = (times: number) => ({
-        headers: { Via: Array(times).fill(mirror.mirror.via).join(", 1.1 portolan-other, ") },
+        headers: { Via: Array(times).fill(mirror.services.via).join(", 1.1 portolan-other, ") },
       });
       const refused = await mirror.ask(path, through(2));
       expect(refused.status).toBe(508);
@@ -117,7 +117,9 @@ describe("a request that has passed this mirror twice", () => {
 describe("a failure inside", () => {
   beforeEach(() => {
     error = vi.spyOn(console, "error").mockImplementation(() => {});
-    vi.spyOn(mirror.mirror.tags, "fresh").mockRejectedValue(new Error("secret-of-the-inside at /src/x.ts:1"));
+    vi.spyOn(mirror.services.tags, "fresh").mockRejectedValue(
+      new Error("secret-of-the-inside at /src/x.ts:1"),
+    );
   });
 
   test("is 500 in the registries' form, and its text is for the log alone", async () => {
@@ -141,7 +143,7 @@ describe("a failure inside", () => {
   test("ends with its request: the next one is served", async () => {
     await mirror.docker.addImage("library/demo", "latest");
     await mirror.ask("/v2/library/demo/manifests/latest");
-    vi.mocked(mirror.mirror.tags.fresh).mockRestore();
+    vi.mocked(mirror.services.tags.fresh).mockRestore();
     expect((await mirror.ask("/v2/library/demo/manifests/latest")).status).toBe(200);
   });
 });

@@ -2,7 +2,7 @@
 import { createHash, type Hash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Store, StoredEntry } from "../../src/cache/store.ts";
+import type { Store, StoredEntry } from "../../src/store/store.ts";
 
 /** Where files lie while they are written; what is found there at the start belongs to no mirror. */
 const INCOMING = "incoming";

@@ -1,6 +1,6 @@
 /** Keeps the store under CACHE_LIMIT on one machine, where one process sees everything that is stored. */
 import { statfs } from "node:fs/promises";
-import { type Eviction, evict } from "../../src/cache/eviction.ts";
+import { type Eviction, evict } from "../../src/store/eviction.ts";
 import type { FileStore } from "./file-store.ts";
 
 export class CacheLimit {

@@ -1,5 +1,5 @@
 /** What a mirror on this machine logs, as lines for a terminal: whatever a client or an upstream has put into them is cleaned. */
-import type { RequestRecord } from "../../src/requestlog.ts";
+import type { RequestRecord } from "../../src/request-log.ts";
 import { cleaned } from "../terminal/clean.ts";
 import { size } from "../terminal/format.ts";
 import type { Message } from "./runtime.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../src/config.ts";
 import type { Timing } from "../../src/pull/body.ts";
-import type { RequestRecord } from "../../src/requestlog.ts";
+import type { RequestRecord } from "../../src/request-log.ts";
 import { size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
 import { bundle } from "./bundle.ts";

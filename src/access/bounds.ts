@@ -1,5 +1,5 @@
 /** Bounds on what a request may weigh, and whether it can be read at all: checked before any of it is looked into. */
-import { RegistryError } from "../errors.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { LOOP } from "../registry/failure.ts";
 import { isLoop } from "../registry/via.ts";
 

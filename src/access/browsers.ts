@@ -1,5 +1,5 @@
 /** What keeps web pages away from the mirror: a browser on its network would send requests for any of them. */
-import { RegistryError } from "../errors.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { isLoopback } from "../registry/addresses.ts";
 
 /** For every response: a browser takes it for what it says it is, runs nothing of it and shows it to no other site. */

@@ -1,6 +1,7 @@
 /** Who asks, and what they may pull. */
-import { RegistryError } from "../errors.ts";
+
 import { formatChallenge } from "../oci/challenge.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { readAuthorization } from "./credentials.ts";
 import { type AccessKey, findKey, isKey } from "./keys.ts";
 import { matchesAny } from "./patterns.ts";
@@ -16,7 +17,7 @@ export interface Caller {
 }
 
 /** What of a request tells who sent it. */
-export interface Visit {
+export interface RequestCredentials {
   /** As the client sent it, with the key if it carries one. */
   url: URL;
   /** The mirror's own host, without the key: what tokens are good for, and what may be shown and logged. */
@@ -58,14 +59,17 @@ export class Gate {
    * @throws RegistryError 401 with a challenge where a key is needed and none that is valid was shown, or 403 where no key
    *   could be valid.
    */
-  async identify(visit: Visit): Promise<Caller> {
+  async identify(requestCredentials: RequestCredentials): Promise<Caller> {
     const { access, keys } = this.#settings;
-    if (access === "open") return { key: null, login: await this.#loginOf(visit) };
+    if (access === "open") return { key: null, login: await this.#loginOf(requestCredentials) };
     this.requireKeys();
-    const key = visit.key === null ? await this.#keyIn(visit) : await findKey(keys, visit.key, this.#now());
-    if (!key) throw unauthorized(visit);
+    const key =
+      requestCredentials.key === null
+        ? await this.#keyIn(requestCredentials)
+        : await findKey(keys, requestCredentials.key, this.#now());
+    if (!key) throw unauthorized(requestCredentials);
     // What a client shows beside a key in the URL is meant for the upstream.
-    return { key, login: visit.key === null ? null : await this.#loginOf(visit) };
+    return { key, login: requestCredentials.key === null ? null : await this.#loginOf(requestCredentials) };
   }
 
   /**
@@ -78,7 +82,7 @@ export class Gate {
   }
 
   /** The client's login at the upstream; what is this mirror's own is none, and upstream is never shown it. */
-  async #loginOf({ headers, passesLogins }: Visit): Promise<string | null> {
+  async #loginOf({ headers, passesLogins }: RequestCredentials): Promise<string | null> {
     const header = headers.get("Authorization");
     const shown = passesLogins ? readAuthorization(header) : null;
     if (!shown) return null;
@@ -114,7 +118,7 @@ export class Gate {
   }
 
   /** The key of a client's Authorization: as password, as bearer token, or by a token of ours. */
-  async #keyIn({ host, headers }: Visit): Promise<AccessKey | null> {
+  async #keyIn({ host, headers }: RequestCredentials): Promise<AccessKey | null> {
     const shown = readAuthorization(headers.get("Authorization"));
     if (!shown) return null;
     const text = shown.scheme === "basic" ? shown.password : shown.token;
@@ -153,7 +157,7 @@ export const TOKEN_PATH = "/_/token";
  * key that a client put into the host; the service, which clients repeat in their query, hasn't.
  * Source: distribution-spec, "Token Authentication"; RFC 6750 §3.
  */
-export function challengeOf({ url, host, headers }: Visit): string {
+export function challengeOf({ url, host, headers }: RequestCredentials): string {
   const origin = new URL(url.origin);
   // A TLS proxy in front is only believed to make things safer, never to lead elsewhere or to plain http.
   if (headers.get("X-Forwarded-Proto") === "https") origin.protocol = "https:";
@@ -168,6 +172,8 @@ export const CLOSED =
 export const NEEDS_KEY =
   "this mirror needs an access key: log in with any user name and the key as the password";
 
-function unauthorized(visit: Visit): RegistryError {
-  return new RegistryError(401, "UNAUTHORIZED", NEEDS_KEY, { "WWW-Authenticate": challengeOf(visit) });
+function unauthorized(requestCredentials: RequestCredentials): RegistryError {
+  return new RegistryError(401, "UNAUTHORIZED", NEEDS_KEY, {
+    "WWW-Authenticate": challengeOf(requestCredentials),
+  });
 }

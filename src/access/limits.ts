@@ -1,5 +1,5 @@
 /** How many requests a minute a caller may send: by the platform's counters where there are any, else by buckets here. */
-import { RegistryError } from "../errors.ts";
+import { RegistryError } from "../oci/errors.ts";
 
 /** The rate-limiting binding, as far as it is used. Its limit and period stand in wrangler.toml. */
 export interface RateLimiter {
@@ -101,7 +101,7 @@ export class Limits {
    * isn't counted.
    * @throws RegistryError 429, or what `relay` throws.
    */
-  async relayLogin<Result>(
+  async passThroughLogin<Result>(
     upstream: string,
     username: string,
     relay: () => Promise<Result>,

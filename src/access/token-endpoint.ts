@@ -2,7 +2,7 @@
  * Where clients get tokens: by GET with Basic credentials, or by POST with a form as OAuth 2 has it.
  * Source: distribution-spec, "Token Authentication" and "OAuth 2.0 token endpoint"; RFC 6749 §4.3, §6.
  */
-import { RegistryError } from "../errors.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { MAXIMUM_FORM } from "./bounds.ts";
 import { readAuthorization } from "./credentials.ts";
 import { type Gate, NEEDS_KEY } from "./gate.ts";

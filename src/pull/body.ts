@@ -1,5 +1,5 @@
 /** Bodies as upstream sends them: how long they are and how long they may take. */
-import { MAXIMUM_PUT } from "../cache/store.ts";
+import { MAXIMUM_PUT } from "../store/store.ts";
 
 /** The length that upstream declares for a body, if its bytes will be that many; null if that can't be known. */
 export function declaredLength(response: Response): number | null {

@@ -1,5 +1,5 @@
 /** Blobs that aren't held: from upstream to the client and the store in one fetch. */
-import { blobKey, DigestMismatch, type Sphere } from "../cache/store.ts";
+
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import { type Digest, digestOf, digestParts, wellKnown } from "../oci/digest.ts";
 import { essence } from "../oci/mediatypes.ts";
@@ -7,16 +7,17 @@ import { type ByteRange, type ContentRange, parseContentRange } from "../oci/ran
 import { readBounded } from "../registry/bounded-read.ts";
 import { type Failure, failureOf, isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Target } from "../routing/target.ts";
+import type { Target } from "../route.ts";
+import type { Services } from "../services.ts";
+import { blobKey, DigestMismatch, type Visibility } from "../store/store.ts";
+import { storeVisible } from "../store/visible-content.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
-import { blobHeadings, type Pull, partial, unsatisfiable, whole } from "./answer.ts";
 import { declaredLength, isEncoded, isStorable } from "./body.ts";
-import { keep } from "./holdings.ts";
+import { clientError } from "./client-error.ts";
 import type { FillLease, FillQueue, Turn } from "./lease.ts";
-import type { Mirror } from "./mirror.ts";
-import { placeOf } from "./place.ts";
-import { refusal } from "./refusal.ts";
-import { leadOn, type Passage } from "./resume.ts";
+import { accessOf } from "./repository-access.ts";
+import { blobHeaders, type Pull, partial, unsatisfiable, whole } from "./response.ts";
+import { type BodyTransfer, streamWithResume } from "./resume.ts";
 
 /**
  * Milliseconds after a client has left until its fill is looked after. The runtime lets the rest of the stream run into
@@ -34,7 +35,7 @@ const LARGEST_PAGE = 1024 * 1024;
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullColdBlob(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   digest: Digest,
@@ -43,12 +44,12 @@ export async function pullColdBlob(
   turn: Turn,
 ): Promise<Response | "stored"> {
   const { upstream, repository } = target;
-  const { method, authority } = pull;
-  const { via } = pull.asker;
-  const question: UpstreamRequest = {
+  const { method, identity } = pull;
+  const { via } = pull.clientInfo;
+  const upstreamRequest: UpstreamRequest = {
     upstream,
     repository,
-    identity: authority,
+    identity: identity,
     via,
     method,
     path: `blobs/${digest}`,
@@ -56,14 +57,14 @@ export async function pullColdBlob(
   let lease = typeof turn === "object" ? turn : null;
   let response: Response;
   try {
-    response = await ask(mirror, pull, question, digest, range);
+    response = await ask(services, pull, upstreamRequest, digest, range);
   } catch (error) {
-    if (lease) pull.background(lease.release());
+    if (lease) pull.waitUntil(lease.release());
     return withoutUpstream(pull, target, digest, failureOf(error));
   }
   if (method === "GET" && isEncoded(response)) {
     await response.body?.cancel();
-    return fillApart(pull, queue, lease);
+    return fillInBackground(pull, queue, lease);
   }
 
   const status: CacheStatus = {
@@ -71,10 +72,10 @@ export async function pullColdBlob(
     forward: "uri-miss",
     forwardStatus: response.status,
   };
-  const headings = blobHeadings(target, digest, status);
+  const responseHeaders = blobHeaders(target, digest, status);
   if (response.status === 416) {
     await response.body?.cancel();
-    return unsatisfiable(headings, response.headers.get("Content-Range"));
+    return unsatisfiable(responseHeaders, response.headers.get("Content-Range"));
   }
   if (response.status === 206) {
     const sent = rangeSent(pull, response, range);
@@ -82,8 +83,8 @@ export async function pullColdBlob(
     const length = sent.last - sent.first + 1;
     // A client that asks for most of it had an earlier response break off, and the next one wants the whole.
     const isMost = sent.size !== null && length * 2 >= sent.size;
-    if (isMost && isStorable(sent.size ?? 0)) pull.background(queue.fillInBackground());
-    return partial(part(pull, response, length), headings, text, length);
+    if (isMost && isStorable(sent.size ?? 0)) pull.waitUntil(queue.fillInBackground());
+    return partial(part(pull, response, length), responseHeaders, text, length);
   }
 
   // From here on it is the whole: also where upstream has ignored a range, as RFC 9110 §14.2 lets it and us.
@@ -94,39 +95,40 @@ export async function pullColdBlob(
   const length = declaredLength(response);
   if (length === null || !response.body) {
     // What has no length can't be put as it comes: the alarm finds the length out and fetches it again.
-    if (lease) pull.background(length === null ? lease.lookAgain(0) : lease.release());
-    return whole(response.body, headings, length);
+    if (lease) pull.waitUntil(length === null ? lease.scheduleCheck(0) : lease.release());
+    return whole(response.body, responseHeaders, length);
   }
   const { body } = response;
-  const { background, signal } = pull;
-  const source = { question, response, body, length, background, signal };
-  const passage = await leadOn(mirror, source);
+  const { waitUntil, signal } = pull;
+  const source = { upstreamRequest, response, body, length, waitUntil, signal };
+  const transfer = await streamWithResume(services, source);
   if (lease && isStorable(length)) {
-    const toClient = leadIntoStore(mirror, pull, target, digest, lease, passage);
-    return whole(toClient, blobHeadings(target, digest, { ...status, stored: true }), length);
+    const toClient = teeIntoStore(services, pull, target, digest, lease, transfer);
+    return whole(toClient, blobHeaders(target, digest, { ...status, stored: true }), length);
   }
-  if (lease) pull.background(lease.release());
-  pull.background(passage.pumped.catch(() => {}));
-  return whole(passage.readable, headings, length);
+  if (lease) pull.waitUntil(lease.release());
+  pull.waitUntil(transfer.pumped.catch(() => {}));
+  return whole(transfer.readable, responseHeaders, length);
 }
 
 /** @throws UpstreamError also for a part where the whole was asked for. */
 async function ask(
-  mirror: Mirror,
-  { background }: Pull,
-  question: UpstreamRequest,
+  services: Services,
+  { waitUntil }: Pull,
+  upstreamRequest: UpstreamRequest,
   digest: Digest,
   range: ByteRange | null,
 ): Promise<Response> {
   const response =
-    question.method === "HEAD"
-      ? await head(mirror, question, background)
-      : await mirror.upstream.fetch(
-          range ? { ...question, range: rangeHeader(range) } : question,
-          background,
+    upstreamRequest.method === "HEAD"
+      ? await head(services, upstreamRequest, waitUntil)
+      : await services.upstream.fetch(
+          range ? { ...upstreamRequest, range: rangeHeader(range) } : upstreamRequest,
+          waitUntil,
         );
   const { status } = response;
-  const accepted = status === 200 ? await blobIn(response, digest, question.method) : range && response;
+  const accepted =
+    status === 200 ? await blobIn(response, digest, upstreamRequest.method) : range && response;
   if (accepted) return accepted;
   if (!response.bodyUsed) await response.body?.cancel();
   const what = status === 200 ? "something else than the blob" : `${status} to a plain request`;
@@ -134,12 +136,16 @@ async function ask(
 }
 
 /** The headers of a blob; by a GET whose body nobody reads where upstream doesn't answer HEAD. */
-async function head(mirror: Mirror, question: UpstreamRequest, background: WaitUntil): Promise<Response> {
+async function head(
+  services: Services,
+  upstreamRequest: UpstreamRequest,
+  waitUntil: WaitUntil,
+): Promise<Response> {
   try {
-    return await mirror.upstream.fetch(question, background);
+    return await services.upstream.fetch(upstreamRequest, waitUntil);
   } catch (error) {
     if (!mayBeHeadAlone(error)) throw error;
-    const response = await mirror.upstream.fetch({ ...question, method: "GET" }, background);
+    const response = await services.upstream.fetch({ ...upstreamRequest, method: "GET" }, waitUntil);
     await response.body?.cancel();
     return new Response(null, response);
   }
@@ -164,32 +170,32 @@ async function blobIn(response: Response, digest: Digest, method: string): Promi
   return new Response(bytes, { headers });
 }
 
-/** What is answered when upstream fails: everybody knows the content of two digests, and a refusal for all others. */
+/** What is answered when upstream fails: everybody knows the content of two digests, and a clientError for all others. */
 function withoutUpstream(pull: Pull, target: Target, digest: Digest, failure: Failure): Response {
   const known = isTransient(failure.kind) ? wellKnown(digest) : null;
-  if (known === null) throw refusal(failure, "blob", pull.asker);
+  if (known === null) throw clientError(failure, "blob", pull.clientInfo);
   const status: CacheStatus = { servedBy: "memory", forward: "uri-miss" };
   const body = pull.method === "GET" ? known : null;
-  return whole(body, blobHeadings(target, digest, status), known.length);
+  return whole(body, blobHeaders(target, digest, status), known.length);
 }
 
 /**
  * Has a blob filled that can't be passed on as it comes: where its body is labelled as encoded, only its digest tells
  * whether that is so.
  */
-async function fillApart(pull: Pull, queue: FillQueue, held: FillLease | null): Promise<"stored"> {
+async function fillInBackground(pull: Pull, queue: FillQueue, held: FillLease | null): Promise<"stored"> {
   const lease = held ?? (await queue.tryAcquire());
-  if (typeof lease === "object") await lease.lookAgain(0);
+  if (typeof lease === "object") await lease.scheduleCheck(0);
   if (lease === "stored" || (await queue.join()) === "stored") return "stored";
   const message = "upstream labels the blob as encoded, and it isn't stored yet";
-  throw refusal(new UpstreamError("unavailable", message).failure, "blob", pull.asker);
+  throw clientError(new UpstreamError("unavailable", message).failure, "blob", pull.clientInfo);
 }
 
 /** A range's body. A client that leaves ends upstream's sending, too. */
 function part(pull: Pull, { body }: Response, length: number): ReadableStream | null {
   if (!body) return null;
   const { readable, writable } = new FixedLengthStream(length);
-  pull.background(body.pipeTo(writable, { signal: pull.signal }).catch(() => {}));
+  pull.waitUntil(body.pipeTo(writable, { signal: pull.signal }).catch(() => {}));
   return readable;
 }
 
@@ -198,27 +204,27 @@ function part(pull: Pull, { body }: Response, length: number): ReadableStream | 
  * branches then move in lockstep with the slower one, while in the other order the faster one's lead is buffered without
  * bound. A body that stays cut short breaks both off, so neither the client nor the store takes it for whole.
  */
-function leadIntoStore(
-  mirror: Mirror,
+function teeIntoStore(
+  services: Services,
   pull: Pull,
   target: Target,
   digest: Digest,
   lease: FillLease,
-  { readable, pumped, answers }: Passage,
+  { readable, pumped, answers }: BodyTransfer,
 ): ReadableStream<Uint8Array> {
   const [toClient, toStore] = readable.tee();
-  const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
-  const stored = keep(mirror, placeOf(target, pull), keyOf, toStore, { digest });
+  const keyOf = (visibility: Visibility) => blobKey(digest, visibility);
+  const stored = storeVisible(services, accessOf(target, pull), keyOf, toStore, { digest });
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);
     if (put.reason instanceof DigestMismatch)
-      for (const answer of answers) mirror.upstream.quarantine(answer, target.upstream);
-    await lease.lookAgain(0);
+      for (const answer of answers) services.upstream.quarantine(answer, target.upstream);
+    await lease.scheduleCheck(0);
   });
-  pull.background(settled);
+  pull.waitUntil(settled);
   // The runtime may end this request's work before the store has all, and then nothing above runs.
-  pull.signal.addEventListener("abort", () => pull.background(lease.lookAgain(GRACE)));
+  pull.signal.addEventListener("abort", () => pull.waitUntil(lease.scheduleCheck(GRACE)));
   return toClient;
 }
 
@@ -229,9 +235,9 @@ function leadIntoStore(
 function rangeSent(pull: Pull, response: Response, asked: ByteRange | null): ContentRange {
   const sent = parseContentRange(response.headers.get("Content-Range"));
   if (sent && asked && isWhatWasAsked(sent, asked)) return sent;
-  pull.background(response.body?.cancel() ?? Promise.resolve());
+  pull.waitUntil(response.body?.cancel() ?? Promise.resolve());
   const { failure } = new UpstreamError("unavailable", "upstream sent another range than the one asked for");
-  throw refusal(failure, "blob", pull.asker);
+  throw clientError(failure, "blob", pull.clientInfo);
 }
 
 /** A part may end earlier than asked, but it begins where it was asked to. */

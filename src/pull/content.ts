@@ -1,15 +1,16 @@
 /** Manifests as content: found in what is held, or taken in from upstream once they prove to be what they should be. */
-import { manifestKey, type Sphere } from "../cache/store.ts";
+
 import { type Digest, digestOf, digestParts, parseDigest } from "../oci/digest.ts";
 import { manifestType } from "../oci/manifest.ts";
 import { essence, isSchema1Type } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import { keep, readHeld } from "./holdings.ts";
-import type { Mirror } from "./mirror.ts";
-import { type Place, sphereOf } from "./place.ts";
+import type { Services } from "../services.ts";
+import { manifestKey, type Visibility } from "../store/store.ts";
+import { readVisible, storeVisible } from "../store/visible-content.ts";
+import { type RepositoryAccess, visibilityOf } from "./repository-access.ts";
 
-export interface HeldManifest {
+export interface StoredManifest {
   digest: Digest;
   mediaType: string;
   bytes: Uint8Array;
@@ -20,23 +21,27 @@ export const MAXIMUM_MANIFEST = 4 * 1024 * 1024;
 
 /** Looks a manifest up in memory, then in the store. */
 export async function findManifest(
-  mirror: Mirror,
-  place: Place,
+  services: Services,
+  access: RepositoryAccess,
   digest: Digest,
-): Promise<{ manifest: HeldManifest; from: "memory" | "store" } | null> {
-  const remembered = mirror.manifests.get(digest);
+): Promise<{ manifest: StoredManifest; from: "memory" | "store" } | null> {
+  const remembered = services.manifests.get(digest);
   if (remembered) return { manifest: remembered, from: "memory" };
-  const manifest = await readStored(mirror, place, digest);
+  const manifest = await readStored(services, access, digest);
   if (!manifest) return null;
-  remember(mirror, place, manifest);
+  remember(services, access, manifest);
   return { manifest, from: "store" };
 }
 
 /** A store that can't be read is as good as an empty one while upstream answers. */
-async function readStored(mirror: Mirror, place: Place, digest: Digest): Promise<HeldManifest | null> {
+async function readStored(
+  services: Services,
+  access: RepositoryAccess,
+  digest: Digest,
+): Promise<StoredManifest | null> {
   try {
-    const keyOf = (sphere: Sphere) => manifestKey(digest, sphere);
-    const object = await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.get(key));
+    const keyOf = (visibility: Visibility) => manifestKey(digest, visibility);
+    const object = await readVisible(services, access, { digest }, keyOf, (key) => services.store.get(key));
     if (!object) return null;
     const bytes = new Uint8Array(await new Response(object.body).arrayBuffer());
     return { digest, mediaType: typeOf(bytes), bytes };
@@ -52,28 +57,32 @@ function typeOf(bytes: Uint8Array): string {
 }
 
 /** Keeps a verified manifest in memory, if it is for everybody: what is there is asked for nobody's right to it. */
-export function remember(mirror: Mirror, place: Place, manifest: HeldManifest): void {
-  if (sphereOf(place) === "public") mirror.manifests.set(manifest.digest, manifest);
+export function remember(services: Services, access: RepositoryAccess, manifest: StoredManifest): void {
+  if (visibilityOf(access) === "public") services.manifests.set(manifest.digest, manifest);
 }
 
 /** Stores a verified manifest. A store that fails costs a fetch next time and nothing now. */
 export async function storeManifest(
-  mirror: Mirror,
-  place: Place,
-  { digest, mediaType, bytes }: HeldManifest,
+  services: Services,
+  access: RepositoryAccess,
+  { digest, mediaType, bytes }: StoredManifest,
 ): Promise<void> {
   try {
-    const keyOf = (sphere: Sphere) => manifestKey(digest, sphere);
-    await keep(mirror, place, keyOf, bytes, { digest, contentType: mediaType });
+    const keyOf = (visibility: Visibility) => manifestKey(digest, visibility);
+    await storeVisible(services, access, keyOf, bytes, { digest, contentType: mediaType });
   } catch (error) {
     console.warn(`a manifest can't be stored: ${error}`);
   }
 }
 
 /** Stores a manifest for everybody that the store has lost. */
-export async function storeAgain(mirror: Mirror, place: Place, manifest: HeldManifest): Promise<void> {
-  const isHeld = await mirror.store.head(manifestKey(manifest.digest)).catch(() => null);
-  if (!isHeld) await storeManifest(mirror, place, manifest);
+export async function storeAgain(
+  services: Services,
+  access: RepositoryAccess,
+  manifest: StoredManifest,
+): Promise<void> {
+  const isHeld = await services.store.head(manifestKey(manifest.digest)).catch(() => null);
+  if (!isHeld) await storeManifest(services, access, manifest);
 }
 
 /** Says that a manifest isn't what its digest says. */
@@ -89,7 +98,7 @@ export async function acceptManifest(
   response: Response,
   expected: Digest | null,
   what: string,
-): Promise<HeldManifest> {
+): Promise<StoredManifest> {
   if (expected === null && isSchema1Type(essence(response.headers.get("Content-Type")))) {
     await response.body?.cancel();
     throw new UpstreamError(

@@ -1,14 +1,14 @@
 /** Who brings a blob in: the lease in its Durable Object, where it has one. */
-import { type Claim, type FillJob, leasesName } from "../cache/leases.ts";
+import { type Claim, type FillJob, leasesName } from "../objects/fill-leases.ts";
 import type { Digest } from "../oci/digest.ts";
 import { passesOf } from "../registry/via.ts";
-import type { Mirror } from "./mirror.ts";
-import { type Place, sphereOf } from "./place.ts";
+import type { Services } from "../services.ts";
+import { type RepositoryAccess, visibilityOf } from "./repository-access.ts";
 
 /** What only who fills may do; see `cache/leases.ts`. */
 export interface FillLease {
   release(): Promise<void>;
-  lookAgain(delay: number): Promise<void>;
+  scheduleCheck(delay: number): Promise<void>;
 }
 
 /** What a cold pull may find: that the fill is its own, that another's has ended well, or neither. */
@@ -27,7 +27,7 @@ export interface FillQueue {
   fillInBackground(): Promise<void>;
 }
 
-const UNLEASED: FillLease = { release: async () => {}, lookAgain: async () => {} };
+const UNLEASED: FillLease = { release: async () => {}, scheduleCheck: async () => {} };
 
 /**
  * What a user pulls with a login of their own is filled by their pull or not at all: an alarm would have to keep the
@@ -42,14 +42,14 @@ const ALONE: FillQueue = {
 };
 
 /** The queue for one request, which waits no longer than the mirror's patience in all. */
-export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQueue {
-  if (place.authority.kind === "user") return ALONE;
-  const { upstream, repository, via } = place;
-  const job: FillJob = { upstream, repository, digest, sphere: sphereOf(place), via };
+export function fillQueueOf(services: Services, access: RepositoryAccess, digest: Digest): FillQueue {
+  if (access.identity.kind === "user") return ALONE;
+  const { upstream, repository, via } = access;
+  const job: FillJob = { upstream, repository, digest, visibility: visibilityOf(access), via };
   // Through a loop, a request would wait for the fill that waits for it.
-  const deadline = mirror.now() + (passesOf(via, mirror.via) > 0 ? 0 : mirror.fillPatience);
-  const patience = () => Math.max(0, deadline - mirror.now());
-  const leases = mirror.fills.getByName(leasesName(digest));
+  const deadline = services.now() + (passesOf(via, services.via) > 0 ? 0 : services.fillPatience);
+  const patience = () => Math.max(0, deadline - services.now());
+  const leases = services.fills.getByName(leasesName(digest));
   const turn = async (claim: Promise<Claim>): Promise<Turn> => {
     try {
       const got = await claim;
@@ -57,7 +57,7 @@ export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQ
       const { holder } = got;
       return {
         release: () => leases.release(job, holder),
-        lookAgain: (delay) => leases.lookAgain(job, holder, delay),
+        scheduleCheck: (delay) => leases.scheduleCheck(job, holder, delay),
       };
     } catch (error) {
       // As good as a lease: content addressing forgives doubles.
@@ -73,7 +73,7 @@ export function fillQueueOf(mirror: Mirror, place: Place, digest: Digest): FillQ
     joinRange: (bytes) => turn(leases.joinRange(job, bytes, patience())),
     fillInBackground: async () => {
       const lease = await tryAcquire();
-      if (typeof lease === "object") await lease.lookAgain(0);
+      if (typeof lease === "object") await lease.scheduleCheck(0);
     },
   };
 }

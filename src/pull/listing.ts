@@ -1,16 +1,24 @@
 /**
  * Listings: asked of upstream every time, since they change; the last known is kept, and served stale while upstream fails.
  */
-import { listingKey, listingsOf } from "../cache/store.ts";
+
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { formatLink, parseLinks } from "../oci/link.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
-import type { Target } from "../routing/target.ts";
-import { commonHeadings, type Headings, type Pull, REVALIDATE, staleStatus, staleWarning } from "./answer.ts";
-import { deleteAll } from "./holdings.ts";
-import type { Mirror } from "./mirror.ts";
-import { type Place, placeOf, sphereOf } from "./place.ts";
-import { refusal } from "./refusal.ts";
+import type { Target } from "../route.ts";
+import type { Services } from "../services.ts";
+import { listingKey, listingsOf } from "../store/store.ts";
+import { deleteAll } from "../store/visible-content.ts";
+import { clientError } from "./client-error.ts";
+import { accessOf, type RepositoryAccess, visibilityOf } from "./repository-access.ts";
+import {
+  commonHeaders,
+  type Pull,
+  REVALIDATE,
+  type ResponseHeaders,
+  staleStatus,
+  staleWarning,
+} from "./response.ts";
 
 /** The parameter of our own links that carries upstream's query, which is upstream's own affair. */
 export const CURSOR = "cursor";
@@ -24,7 +32,7 @@ export interface Listing {
   listing: object;
   /** The query of the next page on this mirror; null after the last. */
   next: URLSearchParams | null;
-  headings?: Headings;
+  responseHeaders?: ResponseHeaders;
 }
 
 /** A page as it is kept. */
@@ -41,32 +49,32 @@ interface Kept extends Omit<Listing, "next"> {
  * @throws RegistryError
  */
 export async function answerListing(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   path: string,
   read: () => Promise<Listing>,
 ): Promise<Response> {
-  const place = placeOf(target, pull);
-  const key = await keyOf(place, pull, target, path);
+  const access = accessOf(target, pull);
+  const key = await keyOf(access, pull, target, path);
   // What one user's login opens is for nobody to see when that login can't be checked.
-  const isKept = pull.authority.kind !== "user";
+  const isKept = pull.identity.kind !== "user";
   try {
     const page = await read();
-    if (isKept) pull.background(keep(mirror, key, page));
-    mirror.unlisted.delete(listingsOf(place.upstream, place.repository));
+    if (isKept) pull.waitUntil(storeVisible(services, key, page));
+    services.unlisted.delete(listingsOf(access.upstream, access.repository));
     return answer(pull, target, path, page, null);
   } catch (error) {
     const failure = failureOf(error);
-    const kept = isKept ? await readKept(mirror, key) : null;
-    const age = kept && mirror.now() - kept.confirmed;
-    if (kept && age !== null && isTransient(failure.kind) && age < mirror.config.staleMax * 1000) {
+    const kept = isKept ? await readKept(services, key) : null;
+    const age = kept && services.now() - kept.confirmed;
+    if (kept && age !== null && isTransient(failure.kind) && age < services.config.staleMax * 1000) {
       const page = { ...kept, next: kept.next === null ? null : new URLSearchParams(kept.next) };
       return answer(pull, target, path, page, { failure, age });
     }
     // What is gone, or no longer for everybody, isn't to come back when upstream is down next.
-    if (kept && !isTransient(failure.kind)) await mirror.store.delete([key]);
-    throw refusal(failure, "listing", pull.asker);
+    if (kept && !isTransient(failure.kind)) await services.store.delete([key]);
+    throw clientError(failure, "listing", pull.clientInfo);
   }
 }
 
@@ -75,45 +83,54 @@ export async function answerListing(
  * private, and its tags are nobody else's to know. A repository is looked for once in a few minutes, however often it is
  * denied.
  */
-export async function deleteListings(mirror: Mirror, { upstream, repository }: Target): Promise<void> {
+export async function deleteListings(services: Services, { upstream, repository }: Target): Promise<void> {
   const prefix = listingsOf(upstream.name, repository);
-  if (mirror.unlisted.has(prefix)) return;
-  mirror.unlisted.add(prefix);
-  await deleteAll(mirror, prefix);
+  if (services.unlisted.has(prefix)) return;
+  services.unlisted.add(prefix);
+  await deleteAll(services, prefix);
 }
 
 /** One request's page is another's only where all that decides on it is the same. */
-async function keyOf(place: Place, { search }: Pull, target: Target, path: string): Promise<string> {
+async function keyOf(
+  access: RepositoryAccess,
+  { search }: Pull,
+  target: Target,
+  path: string,
+): Promise<string> {
   const parameters = ["n", "last", "artifactType", CURSOR].map((name) => search.get(name));
   const request = new TextEncoder().encode(JSON.stringify([target.path, path, parameters]));
   return listingKey(
-    place.upstream,
-    place.repository,
+    access.upstream,
+    access.repository,
     digestParts(await digestOf(request)).hex,
-    sphereOf(place),
+    visibilityOf(access),
   );
 }
 
 /** Keeps a page if it says something new, or what is kept is a day old. */
-async function keep(mirror: Mirror, key: string, { listing, next, headings }: Listing): Promise<void> {
+async function storeVisible(
+  services: Services,
+  key: string,
+  { listing, next, responseHeaders }: Listing,
+): Promise<void> {
   try {
-    const page = { listing, next: next && String(next), headings };
-    const kept = await readKept(mirror, key);
+    const page = { listing, next: next && String(next), responseHeaders };
+    const kept = await readKept(services, key);
     const isKnown =
       kept !== null && JSON.stringify({ ...page, confirmed: kept.confirmed }) === JSON.stringify(kept);
-    if (isKnown && mirror.now() - kept.confirmed < REWRITE_AFTER) return;
-    const bytes = new TextEncoder().encode(JSON.stringify({ ...page, confirmed: mirror.now() }));
+    if (isKnown && services.now() - kept.confirmed < REWRITE_AFTER) return;
+    const bytes = new TextEncoder().encode(JSON.stringify({ ...page, confirmed: services.now() }));
     if (bytes.byteLength > MAXIMUM_KEPT) return;
     const digest: Digest = await digestOf(bytes);
-    await mirror.store.put(key, bytes, { digest, contentType: "application/json" });
+    await services.store.put(key, bytes, { digest, contentType: "application/json" });
   } catch (error) {
     console.warn(`a listing can't be kept: ${error}`);
   }
 }
 
-async function readKept(mirror: Mirror, key: string): Promise<Kept | null> {
+async function readKept(services: Services, key: string): Promise<Kept | null> {
   try {
-    const object = await mirror.store.get(key);
+    const object = await services.store.get(key);
     return object && (await new Response(object.body).json<Kept>());
   } catch (error) {
     console.warn(`a kept listing can't be read: ${error}`);
@@ -123,16 +140,16 @@ async function readKept(mirror: Mirror, key: string): Promise<Kept | null> {
 
 /** @throws UpstreamError */
 export function requestListing(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   { upstream, repository }: Target,
-  question: { path: string; search: URLSearchParams; accept: string },
+  upstreamRequest: { path: string; search: URLSearchParams; accept: string },
 ): Promise<Response> {
-  const { authority, background } = pull;
-  const { via } = pull.asker;
-  return mirror.upstream.fetch(
-    { upstream, repository, identity: authority, via, method: "GET", ...question },
-    background,
+  const { identity, waitUntil } = pull;
+  const { via } = pull.clientInfo;
+  return services.upstream.fetch(
+    { upstream, repository, identity: identity, via, method: "GET", ...upstreamRequest },
+    waitUntil,
   );
 }
 
@@ -155,18 +172,18 @@ function answer(
   pull: Pull,
   target: Target,
   path: string,
-  { listing, next, headings }: Listing,
+  { listing, next, responseHeaders }: Listing,
   stale: { failure: Failure; age: number } | null,
 ): Response {
   const body = new TextEncoder().encode(JSON.stringify(listing));
-  const headers: Headings = {
-    ...commonHeadings(
+  const headers: ResponseHeaders = {
+    ...commonHeaders(
       target,
       stale ? staleStatus(stale.failure) : { servedBy: "upstream", forward: "bypass", forwardStatus: 200 },
     ),
     "Cache-Control": REVALIDATE,
     "Content-Type": "application/json",
-    ...headings,
+    ...responseHeaders,
     "Content-Length": String(body.byteLength),
   };
   if (stale) headers.Warning = staleWarning(stale.failure, "the listing as it was", stale.age);

@@ -1,15 +1,15 @@
 /** Login pass-through: on an upstream's own host, users log in to the upstream itself. */
-import { challengeOf, type Visit } from "../access/gate.ts";
+import { challengeOf, type RequestCredentials } from "../access/gate.ts";
 import { readTokenRequest, refused, tokenAnswer } from "../access/token-endpoint.ts";
-import { RegistryError } from "../errors.ts";
 import { formatChallenge } from "../oci/challenge.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { isRepository } from "../oci/names.ts";
 import { failureOf } from "../registry/failure.ts";
 import type { Credential } from "../registry/registry.ts";
-import { repositoryOn } from "../routing/target.ts";
+import { repositoryOn } from "../route.ts";
+import type { Services } from "../services.ts";
 import type { Upstream } from "../upstream/registries.ts";
-import type { Mirror } from "./mirror.ts";
-import { type Asker, refusal } from "./refusal.ts";
+import { type ClientInfo, clientError } from "./client-error.ts";
 
 /**
  * The challenge by which clients learn how to log in: of the upstream's own kind, since what they send is passed on.
@@ -17,18 +17,20 @@ import { type Asker, refusal } from "./refusal.ts";
  * @returns null where upstream takes no logins.
  */
 export async function loginChallenge(
-  mirror: Mirror,
+  services: Services,
   upstream: Upstream,
-  visit: Visit,
+  requestCredentials: RequestCredentials,
 ): Promise<string | null> {
-  const scheme = await mirror.upstream.logins
-    .schemeOf(upstream, visit.headers.get("Via") ?? "")
+  const scheme = await services.upstream.logins
+    .schemeOf(upstream, requestCredentials.headers.get("Via") ?? "")
     .catch((error: unknown) => {
       failureOf(error);
       return "bearer" as const;
     });
   if (scheme === "none") return null;
-  return scheme === "bearer" ? challengeOf(visit) : formatChallenge("Basic", { realm: visit.host });
+  return scheme === "bearer"
+    ? challengeOf(requestCredentials)
+    : formatChallenge("Basic", { realm: requestCredentials.host });
 }
 
 /**
@@ -36,14 +38,14 @@ export async function loginChallenge(
  * @throws RegistryError 401 with the challenge.
  */
 export async function checkLogin(
-  mirror: Mirror,
+  services: Services,
   upstream: Upstream,
   login: string | null,
   challenge: string | null,
-  asker: Asker,
+  clientInfo: ClientInfo,
 ): Promise<void> {
   if (challenge === null) return;
-  if (login !== null && (await isRight(mirror, upstream, login, asker))) return;
+  if (login !== null && (await isRight(services, upstream, login, clientInfo))) return;
   const message = `log in with your account at ${upstream.name}`;
   throw new RegistryError(401, "UNAUTHORIZED", message, { "WWW-Authenticate": challenge });
 }
@@ -52,50 +54,59 @@ export async function checkLogin(
  * Answers a token request with upstream's own token. What it is asked for as is the user's login, and nobody keeps it.
  * @throws RegistryError 401 for a login that upstream refuses.
  */
-export async function relayToken(mirror: Mirror, upstream: Upstream, request: Request): Promise<Response> {
+export async function passThroughToken(
+  services: Services,
+  upstream: Upstream,
+  request: Request,
+): Promise<Response> {
   const { login, refreshToken, repositories } = await readTokenRequest(request);
   // Upstream's refresh tokens are never asked for, so this can't be one.
   if (refreshToken !== null) throw refused();
   // A key of this mirror's in the wrong place is none of upstream's business.
-  if (login && (await mirror.gate.isOwn([login.username, login.password]))) throw refused();
-  await mirror.gate.rejectKeysIn(repositories.join(" "));
+  if (login && (await services.gate.isOwn([login.username, login.password]))) throw refused();
+  await services.gate.rejectKeysIn(repositories.join(" "));
   const names = repositories.map((name) => repositoryOn(upstream, name)).filter(isRepository);
   const { headers } = request;
-  const asker: Asker = {
+  const clientInfo: ClientInfo = {
     userAgent: headers.get("User-Agent") ?? "",
     via: headers.get("Via") ?? "",
     hasNamespace: false,
   };
-  const relay = () => tokenFor(mirror, upstream, names, login, asker);
-  return login ? mirror.limits.relayLogin(upstream.name, login.username, relay) : relay();
+  const relay = () => tokenFor(services, upstream, names, login, clientInfo);
+  return login ? services.limits.passThroughLogin(upstream.name, login.username, relay) : relay();
 }
 
 async function tokenFor(
-  mirror: Mirror,
+  services: Services,
   upstream: Upstream,
   names: readonly string[],
   login: Credential | null,
-  asker: Asker,
+  clientInfo: ClientInfo,
 ): Promise<Response> {
   try {
-    const { authorization, usableUntil } = await mirror.upstream.logins.token(
+    const { authorization, usableUntil } = await services.upstream.logins.token(
       upstream,
       names,
       login,
-      asker.via,
+      clientInfo.via,
     );
-    const left = Math.floor((usableUntil - mirror.now()) / 1000);
+    const left = Math.floor((usableUntil - services.now()) / 1000);
     return tokenAnswer(authorization.slice("Bearer ".length), left, null);
   } catch (error) {
     const failure = failureOf(error);
-    throw failure.kind === "denied" ? refused() : refusal(failure, "listing", asker);
+    throw failure.kind === "denied" ? refused() : clientError(failure, "listing", clientInfo);
   }
 }
 
-async function isRight(mirror: Mirror, upstream: Upstream, login: string, asker: Asker): Promise<boolean> {
+async function isRight(
+  services: Services,
+  upstream: Upstream,
+  login: string,
+  clientInfo: ClientInfo,
+): Promise<boolean> {
   try {
-    return await mirror.upstream.logins.isAccepted(upstream, login, asker.via);
+    return await services.upstream.logins.isAccepted(upstream, login, clientInfo.via);
   } catch (error) {
-    throw refusal(failureOf(error), "listing", asker);
+    throw clientError(failureOf(error), "listing", clientInfo);
   }
 }

@@ -1,33 +1,34 @@
 /** Manifests, by tag and by digest. */
-import type { TagName, TagRecord } from "../cache/tags.ts";
-import { RegistryError } from "../errors.ts";
+
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
-import type { Target } from "../routing/target.ts";
+import type { Target } from "../route.ts";
+import type { Services } from "../services.ts";
+import type { TagName, TagRecord } from "../store/tag-records.ts";
+import { clientError } from "./client-error.ts";
+import { findManifest, remember, type StoredManifest } from "./content.ts";
+import { accessOf, type RepositoryAccess, visibilityOf } from "./repository-access.ts";
 import {
-  commonHeadings,
-  contentHeadings,
+  type Fetched,
+  fetchManifest,
+  headManifest,
+  type Resolution,
+  type ResolveMode,
+  resolveTag,
+} from "./resolve.ts";
+import { resolverOf } from "./resolver.ts";
+import {
+  commonHeaders,
+  contentHeaders,
   IMMUTABLE,
   isUnchanged,
   type Pull,
   REVALIDATE,
   staleStatus,
   staleWarning,
-} from "./answer.ts";
-import { findManifest, type HeldManifest, remember } from "./content.ts";
-import type { Mirror } from "./mirror.ts";
-import { type Place, placeOf, sphereOf } from "./place.ts";
-import { refusal } from "./refusal.ts";
-import {
-  type Fetched,
-  fetchManifest,
-  headManifest,
-  type Resolution,
-  resolveTag,
-  type TagWish,
-} from "./resolve.ts";
-import { resolverOf } from "./resolver.ts";
+} from "./response.ts";
 import { findStale } from "./stale.ts";
 
 /** A manifest about to be answered; its bytes are null where a HEAD is answered without having them. */
@@ -44,13 +45,13 @@ interface Outcome {
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullManifestByDigest(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   digest: Digest,
 ): Promise<Response> {
-  const content = await contentOf(mirror, pull, target, digest);
-  if ("failure" in content) throw refusal(content.failure, "manifest", pull.asker);
+  const content = await contentOf(services, pull, target, digest);
+  if ("failure" in content) throw clientError(content.failure, "manifest", pull.clientInfo);
   return answer(pull, target, content, { "Cache-Control": IMMUTABLE });
 }
 
@@ -60,28 +61,33 @@ export async function pullManifestByDigest(
  * @throws RegistryError
  */
 export async function pullManifestByTag(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   tag: string,
 ): Promise<Response> {
-  const place = placeOf(target, pull);
-  const name = { upstream: place.upstream, repository: place.repository, tag, sphere: sphereOf(place) };
+  const access = accessOf(target, pull);
+  const name = {
+    upstream: access.upstream,
+    repository: access.repository,
+    tag,
+    visibility: visibilityOf(access),
+  };
   const ttl = target.upstream.tagTtl;
-  const fresh = await mirror.tags.fresh(name, ttl);
-  const known = fresh && (await meaningOf(mirror, pull, target, fresh.record, { servedBy: fresh.from }));
+  const fresh = await services.tags.fresh(name, ttl);
+  const known = fresh && (await meaningOf(services, pull, target, fresh.record, { servedBy: fresh.from }));
   if (known) return answer(pull, target, known, { "Cache-Control": REVALIDATE });
 
   // What a record leads to may be gone, here and upstream: then the tag itself has the last word.
-  for (const wish of fresh ? (["anew"] as const) : ([pull.method, "anew"] as const)) {
-    const resolution = await resolve(mirror, pull, target, tag, wish);
-    if (!resolution.ok) return answerStale(mirror, pull, target, name, resolution);
+  for (const mode of fresh ? (["refetch"] as const) : ([pull.method, "refetch"] as const)) {
+    const resolution = await resolve(services, pull, target, tag, mode);
+    if (!resolution.ok) return answerStale(services, pull, target, name, resolution);
     const { record, manifest, said } = resolution;
     const outcome = manifest
-      ? fetched(mirror, place, manifest)
-      : await meaningOf(mirror, pull, target, record, STATUS_OF[said]);
+      ? fetched(services, access, manifest)
+      : await meaningOf(services, pull, target, record, STATUS_OF[said]);
     if (!outcome) continue;
-    pull.background(mirror.tags.remember(name, record, ttl));
+    pull.waitUntil(services.tags.remember(name, record, ttl));
     return answer(pull, target, outcome, { "Cache-Control": REVALIDATE });
   }
   throw new RegistryError(404, "MANIFEST_UNKNOWN", `upstream has nothing behind ${target.repository}:${tag}`);
@@ -96,18 +102,18 @@ const STATUS_OF: Record<"nothing" | "the same" | "something new", CacheStatus> =
 
 /** @throws RegistryError where what the tag last meant can't be served. */
 async function answerStale(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   name: TagName,
   { failure, record }: { failure: Failure; record: TagRecord | null },
 ): Promise<Response> {
-  if (!isTransient(failure.kind)) await mirror.tags.forget(name);
-  const stale = await findStale(mirror, placeOf(target, pull), record, failure, pull.asker);
-  if (!stale || !record) throw refusal(failure, "manifest", pull.asker);
-  const warning = staleWarning(failure, "what the tag meant", mirror.tags.age(record));
-  const headings = { "Cache-Control": REVALIDATE, Warning: warning };
-  return answer(pull, target, outcomeOf(stale, staleStatus(failure)), headings);
+  if (!isTransient(failure.kind)) await services.tags.forget(name);
+  const stale = await findStale(services, accessOf(target, pull), record, failure, pull.clientInfo);
+  if (!stale || !record) throw clientError(failure, "manifest", pull.clientInfo);
+  const warning = staleWarning(failure, "what the tag meant", services.tags.age(record));
+  const responseHeaders = { "Cache-Control": REVALIDATE, Warning: warning };
+  return answer(pull, target, outcomeOf(stale, staleStatus(failure)), responseHeaders);
 }
 
 /**
@@ -115,46 +121,46 @@ async function answerStale(
  * @throws RegistryError if it is to be had but can't be got.
  */
 async function meaningOf(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   record: TagRecord,
   status: CacheStatus,
 ): Promise<Outcome | null> {
   if (pull.method === "HEAD") return { ...record, bytes: null, status };
-  const content = await contentOf(mirror, pull, target, record.digest);
+  const content = await contentOf(services, pull, target, record.digest);
   if (!("failure" in content)) return { ...content, status: { ...status, ...content.status } };
   if (content.failure.kind === "missing") return null;
-  throw refusal(content.failure, "manifest", pull.asker);
+  throw clientError(content.failure, "manifest", pull.clientInfo);
 }
 
 /** A manifest's content by digest, wherever it is to be had. */
 async function contentOf(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   digest: Digest,
 ): Promise<Outcome | { failure: Failure }> {
-  const place = placeOf(target, pull);
-  const held = await findManifest(mirror, place, digest);
+  const access = accessOf(target, pull);
+  const held = await findManifest(services, access, digest);
   if (held) return outcomeOf(held.manifest, { servedBy: held.from });
   if (pull.method === "HEAD") {
-    const head = await headByDigest(mirror, pull, place, digest);
+    const head = await headByDigest(services, pull, access, digest);
     if (head) return head;
   }
-  const answered = await fetchByDigest(mirror, pull, place, digest);
-  return answered.ok ? fetched(mirror, place, answered.manifest) : answered;
+  const answered = await fetchByDigest(services, pull, access, digest);
+  return answered.ok ? fetched(services, access, answered.manifest) : answered;
 }
 
 /** What upstream says of a manifest to a HEAD, which Docker Hub doesn't count; null where it has to be fetched to know. */
 async function headByDigest(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
-  place: Place,
+  access: RepositoryAccess,
   digest: Digest,
 ): Promise<Outcome | { failure: Failure } | null> {
   try {
-    const head = await headManifest(mirror, place, digest, pull.background);
+    const head = await headManifest(services, access, digest, pull.waitUntil);
     const status: CacheStatus = { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200 };
     return head && { ...head, bytes: null, status };
   } catch (error) {
@@ -162,35 +168,40 @@ async function headByDigest(
   }
 }
 
-function fetched(mirror: Mirror, place: Place, manifest: HeldManifest): Outcome {
-  remember(mirror, place, manifest);
+function fetched(services: Services, access: RepositoryAccess, manifest: StoredManifest): Outcome {
+  remember(services, access, manifest);
   return outcomeOf(manifest, { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200, stored: true });
 }
 
-function outcomeOf(manifest: HeldManifest, status: CacheStatus): Outcome {
+function outcomeOf(manifest: StoredManifest, status: CacheStatus): Outcome {
   return { ...manifest, size: manifest.bytes.byteLength, status };
 }
 
 async function resolve(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   tag: string,
-  wish: TagWish,
+  mode: ResolveMode,
 ): Promise<Resolution> {
-  const place = placeOf(target, pull);
+  const access = accessOf(target, pull);
   return throughResolver(
-    place,
-    () => resolverOf(mirror, place).resolve(place, tag, wish),
-    () => resolveTag(mirror, place, tag, wish, pull.background),
+    access,
+    () => resolverOf(services, access).resolve(access, tag, mode),
+    () => resolveTag(services, access, tag, mode, pull.waitUntil),
   );
 }
 
-async function fetchByDigest(mirror: Mirror, pull: Pull, place: Place, digest: Digest): Promise<Fetched> {
+async function fetchByDigest(
+  services: Services,
+  pull: Pull,
+  access: RepositoryAccess,
+  digest: Digest,
+): Promise<Fetched> {
   return throughResolver(
-    place,
-    () => resolverOf(mirror, place).fetchManifest(place, digest),
-    () => fetchManifest(mirror, place, digest, pull.background),
+    access,
+    () => resolverOf(services, access).fetchManifest(access, digest),
+    () => fetchManifest(services, access, digest, pull.waitUntil),
   );
 }
 
@@ -199,11 +210,11 @@ async function fetchByDigest(mirror: Mirror, pull: Pull, place: Place, digest: D
  * with a login of their own asks alone too: nobody else may have their answer.
  */
 async function throughResolver<Answer>(
-  { authority }: Place,
+  { identity }: RepositoryAccess,
   together: () => Promise<Answer>,
   alone: () => Promise<Answer>,
 ): Promise<Answer> {
-  if (authority.kind === "user") return alone();
+  if (identity.kind === "user") return alone();
   try {
     return await together();
   } catch (error) {
@@ -212,11 +223,16 @@ async function throughResolver<Answer>(
   }
 }
 
-function answer(pull: Pull, target: Target, outcome: Outcome, headings: Record<string, string>): Response {
+function answer(
+  pull: Pull,
+  target: Target,
+  outcome: Outcome,
+  responseHeaders: Record<string, string>,
+): Response {
   const headers = {
-    ...commonHeadings(target, outcome.status),
-    ...contentHeadings(outcome.digest),
-    ...headings,
+    ...commonHeaders(target, outcome.status),
+    ...contentHeaders(outcome.digest),
+    ...responseHeaders,
     "Content-Type": outcome.mediaType,
   };
   if (isUnchanged(pull.headers, outcome.digest)) return new Response(null, { status: 304, headers });

@@ -1,6 +1,6 @@
 /** Several ranges of a stored blob in one answer (RFC 9110 §14.6). */
 import { type ByteRange, contentRange, type Slice } from "../oci/range.ts";
-import type { Headings, Pull } from "./answer.ts";
+import type { Pull, ResponseHeaders } from "./response.ts";
 
 /** What a part is read with; the store's `get`, for one object. */
 export type ReadPart = (range: ByteRange) => Promise<{ body: ReadableStream<Uint8Array> } | null>;
@@ -11,7 +11,7 @@ export type ReadPart = (range: ByteRange) => Promise<{ body: ReadableStream<Uint
  */
 export function multipart(
   pull: Pull,
-  headings: Headings,
+  responseHeaders: ResponseHeaders,
   slices: readonly Slice[],
   size: number,
   read: ReadPart,
@@ -20,7 +20,7 @@ export function multipart(
   const parts = slices.map(({ offset, length }) => {
     const lines = [
       `--${boundary}`,
-      `Content-Type: ${headings["Content-Type"]}`,
+      `Content-Type: ${responseHeaders["Content-Type"]}`,
       `Content-Range: ${contentRange(offset, length, size)}`,
     ];
     return { head: encode(`\r\n${lines.join("\r\n")}\r\n\r\n`), offset, length };
@@ -39,10 +39,10 @@ export function multipart(
     await write(writable, end);
     await writable.close();
   };
-  pull.background(send().catch((error) => writable.abort(error).catch(() => {})));
+  pull.waitUntil(send().catch((error) => writable.abort(error).catch(() => {})));
 
   const headers = {
-    ...headings,
+    ...responseHeaders,
     "Content-Type": `multipart/byteranges; boundary=${boundary}`,
     "Content-Length": String(length),
   };

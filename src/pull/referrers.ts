@@ -4,11 +4,11 @@ import { readIndexEntries } from "../oci/manifest.ts";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import type { Target } from "../routing/target.ts";
-import type { Pull } from "./answer.ts";
+import type { Target } from "../route.ts";
+import type { Services } from "../services.ts";
 import { MAXIMUM_MANIFEST } from "./content.ts";
 import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";
-import type { Mirror } from "./mirror.ts";
+import type { Pull } from "./response.ts";
 
 /** A page of what refers to a manifest, and the query of the next one. */
 interface Page {
@@ -22,7 +22,7 @@ interface Page {
  * @throws RegistryError
  */
 export async function pullReferrers(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   digest: Digest,
@@ -30,9 +30,10 @@ export async function pullReferrers(
   const artifactType = pull.search.get("artifactType");
   const search = new URLSearchParams(pull.search.get(CURSOR) ?? "");
   if (artifactType !== null) search.set("artifactType", artifactType);
-  return answerListing(mirror, pull, target, `referrers/${digest}`, async () => {
+  return answerListing(services, pull, target, `referrers/${digest}`, async () => {
     const page =
-      (await fromApi(mirror, pull, target, digest, search)) ?? (await fromTag(mirror, pull, target, digest));
+      (await fromApi(services, pull, target, digest, search)) ??
+      (await fromTag(services, pull, target, digest));
     const manifests = page.entries.filter(
       (entry) => artifactType === null || (entry as { artifactType?: unknown }).artifactType === artifactType,
     );
@@ -41,21 +42,21 @@ export async function pullReferrers(
     const listing = { schemaVersion: 2, mediaType: OCI_INDEX, manifests };
     const filtered: Record<string, string> =
       artifactType === null ? {} : { "OCI-Filters-Applied": "artifactType" };
-    return { listing, next, headings: { "Content-Type": OCI_INDEX, ...filtered } };
+    return { listing, next, responseHeaders: { "Content-Type": OCI_INDEX, ...filtered } };
   });
 }
 
 /** A page of upstream's own; null if it has no such API, which any response says that isn't an index. */
 async function fromApi(
-  mirror: Mirror,
+  services: Services,
   pull: Pull,
   target: Target,
   digest: Digest,
   search: URLSearchParams,
 ): Promise<Page | null> {
   try {
-    const question = { path: `referrers/${digest}`, search, accept: OCI_INDEX };
-    const response = await requestListing(mirror, pull, target, question);
+    const upstreamRequest = { path: `referrers/${digest}`, search, accept: OCI_INDEX };
+    const response = await requestListing(services, pull, target, upstreamRequest);
     const entries = readIndexEntries(await readBounded(response, MAXIMUM_MANIFEST, "a list of referrers"));
     return entries && { entries, next: nextQuery(response) };
   } catch (error) {
@@ -71,12 +72,12 @@ function isWithoutApi(error: unknown): boolean {
 }
 
 /** What lies under the tag that stands in for the API; some registries have the manifest itself there. */
-async function fromTag(mirror: Mirror, pull: Pull, target: Target, digest: Digest): Promise<Page> {
+async function fromTag(services: Services, pull: Pull, target: Target, digest: Digest): Promise<Page> {
   const none: Page = { entries: [], next: null };
   try {
     const search = new URLSearchParams();
-    const question = { path: `manifests/${referrersTag(digest)}`, search, accept: MANIFEST_ACCEPT };
-    const response = await requestListing(mirror, pull, target, question);
+    const upstreamRequest = { path: `manifests/${referrersTag(digest)}`, search, accept: MANIFEST_ACCEPT };
+    const response = await requestListing(services, pull, target, upstreamRequest);
     const bytes = await readBounded(response, MAXIMUM_MANIFEST, "a list of referrers");
     const isSubject = (await digestOf(bytes, digestParts(digest).algorithm)) === digest;
     return isSubject ? none : { entries: readIndexEntries(bytes) ?? [], next: null };

@@ -2,19 +2,19 @@
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
+import type { Services } from "../services.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength, overdue } from "./body.ts";
-import type { Mirror } from "./mirror.ts";
-import { canRelay, isMeasured, Relay } from "./relay.ts";
+import { canResume, isMeasured, ResumableStream } from "./resumable-stream.ts";
 
 /** What a body is the answer to, and how to ask for the rest of it. */
 export interface Source {
-  question: UpstreamRequest;
+  upstreamRequest: UpstreamRequest;
   response: Response;
   body: ReadableStream<Uint8Array>;
   /** Bytes of the whole. */
   length: number;
-  background: WaitUntil;
+  waitUntil: WaitUntil;
   /** Fires when nobody waits for the body any more: what breaks off then isn't continued. */
   signal: AbortSignal | null;
 }
@@ -29,7 +29,7 @@ const MOST_TRIES = 15;
 const NEVER = new AbortController().signal;
 
 /** A body on its way. */
-export interface Passage {
+export interface BodyTransfer {
   /** Of the whole length. It breaks off, as the body would, when upstream can't give the rest either. */
   readonly readable: ReadableStream<Uint8Array>;
   /** Settles when all has been passed on, or not. */
@@ -39,39 +39,39 @@ export interface Passage {
 }
 
 /** Leads a body on, natively, from as many answers as it takes; where the runtime doesn't let it, from the first alone. */
-export async function leadOn(mirror: Mirror, source: Source): Promise<Passage> {
-  if (await canRelay()) return new ResumableBody(mirror, source);
+export async function streamWithResume(services: Services, source: Source): Promise<BodyTransfer> {
+  if (await canResume()) return new ResumableBody(services, source);
   const { readable, writable } = new FixedLengthStream(source.length);
-  const pumped = source.body.pipeTo(writable, { signal: overdue(source.length, mirror.bodyLimits) });
+  const pumped = source.body.pipeTo(writable, { signal: overdue(source.length, services.bodyLimits) });
   return { readable, pumped, answers: [source.response] };
 }
 
-class ResumableBody implements Passage {
+class ResumableBody implements BodyTransfer {
   readonly readable: ReadableStream<Uint8Array>;
   readonly pumped: Promise<void>;
   readonly answers: Response[];
   /** Those and the ones that weren't what was asked for. */
   readonly #tried: Response[];
-  readonly #mirror: Mirror;
+  readonly #services: Services;
   readonly #source: Source;
-  readonly #relay: Relay;
+  readonly #stream: ResumableStream;
   readonly #overdue: AbortSignal;
 
-  constructor(mirror: Mirror, source: Source) {
-    this.#mirror = mirror;
+  constructor(services: Services, source: Source) {
+    this.#services = services;
     this.#source = source;
-    this.#relay = new Relay(source.length);
+    this.#stream = new ResumableStream(source.length);
     // A client may take its time, and upstream is found to have stalled in spite of that.
     const isPacedByClient = source.signal !== null && isMeasured(source.body);
-    this.#overdue = isPacedByClient ? NEVER : overdue(source.length, mirror.bodyLimits);
+    this.#overdue = isPacedByClient ? NEVER : overdue(source.length, services.bodyLimits);
     this.answers = [source.response];
     this.#tried = [source.response];
-    this.readable = this.#relay.readable;
+    this.readable = this.#stream.readable;
     this.pumped = this.#pump();
   }
 
   async #pump(): Promise<void> {
-    const { question, length, signal } = this.#source;
+    const { upstreamRequest, length, signal } = this.#source;
     const late = Promise.withResolvers<never>();
     late.promise.catch(() => {});
     this.#overdue.addEventListener("abort", () => late.reject(this.#overdue.reason));
@@ -81,27 +81,27 @@ class ResumableBody implements Passage {
     for (let tries = 0; ; tries++) {
       try {
         body ??= await Promise.race([this.#askRest(before), late.promise]);
-        await this.#relay.feed(body, this.#overdue, this.#mirror.bodyLimits.stall);
+        await this.#stream.feed(body, this.#overdue, this.#services.bodyLimits.stall);
         // Some end their bodies in good order where they break off.
-        if ((this.#relay.passed ?? length) === length) break;
+        if ((this.#stream.passed ?? length) === length) break;
         throw new Error("it ended too early");
       } catch (error) {
-        const { passed } = this.#relay;
+        const { passed } = this.#stream;
         if (passed === length) break;
         fruitless = passed !== null && passed - before >= WORTHWHILE ? 0 : fruitless + 1;
         const pause = PAUSES[fruitless];
         const isOver = this.#overdue.aborted || signal?.aborted || tries === MOST_TRIES || isFinal(error);
         if (passed === null || pause === undefined || isOver) {
-          await this.#relay.abort(error);
+          await this.#stream.abort(error);
           throw error;
         }
-        console.warn(`${question.path} broke off after ${passed} bytes: ${error}`);
+        console.warn(`${upstreamRequest.path} broke off after ${passed} bytes: ${error}`);
         await new Promise((resolve) => setTimeout(resolve, pause));
         before = passed;
         body = null;
       }
     }
-    await this.#relay.close();
+    await this.#stream.close();
   }
 
   /**
@@ -109,9 +109,9 @@ class ResumableBody implements Passage {
    * @throws UpstreamError also for anything but exactly that.
    */
   async #askRest(passed: number): Promise<ReadableStream<Uint8Array>> {
-    const { question, length, background } = this.#source;
-    const asked = { ...question, range: `bytes=${passed}-`, continues: this.#tried };
-    const response = await this.#mirror.upstream.fetch(asked, background);
+    const { upstreamRequest, length, waitUntil } = this.#source;
+    const asked = { ...upstreamRequest, range: `bytes=${passed}-`, continues: this.#tried };
+    const response = await this.#services.upstream.fetch(asked, waitUntil);
     this.#tried.push(response);
     if (response.body && isRest(response, passed, length) && !this.#overdue.aborted) {
       this.answers.push(response);
@@ -120,7 +120,7 @@ class ResumableBody implements Passage {
     await response.body?.cancel();
     // Another endpoint may do better, but none does twice.
     const refused = this.#tried.length - this.answers.length;
-    const kind = refused < question.upstream.endpoints.length ? "unavailable" : "missing";
+    const kind = refused < upstreamRequest.upstream.endpoints.length ? "unavailable" : "missing";
     throw new UpstreamError(kind, `upstream doesn't send the rest from byte ${passed} on`, response.status);
   }
 }

@@ -1,14 +1,15 @@
 /** A tag's last known meaning, for when upstream can't be asked. */
-import { blobKey, type Sphere } from "../cache/store.ts";
-import type { TagRecord } from "../cache/tags.ts";
+
 import { type Digest, EMPTY_DIGEST, EMPTY_OBJECT_DIGEST } from "../oci/digest.ts";
 import { type Descriptor, isForeign, readManifest } from "../oci/manifest.ts";
 import { type Failure, isTransient } from "../registry/failure.ts";
-import { findManifest, type HeldManifest } from "./content.ts";
-import { readHeld } from "./holdings.ts";
-import type { Mirror } from "./mirror.ts";
-import { type Place, sphereOf } from "./place.ts";
-import { type Asker, mayHaveAnotherSource } from "./refusal.ts";
+import type { Services } from "../services.ts";
+import { blobKey, type Visibility } from "../store/store.ts";
+import type { TagRecord } from "../store/tag-records.ts";
+import { readVisible } from "../store/visible-content.ts";
+import { type ClientInfo, mayHaveAnotherSource } from "./client-error.ts";
+import { findManifest, type StoredManifest } from "./content.ts";
+import { type RepositoryAccess, visibilityOf } from "./repository-access.ts";
 import { resolverOf } from "./resolver.ts";
 
 /** Levels of indexes within indexes that are looked into; deeper ones are taken to be incomplete. */
@@ -20,23 +21,23 @@ const MAXIMUM_DEPTH = 3;
  * A client that has no other source is given what there is: those of artifacts never ask for all parts.
  */
 export async function findStale(
-  mirror: Mirror,
-  place: Place,
+  services: Services,
+  access: RepositoryAccess,
   record: TagRecord | null,
   failure: Failure,
-  asker: Asker,
-): Promise<HeldManifest | null> {
-  if (!isTransient(failure.kind) || !record || mirror.tags.age(record) > mirror.config.staleMax * 1000) {
+  clientInfo: ClientInfo,
+): Promise<StoredManifest | null> {
+  if (!isTransient(failure.kind) || !record || services.tags.age(record) > services.config.staleMax * 1000) {
     return null;
   }
-  const search = { mirror, place, looks: looksOf(mirror, place) };
-  if (mayHaveAnotherSource(asker) && !(await isWhole(search, record.digest, 0))) return null;
-  return (await findManifest(mirror, place, record.digest))?.manifest ?? null;
+  const search = { services, access, looks: looksOf(services, access) };
+  if (mayHaveAnotherSource(clientInfo) && !(await isWhole(search, record.digest, 0))) return null;
+  return (await findManifest(services, access, record.digest))?.manifest ?? null;
 }
 
 interface Search {
-  mirror: Mirror;
-  place: Place;
+  services: Services;
+  access: RepositoryAccess;
   /** Looks for content that are left to this request. */
   looks: number;
 }
@@ -44,7 +45,7 @@ interface Search {
 /** Whether an image, or one platform of an index at least, is held with its config and every layer that is pulled. */
 async function isWhole(search: Search, digest: Digest, depth: number): Promise<boolean> {
   if (depth > MAXIMUM_DEPTH || search.looks-- <= 0) return false;
-  const held = await findManifest(search.mirror, search.place, digest);
+  const held = await findManifest(search.services, search.access, digest);
   const manifest = held && readManifest(held.manifest.bytes);
   if (!manifest) return false;
   if (manifest.kind === "index") {
@@ -61,26 +62,31 @@ async function isWhole(search: Search, digest: Digest, depth: number): Promise<b
 
 /** Whether all are held. More than this request may look for are looked for by a Durable Object, whose every call may as many. */
 async function areBlobsHeld(search: Search, digests: Digest[]): Promise<boolean> {
-  const { mirror, place } = search;
+  const { services, access } = search;
   if (digests.length <= search.looks) {
     search.looks -= digests.length;
-    return areStored(mirror, place, digests);
+    return areStored(services, access, digests);
   }
-  const batch = looksOf(mirror, place);
+  const batch = looksOf(services, access);
   for (let start = 0; start < digests.length; start += batch) {
     if (search.looks-- <= 0) return false;
-    const looked = resolverOf(mirror, place).areStored(place, digests.slice(start, start + batch));
+    const looked = resolverOf(services, access).areStored(access, digests.slice(start, start + batch));
     if (!(await looked.catch(() => false))) return false;
   }
   return true;
 }
 
 /** Whether all of some blobs are stored for a place; false also where the store can't be read. */
-export async function areStored(mirror: Mirror, place: Place, digests: Digest[]): Promise<boolean> {
+export async function areStored(
+  services: Services,
+  access: RepositoryAccess,
+  digests: Digest[],
+): Promise<boolean> {
   try {
     for (const digest of digests) {
-      const keyOf = (sphere: Sphere) => blobKey(digest, sphere);
-      if (!(await readHeld(mirror, place, { digest }, keyOf, (key) => mirror.store.head(key)))) return false;
+      const keyOf = (visibility: Visibility) => blobKey(digest, visibility);
+      if (!(await readVisible(services, access, { digest }, keyOf, (key) => services.store.head(key))))
+        return false;
     }
     return true;
   } catch (error) {
@@ -90,8 +96,8 @@ export async function areStored(mirror: Mirror, place: Place, digests: Digest[])
 }
 
 /** How many objects one request may look for: each look takes up to three reads where content isn't for everybody. */
-function looksOf({ storeReads }: Mirror, place: Place): number {
-  return sphereOf(place) === "public" ? storeReads : Math.floor(storeReads / 3);
+function looksOf({ storeReads }: Services, access: RepositoryAccess): number {
+  return visibilityOf(access) === "public" ? storeReads : Math.floor(storeReads / 3);
 }
 
 /** BuildKit lists an image's attestations beside its platforms, as one of an unknown system. */

@@ -1,13 +1,13 @@
 /** A repository's tags. */
-import { RegistryError } from "../errors.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { isTag } from "../oci/names.ts";
 import { MalformedTagList, TagListReader } from "../oci/tag-list.ts";
 import { TooLarge } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import type { Target } from "../routing/target.ts";
-import type { Pull } from "./answer.ts";
+import type { Target } from "../route.ts";
+import type { Services } from "../services.ts";
 import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";
-import type { Mirror } from "./mirror.ts";
+import type { Pull } from "./response.ts";
 
 /** Bytes of the largest list that is read. */
 const MAXIMUM_LIST = 64 * 1024 * 1024;
@@ -20,14 +20,18 @@ const MAXIMUM_PAGE = 100_000;
  * upstream's Link as it is.
  * @throws RegistryError
  */
-export async function pullTags(mirror: Mirror, pull: Pull, target: Target): Promise<Response> {
+export async function pullTags(services: Services, pull: Pull, target: Target): Promise<Response> {
   const size = pageSize(pull.search);
   const cursor = pull.search.get(CURSOR);
   const last = pull.search.get("last");
   const query = new URLSearchParams(cursor ?? specsQuery(size, last));
-  return answerListing(mirror, pull, target, "tags/list", async () => {
+  return answerListing(services, pull, target, "tags/list", async () => {
     const accept = "application/json";
-    const response = await requestListing(mirror, pull, target, { path: "tags/list", search: query, accept });
+    const response = await requestListing(services, pull, target, {
+      path: "tags/list",
+      search: query,
+      accept,
+    });
     const limit = Math.min(size ?? MAXIMUM_PAGE, MAXIMUM_PAGE);
     const read = await readTags(response, last, limit);
     // Behind a cursor, `last` is a place on the page of upstream's. Else upstream has heeded it if it isn't on the page.

@@ -196,7 +196,7 @@ describe("a page in front of upstream, which answers everything with 200", () =>
       await mirror.ask(ways[3] ?? "", { headers: basic(KEY) });
     }
     const { stored } = mirror;
-    for (const key of await stored()) expect(key).toMatch(/^(restricted|links)\//);
+    for (const key of await stored()) expect(key).toMatch(/^(private|links)\//);
   });
 });
 

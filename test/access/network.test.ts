@@ -42,7 +42,7 @@ describe("a registry within the network, that asks for no login", () => {
       for (const path of rest())
         expect([path, await status(`/v2/corp/team/app/${path}`, KEY)]).toEqual([path, 200]);
     }
-    for (const key of await mirror.stored()) expect(key).toMatch(/^(restricted|links)\//);
+    for (const key of await mirror.stored()) expect(key).toMatch(/^(private|links)\//);
   });
 
   test("isn't read by its digests through what a narrow key opens", async () => {

@@ -1,6 +1,6 @@
 /** Bodies that aren't what they should be, as far as no socket is needed to send them: see test/sockets/faults.test.ts. */
 import { beforeEach, expect, vi } from "vitest";
-import { MAXIMUM_PUT } from "../../src/cache/store.ts";
+import { MAXIMUM_PUT } from "../../src/store/store.ts";
 import { type Behaviour, behaviours, gzip, utf8 } from "../support/fake-registry.ts";
 import {
   blobKey,

@@ -120,7 +120,7 @@ fault("sha512", "a private blob, linked to its repository alone", async () => {
   const hex = digest.slice("sha512:".length);
   expect(await mirror.stored()).toEqual([
     `links/docker.io/owner/secret/_/sha512/${hex}`,
-    `restricted/blobs/sha512/${hex.slice(0, 2)}/${hex}`,
+    `private/blobs/sha512/${hex.slice(0, 2)}/${hex}`,
   ]);
   expect((await pull(`/v2/library/demo/blobs/${digest}`)).status).toBe(404);
 });

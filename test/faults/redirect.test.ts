@@ -19,7 +19,7 @@ import {
 
 const { mirror, demo, fault } = useFaults("redirect");
 const BLOB = { kind: "blob" } as const;
-/** The docker.io alternate, which is asked for digests when the authority fails; nobody else may be. */
+/** The docker.io fallback, which is asked for digests when the primary fails; nobody else may be. */
 const ALTERNATE = "mirror.gcr.io";
 
 beforeEach(() => {
@@ -111,7 +111,7 @@ fault("private, link-local, IPv6, decimal addresses", "at a later hop", async ()
 fault("to the mirror itself", async () => {
   // The Internet that has the mirror in it.
   let asked = 0;
-  const app = createApp(mirror.mirror);
+  const app = createApp(mirror.services);
   vi.stubGlobal("fetch", (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
     const request = new Request(input, init);
     if (new URL(request.url).host !== "mirror.test") return mirror.network.fetch(request);

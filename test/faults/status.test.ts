@@ -18,7 +18,7 @@ import {
 const scene = useFaults("status");
 const { mirror, demo, fault } = scene;
 const MANIFEST = { kind: "manifest" } as const;
-/** What a client is told when nothing is held, by what it asks for; see src/pull/refusal.ts. */
+/** What a client is told when nothing is held, by what it asks for; see src/pull/client-error.ts. */
 const TOLD = {
   containerd: { tag: 503, blob: 503, limited: { tag: 503, blob: 503 } },
   dockerd: { tag: 503, blob: 429, limited: { tag: 503, blob: 429 } },
@@ -72,7 +72,7 @@ for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
     expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
     expectRefused(await askAs(client, demo.blob), TOLD[client].blob, "UNAVAILABLE");
     expect(calls(mirror.docker)).toEqual(["GET blob 500"]);
-    // A digest proves itself, so its alternate is asked too; a tag is the authority's alone.
+    // A digest proves itself, so its fallback is asked too; a tag is the primary's alone.
     expect(new Set(mirror.network.strays)).toEqual(new Set(["mirror.gcr.io"]));
     expect(await mirror.stored()).toEqual([]);
   });

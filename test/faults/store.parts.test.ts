@@ -1,6 +1,6 @@
 /** What is asked for in part, comes to be stored in part, or is remembered wrongly: none of it passes for the whole. */
 import { beforeEach, expect, vi } from "vitest";
-import { evict } from "../../src/cache/eviction.ts";
+import { evict } from "../../src/store/eviction.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import {
   blobKey,
@@ -160,7 +160,7 @@ fault(
     });
     mirror.docker.fail(BYTES, { transform: (whole) => new Response(body, whole) });
     const { response, settled } = await open(mirror, `/v2/library/demo/blobs/${digest}`);
-    await evict(mirror.mirror.store, 1);
+    await evict(mirror.services.store, 1);
     expect((await mirror.stored()).filter((key) => key.startsWith("blobs/"))).toEqual([]);
     evicted.resolve();
     expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes);
@@ -174,7 +174,7 @@ fault("a limit hit in mid-fill", "of upstream's, before the alarm: it comes back
     upstream: "docker.io",
     repository: "library/demo",
     digest: demo.digest,
-    sphere: "public" as const,
+    visibility: "public" as const,
     via: "",
   };
   await mirror.fills(demo.digest).acquire(job, 0);
@@ -252,11 +252,11 @@ fault("the lease holder dies", "others are served meanwhile, and the alarm fills
     upstream: "docker.io",
     repository: "library/demo",
     digest: demo.digest,
-    sphere: "public" as const,
+    visibility: "public" as const,
     via: "",
   };
   expect((await fill.acquire(job, 0)).kind).toBe("leader");
-  mirror.mirror.fillPatience = 200;
+  mirror.services.fillPatience = 200;
   const answer = await mirror.ask(demo.blob);
   await expectWhole(answer);
   expect(cacheStatus(answer)).not.toContain("stored");
@@ -267,7 +267,7 @@ fault("the lease holder dies", "also the alarm: once the lease is over, the next
   const fill = mirror.fills(demo.digest);
   const { digest } = demo;
   await fill.acquire(
-    { upstream: "docker.io", repository: "library/demo", digest, sphere: "public", via: "" },
+    { upstream: "docker.io", repository: "library/demo", digest, visibility: "public", via: "" },
     0,
   );
   mirror.clock.ahead += 16 * 60_000;

@@ -1,6 +1,6 @@
 /** The store, the leases and the tag records when they fail, lose things or are raced for: nobody is left hanging. */
 import { beforeEach, expect, vi } from "vitest";
-import { evict } from "../../src/cache/eviction.ts";
+import { evict } from "../../src/store/eviction.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import {
   blobKey,
@@ -164,7 +164,7 @@ fault(
     calls(mirror.docker);
     expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
-    mirror.mirror.fillPatience = 0;
+    mirror.services.fillPatience = 0;
     const answer = await mirror.ask(demo.blob);
     await expectWhole(answer);
     expect(cacheStatus(answer)).toContain("fwd=uri-miss");
@@ -209,7 +209,7 @@ fault("eviction during a read", async () => {
   let broken = false;
   try {
     for await (const chunk of response.body ?? []) {
-      if (chunks.length === 0) await evict(mirror.mirror.store, 0);
+      if (chunks.length === 0) await evict(mirror.services.store, 0);
       chunks.push(chunk);
     }
   } catch {
@@ -236,7 +236,7 @@ fault(
     await expectWhole(await mirror.ask(path), other.bytes);
     await mirror.ask(`/v2/library/demo/blobs/${own.digest}`);
     // The first image's layer is both the oldest and nearly all there is.
-    await evict(mirror.mirror.store, 100_000);
+    await evict(mirror.services.store, 100_000);
     expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
     expect(await mirror.stored()).toContain(blobKey(own.digest));
     later(scene);

@@ -4,7 +4,7 @@ import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test"
 import { env } from "cloudflare:workers";
 import { beforeEach, expect, test } from "vitest";
 import { createApp } from "../../src/app.ts";
-import type { Env } from "../../src/pull/mirror.ts";
+import type { Env } from "../../src/services.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
 import { type FakeRegistry, type Image, patternBytes } from "../support/fake-registry.ts";
 import { type Answer, type TestMirror, useMirror } from "../support/mirror.ts";
@@ -80,7 +80,7 @@ async function expectSoundStore(): Promise<void> {
     }
     if (/^(links|listings)\/[a-z0-9.-]+\/[a-z0-9._/-]+\/_\/(listings\/)?[0-9a-f]{64}$/.test(key)) continue;
     const [, algorithm, start, hex] =
-      /^(?:restricted\/)?(?:blobs|manifests)\/(sha256|sha512)\/(..)\/([0-9a-f]+)$/.exec(key) ?? [];
+      /^(?:private\/)?(?:blobs|manifests)\/(sha256|sha512)\/(..)\/([0-9a-f]+)$/.exec(key) ?? [];
     expect(hex?.slice(0, 2), key).toBe(start);
     const bytes = (await (await STORE.get(key))?.arrayBuffer()) ?? new ArrayBuffer(0);
     const digest = await digestOf(new Uint8Array(bytes), algorithm === "sha512" ? "sha512" : "sha256");
@@ -161,13 +161,13 @@ export function later({ mirror }: Pick<Scene<Heading>, "mirror">, milliseconds =
 
 /** An answer whose body the test reads itself; `settled` waits for what goes on behind it. */
 export async function open(
-  { mirror, bindings }: TestMirror,
+  { services, bindings }: TestMirror,
   path: string,
   init?: RequestInit,
 ): Promise<{ response: Response; settled: () => Promise<void> }> {
   const context = createExecutionContext();
   const request = new Request(`https://mirror.test${path}`, init);
-  const response = await createApp(mirror).fetch(request, bindings, context);
+  const response = await createApp(services).fetch(request, bindings, context);
   return { response, settled: () => waitOnExecutionContext(context) };
 }
 

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import type { ClientName } from "../../src/guides/clients.ts";
 import { type GuideRequest, SHAPES } from "../../src/guides/guide.ts";
-import { route } from "../../src/routing/target.ts";
+import { route } from "../../src/route.ts";
 import { commandsOf, fileAt, filesOf, LOCAL, notesOf, OPEN } from "./requests.ts";
 
 const config = readConfig({ DOMAIN: "example.com" });
@@ -207,22 +207,22 @@ test("kaniko reaches a family's member under DOMAIN, and its guide says so where
 });
 
 describe("dockerd", () => {
-  const mirrorOf = (request: GuideRequest): string => {
+  const servicesOf = (request: GuideRequest): string => {
     const settings = fileAt("docker", request, "/etc/docker/daemon.json") as { "registry-mirrors": string[] };
     return settings["registry-mirrors"][0] ?? "";
   };
 
   test.each([null, ...SHAPES])("is led to docker.io, in the form %s", (shape) => {
     for (const from of [OPEN, LOCAL]) {
-      const url = `${mirrorOf({ ...from, shape })}/v2/library/alpine/manifests/latest`;
+      const url = `${servicesOf({ ...from, shape })}/v2/library/alpine/manifests/latest`;
       expect(reached(url), url).toBe("docker.io/library/alpine");
     }
   });
 
   test("gets no path that it wasn't asked to take, because before 24.0.8 it refuses one", () => {
     for (const shape of [null, "host", "path", "ns"] as const) {
-      expect(new URL(mirrorOf({ ...OPEN, shape })).pathname).toBe("/");
-      expect(new URL(mirrorOf({ ...LOCAL, shape })).pathname).toBe("/");
+      expect(new URL(servicesOf({ ...OPEN, shape })).pathname).toBe("/");
+      expect(new URL(servicesOf({ ...LOCAL, shape })).pathname).toBe("/");
     }
   });
 
@@ -231,9 +231,9 @@ describe("dockerd", () => {
   });
 
   test("in GitLab and minikube is given the same mirror", () => {
-    expect(commandsOf("minikube", OPEN)).toContain(`--registry-mirror=${mirrorOf(OPEN)}\n`);
+    expect(commandsOf("minikube", OPEN)).toContain(`--registry-mirror=${servicesOf(OPEN)}\n`);
     const pipeline = JSON.stringify(fileAt("gitlab-dind", OPEN, ".gitlab-ci.yml"));
-    expect(pipeline).toContain(JSON.stringify(["--registry-mirror", mirrorOf(OPEN)]));
+    expect(pipeline).toContain(JSON.stringify(["--registry-mirror", servicesOf(OPEN)]));
   });
 });
 

@@ -2,8 +2,8 @@
 import { expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { EMPTY_DIGEST } from "../../src/oci/digest.ts";
-import { blobHeadings } from "../../src/pull/answer.ts";
-import { route } from "../../src/routing/target.ts";
+import { blobHeaders } from "../../src/pull/response.ts";
+import { route } from "../../src/route.ts";
 
 test.each([
   { upstream: "registry.ollama.ai", location: `./${EMPTY_DIGEST}` },
@@ -12,5 +12,5 @@ test.each([
   const url = new URL(`https://mirror.test/v2/${upstream}/library/demo/blobs/${EMPTY_DIGEST}`);
   const routed = route(url, readConfig({ ACCESS: "open" }));
   if (routed.kind !== "target") throw new Error("this is no pull");
-  expect(blobHeadings(routed.target, EMPTY_DIGEST, { servedBy: "store" }).Location).toBe(location);
+  expect(blobHeaders(routed.target, EMPTY_DIGEST, { servedBy: "store" }).Location).toBe(location);
 });

@@ -1,9 +1,9 @@
 /** Blobs: to the client and into the store in one fetch, and what the client and the store have when something breaks. */
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
-import { MAXIMUM_PUT } from "../../src/cache/store.ts";
 import { BlobFill } from "../../src/index.ts";
 import { EMPTY_OBJECT_DIGEST } from "../../src/oci/digest.ts";
+import { MAXIMUM_PUT } from "../../src/store/store.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
 import { type Behaviour, behaviours, patternBytes } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
@@ -129,10 +129,13 @@ describe("a cold blob", () => {
 
 test("blobs that aren't there leave no more objects behind than there are for all", async () => {
   const names = new Set<string>();
-  const { getByName } = mirror.mirror.fills;
-  const count = vi.spyOn(mirror.mirror.fills, "getByName").mockImplementation(function (this: unknown, name) {
+  const { getByName } = mirror.services.fills;
+  const count = vi.spyOn(mirror.services.fills, "getByName").mockImplementation(function (
+    this: unknown,
+    name,
+  ) {
     names.add(name);
-    return getByName.call(mirror.mirror.fills, name);
+    return getByName.call(mirror.services.fills, name);
   });
   for (const last of ["a", "b", "c"]) {
     const unknown = `sha256:${"0".repeat(63)}${last}`;
@@ -253,7 +256,7 @@ describe("a body that isn't what it should be", () => {
   );
 
   test("that is labelled as encoded and is wrong either way is refused, and none of it stored", async () => {
-    mirror.mirror.fillPatience = 200;
+    mirror.services.fillPatience = 200;
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.corrupted());
     mirror.docker.fail(
       { kind: "storage", method: "GET" },
@@ -311,12 +314,12 @@ describe("what goes wrong here", () => {
   });
 
   test("a lease whose holder takes too long: passed through, and filled in the background", async () => {
-    mirror.mirror.fillPatience = 200;
+    mirror.services.fillPatience = 200;
     const job = {
       upstream: "docker.io",
       repository: "library/demo",
       digest,
-      sphere: "public" as const,
+      visibility: "public" as const,
       via: "",
     };
     expect((await mirror.fills(digest).acquire(job, 0)).kind).toBe("leader");

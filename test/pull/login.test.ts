@@ -95,7 +95,7 @@ describe("docker login", () => {
     await mirror.ask("/v2/", { host: HOST, headers });
     expect(mirror.ghcr.requests.map(({ kind }) => kind)).toEqual(["ping", "token", "ping"]);
     expect(new Set(mirror.ghcr.requests.map(({ headers: { via } }) => via))).toEqual(
-      new Set([`1.1 portolan-other, ${mirror.mirror.via}`]),
+      new Set([`1.1 portolan-other, ${mirror.services.via}`]),
     );
   });
 
@@ -222,7 +222,7 @@ describe("a user's login", () => {
     expect(JSON.stringify(mirror.docker.requests)).not.toContain(headers.Authorization);
     const names = JSON.stringify([await mirror.stored(), await mirror.bindings.TAGS.list()]);
     expect(names).not.toMatch(/alice:|wonderland|token-/);
-    for (const key of stored) expect(key).toMatch(/^(restricted|links)\//);
+    for (const key of stored) expect(key).toMatch(/^(private|links)\//);
   });
 
   test("isn't needed for what is public, which is stored for everybody", async () => {

@@ -3,9 +3,9 @@ import { expect, test, vi } from "vitest";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
 
-vi.mock("../../src/pull/relay.ts", async (original) => ({
-  ...(await original<typeof import("../../src/pull/relay.ts")>()),
-  canRelay: async () => false,
+vi.mock("../../src/pull/resumable-stream.ts", async (original) => ({
+  ...(await original<typeof import("../../src/pull/resumable-stream.ts")>()),
+  canResume: async () => false,
 }));
 
 const mirror = useMirror();

@@ -5,11 +5,11 @@ import { type Answer, useMirror } from "../support/mirror.ts";
 
 const LAYER = patternBytes(300_000, 1);
 const BYTES = { kind: "storage", method: "GET" } as const;
-/** docker.io, with the host of another registry as its alternate. */
+/** docker.io, with the host of another registry as its fallback. */
 const mirror = useMirror({
   UPSTREAMS: { "docker.io": { endpoints: ["https://registry-1.docker.io", "https://ghcr.io"] } },
 });
-/** ghcr.io: an upstream without an alternate. */
+/** ghcr.io: an upstream without a fallback. */
 const SOLE = "/v2/ghcr.io/library/demo/blobs";
 const PAIRED = "/v2/library/demo/blobs";
 let digest: string;
@@ -57,21 +57,21 @@ describe("a cold blob that breaks off", () => {
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("is continued by the alternate", async () => {
+  test("is continued by the fallback", async () => {
     mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
     expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
     expect([rangesOf(mirror.docker), rangesOf(mirror.ghcr)]).toEqual([[""], ["bytes=100000-"]]);
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("is continued by who broke it off, where the alternate hasn't got it", async () => {
+  test("is continued by who broke it off, where the fallback hasn't got it", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.removeBlob(digest);
     expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
     expect(rangesOf(mirror.docker)).toEqual(["", "bytes=100000-"]);
   });
 
-  test("is continued by who broke it off, where the alternate ignores the range", async () => {
+  test("is continued by who broke it off, where the fallback ignores the range", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.settings.ranges = false;
     expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
@@ -92,11 +92,11 @@ describe("a cold blob that breaks off", () => {
       upstream: "ghcr.io",
       repository: "library/demo",
       digest,
-      sphere: "public" as const,
+      visibility: "public" as const,
       via: "",
     };
     await mirror.fills(digest).acquire(job, 0);
-    mirror.mirror.fillPatience = 0;
+    mirror.services.fillPatience = 0;
     breakOnce(mirror.ghcr);
     expectWhole(await mirror.ask(`${SOLE}/${digest}`));
     expect(await mirror.stored()).toEqual([]);
@@ -107,7 +107,7 @@ describe("a cold blob that breaks off", () => {
       upstream: "ghcr.io",
       repository: "library/demo",
       digest,
-      sphere: "public" as const,
+      visibility: "public" as const,
       via: "",
     };
     await mirror.fills(digest).acquire(job, 0);

@@ -35,7 +35,7 @@ const PLATFORMS = ["linux/amd64", "linux/arm64", "linux/arm/v7"];
 const REPOSITORIES: Record<string, readonly string[]> = {
   "docker.io": ["alpine", "some/application"],
   "plain.test": ["team/service", "team/blobs"],
-  "alternates.test": ["far/away/deep/image", "manifests"],
+  "fallbacks.test": ["far/away/deep/image", "manifests"],
 };
 const TAGS = ["latest", "1.0"];
 

@@ -13,7 +13,7 @@ export interface Holdings {
   orphans: number;
 }
 
-/** Of a file that is served, below the store: `blobs/sha256/ab/ab…`, as the keys of `src/cache/store.ts`. */
+/** Of a file that is served, below the store: `blobs/sha256/ab/ab…`, as the keys of `src/store/store.ts`. */
 const KEY = /^(?:manifests|blobs)\/sha256\/([0-9a-f]{2})\/(\1[0-9a-f]{62})$/;
 
 /** To be called while the mirror doesn't run. @throws Error if there is no store of plain files in the folder. */

@@ -38,7 +38,7 @@ export async function startUpstreams(
     // Nothing of either.
     ["plain.test", createFakeRegistry({ auth: "none" })],
     // The same once more, and a second endpoint that has all that the first one has.
-    ["alternates.test", createFakeRegistry({ auth: "none" })],
+    ["fallbacks.test", createFakeRegistry({ auth: "none" })],
   ]);
   let contentRequests = 0;
   const args: string[] = [];
@@ -49,13 +49,13 @@ export async function startUpstreams(
       if (asked.hasBody) contentRequests++;
       return faults.apply(asked, (through) => registry.fetch(through));
     };
-    const authority = await listen({ ...registry, fetch });
-    listening.push(authority);
-    const urls = [authority.url];
-    if (name === "alternates.test") {
-      const alternate = await listen((request) => fetch(moved(request, authority.url)));
-      listening.push(alternate);
-      urls.push(alternate.url);
+    const primary = await listen({ ...registry, fetch });
+    listening.push(primary);
+    const urls = [primary.url];
+    if (name === "fallbacks.test") {
+      const fallback = await listen((request) => fetch(moved(request, primary.url)));
+      listening.push(fallback);
+      urls.push(fallback.url);
     }
     args.push("--upstream", `${name}=${urls.join(",")}`);
   }

@@ -37,7 +37,7 @@ const UNREACHABLE = {
 const seen = new Set<Fault>();
 let upstream: RawFaults;
 let liar: RawFaults;
-let alternate: RawFaults;
+let fallback: RawFaults;
 let listening: ListeningRegistry;
 let stage: Stage;
 /** Where nobody waits long for another one's fill. */
@@ -47,14 +47,14 @@ const registry = createFakeRegistry({ auth: "none" });
 beforeAll(async () => {
   upstream = await startRawFaults();
   liar = await startRawFaults();
-  alternate = await startRawFaults();
+  fallback = await startRawFaults();
   listening = await listen(registry);
   const closed = await startRawFaults();
   await closed.close();
   stage = await startStage({
     "upstream.test": upstream.url,
     "liar.test": liar.url,
-    "paired.test": [upstream.url, alternate.url],
+    "paired.test": [upstream.url, fallback.url],
     "registry.test": listening.url,
     "refused.test": closed.url,
     "unresolved.test": "https://registry.invalid",
@@ -67,7 +67,7 @@ afterAll(async () => {
   await hasty?.stop();
   await listening?.close();
   await liar?.close();
-  await alternate?.close();
+  await fallback?.close();
   await upstream?.close();
 });
 
@@ -160,14 +160,14 @@ breaksOff("length too large", null, { type: "wrong-length", by: 1 });
 breaksOff("reset in mid-stream", "while chunked", { type: "reset", after: MIB, framing: "chunked" });
 breaksOff("cut at a multiple of 8 MiB with full length declared", "for ever", { type: "cut-at-8-mib" });
 
-fault("cut with Content-Length", "by an authority, whose alternate gives the rest", async () => {
+fault("cut with Content-Length", "by a primary, whose fallback gives the rest", async () => {
   const blob = serveBlob(upstream, 3 * MIB, { fault: { type: "cut", after: MIB } });
-  alternate.serve(blob.path, { body: blob.bytes, ranges: true });
+  fallback.serve(blob.path, { body: blob.bytes, ranges: true });
   const { answer, ending } = await download(urlOf(blob, "paired.test"));
   expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
   await expectHeld(blob, "paired.test");
   expect(requestsFor(upstream, blob)).toHaveLength(1);
-  expect(requestsFor(alternate, blob).map(({ headers }) => headers.range)).toEqual([`bytes=${MIB}-`]);
+  expect(requestsFor(fallback, blob).map(({ headers }) => headers.range)).toEqual([`bytes=${MIB}-`]);
 });
 
 fault("cut with Content-Length", "again and again: given up in the end", async () => {

@@ -8,10 +8,10 @@ import {
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, type MockInstance, vi } from "vitest";
 import { createApp } from "../../src/app.ts";
-import { leasesName } from "../../src/cache/leases.ts";
 import { BlobFill, RepositoryResolver } from "../../src/index.ts";
+import { leasesName } from "../../src/objects/fill-leases.ts";
 import type { Digest } from "../../src/oci/digest.ts";
-import { createMirror, type Env, isolate, type Mirror } from "../../src/pull/mirror.ts";
+import { createServices, type Env, isolate, type Services } from "../../src/services.ts";
 import {
   createFakeNetwork,
   createFakeRegistry,
@@ -21,7 +21,7 @@ import {
 } from "./fake-registry.ts";
 
 export interface TestMirror {
-  mirror: Mirror;
+  services: Services;
   /** The clock of everything; moves only when told to, and by what is added here. */
   clock: { ahead: number };
   /** docker.io, with redirects to storage and tokens as it has them. */
@@ -87,10 +87,10 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     const fills = (digest: string) => bindings.FILLS.getByName(leasesName(digest as Digest));
     const operations = countOperations(bindings);
     const newIsolate = () => {
-      test.mirror = { ...createMirror(bindings), fillPatience: 2_000 };
+      test.services = { ...createServices(bindings), fillPatience: 2_000 };
       // The Durable Objects share the Worker's isolate here as they may in production.
-      isolate.mirror = test.mirror;
-      app = createApp(test.mirror);
+      isolate.services = test.services;
+      app = createApp(test.services);
     };
     newIsolate();
     Object.assign(test, {
@@ -162,7 +162,7 @@ function countOperations(bindings: Env): () => Operations {
     kvReads: [vi.spyOn(kv, "get")],
     kvWrites: [vi.spyOn(kv, "put"), vi.spyOn(kv, "delete")],
     edgeReads: [vi.spyOn(edge, "match")],
-    leases: (["acquire", "join", "joinRange", "lookAgain", "release"] as const).map((name) =>
+    leases: (["acquire", "join", "joinRange", "scheduleCheck", "release"] as const).map((name) =>
       vi.spyOn(BlobFill.prototype, name),
     ),
     resolutions: (["resolve", "fetchManifest"] as const).map((name) =>

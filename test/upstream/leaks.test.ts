@@ -3,7 +3,7 @@
 import { createExecutionContext, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import worker from "../../src/index.ts";
-import { isolate } from "../../src/pull/mirror.ts";
+import { isolate } from "../../src/services.ts";
 import {
   behaviours,
   createFakeNetwork,
@@ -336,7 +336,7 @@ describe("a configuration that can't be used", () => {
     ],
     ["a login beside the endpoints", { UPSTREAMS: { "docker.io": { credentials: [login] } } }],
   ])("because of %s says so without revealing the login, in the log and to the client", async (_, vars) => {
-    isolate.mirror = null;
+    isolate.services = null;
     const request = new Request("https://mirror.test/v2/");
     const bindings = { ...mirror.bindings, ...vars };
     const response = await Reflect.apply(worker.fetch, worker, [request, bindings, createExecutionContext()]);

@@ -3,7 +3,7 @@
  * that `cache/r2.ts` uses, with R2's promise: an object is published whole and with its checksum right, or not at all.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { HEALTH_KEY, type StoredEntry } from "../../../src/cache/store.ts";
+import { HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
 import type { StoreEnv } from "./store-env.ts";
 
 type Stored = Pick<R2Object, "key" | "size" | "uploaded">;

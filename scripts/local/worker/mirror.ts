@@ -1,7 +1,7 @@
 /** The Worker as one machine runs it: what is deployed, and beside it a door for the process that started it. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import worker from "../../../src/index.ts";
-import type { Env } from "../../../src/pull/mirror.ts";
+import type { Env } from "../../../src/services.ts";
 
 export * from "../../../src/index.ts";
 export default worker;

@@ -41,13 +41,13 @@ export function buildkitdToml(request: GuideRequest): {
   notes: string[];
 } {
   const { shape, notes } = chooseShape(request, ["path", "host", "ns"]);
-  const mirrorOf = (upstream: string): string =>
+  const servicesOf = (upstream: string): string =>
     shape === "path" ? referencePrefix(request, upstream) : new URL(endpoint(request, upstream, shape)).host;
   const upstreams = upstreamsOf(request);
   const registry = Object.fromEntries(
-    upstreams.map((upstream) => [upstream, { mirrors: [mirrorOf(upstream)] }]),
+    upstreams.map((upstream) => [upstream, { mirrors: [servicesOf(upstream)] }]),
   );
-  const hosts = shape === "host" ? upstreams.map(mirrorOf) : [authority(request)];
+  const hosts = shape === "host" ? upstreams.map(servicesOf) : [authority(request)];
   const plain = isPlainHttp(request) ? Object.fromEntries(hosts.map((host) => [host, { http: true }])) : {};
   return {
     file: toml("/etc/buildkit/buildkitd.toml", { registry: { ...registry, ...plain } }),

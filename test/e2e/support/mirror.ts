@@ -1,6 +1,6 @@
 // The mirror under test, in front of an upstream for docker.io and one for ghcr.io that both count.
 import { startMirror } from "../../../scripts/local/mirror.ts";
-import type { RequestRecord } from "../../../src/requestlog.ts";
+import type { RequestRecord } from "../../../src/request-log.ts";
 import { waitFor, workspace } from "./process.ts";
 import { startUpstream, type Upstream } from "./upstream.ts";
 

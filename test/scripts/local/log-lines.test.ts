@@ -1,7 +1,7 @@
 /** The lines that npm start prints of requests and messages. */
 import { expect, test } from "vitest";
 import { messageLine, requestLine } from "../../../scripts/local/log-lines.ts";
-import type { RequestRecord } from "../../../src/requestlog.ts";
+import type { RequestRecord } from "../../../src/request-log.ts";
 
 const HOSTILE = "x\x1b[2Jy\u202ez";
 

@@ -38,7 +38,7 @@ describe("the networks", () => {
     expect(text).toMatch(/name = "internet", network = \(allow = \["public"\], /);
   });
 
-  test("trust the operator's certificates beside those of public authorities", () => {
+  test("trust the operator's certificates beside those of public primaries", () => {
     const tls =
       'tlsOptions = (trustBrowserCas = true, trustedCertificates = ["-----BEGIN CERTIFICATE-----"])';
     expect(text.split(tls)).toHaveLength(3);

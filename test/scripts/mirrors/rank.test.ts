@@ -54,7 +54,7 @@ describe("Docker", () => {
 describe("Portolan", () => {
   const publisher = "https://registry-1.docker.io";
 
-  test("is given the registry itself first, and stale ones too: it asks alternates for digests only", () => {
+  test("is given the registry itself first, and stale ones too: it asks fallbacks for digests only", () => {
     expect(upstreamOption([stale, wrong], "docker.io", publisher)).toBe(
       "--upstream docker.io=https://registry-1.docker.io,https://stale.test",
     );

@@ -50,7 +50,7 @@ export interface Stage {
 }
 
 /**
- * @param upstreams name → URL; or URLs, the authority's first.
+ * @param upstreams name → URL; or URLs, the primary's first.
  * @param timing shorter times than the usual ones.
  */
 export async function startStage(

@@ -1,0 +1,223 @@
+/**
+ * Who fills which object, and what happens when they don't. One Durable Object keeps the leases of many digests, each in
+ * its storage under an id of its holder: an object's memory lasts for seconds, and only the holder may end a lease.
+ */
+
+import { LRUCache } from "lru-cache";
+import { type Digest, digestParts } from "../oci/digest.ts";
+import { linkKey, type Visibility } from "../store/store.ts";
+
+/** Where an object is to be had, and for whom. */
+export interface FillJob {
+  upstream: string;
+  repository: string;
+  digest: string;
+  visibility: Visibility;
+  /** The Via of the request that it is filled for. */
+  via: string;
+}
+
+/** What a request may do about an object that isn't stored: fill it, read it because it is stored now, or neither. */
+export type Claim = { kind: "leader"; holder: string } | { kind: "stored" } | { kind: "none" };
+
+/** How an attempt to fill ended: it is stored, it can't ever be, or it may another time. */
+export type FillOutcome = "held" | "permanent" | "failed";
+
+interface FillState {
+  job: FillJob;
+  holder: string;
+  /** Whether the holder is the alarm, which no client can slow down. */
+  inBackground: boolean;
+  /** Milliseconds since the epoch: until then the holder is at it, and others leave it alone. */
+  leasedUntil: number;
+  /** Milliseconds since the epoch: then the alarm looks whether the object came to be, and fills it if not. */
+  due: number;
+  /** Attempts by alarm that failed so far. */
+  attempts: number;
+}
+
+/** Milliseconds. The longest a leader's stream is waited for before the alarm looks whether the object came to be. */
+const LEASE = 15 * 60 * 1000;
+/** Milliseconds to wait before each further attempt by alarm; after the last the fill is given up. */
+const RETRY_AFTER = [2_000, 10_000, 60_000, 300_000];
+/** Milliseconds between two looks of those who wait whether an object is stored; they all share each look. */
+const LOOK = 150;
+/** Bytes of a blob that several ranges must have asked for before the whole is filled. */
+const GOOD_PART = 8 * 1024 * 1024;
+/** Blobs whose ranges are counted at a time. */
+const COUNTED = 10_000;
+
+const PREFIX = "fill:";
+
+/** The object that keeps a digest's leases: there are 256, so that no unknown digest leaves one behind. */
+export function leasesName(digest: Digest): string {
+  return digestParts(digest).hex.slice(0, 2);
+}
+
+export class Leases {
+  readonly #storage: DurableObjectStorage;
+  readonly #now: () => number;
+  readonly #isStored: (job: FillJob) => Promise<boolean>;
+  readonly #looks = new Map<string, Promise<boolean>>();
+  /** Bytes asked for by ranges. A count that is lost with the memory only delays a fill. */
+  readonly #asked = new LRUCache<string, number>({ max: COUNTED });
+
+  constructor(
+    storage: DurableObjectStorage,
+    now: () => number,
+    isStored: (job: FillJob) => Promise<boolean>,
+  ) {
+    this.#storage = storage;
+    this.#now = now;
+    this.#isStored = isStored;
+  }
+
+  /**
+   * Makes the caller the one who fills, unless somebody already is; then waits for them, `patience` milliseconds at most.
+   * A leader who takes longer may only have a slow client: the object is then filled in the background.
+   */
+  async acquire(job: FillJob, patience: number): Promise<Claim> {
+    const found = await this.#wait(job, patience);
+    const state = this.#get(job);
+    // Of many who have waited for a fill that failed, one alone takes its place.
+    if (found === "free" && !this.#isLeased(state)) return this.#lease(job, false, LEASE);
+    if (found === "late" && patience > 0 && state && !state.inBackground)
+      await this.#put({ ...state, holder: crypto.randomUUID(), inBackground: true, due: this.#now() });
+    return { kind: found === "stored" ? found : "none" };
+  }
+
+  /** Waits for the fill that is running, if one is, and never fills. */
+  async join(job: FillJob, patience: number): Promise<Claim> {
+    return { kind: (await this.#wait(job, patience)) === "stored" ? "stored" : "none" };
+  }
+
+  /**
+   * Waits for the fill that is running, for a range of so many bytes. The first range of a blob may be the only one; but who
+   * asks for more of it, and for a good part with that, has the whole filled in the background, and waits for that.
+   */
+  async joinRange(job: FillJob, bytes: number, patience: number): Promise<Claim> {
+    if (!this.#isLeased(this.#get(job))) {
+      const id = idOf(job);
+      const before = this.#asked.get(id) ?? 0;
+      this.#asked.set(id, before + bytes);
+      if (before === 0 || before + bytes < GOOD_PART) return { kind: "none" };
+      this.#asked.delete(id);
+      await this.#lease(job, true, 0);
+    }
+    return this.join(job, patience);
+  }
+
+  /** The leader can't finish, or can't be sure: the alarm looks after it `delay` milliseconds from now. */
+  async scheduleCheck(job: FillJob, holder: string, delay: number): Promise<void> {
+    const state = this.#get(job);
+    if (state?.holder === holder) await this.#put({ ...state, due: this.#now() + delay });
+  }
+
+  /** The leader gives up for good: there is nothing to fill. */
+  async release(job: FillJob, holder: string): Promise<void> {
+    const state = this.#get(job);
+    if (state?.holder === holder) await this.#delete(job);
+  }
+
+  /** Makes an attempt at all that is due, and plans the next one of those that fail. */
+  async alarm(fill: (job: FillJob) => Promise<FillOutcome>): Promise<void> {
+    const states = this.#all();
+    const latest = Math.max(this.#now(), earliest(states));
+    const due = states.filter((state) => state.due <= latest);
+    const attempts = await Promise.allSettled(due.map((state) => this.#attempt(state, fill)));
+    for (const attempt of attempts) if (attempt.status === "rejected") throw attempt.reason;
+  }
+
+  async #attempt(before: FillState, fill: (job: FillJob) => Promise<FillOutcome>): Promise<void> {
+    const { job, attempts } = before;
+    const { holder } = await this.#lease(job, true, LEASE, attempts);
+    const outcome = await fill(job);
+    const state = this.#get(job);
+    if (state?.holder !== holder) return;
+    const delay = RETRY_AFTER[attempts];
+    if (outcome === "failed" && delay !== undefined) {
+      // Until then nobody is at it: a request that upstream gives the content to meanwhile may as well store it.
+      await this.#put({ ...state, leasedUntil: 0, attempts: attempts + 1, due: this.#now() + delay });
+      return;
+    }
+    if (outcome === "failed") console.warn(`gave up filling ${job.digest} from ${job.upstream}`);
+    await this.#delete(job);
+  }
+
+  /**
+   * Waits for the fill that is running. `late` is one that takes longer, `failed` one whose lease another has now: that one
+   * isn't waited for, or many would fail one after the other.
+   */
+  async #wait(job: FillJob, patience: number): Promise<"free" | "stored" | "late" | "failed"> {
+    const deadline = this.#now() + patience;
+    const first = this.#get(job);
+    if (!this.#isLeased(first)) return "free";
+    let isStored = await this.#isStored(job);
+    for (;;) {
+      const state = this.#get(job);
+      if (isStored) return "stored";
+      // A fill in the background that has ended well has ended its lease, too.
+      if (!this.#isLeased(state)) return (await this.#isStored(job)) ? "stored" : "free";
+      if (state?.holder !== first?.holder && !state?.inBackground) return "failed";
+      if (this.#now() >= deadline) return "late";
+      isStored = await this.#look(job);
+    }
+  }
+
+  #look(job: FillJob): Promise<boolean> {
+    const id = idOf(job);
+    const look =
+      this.#looks.get(id) ??
+      new Promise((resolve) => setTimeout(resolve, LOOK))
+        .then(() => this.#isStored(job))
+        .finally(() => this.#looks.delete(id));
+    this.#looks.set(id, look);
+    return look;
+  }
+
+  async #lease(job: FillJob, inBackground: boolean, due: number, attempts = 0) {
+    const holder = crypto.randomUUID();
+    const now = this.#now();
+    await this.#put({ job, holder, inBackground, leasedUntil: now + LEASE, due: now + due, attempts });
+    return { kind: "leader", holder } as const;
+  }
+
+  #isLeased(state: FillState | undefined): boolean {
+    return state !== undefined && state.leasedUntil > this.#now();
+  }
+
+  // The storage answers at once: between a look at a lease and its change nothing else can happen.
+
+  #get(job: FillJob): FillState | undefined {
+    return this.#storage.kv.get<FillState>(idOf(job));
+  }
+
+  #put(state: FillState): Promise<void> {
+    this.#storage.kv.put(idOf(state.job), state);
+    return this.#setAlarm();
+  }
+
+  #delete(job: FillJob): Promise<void> {
+    this.#storage.kv.delete(idOf(job));
+    return this.#setAlarm();
+  }
+
+  async #setAlarm(): Promise<void> {
+    const next = earliest(this.#all());
+    if (next < Number.POSITIVE_INFINITY) await this.#storage.setAlarm(next);
+    else await this.#storage.deleteAlarm();
+  }
+
+  #all(): FillState[] {
+    return [...this.#storage.kv.list<FillState>({ prefix: PREFIX })].map(([, state]) => state);
+  }
+}
+
+function earliest(states: FillState[]): number {
+  return Math.min(...states.map(({ due }) => due));
+}
+
+/** Public content is filled once for all; private content for each repository that it is linked to. */
+function idOf({ upstream, repository, digest, visibility }: FillJob): string {
+  return PREFIX + (visibility === "public" ? digest : linkKey(upstream, repository, digest as Digest));
+}

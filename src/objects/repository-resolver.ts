@@ -1,0 +1,57 @@
+/**
+ * The Durable Object of some repositories, through which everybody asks upstream about its tags and manifests: whoever asks
+ * for the same thing at the same time, anywhere, waits for the same answer. Inside it the work belongs to the object and
+ * not to the request that began it, so it goes on when that client leaves.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { Digest } from "../oci/digest.ts";
+import type { RepositoryAccess } from "../pull/repository-access.ts";
+import {
+  type Fetched,
+  fetchManifest,
+  type Resolution,
+  type ResolveMode,
+  resolveTag,
+} from "../pull/resolve.ts";
+import { areStored } from "../pull/stale.ts";
+import { waitUntilOf } from "../pull/wait-until.ts";
+import { passesOf } from "../registry/via.ts";
+import { type Env, type Services, servicesOf } from "../services.ts";
+
+export class RepositoryResolver extends DurableObject<Env> {
+  readonly #services: Services;
+  readonly #pending = new Map<string, Promise<unknown>>();
+
+  constructor(state: DurableObjectState, env: Env) {
+    super(state, env);
+    this.#services = servicesOf(env);
+  }
+
+  resolve(access: RepositoryAccess, tag: string, wish: ResolveMode): Promise<Resolution> {
+    return this.#once(`${this.#nameOf(access)} ${wish} ${tag}`, () =>
+      resolveTag(this.#services, access, tag, wish, waitUntilOf(this.ctx)),
+    );
+  }
+
+  fetchManifest(access: RepositoryAccess, digest: Digest): Promise<Fetched> {
+    return this.#once(`${this.#nameOf(access)} ${digest}`, () =>
+      fetchManifest(this.#services, access, digest, waitUntilOf(this.ctx)),
+    );
+  }
+
+  /** Looks for blobs on behalf of a request that may not look for so many itself. */
+  areStored(access: RepositoryAccess, digests: Digest[]): Promise<boolean> {
+    return areStored(this.#services, access, digests);
+  }
+
+  /** What leads back here through a loop isn't the same: it would wait for the request that waits for it. */
+  #nameOf({ upstream, repository, identity, via }: RepositoryAccess): string {
+    return `${upstream}/${repository} ${identity.kind} ${passesOf(via, this.#services.via)}`;
+  }
+
+  #once<Answer>(name: string, ask: () => Promise<Answer>): Promise<Answer> {
+    const pending = this.#pending.get(name) ?? ask().finally(() => this.#pending.delete(name));
+    this.#pending.set(name, pending);
+    return pending as Promise<Answer>;
+  }
+}

@@ -1,0 +1,103 @@
+/** As whom upstream is asked on a caller's behalf; decided before anything that is held can answer. */
+import type { Caller } from "../access/gate.ts";
+import { matchesAny } from "../access/patterns.ts";
+import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
+import { isWithinNetwork } from "../registry/addresses.ts";
+import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
+import type { Resource, Target } from "../route.ts";
+import type { Services } from "../services.ts";
+import { unlink } from "../store/visible-content.ts";
+import type { Upstream } from "../upstream/registries.ts";
+import { ANONYMOUS, type Identity } from "../upstream/request.ts";
+import { type ClientInfo, clientError, type Wanted } from "./client-error.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+
+/**
+ * Public content is everybody's, whoever asks. What isn't public is asked for with the caller's own login on a host that
+ * passes logins through, or with the operator's where PRIVATE opens it to the holders of keys; either way only after
+ * upstream has confirmed within the last minutes that this login is let in.
+ *
+ * @throws RegistryError where it isn't, or where that can't be found out. Only the operator's own login is trusted while
+ *   upstream fails: whom it opens held content to is for this mirror's keys to say.
+ */
+export async function identityFor(
+  services: Services,
+  caller: Caller,
+  { upstream, repository, ask }: Target,
+  clientInfo: ClientInfo,
+  waitUntil: WaitUntil,
+): Promise<Identity> {
+  const claimed = claimedIdentity(services, caller, upstream, repository);
+  if (claimed.kind === "anonymous") return ANONYMOUS;
+  const path = pathOf(ask);
+  // Some registries have no manifest for whoever doesn't accept its type, and would seem to have none for anybody.
+  const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
+  const upstreamRequest = { upstream, repository, path, via: clientInfo.via, ...accepting };
+  if (!isWithinNetwork(upstream) && (await services.upstream.isPublic(upstreamRequest, waitUntil)))
+    return ANONYMOUS;
+  try {
+    await services.upstream.authorize({ ...upstreamRequest, identity: claimed }, waitUntil);
+  } catch (error) {
+    const failure = failureOf(error);
+    const isOperator = claimed.kind === "operator";
+    if (isOperator && isTransient(failure.kind)) return claimed;
+    if (isOperator) await takeBack(services, { upstream: upstream.name, repository }, ask, failure);
+    throw clientError(failure, wantedOf(ask), clientInfo);
+  }
+  return claimed;
+}
+
+/**
+ * Ends what upstream has just taken from the operator: what was asked for, and where the repository itself is denied, all
+ * that is held for it. Else it would come back as soon as upstream is down. A store that is itself out of order can't give
+ * it out either.
+ */
+async function takeBack(
+  services: Services,
+  access: Pick<RepositoryAccess, "upstream" | "repository">,
+  ask: Resource,
+  { kind }: Failure,
+): Promise<void> {
+  const reference = ask.kind === "manifest" ? ask.reference : ask;
+  try {
+    if ("tag" in reference) {
+      const name = { ...access, tag: reference.tag, visibility: "private" as const };
+      await services.tags.end(name, await services.tags.read(name));
+    }
+    if (kind === "denied") await unlink(services, access, null);
+    else if ("digest" in reference) await unlink(services, access, reference.digest);
+  } catch (error) {
+    console.warn(`what is held of ${access.upstream}/${access.repository} can't be taken back: ${error}`);
+  }
+}
+
+function claimedIdentity(
+  services: Services,
+  { key, login }: Caller,
+  upstream: Upstream,
+  repository: string,
+): Identity {
+  if (login !== null) return { kind: "user", authorization: login };
+  if (!key) return ANONYMOUS;
+  const isPrivate =
+    isWithinNetwork(upstream) || matchesAny(services.config.private, `${upstream.name}/${repository}`);
+  return isPrivate ? { kind: "operator" } : ANONYMOUS;
+}
+
+function wantedOf({ kind }: Resource): Wanted {
+  return kind === "manifest" || kind === "blob" ? kind : "listing";
+}
+
+function pathOf(ask: Resource): string {
+  switch (ask.kind) {
+    case "manifest":
+      return `manifests/${"digest" in ask.reference ? ask.reference.digest : ask.reference.tag}`;
+    case "blob":
+      return `blobs/${ask.digest}`;
+    case "referrers":
+      return `manifests/${ask.digest}`;
+    case "tags":
+      return "tags/list";
+  }
+}

@@ -1,0 +1,104 @@
+/** The pieces every pull's answer is made of. */
+import { type CacheStatus, formatCacheStatus } from "../oci/cachestatus.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Failure } from "../registry/failure.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
+import type { Target } from "../route.ts";
+import type { Identity } from "../upstream/request.ts";
+import type { ClientInfo } from "./client-error.ts";
+
+/** A request as a pull sees it. */
+export interface Pull {
+  method: "GET" | "HEAD";
+  headers: Headers;
+  /** Fires when the client leaves. */
+  signal: AbortSignal;
+  search: URLSearchParams;
+  clientInfo: ClientInfo;
+  /** As whom upstream is asked. */
+  identity: Identity;
+  /** What stands before this client's paths here, for links that it is to follow. */
+  prefix: string;
+  waitUntil: WaitUntil;
+}
+
+export type ResponseHeaders = Record<string, string>;
+
+/** What every answer says: where it came from, and which registry `ns` chose (distribution spec, "OCI-Namespace"). */
+export function commonHeaders(target: Target, status: CacheStatus): ResponseHeaders {
+  return {
+    "Cache-Status": formatCacheStatus(status),
+    ...(target.namespace === null ? {} : { "OCI-Namespace": target.upstream.name }),
+  };
+}
+
+/** The Cache-Status of what is served although upstream fails. */
+export function staleStatus({ status }: Failure): CacheStatus {
+  const stale: CacheStatus = { servedBy: "stale", forward: "stale" };
+  return status === 0 ? stale : { ...stale, forwardStatus: status };
+}
+
+/** The Warning beside it. @param age in milliseconds. */
+export function staleWarning({ message }: Failure, served: string, age: number): string {
+  return `299 - "${message}; served is ${served} ${(age / 3_600_000).toFixed(1)} hours ago"`;
+}
+
+/** What an answer says of content that a digest names: the ETag is the digest, since it can have no better one. */
+export function contentHeaders(digest: Digest): ResponseHeaders {
+  return { "Docker-Content-Digest": digest, ETag: `"${digest}"` };
+}
+
+/** For content asked for by its digest: it can never change, and nobody may re-encode it. */
+export const IMMUTABLE = "public, max-age=31536000, immutable, no-transform";
+/** For what a tag or a listing says: whoever keeps it must ask again. */
+export const REVALIDATE = "public, max-age=0, must-revalidate, no-transform";
+
+/** Whether If-None-Match names this content (RFC 9110 §13.1.2), so that the client needs no bytes. */
+export function isUnchanged(headers: Headers, digest: Digest): boolean {
+  const header = headers.get("If-None-Match");
+  if (header === null) return false;
+  return header.split(",").some((tag) => ["*", `"${digest}"`, `W/"${digest}"`].includes(tag.trim()));
+}
+
+/** What every answer of a blob says. */
+export function blobHeaders(target: Target, digest: Digest, status: CacheStatus): ResponseHeaders {
+  return {
+    ...commonHeaders(target, status),
+    ...contentHeaders(digest),
+    "Accept-Ranges": "bytes",
+    "Cache-Control": IMMUTABLE,
+    "Content-Type": "application/octet-stream",
+    // Ollama asks for ranges of where a blob's answer leads to, and takes an answer that leads nowhere for an error.
+    ...(target.upstream.name === "registry.ollama.ai" ? { Location: `./${digest}` } : {}),
+  };
+}
+
+/** @param length null where it isn't known. */
+export function whole(
+  body: ReadableStream | string | null,
+  responseHeaders: ResponseHeaders,
+  length: number | null,
+): Response {
+  const headers =
+    length === null ? responseHeaders : { ...responseHeaders, "Content-Length": String(length) };
+  return new Response(body, { headers });
+}
+
+export function partial(
+  body: ReadableStream | null,
+  responseHeaders: ResponseHeaders,
+  range: string,
+  length: number,
+): Response {
+  const headers = { ...responseHeaders, "Content-Range": range, "Content-Length": String(length) };
+  return new Response(body, { status: 206, headers });
+}
+
+/** @param range the Content-Range that tells the size, or null where upstream didn't. */
+export function unsatisfiable(responseHeaders: ResponseHeaders, range: string | null): Response {
+  const headers = { ...responseHeaders, "Cache-Control": "no-store" };
+  return new Response(null, {
+    status: 416,
+    headers: range === null ? headers : { ...headers, "Content-Range": range },
+  });
+}

@@ -1,0 +1,147 @@
+/** What a request asks for, read from its host, path and query and from nothing else. */
+import type { Config } from "./config.ts";
+import { type Digest, parseDigest } from "./oci/digest.ts";
+import { RegistryError } from "./oci/errors.ts";
+import { isMixedCaseRepository, isRepository, isTag } from "./oci/names.ts";
+import type { Upstream } from "./upstream/registries.ts";
+
+export type Resource =
+  | { kind: "manifest"; reference: { tag: string } | { digest: Digest } }
+  | { kind: "blob"; digest: Digest }
+  | { kind: "tags" }
+  | { kind: "referrers"; digest: Digest };
+
+export interface Target {
+  upstream: Upstream;
+  /** As the upstream knows it: with `library/` where Docker Hub wants it. */
+  repository: string;
+  ask: Resource;
+  /** Path under which this client finds the repository on this mirror, for Link headers: `/v2/ghcr.io/owner/image`. */
+  path: string;
+  /** The `ns` query parameter where it decided on the upstream (answered as OCI-Namespace), else null. */
+  namespace: string | null;
+}
+
+/** `ping` is `GET /v2/`, in whatever shape; `elsewhere` is no registry request at all. */
+export type Routed = { kind: "target"; target: Target } | { kind: "ping" } | { kind: "elsewhere" };
+
+/**
+ * Reads a request's URL in the four shapes, host before path before `ns`:
+ * H `docker.<domain>/v2/R`, A `/v2/ghcr.io/R`, B `/ghcr.io/v2/R`, N `/v2/R?ns=ghcr.io`.
+ *
+ * @throws RegistryError 400 NAME_INVALID or DIGEST_INVALID for what no registry can have, 404 MANIFEST_UNKNOWN for a
+ *   reference that can be no tag, and 404 NAME_UNKNOWN for an upstream that isn't mirrored, naming those that are.
+ */
+export function route(url: URL, config: Config): Routed {
+  const path = decodePath(url.pathname);
+  const [first = "", second, ...rest] = path.slice(1).split("/");
+  const hostUpstream = upstreamOfHost(url.hostname, config);
+
+  if (first === "v2") {
+    const tail = path.slice("/v2".length).replace(/^\//, "");
+    if (tail === "" || (!hostUpstream && config.upstream(tail.replace(/\/$/, "")))) return { kind: "ping" };
+    if (hostUpstream) return found(hostUpstream, tail, "/v2", null);
+    return { kind: "target", target: unhosted(tail, url.searchParams.get("ns"), config) };
+  }
+  if (second !== "v2") return { kind: "elsewhere" };
+  const upstream = known(first, config);
+  const tail = rest.join("/");
+  return tail === "" ? { kind: "ping" } : found(hostUpstream ?? upstream, tail, `/${first}/v2`, null);
+}
+
+/** Shapes A and N, and a plain name, which belongs to the default upstream. */
+function unhosted(tail: string, namespace: string | null, config: Config): Target {
+  const [first = ""] = tail.split("/", 1);
+  const named = config.upstream(first);
+  if (named) return target(named, tail.slice(first.length + 1), `/v2/${first}`, null);
+  if (namespace !== null) return target(known(namespace, config), tail, "/v2", namespace);
+  if (/[.:]/.test(first)) throw unknownUpstream(first, config);
+  return target(config.defaultUpstream, tail, "/v2", null);
+}
+
+/** The upstream whose own host this is: `docker.<domain>`; null for any other. */
+export function upstreamOfHost(host: string, config: Config): Upstream | null {
+  if (config.domain === null || !host.endsWith(`.${config.domain}`)) return null;
+  const label = host.slice(0, -config.domain.length - 1);
+  return label.includes(".") ? null : config.upstreamByLabel(label);
+}
+
+function known(name: string, config: Config): Upstream {
+  const upstream = config.upstream(name);
+  if (!upstream) throw unknownUpstream(name, config);
+  return upstream;
+}
+
+function unknownUpstream(name: string, config: Config): RegistryError {
+  const names = config.upstreamNames.join(", ");
+  return new RegistryError(
+    404,
+    "NAME_UNKNOWN",
+    `${printable(name)} is not mirrored here; known are: ${names}`,
+  );
+}
+
+function found(upstream: Upstream, tail: string, prefix: string, namespace: string | null): Routed {
+  return { kind: "target", target: target(upstream, tail, prefix, namespace) };
+}
+
+/**
+ * Splits `<repository>/manifests/<reference>` and its like. A repository may itself be called `manifests` or `blobs`,
+ * so the last such word counts.
+ */
+function target(upstream: Upstream, tail: string, prefix: string, namespace: string | null): Target {
+  const [, name, kind, last] =
+    /^(.+)\/(tags)\/(list)$/s.exec(tail) ?? /^(.+)\/(manifests|blobs|referrers)\/([^/]+)$/s.exec(tail) ?? [];
+  if (name === undefined || kind === undefined || last === undefined) {
+    throw new RegistryError(404, "UNSUPPORTED", "this is no pull request of the distribution specification");
+  }
+  const repository = repositoryOn(upstream, name);
+  const isValid = MIXED_CASE.includes(upstream.name) ? isMixedCaseRepository : isRepository;
+  if (!isValid(repository) || upstream.name.length + 1 + repository.length > MAXIMUM_NAME) {
+    throw new RegistryError(400, "NAME_INVALID", `${printable(name)} is not a valid repository name`);
+  }
+  return { upstream, repository, ask: askFor(kind, last), path: `${prefix}/${name}`, namespace };
+}
+
+/** A repository as its upstream knows it: official images and models lie in `library/`. */
+export function repositoryOn({ name: upstream }: Upstream, name: string): string {
+  return WITH_LIBRARY.includes(upstream) && !name.includes("/") ? `library/${name}` : name;
+}
+
+/** Upstreams whose names of one part lie in `library/`. Ollama's client has no room for it in `mirror/registry-ollama-ai/model`. */
+const WITH_LIBRARY = ["docker.io", "registry.ollama.ai"];
+/** Upstreams whose repositories may have letters in upper case. */
+const MIXED_CASE = ["registry.ollama.ai", "hf.co"];
+
+/** "The total length of the repository name, including the hostname" that clients accept (distribution spec, "Pull"). */
+const MAXIMUM_NAME = 255;
+
+function askFor(kind: string, last: string): Resource {
+  if (kind === "tags") return { kind };
+  const digest = parseDigest(last);
+  if (kind === "manifests") {
+    if (digest) return { kind: "manifest", reference: { digest } };
+    if (isTag(last)) return { kind: "manifest", reference: { tag: last } };
+    if (!last.includes(":")) {
+      throw new RegistryError(404, "MANIFEST_UNKNOWN", `${printable(last)} is not a valid tag`);
+    }
+  }
+  if (!digest) {
+    throw new RegistryError(400, "DIGEST_INVALID", `${printable(last)} is not a sha256 or sha512 digest`);
+  }
+  return kind === "blobs" ? { kind: "blob", digest } : { kind: "referrers", digest };
+}
+
+/**
+ * Some clients write a digest's colon as `%3A`. No other character of a name, tag or digest needs escaping, so any
+ * other escape could only smuggle a separator past the grammar (`%2F`, `%2e%2e`).
+ */
+function decodePath(pathname: string): string {
+  return pathname.replaceAll(/%3a/gi, ":");
+}
+
+/** What a client sent, made fit for an error message: short, and nothing in it that a terminal or log would obey. */
+function printable(text: string): string {
+  const shown = text.replaceAll(/[^\x21-\x7e]/g, "?");
+  return shown.length > 80 ? `${shown.slice(0, 80)}…` : shown;
+}

@@ -1,0 +1,121 @@
+/** Everything a pull needs, put together from the Worker's environment. */
+import { LRUCache } from "lru-cache";
+import { Gate } from "./access/gate.ts";
+import { Limits, type RateLimiter } from "./access/limits.ts";
+import { type Config, readConfig } from "./config.ts";
+import type { BlobFill } from "./objects/blob-fill.ts";
+import type { RepositoryResolver } from "./objects/repository-resolver.ts";
+import type { Digest } from "./oci/digest.ts";
+import { BODY_LIMITS, type BodyLimits, type Timing } from "./pull/body.ts";
+import type { StoredManifest } from "./pull/content.ts";
+import { Remembered } from "./registry/remembered.ts";
+import { viaOf } from "./registry/via.ts";
+import { R2Store } from "./store/r2.ts";
+import type { Store } from "./store/store.ts";
+import { TagRecords } from "./store/tag-records.ts";
+import { UpstreamClient } from "./upstream/client.ts";
+import { egress, type Network } from "./upstream/egress.ts";
+
+/** The bindings of wrangler.toml. Variables are read by `config.ts`. */
+export interface Env {
+  STORE: R2Bucket;
+  TAGS: KVNamespace;
+  FILLS: DurableObjectNamespace<BlobFill>;
+  REPOSITORIES: DurableObjectNamespace<RepositoryResolver>;
+  /** Absent where the platform has no such counters. */
+  ADDRESSES?: RateLimiter;
+  /** This deployment's version; absent on one machine, where one isolate is all there is. */
+  VERSION?: { id: string };
+  /** The network that reaches this machine and private addresses; there is one where the mirror runs on one machine. */
+  OPERATOR_NETWORK?: Network;
+  /** Other times than the usual ones, for tests. */
+  TIMING?: Timing;
+}
+
+export interface Services {
+  config: Config;
+  gate: Gate;
+  limits: Limits;
+  store: Store;
+  tags: TagRecords;
+  /** Manifests by digest. */
+  manifests: LRUCache<Digest, StoredManifest>;
+  upstream: UpstreamClient;
+  /** The leases of fills. */
+  fills: DurableObjectNamespace<BlobFill>;
+  /** Milliseconds for which a request waits for another one's fill. */
+  fillPatience: number;
+  bodyLimits: BodyLimits;
+  /** Reads of the store that one request may make for itself alone. */
+  storeReads: number;
+  /** Where listings were deleted lately. */
+  unlisted: Remembered;
+  /** One resolver per repository. */
+  repositories: DurableObjectNamespace<RepositoryResolver>;
+  /** This deployment's entry in the Via of what it asks, by which it finds that an upstream leads back to it. */
+  via: string;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** Bytes of manifests an isolate keeps in memory, of the 128 MB it shares with all its requests. */
+const REMEMBERED_MANIFESTS = 16 * 1024 * 1024;
+
+/** Milliseconds. Most layers are filled by then; nobody waits so long for what may never come. */
+const FILL_PATIENCE = 8_000;
+
+/** Of the 50 subrequests that a request has on the Free plan; on one machine nothing counts them. */
+const STORE_READS = 40;
+
+/** Milliseconds for which a repository has no listings to delete once they were; one that is stored ends it. */
+const UNLISTED = 5 * 60_000;
+
+/** @throws ConfigError */
+export function createServices(env: Env): Services {
+  const now = () => Date.now();
+  const config = readConfig(env);
+  const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
+  return {
+    config,
+    gate: new Gate(config, now),
+    limits: new Limits(env.ADDRESSES ?? null, now),
+    store: new R2Store(env.STORE),
+    tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),
+    manifests: new LRUCache({
+      maxSize: REMEMBERED_MANIFESTS,
+      sizeCalculation: ({ bytes }) => bytes.byteLength || 1,
+    }),
+    upstream: new UpstreamClient({
+      fetch: egress(env.OPERATOR_NETWORK ?? null, config.isOperators),
+      now,
+      credentials: config.credentials,
+      via,
+    }),
+    fills: env.FILLS,
+    fillPatience: FILL_PATIENCE,
+    bodyLimits: BODY_LIMITS,
+    ...env.TIMING,
+    storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
+    unlisted: new Remembered(UNLISTED, now),
+    repositories: env.REPOSITORIES,
+    via,
+    now,
+  };
+}
+
+/**
+ * The isolate's one mirror. The Worker and the Durable Objects that happen to live in the same isolate share it, since
+ * they share the isolate's memory, and since what one has learnt of an upstream (tokens, challenges) serves the others.
+ */
+export const isolate: { services: Services | null } = { services: null };
+
+/** @throws ConfigError */
+export function servicesOf(env: Env): Services {
+  isolate.services ??= createServices(env);
+  return isolate.services;
+}
+
+/** A cache of our own beside the zone's default one, so that no request for a page can ever be answered from it. */
+async function openEdge(): Promise<Cache | null> {
+  return typeof caches === "undefined" ? null : caches.open("portolan");
+}

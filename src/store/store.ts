@@ -1,0 +1,125 @@
+/** The store of content: what it must be able to do, whatever it is made of, and where things lie in it. */
+import { type Digest, digestParts } from "../oci/digest.ts";
+import type { ByteRange } from "../oci/range.ts";
+
+export interface StoredHead {
+  /** Bytes of the whole object. */
+  size: number;
+  /** As given to `put`, else null. */
+  contentType: string | null;
+}
+
+export interface StoredObject extends StoredHead {
+  body: ReadableStream<Uint8Array>;
+  /** What of the object the body holds, where a range was asked for. */
+  range: { offset: number; length: number } | null;
+}
+
+export interface PutOptions {
+  /** What the content must hash to, else nothing is stored. */
+  digest: Digest;
+  contentType?: string;
+}
+
+/** Says that a range lies outside an object of `size` bytes. */
+export class RangeNotSatisfiable extends Error {
+  override readonly name = "RangeNotSatisfiable";
+  readonly size: number;
+  constructor(size: number) {
+    super(`the range lies outside ${size} bytes`);
+    this.size = size;
+  }
+}
+
+/** Says that content isn't what its digest says. */
+export class DigestMismatch extends Error {
+  override readonly name = "DigestMismatch";
+  constructor(digest: Digest) {
+    super(`the content is not ${digest}`);
+  }
+}
+
+/** Bytes of the largest object one put takes (R2: 5 GiB less 5 MiB). */
+export const MAXIMUM_PUT = 5 * 1024 ** 3 - 5 * 1024 ** 2;
+
+export interface StoredEntry {
+  key: string;
+  /** Bytes. */
+  size: number;
+  /** Milliseconds since the epoch. */
+  stored: number;
+}
+
+export interface Store {
+  head(key: string): Promise<StoredHead | null>;
+  /** @throws RangeNotSatisfiable */
+  get(key: string, range?: ByteRange): Promise<StoredObject | null>;
+  /**
+   * Publishes an object whole or not at all. A stream must be of known length (a FixedLengthStream's readable side or
+   * a branch of it); it is consumed or cancelled in every case.
+   * @throws DigestMismatch, or another error if the content is cut short or can't be written.
+   */
+  put(key: string, body: ReadableStream<Uint8Array> | Uint8Array, options: PutOptions): Promise<void>;
+  /** Deletes 1,000 objects at most. */
+  delete(keys: string[]): Promise<void>;
+  /** What lies under a prefix, ordered by key, a page at a time; `cursor` is null after the last. */
+  list(prefix: string, cursor?: string): Promise<{ entries: StoredEntry[]; cursor: string | null }>;
+}
+
+/** The key of no object: it is looked up to see whether the store can be reached. */
+export const HEALTH_KEY = "health";
+
+/**
+ * Whom content is for: `public` is what anybody could have had from upstream, `private` what they could not. The two
+ * lie under different keys, so that nothing which looks for public content can come upon the other.
+ */
+export type Visibility = "public" | "private";
+
+export function blobKey(digest: Digest, visibility: Visibility = "public"): string {
+  return contentKey("blobs", digest, visibility);
+}
+
+export function manifestKey(digest: Digest, visibility: Visibility = "public"): string {
+  return contentKey("manifests", digest, visibility);
+}
+
+function contentKey(kind: "blobs" | "manifests", digest: Digest, visibility: Visibility): string {
+  const { algorithm, hex } = digestParts(digest);
+  const prefix = visibility === "private" ? "private/" : "";
+  return `${prefix}${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;
+}
+
+/**
+ * The link record of a repository and a digest: an empty object that says that upstream gave this content out of this
+ * repository. `_` can't be part of a repository's name, so no name can be taken for the end of another.
+ */
+export function linkKey(upstream: string, repository: string, digest: Digest): string {
+  const { algorithm, hex } = digestParts(digest);
+  return `${linksOf(upstream, repository)}${algorithm}/${hex}`;
+}
+
+/**
+ * The key of a page of a listing. One that is private lies among the repository's link records, so that it is taken back
+ * with them.
+ * @param request a hash of what was asked for.
+ */
+export function listingKey(
+  upstream: string,
+  repository: string,
+  request: string,
+  visibility: Visibility,
+): string {
+  const access =
+    visibility === "public" ? listingsOf(upstream, repository) : `${linksOf(upstream, repository)}listings/`;
+  return `${access}${request}`;
+}
+
+/** Where all of a repository's listings lie that are for everybody. */
+export function listingsOf(upstream: string, repository: string): string {
+  return `listings/${upstream}/${repository}/_/`;
+}
+
+/** Where all link records of a repository lie, and no others. */
+export function linksOf(upstream: string, repository: string): string {
+  return `links/${upstream}/${repository}/_/`;
+}

@@ -1,0 +1,240 @@
+/** Private images: the operator's login opens them to the holders of keys, where PRIVATE says so, and to nobody else. */
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { basic, KEY, KEYED, NARROW } from "../access/keyed.ts";
+import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
+import { type Answer, useMirror } from "../support/mirror.ts";
+
+const OWNER = { username: "owner", password: "hunter2" };
+const mirror = useMirror({
+  ...KEYED,
+  PRIVATE: ["docker.io/owner/*", "docker.io/library/*"],
+  UPSTREAM_CREDENTIALS: { "docker.io": [OWNER] },
+});
+const SECRET = patternBytes(50_000, 7);
+let secret: Image;
+let other: Image;
+let paths: { tag: string; manifest: string; config: string; blob: string };
+
+beforeEach(async () => {
+  mirror.docker.settings.credentials = [OWNER];
+  secret = await mirror.docker.addImage("owner/secret", "latest", { layers: [SECRET] });
+  other = await mirror.docker.addImage("owner/other", "latest", { layers: [patternBytes(1000, 8)] });
+  for (const name of ["owner/secret", "owner/other"]) mirror.docker.setVisibility(name, "private");
+  paths = {
+    tag: "/v2/owner/secret/manifests/latest",
+    manifest: `/v2/owner/secret/manifests/${secret.target.digest}`,
+    config: `/v2/owner/secret/blobs/${secret.configs[0]?.digest}`,
+    blob: `/v2/owner/secret/blobs/${secret.layers[0]?.digest}`,
+  };
+});
+
+const pull = (path: string, key = KEY, init: RequestInit = {}): Promise<Answer> =>
+  mirror.ask(path, { ...init, headers: { ...basic(key), ...init.headers } });
+const statusOf = async (...asked: Parameters<typeof pull>) => (await pull(...asked)).status;
+
+async function hold(): Promise<void> {
+  for (const path of Object.values(paths)) expect(await statusOf(path)).toBe(200);
+}
+
+const later = (milliseconds: number) => {
+  mirror.clock.ahead += milliseconds;
+};
+
+describe("a private image that PRIVATE names", () => {
+  test("is pulled with a key, and from the store the next time", async () => {
+    await hold();
+    mirror.newIsolate();
+    mirror.docker.reset();
+    const answer = await pull(paths.blob);
+    expect([answer.status, answer.bytes.byteLength]).toEqual([200, SECRET.byteLength]);
+    expect(answer.headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
+    expect(answer.headers.get("Cache-Control")).toMatch(/^private,/);
+    expect(mirror.docker.count({ kind: "storage", method: "GET" })).toBe(0);
+    const range = await pull(paths.blob, KEY, { headers: { Range: "bytes=10-19" } });
+    expect([range.status, [...range.bytes]]).toEqual([206, [...SECRET.slice(10, 20)]]);
+  });
+
+  test("lies apart from what is everybody's: objects, links and tag records", async () => {
+    await hold();
+    const stored = await mirror.stored();
+    expect(stored.length).toBeGreaterThan(0);
+    for (const key of stored) expect(key).toMatch(/^(private\/|links\/docker\.io\/owner\/secret\/_\/)/);
+    const { keys } = await mirror.bindings.TAGS.list();
+    expect(keys.map(({ name }) => name)).toEqual(["private/tags/docker.io/owner/secret/latest"]);
+  });
+
+  test("is fetched once by many, and filled when a client has left or a put has failed", async () => {
+    mirror.docker.settings.credentials = [OWNER];
+    const answers = await Promise.all([1, 2, 3, 4].map(() => pull(paths.tag)));
+    expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+    expect(mirror.docker.count({ method: "GET", kind: "manifest", status: 200 })).toBe(1);
+    const put = mirror.outage("STORE", "put");
+    expect(await statusOf(paths.blob)).toBe(200);
+    put.mockRestore();
+    const digest = secret.layers[0]?.digest ?? "";
+    const link = `links/docker.io/owner/secret/_/${digest.replace(":", "/")}`;
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toContain(link));
+  });
+
+  test("is pulled from a registry that has a manifest only for whoever accepts its type", async () => {
+    const transform = (response: Response, { headers }: Request) =>
+      headers.get("Accept")?.includes(secret.target.mediaType)
+        ? response
+        : new Response(null, { status: 404 });
+    mirror.docker.fail({ kind: "manifest", authorized: true }, { transform });
+    expect(await statusOf(paths.tag)).toBe(200);
+    mirror.newIsolate();
+    expect(await statusOf(paths.manifest)).toBe(200);
+  });
+
+  test("can be listed, and what refers to it", async () => {
+    expect((await pull("/v2/owner/secret/tags/list")).json().tags).toEqual(["latest"]);
+    expect(await statusOf(`/v2/owner/secret/referrers/${secret.target.digest}`)).toBe(200);
+  });
+
+  test("stays there while upstream fails, for a key that it is open to", async () => {
+    await hold();
+    later(3_600_000);
+    mirror.newIsolate();
+    mirror.docker.fail({ path: /./ }, behaviours.tooManyRequests(60));
+    for (const path of [paths.manifest, paths.blob]) expect(await statusOf(path)).toBe(200);
+    const stale = await pull(paths.tag);
+    expect([stale.status, stale.headers.get("Cache-Status")]).toEqual([
+      200,
+      expect.stringContaining("stale"),
+    ]);
+  });
+});
+
+describe("nobody gets it", () => {
+  const everyWay = (name: string, image: Image) => [
+    `/v2/${name}/manifests/latest`,
+    `/v2/${name}/manifests/${image.target.digest}`,
+    ...image.layers.map(({ digest }) => `/v2/${name}/blobs/${digest}`),
+    `/v2/${name}/tags/list`,
+    `/v2/${name}/referrers/${image.target.digest}`,
+  ];
+
+  test("with a key that doesn't open it, by GET, HEAD or Range, held or not", async () => {
+    for (const isHeld of [false, true]) {
+      if (isHeld) await hold();
+      for (const path of everyWay("owner/secret", secret)) {
+        for (const method of ["GET", "HEAD"]) expect(await statusOf(path, NARROW, { method })).toBe(403);
+        expect(await statusOf(path, NARROW, { headers: { Range: "bytes=0-9" } })).toBe(403);
+      }
+    }
+  });
+
+  test("through a public repository, another private one, another upstream, or a missing one", async () => {
+    await hold();
+    await mirror.docker.addImage("library/demo", "latest");
+    await mirror.ghcr.addImage("owner/secret", "latest", { layers: [patternBytes(10, 1)] });
+    const digest = secret.layers[0]?.digest;
+    for (const name of ["library/demo", "owner/other", "ghcr.io/owner/secret", "owner/missing"]) {
+      for (const rest of [`blobs/${digest}`, `manifests/${secret.target.digest}`]) {
+        for (const method of ["GET", "HEAD"]) {
+          const answer = await pull(`/v2/${name}/${rest}`, KEY, { method });
+          expect([name, rest, answer.status]).toEqual([
+            name,
+            rest,
+            expect.toSatisfy((status) => [403, 404].includes(status)),
+          ]);
+          expect(answer.headers.get("Content-Length")).not.toBe(String(SECRET.byteLength));
+        }
+      }
+    }
+  });
+
+  test("of another private repository that was pulled: each has its own links", async () => {
+    await hold();
+    const layer = `blobs/${other.layers[0]?.digest}`;
+    const manifest = `manifests/${other.target.digest}`;
+    for (const rest of [layer, manifest]) {
+      expect(await statusOf(`/v2/owner/other/${rest}`)).toBe(200);
+      for (const method of ["GET", "HEAD"]) {
+        expect(await statusOf(`/v2/owner/secret/${rest}`, KEY, { method })).toBe(404);
+      }
+    }
+  });
+
+  test("once upstream no longer gives it to the operator, though all of it is held", async () => {
+    await hold();
+    mirror.docker.settings.credentials = [{ ...OWNER, repositories: ["owner/other"] }];
+    later(6 * 60_000);
+    mirror.newIsolate();
+    for (const path of everyWay("owner/secret", secret)) {
+      for (const method of ["GET", "HEAD"]) {
+        const { status } = await pull(path, KEY, { method });
+        expect([path, method, status]).toEqual([path, method, 403]);
+      }
+    }
+  });
+});
+
+describe("what PRIVATE names and anybody may pull", () => {
+  test("is public: asked for as nobody, and kept for everybody", async () => {
+    await mirror.docker.addImage("library/demo", "latest");
+    expect(await statusOf("/v2/library/demo/manifests/latest")).toBe(200);
+    for (const key of await mirror.stored()) expect(key).toMatch(/^manifests\//);
+  });
+
+  test("becomes public when it is made so: what was private is fetched anew, as nobody", async () => {
+    await hold();
+    mirror.docker.setVisibility("owner/secret", "public");
+    later(6 * 60_000);
+    mirror.newIsolate();
+    const digest = secret.layers[0]?.digest ?? "";
+    const hex = digest.slice(7);
+    const key = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+    expect(await mirror.stored()).not.toContain(key);
+    expect(await statusOf(paths.blob)).toBe(200);
+    expect(await mirror.stored()).toContain(key);
+  });
+
+  test("is private again when it is made so: nothing new is opened to a key that it isn't open to", async () => {
+    await mirror.docker.addImage("owner/demo", "latest", { layers: [patternBytes(500, 3)] });
+    expect(await statusOf("/v2/owner/demo/manifests/latest")).toBe(200);
+    mirror.docker.setVisibility("owner/demo", "private");
+    later(6 * 60_000);
+    expect(await statusOf("/v2/owner/demo/manifests/latest")).toBe(200);
+    const { keys } = await mirror.bindings.TAGS.list();
+    expect(keys.map(({ name }) => name)).toContain("private/tags/docker.io/owner/demo/latest");
+  });
+});
+
+test("nothing of a repository that has just become private is stored for everybody", async () => {
+  const name = "owner/demo";
+  await mirror.docker.addImage("library/demo", "latest");
+  const before = await mirror.docker.addImage(name, "latest", { layers: [patternBytes(500, 3)] });
+  const of = (image: Image) => [
+    `/v2/${name}/manifests/${image.target.digest}`,
+    ...image.layers.map(({ digest }) => `/v2/${name}/blobs/${digest}`),
+  ];
+  for (const path of of(before)) expect(await statusOf(path)).toBe(200);
+  const open = await mirror.stored();
+  mirror.docker.setVisibility(name, "private");
+  const after = await mirror.docker.addImage(name, "latest", { layers: [patternBytes(600, 4)] });
+  // The first answers may still be those of an anonymous request; then it is known to be private.
+  for (let round = 0; round < 2; round++)
+    for (const path of [...of(after), `/v2/${name}/manifests/latest`]) await pull(path);
+  for (const path of of(after)) expect(await statusOf(path)).toBe(200);
+  const added = (await mirror.stored()).filter((key) => !open.includes(key));
+  for (const key of added) expect(key).toMatch(/^(private|links)\//);
+  for (const path of of(after)) {
+    const elsewhere = path.replace(name, "library/demo");
+    for (const one of [path, elsewhere]) expect([one, await statusOf(one, NARROW)]).not.toEqual([one, 200]);
+  }
+});
+
+test("the operator's login goes to the identity and its realm alone", async () => {
+  await hold();
+  const shown = `Basic ${btoa("owner:hunter2")}`;
+  const hosts = mirror.docker.requests
+    .filter(({ headers }) => headers.authorization === shown)
+    .map(({ host }) => host);
+  expect(new Set(hosts)).toEqual(new Set(["auth.docker.io"]));
+  const toStorage = mirror.docker.requests.filter(({ kind }) => kind === "storage");
+  expect(toStorage.length).toBeGreaterThan(0);
+  for (const { headers } of toStorage) expect(headers.authorization).toBeUndefined();
+});
