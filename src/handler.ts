@@ -13,11 +13,12 @@ import { deleteListings } from "./pull/listing.ts";
 import { checkLogin, loginChallenge, passThroughToken } from "./pull/login.ts";
 import { pullManifestByDigest, pullManifestByTag } from "./pull/manifest.ts";
 import { pullReferrers } from "./pull/referrers.ts";
-import type { Pull } from "./pull/response.ts";
+import { accessOf } from "./pull/repository-access.ts";
+import type { PullRequest } from "./pull/request.ts";
 import { pullTags } from "./pull/tag-list.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
 import { LOGGED_UPSTREAM } from "./request-log.ts";
-import { route, type Target, upstreamOfHost } from "./route.ts";
+import { route, upstreamOfHost } from "./route.ts";
 import type { Services } from "./services.ts";
 import type { Upstream } from "./upstream/registries.ts";
 
@@ -99,17 +100,23 @@ export async function answerRegistry(services: Services, c: Context): Promise<Re
     identityFor(services, caller, target, clientInfo, waitUntil),
   );
   const { headers, signal } = c.req.raw;
-  const pull: Pull = {
+  const access = accessOf(
+    { upstream: target.upstream.name, repository: target.repository, via: clientInfo.via },
+    identity,
+  );
+  const search = url.searchParams;
+  const pull: PullRequest = {
     method,
     headers,
     signal,
-    search: url.searchParams,
+    search,
     clientInfo,
-    identity,
+    target,
+    access,
     prefix,
     waitUntil,
   };
-  const response = await answer(services, pull, target).catch((error) => {
+  const response = await answer(services, pull).catch((error) => {
     const isDenied = error instanceof RegistryError && (error.status === 401 || error.status === 403);
     if (isDenied && identity.kind === "anonymous") waitUntil(deleteListings(services, target));
     throw error;
@@ -136,19 +143,19 @@ function pong(): Response {
   return Response.json({}, { headers: { "Docker-Distribution-API-Version": "registry/2.0" } });
 }
 
-function answer(services: Services, pull: Pull, target: Target): Promise<Response> {
-  const { ask } = target;
+function answer(services: Services, pull: PullRequest): Promise<Response> {
+  const { ask } = pull.target;
   switch (ask.kind) {
     case "manifest":
       return "digest" in ask.reference
-        ? pullManifestByDigest(services, pull, target, ask.reference.digest)
-        : pullManifestByTag(services, pull, target, ask.reference.tag);
+        ? pullManifestByDigest(services, pull, ask.reference.digest)
+        : pullManifestByTag(services, pull, ask.reference.tag);
     case "blob":
-      return pullBlob(services, pull, target, ask.digest);
+      return pullBlob(services, pull, ask.digest);
     case "tags":
-      return pullTags(services, pull, target);
+      return pullTags(services, pull);
     case "referrers":
-      return pullReferrers(services, pull, target, ask.digest);
+      return pullReferrers(services, pull, ask.digest);
   }
 }
 

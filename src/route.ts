@@ -1,26 +1,10 @@
 /** What a request asks for, read from its host, path and query and from nothing else. */
 import type { Config } from "./config.ts";
-import { type Digest, parseDigest } from "./oci/digest.ts";
+import { parseDigest } from "./oci/digest.ts";
 import { RegistryError } from "./oci/errors.ts";
 import { isMixedCaseRepository, isRepository, isTag } from "./oci/names.ts";
-import type { Upstream } from "./upstream/registries.ts";
-
-export type Resource =
-  | { kind: "manifest"; reference: { tag: string } | { digest: Digest } }
-  | { kind: "blob"; digest: Digest }
-  | { kind: "tags" }
-  | { kind: "referrers"; digest: Digest };
-
-export interface Target {
-  upstream: Upstream;
-  /** As the upstream knows it: with `library/` where Docker Hub wants it. */
-  repository: string;
-  ask: Resource;
-  /** Path under which this client finds the repository on this mirror, for Link headers: `/v2/ghcr.io/owner/image`. */
-  path: string;
-  /** The `ns` query parameter where it decided on the upstream (answered as OCI-Namespace), else null. */
-  namespace: string | null;
-}
+import type { Resource, Target } from "./pull/target.ts";
+import { repositoryOn, type Upstream } from "./upstream/registries.ts";
 
 /** `ping` is `GET /v2/`, in whatever shape; `elsewhere` is no registry request at all. */
 export type Routed = { kind: "target"; target: Target } | { kind: "ping" } | { kind: "elsewhere" };
@@ -103,13 +87,6 @@ function target(upstream: Upstream, tail: string, prefix: string, namespace: str
   return { upstream, repository, ask: askFor(kind, last), path: `${prefix}/${name}`, namespace };
 }
 
-/** A repository as its upstream knows it: official images and models lie in `library/`. */
-export function repositoryOn({ name: upstream }: Upstream, name: string): string {
-  return WITH_LIBRARY.includes(upstream) && !name.includes("/") ? `library/${name}` : name;
-}
-
-/** Upstreams whose names of one part lie in `library/`. Ollama's client has no room for it in `mirror/registry-ollama-ai/model`. */
-const WITH_LIBRARY = ["docker.io", "registry.ollama.ai"];
 /** Upstreams whose repositories may have letters in upper case. */
 const MIXED_CASE = ["registry.ollama.ai", "hf.co"];
 

@@ -3,15 +3,14 @@ import { LRUCache } from "lru-cache";
 import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { type Config, readConfig } from "./config.ts";
-import type { BlobFill } from "./objects/blob-fill.ts";
-import type { RepositoryResolver } from "./objects/repository-resolver.ts";
-import type { Digest } from "./oci/digest.ts";
-import { BODY_LIMITS, type BodyLimits, type Timing } from "./pull/body.ts";
-import type { StoredManifest } from "./pull/content.ts";
+import { leasesIn, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
+import { BODY_LIMITS, type Timing } from "./pull/body.ts";
+import type { FillLeases } from "./pull/fill-leases.ts";
+import type { Resolver } from "./pull/resolver.ts";
+import type { PullServices } from "./pull/services.ts";
 import { Remembered } from "./registry/remembered.ts";
 import { viaOf } from "./registry/via.ts";
 import { R2Store } from "./store/r2.ts";
-import type { Store } from "./store/store.ts";
 import { TagRecords } from "./store/tag-records.ts";
 import { UpstreamClient } from "./upstream/client.ts";
 import { egress, type Network } from "./upstream/egress.ts";
@@ -20,8 +19,8 @@ import { egress, type Network } from "./upstream/egress.ts";
 export interface Env {
   STORE: R2Bucket;
   TAGS: KVNamespace;
-  FILLS: DurableObjectNamespace<BlobFill>;
-  REPOSITORIES: DurableObjectNamespace<RepositoryResolver>;
+  FILLS: ObjectsOf<FillLeases>;
+  REPOSITORIES: ObjectsOf<Resolver>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -32,30 +31,10 @@ export interface Env {
   TIMING?: Timing;
 }
 
-export interface Services {
+export interface Services extends PullServices {
   config: Config;
   gate: Gate;
   limits: Limits;
-  store: Store;
-  tags: TagRecords;
-  /** Manifests by digest. */
-  manifests: LRUCache<Digest, StoredManifest>;
-  upstream: UpstreamClient;
-  /** The leases of fills. */
-  fills: DurableObjectNamespace<BlobFill>;
-  /** Milliseconds for which a request waits for another one's fill. */
-  fillPatience: number;
-  bodyLimits: BodyLimits;
-  /** Reads of the store that one request may make for itself alone. */
-  storeReads: number;
-  /** Where listings were deleted lately. */
-  unlisted: Remembered;
-  /** One resolver per repository. */
-  repositories: DurableObjectNamespace<RepositoryResolver>;
-  /** This deployment's entry in the Via of what it asks, by which it finds that an upstream leads back to it. */
-  via: string;
-  /** Milliseconds since the epoch. */
-  now: () => number;
 }
 
 /** Bytes of manifests an isolate keeps in memory, of the 128 MB it shares with all its requests. */
@@ -91,13 +70,13 @@ export function createServices(env: Env): Services {
       credentials: config.credentials,
       via,
     }),
-    fills: env.FILLS,
+    leasesOf: leasesIn(env.FILLS),
     fillPatience: FILL_PATIENCE,
     bodyLimits: BODY_LIMITS,
     ...env.TIMING,
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
     unlisted: new Remembered(UNLISTED, now),
-    repositories: env.REPOSITORIES,
+    resolverOf: resolverIn(env.REPOSITORIES),
     via,
     now,
   };

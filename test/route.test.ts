@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { readConfig } from "../src/config.ts";
 import { RegistryError } from "../src/oci/errors.ts";
-import { type Routed, route, type Target } from "../src/route.ts";
+import type { Target } from "../src/pull/target.ts";
+import { type Routed, route } from "../src/route.ts";
 
 const SHA256 = `sha256:${"a1".repeat(32)}`;
 const SHA512 = `sha512:${"a1".repeat(64)}`;

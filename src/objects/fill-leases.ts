@@ -4,24 +4,9 @@
  */
 
 import { LRUCache } from "lru-cache";
-import { type Digest, digestParts } from "../oci/digest.ts";
-import { linkKey, type Visibility } from "../store/store.ts";
-
-/** Where an object is to be had, and for whom. */
-export interface FillJob {
-  upstream: string;
-  repository: string;
-  digest: string;
-  visibility: Visibility;
-  /** The Via of the request that it is filled for. */
-  via: string;
-}
-
-/** What a request may do about an object that isn't stored: fill it, read it because it is stored now, or neither. */
-export type Claim = { kind: "leader"; holder: string } | { kind: "stored" } | { kind: "none" };
-
-/** How an attempt to fill ended: it is stored, it can't ever be, or it may another time. */
-export type FillOutcome = "held" | "permanent" | "failed";
+import type { Digest } from "../oci/digest.ts";
+import type { Claim, FillJob, FillOutcome } from "../pull/fill-leases.ts";
+import { linkKey } from "../store/store.ts";
 
 interface FillState {
   job: FillJob;
@@ -48,11 +33,6 @@ const GOOD_PART = 8 * 1024 * 1024;
 const COUNTED = 10_000;
 
 const PREFIX = "fill:";
-
-/** The object that keeps a digest's leases: there are 256, so that no unknown digest leaves one behind. */
-export function leasesName(digest: Digest): string {
-  return digestParts(digest).hex.slice(0, 2);
-}
 
 export class Leases {
   readonly #storage: DurableObjectStorage;

@@ -6,30 +6,20 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryAccess } from "../pull/repository-access.ts";
-import {
-  type Fetched,
-  fetchManifest,
-  type Resolution,
-  type ResolveMode,
-  resolveTag,
-} from "../pull/resolve.ts";
+import { fetchManifest, resolveTag } from "../pull/resolve.ts";
+import type { Fetched, Resolution, ResolveMode, Resolver } from "../pull/resolver.ts";
 import { areStored } from "../pull/stale.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import { passesOf } from "../registry/via.ts";
-import { type Env, type Services, servicesOf } from "../services.ts";
+import { type Env, servicesOf } from "../services.ts";
 
-export class RepositoryResolver extends DurableObject<Env> {
-  readonly #services: Services;
+export class RepositoryResolver extends DurableObject<Env> implements Resolver {
+  readonly #services = servicesOf(this.env);
   readonly #pending = new Map<string, Promise<unknown>>();
 
-  constructor(state: DurableObjectState, env: Env) {
-    super(state, env);
-    this.#services = servicesOf(env);
-  }
-
-  resolve(access: RepositoryAccess, tag: string, wish: ResolveMode): Promise<Resolution> {
-    return this.#once(`${this.#nameOf(access)} ${wish} ${tag}`, () =>
-      resolveTag(this.#services, access, tag, wish, waitUntilOf(this.ctx)),
+  resolve(access: RepositoryAccess, tag: string, mode: ResolveMode): Promise<Resolution> {
+    return this.#once(`${this.#nameOf(access)} ${mode} ${tag}`, () =>
+      resolveTag(this.#services, access, tag, mode, waitUntilOf(this.ctx)),
     );
   }
 

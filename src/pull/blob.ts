@@ -11,39 +11,38 @@ import {
   resolveRanges,
   unsatisfiedRange,
 } from "../oci/range.ts";
-import type { Target } from "../route.ts";
-import type { Services } from "../services.ts";
-import { blobKey, RangeNotSatisfiable, type Visibility } from "../store/store.ts";
-import { readVisible } from "../store/visible-content.ts";
+import { type ContentName, findContent, getContent, headContent } from "../store/content.ts";
+import { RangeNotSatisfiable } from "../store/store.ts";
 import { pullColdBlob } from "./cold-blob.ts";
 import { fillQueueOf } from "./lease.ts";
 import { multipart } from "./multipart.ts";
-import { accessOf } from "./repository-access.ts";
-import { blobHeaders, isUnchanged, type Pull, partial, unsatisfiable, whole } from "./response.ts";
+import type { PullRequest } from "./request.ts";
+import { blobHeaders, isUnchanged, partial, unsatisfiable, whole } from "./response.ts";
+import type { PullServices } from "./services.ts";
 
 /**
  * Answers a blob, or the range of it that was asked for.
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullBlob(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
 ): Promise<Response> {
   const ranges = pull.method === "GET" ? requestedRanges(pull.headers, digest) : [];
-  const stored = await fromStore(services, pull, target, digest, ranges, { servedBy: "store" });
+  const stored = await fromStore(services, pull, digest, ranges, { servedBy: "store" });
   if (stored) return stored;
   // Upstream is asked for the whole instead of several: it is stored on its way, and the next ones are had from there.
   const range = ranges.length === 1 ? (ranges[0] ?? null) : null;
-  const queue = fillQueueOf(services, accessOf(target, pull), digest);
+  const queue = fillQueueOf(services, pull.access, digest);
   const turn =
     pull.method === "HEAD" ? "none" : await (range ? queue.joinRange(bytesOf(range)) : queue.acquire());
-  const filled = turn === "stored" && (await fromStore(services, pull, target, digest, ranges, WAITED));
+  const filled = turn === "stored" && (await fromStore(services, pull, digest, ranges, WAITED));
   if (filled) return filled;
-  const cold = await pullColdBlob(services, pull, target, digest, range, queue, turn);
+  const cold = await pullColdBlob(services, pull, digest, range, queue, turn);
   if (cold !== "stored") return cold;
-  const late = await fromStore(services, pull, target, digest, ranges, WAITED);
+  const late = await fromStore(services, pull, digest, ranges, WAITED);
   if (late) return late;
   throw new RegistryError(503, "UNAVAILABLE", "the store doesn't give what was just stored");
 }
@@ -58,33 +57,31 @@ function requestedRanges(headers: Headers, digest: Digest): readonly ByteRange[]
 }
 
 async function fromStore(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
   ranges: readonly ByteRange[],
   status: CacheStatus,
 ): Promise<Response | null> {
-  const access = accessOf(target, pull);
-  const keyOf = (visibility: Visibility) => blobKey(digest, visibility);
-  const responseHeaders = blobHeaders(target, digest, status);
+  const name = nameOf(pull, digest);
+  const responseHeaders = blobHeaders(pull.target, digest, status);
   try {
     const isKnown = isUnchanged(pull.headers, digest);
     if (pull.method === "HEAD" || isKnown) {
-      const held = await readVisible(services, access, { digest }, keyOf, (key) => services.store.head(key));
-      if (!held) return null;
+      const stored = await headContent(services.store, name);
+      if (!stored) return null;
       return isKnown
         ? new Response(null, { status: 304, headers: responseHeaders })
-        : whole(null, responseHeaders, held.size);
+        : whole(null, responseHeaders, stored.size);
     }
     const [range, ...more] = ranges;
-    if (more.length > 0) return await severalFromStore(services, pull, target, digest, ranges, status);
-    const read = (key: string) => services.store.get(key, range);
-    const held = await readVisible(services, access, { digest }, keyOf, read);
-    if (!held) return null;
-    if (!held.range) return whole(held.body, responseHeaders, held.size);
-    const { offset, length } = held.range;
-    return partial(held.body, responseHeaders, contentRange(offset, length, held.size), length);
+    if (more.length > 0) return await severalFromStore(services, pull, digest, ranges, status);
+    const stored = await getContent(services.store, name, range);
+    if (!stored) return null;
+    if (!stored.range) return whole(stored.body, responseHeaders, stored.size);
+    const { offset, length } = stored.range;
+    return partial(stored.body, responseHeaders, contentRange(offset, length, stored.size), length);
   } catch (error) {
     if (error instanceof RangeNotSatisfiable)
       return unsatisfiable(responseHeaders, unsatisfiedRange(error.size));
@@ -95,28 +92,31 @@ async function fromStore(
 }
 
 async function severalFromStore(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
   ranges: readonly ByteRange[],
   status: CacheStatus,
 ): Promise<Response | null> {
-  const keyOf = (visibility: Visibility) => blobKey(digest, visibility);
-  const held = await readVisible(services, accessOf(target, pull), { digest }, keyOf, async (key) => {
+  const stored = await findContent(services.store, nameOf(pull, digest), async (key) => {
     const head = await services.store.head(key);
     return head && { key, size: head.size };
   });
-  if (!held) return null;
-  const { key, size } = held;
+  if (!stored) return null;
+  const { key, size } = stored;
   const slices = resolveRanges(ranges, size);
-  if (slices === null) return fromStore(services, pull, target, digest, [], status);
+  if (slices === null) return fromStore(services, pull, digest, [], status);
   if (slices.length === 0) throw new RangeNotSatisfiable(size);
   const [first, ...more] = slices;
   if (first && more.length === 0) {
     const only = { first: first.offset, last: first.offset + first.length - 1 };
-    return fromStore(services, pull, target, digest, [only], status);
+    return fromStore(services, pull, digest, [only], status);
   }
-  const responseHeaders = blobHeaders(target, digest, status);
+  const responseHeaders = blobHeaders(pull.target, digest, status);
   return multipart(pull, responseHeaders, slices, size, (range) => services.store.get(key, range));
+}
+
+function nameOf({ access }: PullRequest, digest: Digest): ContentName {
+  return { kind: "blobs", digest, scope: access };
 }

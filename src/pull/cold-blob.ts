@@ -7,17 +7,16 @@ import { type ByteRange, type ContentRange, parseContentRange } from "../oci/ran
 import { readBounded } from "../registry/bounded-read.ts";
 import { type Failure, failureOf, isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Target } from "../route.ts";
-import type { Services } from "../services.ts";
-import { blobKey, DigestMismatch, type Visibility } from "../store/store.ts";
-import { storeVisible } from "../store/visible-content.ts";
+import { putContent } from "../store/content.ts";
+import { DigestMismatch } from "../store/store.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength, isEncoded, isStorable } from "./body.ts";
 import { clientError } from "./client-error.ts";
 import type { FillLease, FillQueue, Turn } from "./lease.ts";
-import { accessOf } from "./repository-access.ts";
-import { blobHeaders, type Pull, partial, unsatisfiable, whole } from "./response.ts";
+import type { PullRequest } from "./request.ts";
+import { blobHeaders, partial, unsatisfiable, whole } from "./response.ts";
 import { type BodyTransfer, streamWithResume } from "./resume.ts";
+import type { PullServices } from "./services.ts";
 
 /**
  * Milliseconds after a client has left until its fill is looked after. The runtime lets the rest of the stream run into
@@ -35,17 +34,17 @@ const LARGEST_PAGE = 1024 * 1024;
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullColdBlob(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
   range: ByteRange | null,
   queue: FillQueue,
   turn: Turn,
 ): Promise<Response | "stored"> {
-  const { upstream, repository } = target;
-  const { method, identity } = pull;
-  const { via } = pull.clientInfo;
+  const { method } = pull;
+  const { upstream, repository } = pull.target;
+  const { identity, via } = pull.access;
   const upstreamRequest: UpstreamRequest = {
     upstream,
     repository,
@@ -60,7 +59,7 @@ export async function pullColdBlob(
     response = await ask(services, pull, upstreamRequest, digest, range);
   } catch (error) {
     if (lease) pull.waitUntil(lease.release());
-    return withoutUpstream(pull, target, digest, failureOf(error));
+    return withoutUpstream(pull, digest, failureOf(error));
   }
   if (method === "GET" && isEncoded(response)) {
     await response.body?.cancel();
@@ -72,7 +71,7 @@ export async function pullColdBlob(
     forward: "uri-miss",
     forwardStatus: response.status,
   };
-  const responseHeaders = blobHeaders(target, digest, status);
+  const responseHeaders = blobHeaders(pull.target, digest, status);
   if (response.status === 416) {
     await response.body?.cancel();
     return unsatisfiable(responseHeaders, response.headers.get("Content-Range"));
@@ -103,8 +102,8 @@ export async function pullColdBlob(
   const source = { upstreamRequest, response, body, length, waitUntil, signal };
   const transfer = await streamWithResume(services, source);
   if (lease && isStorable(length)) {
-    const toClient = teeIntoStore(services, pull, target, digest, lease, transfer);
-    return whole(toClient, blobHeaders(target, digest, { ...status, stored: true }), length);
+    const toClient = teeIntoStore(services, pull, digest, lease, transfer);
+    return whole(toClient, blobHeaders(pull.target, digest, { ...status, stored: true }), length);
   }
   if (lease) pull.waitUntil(lease.release());
   pull.waitUntil(transfer.pumped.catch(() => {}));
@@ -113,8 +112,8 @@ export async function pullColdBlob(
 
 /** @throws UpstreamError also for a part where the whole was asked for. */
 async function ask(
-  services: Services,
-  { waitUntil }: Pull,
+  services: PullServices,
+  { waitUntil }: PullRequest,
   upstreamRequest: UpstreamRequest,
   digest: Digest,
   range: ByteRange | null,
@@ -137,7 +136,7 @@ async function ask(
 
 /** The headers of a blob; by a GET whose body nobody reads where upstream doesn't answer HEAD. */
 async function head(
-  services: Services,
+  services: PullServices,
   upstreamRequest: UpstreamRequest,
   waitUntil: WaitUntil,
 ): Promise<Response> {
@@ -171,19 +170,23 @@ async function blobIn(response: Response, digest: Digest, method: string): Promi
 }
 
 /** What is answered when upstream fails: everybody knows the content of two digests, and a clientError for all others. */
-function withoutUpstream(pull: Pull, target: Target, digest: Digest, failure: Failure): Response {
+function withoutUpstream(pull: PullRequest, digest: Digest, failure: Failure): Response {
   const known = isTransient(failure.kind) ? wellKnown(digest) : null;
   if (known === null) throw clientError(failure, "blob", pull.clientInfo);
   const status: CacheStatus = { servedBy: "memory", forward: "uri-miss" };
   const body = pull.method === "GET" ? known : null;
-  return whole(body, blobHeaders(target, digest, status), known.length);
+  return whole(body, blobHeaders(pull.target, digest, status), known.length);
 }
 
 /**
  * Has a blob filled that can't be passed on as it comes: where its body is labelled as encoded, only its digest tells
  * whether that is so.
  */
-async function fillInBackground(pull: Pull, queue: FillQueue, held: FillLease | null): Promise<"stored"> {
+async function fillInBackground(
+  pull: PullRequest,
+  queue: FillQueue,
+  held: FillLease | null,
+): Promise<"stored"> {
   const lease = held ?? (await queue.tryAcquire());
   if (typeof lease === "object") await lease.scheduleCheck(0);
   if (lease === "stored" || (await queue.join()) === "stored") return "stored";
@@ -192,7 +195,7 @@ async function fillInBackground(pull: Pull, queue: FillQueue, held: FillLease | 
 }
 
 /** A range's body. A client that leaves ends upstream's sending, too. */
-function part(pull: Pull, { body }: Response, length: number): ReadableStream | null {
+function part(pull: PullRequest, { body }: Response, length: number): ReadableStream | null {
   if (!body) return null;
   const { readable, writable } = new FixedLengthStream(length);
   pull.waitUntil(body.pipeTo(writable, { signal: pull.signal }).catch(() => {}));
@@ -205,21 +208,20 @@ function part(pull: Pull, { body }: Response, length: number): ReadableStream | 
  * bound. A body that stays cut short breaks both off, so neither the client nor the store takes it for whole.
  */
 function teeIntoStore(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
   lease: FillLease,
   { readable, pumped, answers }: BodyTransfer,
 ): ReadableStream<Uint8Array> {
   const [toClient, toStore] = readable.tee();
-  const keyOf = (visibility: Visibility) => blobKey(digest, visibility);
-  const stored = storeVisible(services, accessOf(target, pull), keyOf, toStore, { digest });
+  const stored = putContent(services.store, { kind: "blobs", digest, scope: pull.access }, toStore);
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);
     if (put.reason instanceof DigestMismatch)
-      for (const answer of answers) services.upstream.quarantine(answer, target.upstream);
+      for (const answer of answers) services.upstream.quarantine(answer, pull.target.upstream);
     await lease.scheduleCheck(0);
   });
   pull.waitUntil(settled);
@@ -232,7 +234,7 @@ function teeIntoStore(
  * What part of the blob upstream says it sent.
  * @throws RegistryError if that isn't what it was asked for.
  */
-function rangeSent(pull: Pull, response: Response, asked: ByteRange | null): ContentRange {
+function rangeSent(pull: PullRequest, response: Response, asked: ByteRange | null): ContentRange {
   const sent = parseContentRange(response.headers.get("Content-Range"));
   if (sent && asked && isWhatWasAsked(sent, asked)) return sent;
   pull.waitUntil(response.body?.cancel() ?? Promise.resolve());

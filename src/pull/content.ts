@@ -5,23 +5,18 @@ import { manifestType } from "../oci/manifest.ts";
 import { essence, isSchema1Type } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import type { Services } from "../services.ts";
-import { manifestKey, type Visibility } from "../store/store.ts";
-import { readVisible, storeVisible } from "../store/visible-content.ts";
-import { type RepositoryAccess, visibilityOf } from "./repository-access.ts";
-
-export interface StoredManifest {
-  digest: Digest;
-  mediaType: string;
-  bytes: Uint8Array;
-}
+import { getContent, putContent } from "../store/content.ts";
+import { contentKey } from "../store/store.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+import type { StoredManifest } from "./resolver.ts";
+import type { PullServices } from "./services.ts";
 
 /** Bytes. The spec asks for 4 MiB at least; more would crowd an isolate's memory. */
 export const MAXIMUM_MANIFEST = 4 * 1024 * 1024;
 
 /** Looks a manifest up in memory, then in the store. */
 export async function findManifest(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   digest: Digest,
 ): Promise<{ manifest: StoredManifest; from: "memory" | "store" } | null> {
@@ -35,13 +30,12 @@ export async function findManifest(
 
 /** A store that can't be read is as good as an empty one while upstream answers. */
 async function readStored(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   digest: Digest,
 ): Promise<StoredManifest | null> {
   try {
-    const keyOf = (visibility: Visibility) => manifestKey(digest, visibility);
-    const object = await readVisible(services, access, { digest }, keyOf, (key) => services.store.get(key));
+    const object = await getContent(services.store, { kind: "manifests", digest, scope: access });
     if (!object) return null;
     const bytes = new Uint8Array(await new Response(object.body).arrayBuffer());
     return { digest, mediaType: typeOf(bytes), bytes };
@@ -57,19 +51,19 @@ function typeOf(bytes: Uint8Array): string {
 }
 
 /** Keeps a verified manifest in memory, if it is for everybody: what is there is asked for nobody's right to it. */
-export function remember(services: Services, access: RepositoryAccess, manifest: StoredManifest): void {
-  if (visibilityOf(access) === "public") services.manifests.set(manifest.digest, manifest);
+export function remember(services: PullServices, access: RepositoryAccess, manifest: StoredManifest): void {
+  if (access.visibility === "public") services.manifests.set(manifest.digest, manifest);
 }
 
 /** Stores a verified manifest. A store that fails costs a fetch next time and nothing now. */
 export async function storeManifest(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   { digest, mediaType, bytes }: StoredManifest,
 ): Promise<void> {
   try {
-    const keyOf = (visibility: Visibility) => manifestKey(digest, visibility);
-    await storeVisible(services, access, keyOf, bytes, { digest, contentType: mediaType });
+    const name = { kind: "manifests", digest, scope: access } as const;
+    await putContent(services.store, name, bytes, { contentType: mediaType });
   } catch (error) {
     console.warn(`a manifest can't be stored: ${error}`);
   }
@@ -77,11 +71,13 @@ export async function storeManifest(
 
 /** Stores a manifest for everybody that the store has lost. */
 export async function storeAgain(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   manifest: StoredManifest,
 ): Promise<void> {
-  const isHeld = await services.store.head(manifestKey(manifest.digest)).catch(() => null);
+  const isHeld = await services.store
+    .head(contentKey("manifests", manifest.digest, "public"))
+    .catch(() => null);
   if (!isHeld) await storeManifest(services, access, manifest);
 }
 

@@ -5,13 +5,13 @@ import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import { isWithinNetwork } from "../registry/addresses.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Resource, Target } from "../route.ts";
-import type { Services } from "../services.ts";
-import { unlink } from "../store/visible-content.ts";
+import { unlinkContent } from "../store/content.ts";
 import type { Upstream } from "../upstream/registries.ts";
 import { ANONYMOUS, type Identity } from "../upstream/request.ts";
 import { type ClientInfo, clientError, type Wanted } from "./client-error.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
+import type { PullServices } from "./services.ts";
+import type { Resource, Target } from "./target.ts";
 
 /**
  * Public content is everybody's, whoever asks. What isn't public is asked for with the caller's own login on a host that
@@ -22,7 +22,7 @@ import type { RepositoryAccess } from "./repository-access.ts";
  *   upstream fails: whom it opens held content to is for this mirror's keys to say.
  */
 export async function identityFor(
-  services: Services,
+  services: PullServices,
   caller: Caller,
   { upstream, repository, ask }: Target,
   clientInfo: ClientInfo,
@@ -54,7 +54,7 @@ export async function identityFor(
  * it out either.
  */
 async function takeBack(
-  services: Services,
+  services: PullServices,
   access: Pick<RepositoryAccess, "upstream" | "repository">,
   ask: Resource,
   { kind }: Failure,
@@ -65,15 +65,15 @@ async function takeBack(
       const name = { ...access, tag: reference.tag, visibility: "private" as const };
       await services.tags.end(name, await services.tags.read(name));
     }
-    if (kind === "denied") await unlink(services, access, null);
-    else if ("digest" in reference) await unlink(services, access, reference.digest);
+    if (kind === "denied") await unlinkContent(services.store, access, null);
+    else if ("digest" in reference) await unlinkContent(services.store, access, reference.digest);
   } catch (error) {
     console.warn(`what is held of ${access.upstream}/${access.repository} can't be taken back: ${error}`);
   }
 }
 
 function claimedIdentity(
-  services: Services,
+  services: PullServices,
   { key, login }: Caller,
   upstream: Upstream,
   repository: string,

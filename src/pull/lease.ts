@@ -1,11 +1,11 @@
 /** Who brings a blob in: the lease in its Durable Object, where it has one. */
-import { type Claim, type FillJob, leasesName } from "../objects/fill-leases.ts";
 import type { Digest } from "../oci/digest.ts";
 import { passesOf } from "../registry/via.ts";
-import type { Services } from "../services.ts";
-import { type RepositoryAccess, visibilityOf } from "./repository-access.ts";
+import type { Claim, FillJob } from "./fill-leases.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+import type { PullServices } from "./services.ts";
 
-/** What only who fills may do; see `cache/leases.ts`. */
+/** What only who fills may do; see `objects/fill-leases.ts`. */
 export interface FillLease {
   release(): Promise<void>;
   scheduleCheck(delay: number): Promise<void>;
@@ -42,14 +42,14 @@ const ALONE: FillQueue = {
 };
 
 /** The queue for one request, which waits no longer than the mirror's patience in all. */
-export function fillQueueOf(services: Services, access: RepositoryAccess, digest: Digest): FillQueue {
+export function fillQueueOf(services: PullServices, access: RepositoryAccess, digest: Digest): FillQueue {
   if (access.identity.kind === "user") return ALONE;
   const { upstream, repository, via } = access;
-  const job: FillJob = { upstream, repository, digest, visibility: visibilityOf(access), via };
+  const job: FillJob = { upstream, repository, digest, visibility: access.visibility, via };
   // Through a loop, a request would wait for the fill that waits for it.
   const deadline = services.now() + (passesOf(via, services.via) > 0 ? 0 : services.fillPatience);
   const patience = () => Math.max(0, deadline - services.now());
-  const leases = services.fills.getByName(leasesName(digest));
+  const leases = services.leasesOf(digest);
   const turn = async (claim: Promise<Claim>): Promise<Turn> => {
     try {
       const got = await claim;

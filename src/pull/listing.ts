@@ -5,20 +5,13 @@
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { formatLink, parseLinks } from "../oci/link.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
-import type { Target } from "../route.ts";
-import type { Services } from "../services.ts";
+import { deleteAll } from "../store/content.ts";
 import { listingKey, listingsOf } from "../store/store.ts";
-import { deleteAll } from "../store/visible-content.ts";
 import { clientError } from "./client-error.ts";
-import { accessOf, type RepositoryAccess, visibilityOf } from "./repository-access.ts";
-import {
-  commonHeaders,
-  type Pull,
-  REVALIDATE,
-  type ResponseHeaders,
-  staleStatus,
-  staleWarning,
-} from "./response.ts";
+import type { PullRequest } from "./request.ts";
+import { commonHeaders, REVALIDATE, type ResponseHeaders, staleStatus, staleWarning } from "./response.ts";
+import type { PullServices } from "./services.ts";
+import type { Target } from "./target.ts";
 
 /** The parameter of our own links that carries upstream's query, which is upstream's own affair. */
 export const CURSOR = "cursor";
@@ -49,28 +42,28 @@ interface Kept extends Omit<Listing, "next"> {
  * @throws RegistryError
  */
 export async function answerListing(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   path: string,
   read: () => Promise<Listing>,
 ): Promise<Response> {
-  const access = accessOf(target, pull);
-  const key = await keyOf(access, pull, target, path);
+  const access = pull.access;
+  const key = await keyOf(pull, path);
   // What one user's login opens is for nobody to see when that login can't be checked.
-  const isKept = pull.identity.kind !== "user";
+  const isKept = pull.access.identity.kind !== "user";
   try {
     const page = await read();
-    if (isKept) pull.waitUntil(storeVisible(services, key, page));
+    if (isKept) pull.waitUntil(keepListing(services, key, page));
     services.unlisted.delete(listingsOf(access.upstream, access.repository));
-    return answer(pull, target, path, page, null);
+    return answer(pull, path, page, null);
   } catch (error) {
     const failure = failureOf(error);
     const kept = isKept ? await readKept(services, key) : null;
     const age = kept && services.now() - kept.confirmed;
     if (kept && age !== null && isTransient(failure.kind) && age < services.config.staleMax * 1000) {
       const page = { ...kept, next: kept.next === null ? null : new URLSearchParams(kept.next) };
-      return answer(pull, target, path, page, { failure, age });
+      return answer(pull, path, page, { failure, age });
     }
     // What is gone, or no longer for everybody, isn't to come back when upstream is down next.
     if (kept && !isTransient(failure.kind)) await services.store.delete([key]);
@@ -83,33 +76,31 @@ export async function answerListing(
  * private, and its tags are nobody else's to know. A repository is looked for once in a few minutes, however often it is
  * denied.
  */
-export async function deleteListings(services: Services, { upstream, repository }: Target): Promise<void> {
+export async function deleteListings(
+  services: PullServices,
+  { upstream, repository }: Target,
+): Promise<void> {
   const prefix = listingsOf(upstream.name, repository);
   if (services.unlisted.has(prefix)) return;
   services.unlisted.add(prefix);
-  await deleteAll(services, prefix);
+  await deleteAll(services.store, prefix);
 }
 
 /** One request's page is another's only where all that decides on it is the same. */
-async function keyOf(
-  access: RepositoryAccess,
-  { search }: Pull,
-  target: Target,
-  path: string,
-): Promise<string> {
+async function keyOf({ access, search, target }: PullRequest, path: string): Promise<string> {
   const parameters = ["n", "last", "artifactType", CURSOR].map((name) => search.get(name));
   const request = new TextEncoder().encode(JSON.stringify([target.path, path, parameters]));
   return listingKey(
     access.upstream,
     access.repository,
     digestParts(await digestOf(request)).hex,
-    visibilityOf(access),
+    access.visibility,
   );
 }
 
 /** Keeps a page if it says something new, or what is kept is a day old. */
-async function storeVisible(
-  services: Services,
+async function keepListing(
+  services: PullServices,
   key: string,
   { listing, next, responseHeaders }: Listing,
 ): Promise<void> {
@@ -128,7 +119,7 @@ async function storeVisible(
   }
 }
 
-async function readKept(services: Services, key: string): Promise<Kept | null> {
+async function readKept(services: PullServices, key: string): Promise<Kept | null> {
   try {
     const object = await services.store.get(key);
     return object && (await new Response(object.body).json<Kept>());
@@ -140,15 +131,14 @@ async function readKept(services: Services, key: string): Promise<Kept | null> {
 
 /** @throws UpstreamError */
 export function requestListing(
-  services: Services,
-  pull: Pull,
-  { upstream, repository }: Target,
+  services: PullServices,
+  { target, access, waitUntil }: PullRequest,
   upstreamRequest: { path: string; search: URLSearchParams; accept: string },
 ): Promise<Response> {
-  const { identity, waitUntil } = pull;
-  const { via } = pull.clientInfo;
+  const { upstream, repository } = target;
+  const { identity, via } = access;
   return services.upstream.fetch(
-    { upstream, repository, identity: identity, via, method: "GET", ...upstreamRequest },
+    { upstream, repository, identity, via, method: "GET", ...upstreamRequest },
     waitUntil,
   );
 }
@@ -161,16 +151,16 @@ export function nextQuery(response: Response): URLSearchParams | null {
 }
 
 /** A Link to the next page on this mirror, in the shape in which the client asked. */
-function nextLink(pull: Pull, target: Target, path: string, next: URLSearchParams): string {
+function nextLink(pull: PullRequest, path: string, next: URLSearchParams): string {
   const query = new URLSearchParams(next);
-  if (target.namespace !== null) query.set("ns", target.namespace);
-  return formatLink(`${pull.prefix}${target.path}/${path}?${query}`, "next");
+  if (pull.target.namespace !== null) query.set("ns", pull.target.namespace);
+  return formatLink(`${pull.prefix}${pull.target.path}/${path}?${query}`, "next");
 }
 
 /** @param stale why the page isn't upstream's of now, and its age in milliseconds; null where it is. */
 function answer(
-  pull: Pull,
-  target: Target,
+  pull: PullRequest,
+
   path: string,
   { listing, next, responseHeaders }: Listing,
   stale: { failure: Failure; age: number } | null,
@@ -178,7 +168,7 @@ function answer(
   const body = new TextEncoder().encode(JSON.stringify(listing));
   const headers: ResponseHeaders = {
     ...commonHeaders(
-      target,
+      pull.target,
       stale ? staleStatus(stale.failure) : { servedBy: "upstream", forward: "bypass", forwardStatus: 200 },
     ),
     "Cache-Control": REVALIDATE,
@@ -187,6 +177,6 @@ function answer(
     "Content-Length": String(body.byteLength),
   };
   if (stale) headers.Warning = staleWarning(stale.failure, "the listing as it was", stale.age);
-  if (next) headers.Link = nextLink(pull, target, path, next);
+  if (next) headers.Link = nextLink(pull, path, next);
   return new Response(pull.method === "GET" ? body : null, { headers });
 }

@@ -1,15 +1,24 @@
 /** Login pass-through: on an upstream's own host, users log in to the upstream itself. */
+import type { Gate } from "../access/gate.ts";
 import { challengeOf, type RequestCredentials } from "../access/gate.ts";
+import type { Limits } from "../access/limits.ts";
 import { readTokenRequest, refused, tokenAnswer } from "../access/token-endpoint.ts";
 import { formatChallenge } from "../oci/challenge.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { isRepository } from "../oci/names.ts";
 import { failureOf } from "../registry/failure.ts";
 import type { Credential } from "../registry/registry.ts";
-import { repositoryOn } from "../route.ts";
-import type { Services } from "../services.ts";
-import type { Upstream } from "../upstream/registries.ts";
+import type { UpstreamClient } from "../upstream/client.ts";
+import { repositoryOn, type Upstream } from "../upstream/registries.ts";
 import { type ClientInfo, clientError } from "./client-error.ts";
+
+/** What passing logins through needs of the rest. */
+export interface LoginServices {
+  gate: Pick<Gate, "isOwn" | "rejectKeysIn">;
+  limits: Limits;
+  upstream: UpstreamClient;
+  now: () => number;
+}
 
 /**
  * The challenge by which clients learn how to log in: of the upstream's own kind, since what they send is passed on.
@@ -17,7 +26,7 @@ import { type ClientInfo, clientError } from "./client-error.ts";
  * @returns null where upstream takes no logins.
  */
 export async function loginChallenge(
-  services: Services,
+  services: LoginServices,
   upstream: Upstream,
   requestCredentials: RequestCredentials,
 ): Promise<string | null> {
@@ -38,7 +47,7 @@ export async function loginChallenge(
  * @throws RegistryError 401 with the challenge.
  */
 export async function checkLogin(
-  services: Services,
+  services: LoginServices,
   upstream: Upstream,
   login: string | null,
   challenge: string | null,
@@ -55,7 +64,7 @@ export async function checkLogin(
  * @throws RegistryError 401 for a login that upstream refuses.
  */
 export async function passThroughToken(
-  services: Services,
+  services: LoginServices,
   upstream: Upstream,
   request: Request,
 ): Promise<Response> {
@@ -77,7 +86,7 @@ export async function passThroughToken(
 }
 
 async function tokenFor(
-  services: Services,
+  services: LoginServices,
   upstream: Upstream,
   names: readonly string[],
   login: Credential | null,
@@ -99,7 +108,7 @@ async function tokenFor(
 }
 
 async function isRight(
-  services: Services,
+  services: LoginServices,
   upstream: Upstream,
   login: string,
   clientInfo: ClientInfo,

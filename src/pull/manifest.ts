@@ -4,31 +4,23 @@ import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
-import type { Target } from "../route.ts";
-import type { Services } from "../services.ts";
 import type { TagName, TagRecord } from "../store/tag-records.ts";
 import { clientError } from "./client-error.ts";
-import { findManifest, remember, type StoredManifest } from "./content.ts";
-import { accessOf, type RepositoryAccess, visibilityOf } from "./repository-access.ts";
-import {
-  type Fetched,
-  fetchManifest,
-  headManifest,
-  type Resolution,
-  type ResolveMode,
-  resolveTag,
-} from "./resolve.ts";
-import { resolverOf } from "./resolver.ts";
+import { findManifest, remember } from "./content.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+import type { PullRequest } from "./request.ts";
+import { fetchManifest, headManifest, resolveTag } from "./resolve.ts";
+import type { Fetched, Resolution, ResolveMode, StoredManifest } from "./resolver.ts";
 import {
   commonHeaders,
   contentHeaders,
   IMMUTABLE,
   isUnchanged,
-  type Pull,
   REVALIDATE,
   staleStatus,
   staleWarning,
 } from "./response.ts";
+import type { PullServices } from "./services.ts";
 import { findStale } from "./stale.ts";
 
 /** A manifest about to be answered; its bytes are null where a HEAD is answered without having them. */
@@ -45,14 +37,14 @@ interface Outcome {
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullManifestByDigest(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
 ): Promise<Response> {
-  const content = await contentOf(services, pull, target, digest);
+  const content = await contentOf(services, pull, digest);
   if ("failure" in content) throw clientError(content.failure, "manifest", pull.clientInfo);
-  return answer(pull, target, content, { "Cache-Control": IMMUTABLE });
+  return answer(pull, content, { "Cache-Control": IMMUTABLE });
 }
 
 /**
@@ -61,36 +53,40 @@ export async function pullManifestByDigest(
  * @throws RegistryError
  */
 export async function pullManifestByTag(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   tag: string,
 ): Promise<Response> {
-  const access = accessOf(target, pull);
+  const access = pull.access;
   const name = {
     upstream: access.upstream,
     repository: access.repository,
     tag,
-    visibility: visibilityOf(access),
+    visibility: access.visibility,
   };
-  const ttl = target.upstream.tagTtl;
+  const ttl = pull.target.upstream.tagTtl;
   const fresh = await services.tags.fresh(name, ttl);
-  const known = fresh && (await meaningOf(services, pull, target, fresh.record, { servedBy: fresh.from }));
-  if (known) return answer(pull, target, known, { "Cache-Control": REVALIDATE });
+  const known = fresh && (await meaningOf(services, pull, fresh.record, { servedBy: fresh.from }));
+  if (known) return answer(pull, known, { "Cache-Control": REVALIDATE });
 
   // What a record leads to may be gone, here and upstream: then the tag itself has the last word.
   for (const mode of fresh ? (["refetch"] as const) : ([pull.method, "refetch"] as const)) {
-    const resolution = await resolve(services, pull, target, tag, mode);
-    if (!resolution.ok) return answerStale(services, pull, target, name, resolution);
+    const resolution = await resolve(services, pull, tag, mode);
+    if (!resolution.ok) return answerStale(services, pull, name, resolution);
     const { record, manifest, said } = resolution;
     const outcome = manifest
       ? fetched(services, access, manifest)
-      : await meaningOf(services, pull, target, record, STATUS_OF[said]);
+      : await meaningOf(services, pull, record, STATUS_OF[said]);
     if (!outcome) continue;
     pull.waitUntil(services.tags.remember(name, record, ttl));
-    return answer(pull, target, outcome, { "Cache-Control": REVALIDATE });
+    return answer(pull, outcome, { "Cache-Control": REVALIDATE });
   }
-  throw new RegistryError(404, "MANIFEST_UNKNOWN", `upstream has nothing behind ${target.repository}:${tag}`);
+  throw new RegistryError(
+    404,
+    "MANIFEST_UNKNOWN",
+    `upstream has nothing behind ${pull.target.repository}:${tag}`,
+  );
 }
 
 /** What a resolved tag's answer says of itself, before it is known where the content comes from. */
@@ -102,18 +98,18 @@ const STATUS_OF: Record<"nothing" | "the same" | "something new", CacheStatus> =
 
 /** @throws RegistryError where what the tag last meant can't be served. */
 async function answerStale(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   name: TagName,
   { failure, record }: { failure: Failure; record: TagRecord | null },
 ): Promise<Response> {
   if (!isTransient(failure.kind)) await services.tags.forget(name);
-  const stale = await findStale(services, accessOf(target, pull), record, failure, pull.clientInfo);
+  const stale = await findStale(services, pull.access, record, failure, pull.clientInfo);
   if (!stale || !record) throw clientError(failure, "manifest", pull.clientInfo);
   const warning = staleWarning(failure, "what the tag meant", services.tags.age(record));
   const responseHeaders = { "Cache-Control": REVALIDATE, Warning: warning };
-  return answer(pull, target, outcomeOf(stale, staleStatus(failure)), responseHeaders);
+  return answer(pull, outcomeOf(stale, staleStatus(failure)), responseHeaders);
 }
 
 /**
@@ -121,14 +117,14 @@ async function answerStale(
  * @throws RegistryError if it is to be had but can't be got.
  */
 async function meaningOf(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   record: TagRecord,
   status: CacheStatus,
 ): Promise<Outcome | null> {
   if (pull.method === "HEAD") return { ...record, bytes: null, status };
-  const content = await contentOf(services, pull, target, record.digest);
+  const content = await contentOf(services, pull, record.digest);
   if (!("failure" in content)) return { ...content, status: { ...status, ...content.status } };
   if (content.failure.kind === "missing") return null;
   throw clientError(content.failure, "manifest", pull.clientInfo);
@@ -136,12 +132,12 @@ async function meaningOf(
 
 /** A manifest's content by digest, wherever it is to be had. */
 async function contentOf(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
 ): Promise<Outcome | { failure: Failure }> {
-  const access = accessOf(target, pull);
+  const access = pull.access;
   const held = await findManifest(services, access, digest);
   if (held) return outcomeOf(held.manifest, { servedBy: held.from });
   if (pull.method === "HEAD") {
@@ -154,8 +150,8 @@ async function contentOf(
 
 /** What upstream says of a manifest to a HEAD, which Docker Hub doesn't count; null where it has to be fetched to know. */
 async function headByDigest(
-  services: Services,
-  pull: Pull,
+  services: PullServices,
+  pull: PullRequest,
   access: RepositoryAccess,
   digest: Digest,
 ): Promise<Outcome | { failure: Failure } | null> {
@@ -168,7 +164,7 @@ async function headByDigest(
   }
 }
 
-function fetched(services: Services, access: RepositoryAccess, manifest: StoredManifest): Outcome {
+function fetched(services: PullServices, access: RepositoryAccess, manifest: StoredManifest): Outcome {
   remember(services, access, manifest);
   return outcomeOf(manifest, { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200, stored: true });
 }
@@ -178,29 +174,29 @@ function outcomeOf(manifest: StoredManifest, status: CacheStatus): Outcome {
 }
 
 async function resolve(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   tag: string,
   mode: ResolveMode,
 ): Promise<Resolution> {
-  const access = accessOf(target, pull);
+  const access = pull.access;
   return throughResolver(
     access,
-    () => resolverOf(services, access).resolve(access, tag, mode),
+    () => services.resolverOf(access).resolve(access, tag, mode),
     () => resolveTag(services, access, tag, mode, pull.waitUntil),
   );
 }
 
 async function fetchByDigest(
-  services: Services,
-  pull: Pull,
+  services: PullServices,
+  pull: PullRequest,
   access: RepositoryAccess,
   digest: Digest,
 ): Promise<Fetched> {
   return throughResolver(
     access,
-    () => resolverOf(services, access).fetchManifest(access, digest),
+    () => services.resolverOf(access).fetchManifest(access, digest),
     () => fetchManifest(services, access, digest, pull.waitUntil),
   );
 }
@@ -224,13 +220,13 @@ async function throughResolver<Answer>(
 }
 
 function answer(
-  pull: Pull,
-  target: Target,
+  pull: PullRequest,
+
   outcome: Outcome,
   responseHeaders: Record<string, string>,
 ): Response {
   const headers = {
-    ...commonHeaders(target, outcome.status),
+    ...commonHeaders(pull.target, outcome.status),
     ...contentHeaders(outcome.digest),
     ...responseHeaders,
     "Content-Type": outcome.mediaType,

@@ -1,6 +1,7 @@
 /** Several ranges of a stored blob in one answer (RFC 9110 §14.6). */
 import { type ByteRange, contentRange, type Slice } from "../oci/range.ts";
-import type { Pull, ResponseHeaders } from "./response.ts";
+import type { PullRequest } from "./request.ts";
+import type { ResponseHeaders } from "./response.ts";
 
 /** What a part is read with; the store's `get`, for one object. */
 export type ReadPart = (range: ByteRange) => Promise<{ body: ReadableStream<Uint8Array> } | null>;
@@ -10,7 +11,7 @@ export type ReadPart = (range: ByteRange) => Promise<{ body: ReadableStream<Uint
  * only what stands between the parts is written here.
  */
 export function multipart(
-  pull: Pull,
+  pull: PullRequest,
   responseHeaders: ResponseHeaders,
   slices: readonly Slice[],
   size: number,

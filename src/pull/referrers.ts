@@ -4,11 +4,10 @@ import { readIndexEntries } from "../oci/manifest.ts";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import type { Target } from "../route.ts";
-import type { Services } from "../services.ts";
 import { MAXIMUM_MANIFEST } from "./content.ts";
 import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";
-import type { Pull } from "./response.ts";
+import type { PullRequest } from "./request.ts";
+import type { PullServices } from "./services.ts";
 
 /** A page of what refers to a manifest, and the query of the next one. */
 interface Page {
@@ -22,18 +21,16 @@ interface Page {
  * @throws RegistryError
  */
 export async function pullReferrers(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
 ): Promise<Response> {
   const artifactType = pull.search.get("artifactType");
   const search = new URLSearchParams(pull.search.get(CURSOR) ?? "");
   if (artifactType !== null) search.set("artifactType", artifactType);
-  return answerListing(services, pull, target, `referrers/${digest}`, async () => {
-    const page =
-      (await fromApi(services, pull, target, digest, search)) ??
-      (await fromTag(services, pull, target, digest));
+  return answerListing(services, pull, `referrers/${digest}`, async () => {
+    const page = (await fromApi(services, pull, digest, search)) ?? (await fromTag(services, pull, digest));
     const manifests = page.entries.filter(
       (entry) => artifactType === null || (entry as { artifactType?: unknown }).artifactType === artifactType,
     );
@@ -48,15 +45,15 @@ export async function pullReferrers(
 
 /** A page of upstream's own; null if it has no such API, which any response says that isn't an index. */
 async function fromApi(
-  services: Services,
-  pull: Pull,
-  target: Target,
+  services: PullServices,
+  pull: PullRequest,
+
   digest: Digest,
   search: URLSearchParams,
 ): Promise<Page | null> {
   try {
     const upstreamRequest = { path: `referrers/${digest}`, search, accept: OCI_INDEX };
-    const response = await requestListing(services, pull, target, upstreamRequest);
+    const response = await requestListing(services, pull, upstreamRequest);
     const entries = readIndexEntries(await readBounded(response, MAXIMUM_MANIFEST, "a list of referrers"));
     return entries && { entries, next: nextQuery(response) };
   } catch (error) {
@@ -72,12 +69,12 @@ function isWithoutApi(error: unknown): boolean {
 }
 
 /** What lies under the tag that stands in for the API; some registries have the manifest itself there. */
-async function fromTag(services: Services, pull: Pull, target: Target, digest: Digest): Promise<Page> {
+async function fromTag(services: PullServices, pull: PullRequest, digest: Digest): Promise<Page> {
   const none: Page = { entries: [], next: null };
   try {
     const search = new URLSearchParams();
     const upstreamRequest = { path: `manifests/${referrersTag(digest)}`, search, accept: MANIFEST_ACCEPT };
-    const response = await requestListing(services, pull, target, upstreamRequest);
+    const response = await requestListing(services, pull, upstreamRequest);
     const bytes = await readBounded(response, MAXIMUM_MANIFEST, "a list of referrers");
     const isSubject = (await digestOf(bytes, digestParts(digest).algorithm)) === digest;
     return isSubject ? none : { entries: readIndexEntries(bytes) ?? [], next: null };

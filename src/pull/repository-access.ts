@@ -1,48 +1,39 @@
-/** Where something is asked for, and as whom; and so for whom it is. */
-
+/** Which repository upstream is asked for, and on whose behalf; with that, for whom the content is. */
 import { UpstreamError } from "../registry/failure.ts";
-import type { Target } from "../route.ts";
-import type { Services } from "../services.ts";
-import type { Visibility } from "../store/store.ts";
+import type { ContentScope } from "../store/content.ts";
 import type { Upstream } from "../upstream/registries.ts";
 import { ANONYMOUS, type Identity } from "../upstream/request.ts";
-import type { Pull } from "./response.ts";
 
 /** A repository of an upstream known by name, in a form that crosses to a Durable Object. */
-export interface RepositoryAccess {
-  upstream: string;
-  repository: string;
+export interface RepositoryAccess extends ContentScope {
   identity: Identity;
-  /** The Via of the request that it is asked for. */
+  /** The Via of the client's request. */
   via: string;
 }
 
+/** What anybody else than an anonymous client is given is for them alone. */
 export function accessOf(
-  { upstream, repository }: Target,
-  { identity, clientInfo: { via } }: Pick<Pull, "identity" | "clientInfo">,
+  { upstream, repository, via }: Pick<RepositoryAccess, "upstream" | "repository" | "via">,
+  identity: Identity,
 ): RepositoryAccess {
-  return { upstream: upstream.name, repository, identity, via };
+  const visibility = identity.kind === "anonymous" ? "public" : "private";
+  return { upstream, repository, visibility, identity, via };
 }
 
-/** What is asked for as anybody else than everybody is for them alone. */
-export function visibilityOf({ identity }: Pick<RepositoryAccess, "identity">): Visibility {
-  return identity.kind === "anonymous" ? "public" : "private";
+/** The access of a fill, of which only the visibility is known: private content is fetched as the operator. */
+export function accessForFill(job: Omit<RepositoryAccess, "identity">): RepositoryAccess {
+  return accessOf(job, job.visibility === "public" ? ANONYMOUS : { kind: "operator" });
 }
 
-/** The place of what only the visibility is known of: private content that is fetched later is fetched as the operator. */
-export function accessForFill(
-  visibility: Visibility,
-  { upstream, repository, via }: Omit<RepositoryAccess, "identity">,
-): RepositoryAccess {
-  return { upstream, repository, via, identity: visibility === "public" ? ANONYMOUS : { kind: "operator" } };
-}
-
-/** The upstream a place names. It comes from a routed target, so it is configured, unless a deployment just took it out. */
+/**
+ * The upstream of an access. Its name comes from a routed target, so it is configured, unless a deployment just took it out.
+ * @throws UpstreamError
+ */
 export function upstreamOf(
-  services: Services,
+  { config }: { config: { upstream(name: string): Upstream | null } },
   { upstream: name }: Pick<RepositoryAccess, "upstream">,
 ): Upstream {
-  const upstream = services.config.upstream(name);
+  const upstream = config.upstream(name);
   if (!upstream) throw new UpstreamError("missing", `${name} is not mirrored here`, 404);
   return upstream;
 }

@@ -3,46 +3,29 @@
 import { type Digest, parseDigest, wellKnown } from "../oci/digest.ts";
 import { artifactConfig } from "../oci/manifest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
-import { type Failure, failureOf, isTransient, mayBeHeadAlone } from "../registry/failure.ts";
+import { failureOf, isTransient, mayBeHeadAlone } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Services } from "../services.ts";
 import type { TagRecord } from "../store/tag-records.ts";
 import { declaredLength } from "./body.ts";
 import {
   acceptManifest,
   findManifest,
   remember,
-  type StoredManifest,
   storeAgain,
   storeManifest,
   WrongContent,
 } from "./content.ts";
 import { fillQueueOf } from "./lease.ts";
-import { type RepositoryAccess, upstreamOf, visibilityOf } from "./repository-access.ts";
-
-export type Resolution =
-  | {
-      ok: true;
-      record: TagRecord;
-      /** The manifest, if it had to be fetched anyway. */
-      manifest: StoredManifest | null;
-      /** What upstream said: nothing, because the record was fresh after all; the same as before; or something new. */
-      said: "nothing" | "the same" | "something new";
-    }
-  /** `record` is what the tag meant when upstream last said so: what may be served stale. */
-  | { ok: false; failure: Failure; record: TagRecord | null };
-
-export type Fetched = { ok: true; manifest: StoredManifest } | { ok: false; failure: Failure };
-
-/** `anew`: by a GET of the tag whatever is remembered, because the content that the record names is nowhere to be had. */
-export type ResolveMode = "GET" | "HEAD" | "refetch";
+import { type RepositoryAccess, upstreamOf } from "./repository-access.ts";
+import type { Fetched, Resolution, ResolveMode, StoredManifest } from "./resolver.ts";
+import type { PullServices } from "./services.ts";
 
 /**
  * Finds out what a tag means now. A known tag costs one HEAD, which Docker Hub doesn't count, and a GET only if it has
  * moved and its content is wanted; an unknown one costs just the request that the client made.
  */
 export async function resolveTag(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   tag: string,
   mode: ResolveMode,
@@ -50,7 +33,7 @@ export async function resolveTag(
 ): Promise<Resolution> {
   const upstream = upstreamOf(services, access);
   const { repository } = access;
-  const name = { upstream: access.upstream, repository, tag, visibility: visibilityOf(access) };
+  const name = { upstream: access.upstream, repository, tag, visibility: access.visibility };
   const before = await services.tags.read(name);
   if (mode !== "refetch" && before && services.tags.age(before) < upstream.tagTtl * 1000) {
     return { ok: true, record: before, manifest: null, said: "nothing" };
@@ -77,7 +60,7 @@ export async function resolveTag(
 
 /** Fetches a manifest by digest, unless somebody else has brought it in meanwhile. */
 export async function fetchManifest(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   digest: Digest,
   waitUntil: WaitUntil,
@@ -96,7 +79,7 @@ export async function fetchManifest(
 }
 
 async function getManifest(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   reference: string,
   expected: Digest | null,
@@ -134,7 +117,7 @@ async function getManifest(
  * when upstream is down.
  */
 async function fillConfig(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   { bytes }: StoredManifest,
 ): Promise<void> {
@@ -152,7 +135,7 @@ const SMALL = 256 * 1024;
  * @returns null if upstream doesn't answer HEAD, or not with all that a client needs to know.
  */
 export async function headManifest(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   reference: string,
   waitUntil: WaitUntil,

@@ -2,25 +2,7 @@
 import { type CacheStatus, formatCacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Failure } from "../registry/failure.ts";
-import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Target } from "../route.ts";
-import type { Identity } from "../upstream/request.ts";
-import type { ClientInfo } from "./client-error.ts";
-
-/** A request as a pull sees it. */
-export interface Pull {
-  method: "GET" | "HEAD";
-  headers: Headers;
-  /** Fires when the client leaves. */
-  signal: AbortSignal;
-  search: URLSearchParams;
-  clientInfo: ClientInfo;
-  /** As whom upstream is asked. */
-  identity: Identity;
-  /** What stands before this client's paths here, for links that it is to follow. */
-  prefix: string;
-  waitUntil: WaitUntil;
-}
+import type { Target } from "./target.ts";
 
 export type ResponseHeaders = Record<string, string>;
 

@@ -2,10 +2,10 @@
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { Services } from "../services.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength, overdue } from "./body.ts";
 import { canResume, isMeasured, ResumableStream } from "./resumable-stream.ts";
+import type { PullServices } from "./services.ts";
 
 /** What a body is the answer to, and how to ask for the rest of it. */
 export interface Source {
@@ -39,7 +39,7 @@ export interface BodyTransfer {
 }
 
 /** Leads a body on, natively, from as many answers as it takes; where the runtime doesn't let it, from the first alone. */
-export async function streamWithResume(services: Services, source: Source): Promise<BodyTransfer> {
+export async function streamWithResume(services: PullServices, source: Source): Promise<BodyTransfer> {
   if (await canResume()) return new ResumableBody(services, source);
   const { readable, writable } = new FixedLengthStream(source.length);
   const pumped = source.body.pipeTo(writable, { signal: overdue(source.length, services.bodyLimits) });
@@ -52,12 +52,12 @@ class ResumableBody implements BodyTransfer {
   readonly answers: Response[];
   /** Those and the ones that weren't what was asked for. */
   readonly #tried: Response[];
-  readonly #services: Services;
+  readonly #services: PullServices;
   readonly #source: Source;
   readonly #stream: ResumableStream;
   readonly #overdue: AbortSignal;
 
-  constructor(services: Services, source: Source) {
+  constructor(services: PullServices, source: Source) {
     this.#services = services;
     this.#source = source;
     this.#stream = new ResumableStream(source.length);

@@ -3,14 +3,13 @@
 import { type Digest, EMPTY_DIGEST, EMPTY_OBJECT_DIGEST } from "../oci/digest.ts";
 import { type Descriptor, isForeign, readManifest } from "../oci/manifest.ts";
 import { type Failure, isTransient } from "../registry/failure.ts";
-import type { Services } from "../services.ts";
-import { blobKey, type Visibility } from "../store/store.ts";
+import { headContent } from "../store/content.ts";
 import type { TagRecord } from "../store/tag-records.ts";
-import { readVisible } from "../store/visible-content.ts";
 import { type ClientInfo, mayHaveAnotherSource } from "./client-error.ts";
-import { findManifest, type StoredManifest } from "./content.ts";
-import { type RepositoryAccess, visibilityOf } from "./repository-access.ts";
-import { resolverOf } from "./resolver.ts";
+import { findManifest } from "./content.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+import type { StoredManifest } from "./resolver.ts";
+import type { PullServices } from "./services.ts";
 
 /** Levels of indexes within indexes that are looked into; deeper ones are taken to be incomplete. */
 const MAXIMUM_DEPTH = 3;
@@ -21,7 +20,7 @@ const MAXIMUM_DEPTH = 3;
  * A client that has no other source is given what there is: those of artifacts never ask for all parts.
  */
 export async function findStale(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   record: TagRecord | null,
   failure: Failure,
@@ -36,7 +35,7 @@ export async function findStale(
 }
 
 interface Search {
-  services: Services;
+  services: PullServices;
   access: RepositoryAccess;
   /** Looks for content that are left to this request. */
   looks: number;
@@ -57,11 +56,11 @@ async function isWhole(search: Search, digest: Digest, depth: number): Promise<b
   const blobs = [manifest.config, ...manifest.layers].filter(
     (blob) => blob !== null && !isForeign(blob) && !isKnown(blob),
   );
-  return areBlobsHeld(search, [...new Set(blobs.map((blob) => (blob as Descriptor).digest))]);
+  return areBlobsStored(search, [...new Set(blobs.map((blob) => (blob as Descriptor).digest))]);
 }
 
 /** Whether all are held. More than this request may look for are looked for by a Durable Object, whose every call may as many. */
-async function areBlobsHeld(search: Search, digests: Digest[]): Promise<boolean> {
+async function areBlobsStored(search: Search, digests: Digest[]): Promise<boolean> {
   const { services, access } = search;
   if (digests.length <= search.looks) {
     search.looks -= digests.length;
@@ -70,7 +69,7 @@ async function areBlobsHeld(search: Search, digests: Digest[]): Promise<boolean>
   const batch = looksOf(services, access);
   for (let start = 0; start < digests.length; start += batch) {
     if (search.looks-- <= 0) return false;
-    const looked = resolverOf(services, access).areStored(access, digests.slice(start, start + batch));
+    const looked = services.resolverOf(access).areStored(access, digests.slice(start, start + batch));
     if (!(await looked.catch(() => false))) return false;
   }
   return true;
@@ -78,15 +77,13 @@ async function areBlobsHeld(search: Search, digests: Digest[]): Promise<boolean>
 
 /** Whether all of some blobs are stored for a place; false also where the store can't be read. */
 export async function areStored(
-  services: Services,
+  services: PullServices,
   access: RepositoryAccess,
   digests: Digest[],
 ): Promise<boolean> {
   try {
     for (const digest of digests) {
-      const keyOf = (visibility: Visibility) => blobKey(digest, visibility);
-      if (!(await readVisible(services, access, { digest }, keyOf, (key) => services.store.head(key))))
-        return false;
+      if (!(await headContent(services.store, { kind: "blobs", digest, scope: access }))) return false;
     }
     return true;
   } catch (error) {
@@ -96,8 +93,8 @@ export async function areStored(
 }
 
 /** How many objects one request may look for: each look takes up to three reads where content isn't for everybody. */
-function looksOf({ storeReads }: Services, access: RepositoryAccess): number {
-  return visibilityOf(access) === "public" ? storeReads : Math.floor(storeReads / 3);
+function looksOf({ storeReads }: PullServices, access: RepositoryAccess): number {
+  return access.visibility === "public" ? storeReads : Math.floor(storeReads / 3);
 }
 
 /** BuildKit lists an image's attestations beside its platforms, as one of an unknown system. */

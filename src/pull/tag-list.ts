@@ -4,10 +4,10 @@ import { isTag } from "../oci/names.ts";
 import { MalformedTagList, TagListReader } from "../oci/tag-list.ts";
 import { TooLarge } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import type { Target } from "../route.ts";
-import type { Services } from "../services.ts";
 import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";
-import type { Pull } from "./response.ts";
+import type { PullRequest } from "./request.ts";
+import type { PullServices } from "./services.ts";
+import type { Target } from "./target.ts";
 
 /** Bytes of the largest list that is read. */
 const MAXIMUM_LIST = 64 * 1024 * 1024;
@@ -20,14 +20,14 @@ const MAXIMUM_PAGE = 100_000;
  * upstream's Link as it is.
  * @throws RegistryError
  */
-export async function pullTags(services: Services, pull: Pull, target: Target): Promise<Response> {
+export async function pullTags(services: PullServices, pull: PullRequest): Promise<Response> {
   const size = pageSize(pull.search);
   const cursor = pull.search.get(CURSOR);
   const last = pull.search.get("last");
   const query = new URLSearchParams(cursor ?? specsQuery(size, last));
-  return answerListing(services, pull, target, "tags/list", async () => {
+  return answerListing(services, pull, "tags/list", async () => {
     const accept = "application/json";
-    const response = await requestListing(services, pull, target, {
+    const response = await requestListing(services, pull, {
       path: "tags/list",
       search: query,
       accept,
@@ -36,7 +36,7 @@ export async function pullTags(services: Services, pull: Pull, target: Target): 
     const read = await readTags(response, last, limit);
     // Behind a cursor, `last` is a place on the page of upstream's. Else upstream has heeded it if it isn't on the page.
     const { tags, hasMore } = cursor !== null || read.hasLast ? read.rest : read.all;
-    const listing = { name: nameOf(target), tags };
+    const listing = { name: nameOf(pull.target), tags };
     if (size === 0) return { listing, next: null };
     if (hasMore)
       return { listing, next: withSize({ [CURSOR]: String(query), last: tags.at(-1) ?? "" }, size) };
@@ -139,6 +139,6 @@ class First {
 }
 
 /** The repository by the name under which this client asked for it. */
-function nameOf(target: Target): string {
-  return target.path.replace(/^.*?\/v2\//, "");
+function nameOf({ path }: Target): string {
+  return path.replace(/^.*?\/v2\//, "");
 }

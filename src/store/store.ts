@@ -75,15 +75,9 @@ export const HEALTH_KEY = "health";
  */
 export type Visibility = "public" | "private";
 
-export function blobKey(digest: Digest, visibility: Visibility = "public"): string {
-  return contentKey("blobs", digest, visibility);
-}
+export type ContentKind = "blobs" | "manifests";
 
-export function manifestKey(digest: Digest, visibility: Visibility = "public"): string {
-  return contentKey("manifests", digest, visibility);
-}
-
-function contentKey(kind: "blobs" | "manifests", digest: Digest, visibility: Visibility): string {
+export function contentKey(kind: ContentKind, digest: Digest, visibility: Visibility): string {
   const { algorithm, hex } = digestParts(digest);
   const prefix = visibility === "private" ? "private/" : "";
   return `${prefix}${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;

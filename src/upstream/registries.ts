@@ -58,3 +58,11 @@ export const REGISTRIES: Readonly<Record<string, UpstreamSettings>> = {
   "codeberg.org": { aliases: ["codeberg"] },
   "registry.ollama.ai": { aliases: ["ollama"] },
 };
+
+/** A repository as its upstream knows it: official images and models are in `library/`. */
+export function repositoryOn({ name: upstream }: Pick<Upstream, "name">, name: string): string {
+  return WITH_LIBRARY.includes(upstream) && !name.includes("/") ? `library/${name}` : name;
+}
+
+/** Upstreams whose names of one part are in `library/`. Ollama's client has no room for it in `mirror/registry-ollama-ai/model`. */
+const WITH_LIBRARY = ["docker.io", "registry.ollama.ai"];

@@ -2,10 +2,11 @@
 import { reset, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
-import { type FillJob, type FillOutcome, Leases } from "../../src/objects/fill-leases.ts";
-import type { Env } from "../../src/services.ts";
+import { Leases } from "../../src/objects/fill-leases.ts";
+import type { FillJob, FillOutcome } from "../../src/pull/fill-leases.ts";
+import type { TestBindings } from "../support/mirror.ts";
 
-const { FILLS } = env as unknown as Env;
+const { FILLS } = env as unknown as TestBindings;
 const MINUTE = 60_000;
 const job: FillJob = {
   upstream: "docker.io",
@@ -205,7 +206,7 @@ describe("the alarm", () => {
   const ending = (outcome: FillOutcome) => vi.fn<(job: FillJob) => Promise<FillOutcome>>(async () => outcome);
 
   test("fills the job that was leased", async () => {
-    const fill = ending("held");
+    const fill = ending("stored");
     await withLeases(async ({ leases }) => {
       await leads(leases);
       await leases.alarm(fill);
@@ -214,7 +215,7 @@ describe("the alarm", () => {
   });
 
   test("fills what is due and leaves the others", async () => {
-    const fill = ending("held");
+    const fill = ending("stored");
     await withLeases(async ({ leases, untilAlarm }) => {
       await leads(leases);
       for (let at = 0; at < 2; at++) await leases.joinRange(other, Number.POSITIVE_INFINITY, 0);
@@ -225,7 +226,7 @@ describe("the alarm", () => {
   });
 
   test("without a lease does nothing", async () => {
-    const fill = ending("held");
+    const fill = ending("stored");
     await withLeases(({ leases }) => leases.alarm(fill));
     expect(fill).not.toHaveBeenCalled();
   });
@@ -237,19 +238,22 @@ describe("the alarm", () => {
       await leases.alarm(async () => {
         await leases.release(job, holder);
         expect(await take(leases)).toBe(null);
-        return "held";
+        return "stored";
       });
     });
   });
 
-  test.each(["held", "permanent"] as const)("that ends %s gives the lease back for good", async (outcome) => {
-    await withLeases(async ({ leases, untilAlarm }) => {
-      await leads(leases);
-      await leases.alarm(ending(outcome));
-      expect(await untilAlarm()).toBe(null);
-      expect(await take(leases)).toEqual(expect.any(String));
-    });
-  });
+  test.each(["stored", "permanent"] as const)(
+    "that ends %s gives the lease back for good",
+    async (outcome) => {
+      await withLeases(async ({ leases, untilAlarm }) => {
+        await leads(leases);
+        await leases.alarm(ending(outcome));
+        expect(await untilAlarm()).toBe(null);
+        expect(await take(leases)).toEqual(expect.any(String));
+      });
+    },
+  );
 
   test("that fails is tried four times more, later each time, and then no more", async () => {
     const fill = ending("failed");
@@ -276,7 +280,7 @@ describe("the alarm", () => {
   });
 
   test("whose work throws leaves the job in place, for the runtime's own retry", async () => {
-    const fill = ending("held");
+    const fill = ending("stored");
     await withLeases(async ({ leases }) => {
       await leads(leases);
       await expect(leases.alarm(() => Promise.reject(new Error("unforeseen")))).rejects.toThrow("unforeseen");

@@ -2,6 +2,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { RepositoryResolver } from "../../src/index.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
+import { accessOf } from "../../src/pull/repository-access.ts";
 import { createServices, isolate } from "../../src/services.ts";
 import { behaviours, type Image } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -83,8 +84,8 @@ test("nobody waits for what is only the operator's", async () => {
   mirror.docker.setVisibility("library/demo", "private");
   mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
   const resolver = mirror.bindings.REPOSITORIES.getByName("docker.io/library/demo");
-  const access = { upstream: "docker.io", repository: "library/demo" };
-  const as = (kind: "operator" | "anonymous") => ({ ...access, identity: { kind }, via: "" });
+  const repository = { upstream: "docker.io", repository: "library/demo", via: "" };
+  const as = (kind: "operator" | "anonymous") => accessOf(repository, { kind });
   const digest = parseDigest(image.target.digest);
   if (!digest) throw new Error("the image has no digest");
   const fetched = await Promise.all([

@@ -129,13 +129,11 @@ describe("a cold blob", () => {
 
 test("blobs that aren't there leave no more objects behind than there are for all", async () => {
   const names = new Set<string>();
-  const { getByName } = mirror.services.fills;
-  const count = vi.spyOn(mirror.services.fills, "getByName").mockImplementation(function (
-    this: unknown,
-    name,
-  ) {
+  const { FILLS } = mirror.bindings;
+  const { getByName } = FILLS;
+  const count = vi.spyOn(FILLS, "getByName").mockImplementation((name) => {
     names.add(name);
-    return getByName.call(mirror.services.fills, name);
+    return getByName.call(FILLS, name);
   });
   for (const last of ["a", "b", "c"]) {
     const unknown = `sha256:${"0".repeat(63)}${last}`;

@@ -6,7 +6,7 @@ import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { createServices, type Env, isolate } from "../../src/services.ts";
 import { evict } from "../../src/store/eviction.ts";
 import { R2Store } from "../../src/store/r2.ts";
-import { blobKey, manifestKey } from "../../src/store/store.ts";
+import { contentKey } from "../../src/store/store.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 
 const bindings = env as unknown as Env;
@@ -30,14 +30,17 @@ async function held(): Promise<string[]> {
   return (await bindings.STORE.list()).objects.map(({ key }) => key).sort();
 }
 
+const blobOf = (digest: Digest) => contentKey("blobs", digest, "public");
+const manifestOf = (digest: Digest) => contentKey("manifests", digest, "public");
+
 describe("a store over its limit", () => {
   let first: string;
   let rest: string[];
 
   beforeEach(async () => {
-    const manifest = await put(manifestKey, 0);
-    first = await put(blobKey, 1);
-    rest = [manifest, await put(blobKey, 2), await put(blobKey, 3)];
+    const manifest = await put(manifestOf, 0);
+    first = await put(blobOf, 1);
+    rest = [manifest, await put(blobOf, 2), await put(blobOf, 3)];
   });
 
   test("loses what was stored first, until a tenth of the limit is free", async () => {
@@ -54,14 +57,14 @@ describe("a store over its limit", () => {
   test("loses a large manifest as it loses blobs, so that a few of them can't take all the room", async () => {
     const bytes = patternBytes(300_000, 9);
     const digest = await digestOf(bytes);
-    await store.put(manifestKey(digest), bytes, { digest });
+    await store.put(contentKey("manifests", digest, "public"), bytes, { digest });
     expect(await evict(store, 4500)).toEqual({ held: 1000, freed: 303_000 });
     expect(await held()).toEqual([rest[0]]);
   });
 
   test("counts what is private, and loses it in its turn", async () => {
-    const manifest = await put((digest) => manifestKey(digest, "private"), 4);
-    const blob = await put((digest) => blobKey(digest, "private"), 5);
+    const manifest = await put((digest) => contentKey("manifests", digest, "private"), 4);
+    const blob = await put((digest) => contentKey("blobs", digest, "private"), 5);
     expect(await evict(store, 5500)).toEqual({ held: 4000, freed: 2000 });
     expect(await held()).toEqual([rest[0], rest[2], manifest, blob].sort());
     expect(await evict(store, 2500)).toEqual({ held: 2000, freed: 2000 });

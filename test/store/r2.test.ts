@@ -4,7 +4,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { R2Store } from "../../src/store/r2.ts";
-import { blobKey, manifestKey, RangeNotSatisfiable } from "../../src/store/store.ts";
+import { contentKey, RangeNotSatisfiable } from "../../src/store/store.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 
 const bucket = (env as unknown as { STORE: R2Bucket }).STORE;
@@ -16,7 +16,7 @@ let key: string;
 beforeEach(async () => {
   store = new R2Store(bucket);
   digest = await digestOf(bytes);
-  key = blobKey(digest);
+  key = contentKey("blobs", digest, "public");
 });
 
 afterEach(async () => {
@@ -46,9 +46,11 @@ async function keys(): Promise<string[]> {
 describe("where things lie", () => {
   test("blobs and manifests apart, by algorithm and digest, and nothing else of a name in the key", async () => {
     const hex = digest.slice("sha256:".length);
-    expect(blobKey(digest)).toBe(`blobs/sha256/${hex.slice(0, 2)}/${hex}`);
-    expect(manifestKey(digest)).toBe(`manifests/sha256/${hex.slice(0, 2)}/${hex}`);
-    expect(blobKey(await digestOf(bytes, "sha512"))).toMatch(/^blobs\/sha512\/[0-9a-f]{2}\/[0-9a-f]{128}$/);
+    expect(contentKey("blobs", digest, "public")).toBe(`blobs/sha256/${hex.slice(0, 2)}/${hex}`);
+    expect(contentKey("manifests", digest, "public")).toBe(`manifests/sha256/${hex.slice(0, 2)}/${hex}`);
+    expect(contentKey("blobs", await digestOf(bytes, "sha512"), "public")).toMatch(
+      /^blobs\/sha512\/[0-9a-f]{2}\/[0-9a-f]{128}$/,
+    );
   });
 });
 
@@ -58,10 +60,16 @@ describe("put", () => {
     async (algorithm) => {
       const named = await digestOf(bytes, algorithm);
       const { readable, written } = streamOf(bytes, bytes.byteLength);
-      await store.put(blobKey(named), readable, { digest: named, contentType: "application/x" });
+      await store.put(contentKey("blobs", named, "public"), readable, {
+        digest: named,
+        contentType: "application/x",
+      });
       await written;
-      expect(await store.head(blobKey(named))).toEqual({ size: 200_000, contentType: "application/x" });
-      const stored = await store.get(blobKey(named));
+      expect(await store.head(contentKey("blobs", named, "public"))).toEqual({
+        size: 200_000,
+        contentType: "application/x",
+      });
+      const stored = await store.get(contentKey("blobs", named, "public"));
       expect(stored).toMatchObject({ size: 200_000, contentType: "application/x", range: null });
       expect(await digestOf(await read(stored))).toBe(digest);
     },
@@ -69,9 +77,11 @@ describe("put", () => {
 
   test.each(["sha256", "sha512"] as const)("refuses what doesn't hash to its %s", async (algorithm) => {
     const named = await digestOf(patternBytes(200_000, 2), algorithm);
-    await expect(store.put(blobKey(named), bytes, { digest: named })).rejects.toThrow();
+    await expect(store.put(contentKey("blobs", named, "public"), bytes, { digest: named })).rejects.toThrow();
     const { readable } = streamOf(bytes, bytes.byteLength);
-    await expect(store.put(blobKey(named), readable, { digest: named })).rejects.toThrow();
+    await expect(
+      store.put(contentKey("blobs", named, "public"), readable, { digest: named }),
+    ).rejects.toThrow();
     expect(await keys()).toEqual([]);
   });
 
@@ -85,7 +95,9 @@ describe("put", () => {
     const part = bytes.slice(0, 65_536);
     const named = await digestOf(part);
     const { readable } = streamOf(part, bytes.byteLength);
-    await expect(store.put(blobKey(named), readable, { digest: named })).rejects.toThrow();
+    await expect(
+      store.put(contentKey("blobs", named, "public"), readable, { digest: named }),
+    ).rejects.toThrow();
     expect(await keys()).toEqual([]);
   });
 
@@ -150,8 +162,8 @@ describe("get", () => {
 
   test.each([{ first: 0, last: null }, { suffix: 5 }])("of %o of an empty object too", async (range) => {
     const empty = await digestOf(new Uint8Array(0));
-    await store.put(blobKey(empty), new Uint8Array(0), { digest: empty });
-    await expect(store.get(blobKey(empty), range)).rejects.toThrow(RangeNotSatisfiable);
+    await store.put(contentKey("blobs", empty, "public"), new Uint8Array(0), { digest: empty });
+    await expect(store.get(contentKey("blobs", empty, "public"), range)).rejects.toThrow(RangeNotSatisfiable);
   });
 
   test("that fails for another reason is not taken for a range beyond the end", async () => {

@@ -9,7 +9,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, type MockInstance, vi } from "vitest";
 import { createApp } from "../../src/app.ts";
 import { BlobFill, RepositoryResolver } from "../../src/index.ts";
-import { leasesName } from "../../src/objects/fill-leases.ts";
+import { leasesName } from "../../src/objects/stubs.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import { createServices, type Env, isolate, type Services } from "../../src/services.ts";
 import {
@@ -20,6 +20,12 @@ import {
   profiles,
 } from "./fake-registry.ts";
 
+/** The Worker's bindings, with all that tests do to Durable Objects. */
+export type TestBindings = Omit<Env, "FILLS" | "REPOSITORIES"> & {
+  FILLS: DurableObjectNamespace<BlobFill>;
+  REPOSITORIES: DurableObjectNamespace<RepositoryResolver>;
+};
+
 export interface TestMirror {
   services: Services;
   /** The clock of everything; moves only when told to, and by what is added here. */
@@ -28,7 +34,7 @@ export interface TestMirror {
   docker: FakeRegistry;
   /** ghcr.io, likewise. */
   ghcr: FakeRegistry;
-  bindings: Env;
+  bindings: TestBindings;
   network: FakeNetwork;
   /** Asks the mirror as a client would, and waits until what goes on behind the answer is done. */
   ask(path: string, init?: RequestInit & { host?: string }): Promise<Answer>;
@@ -39,7 +45,7 @@ export interface TestMirror {
   /** Ends all faults, and lets the time pass for which the mirror may leave a failing upstream alone. */
   recover(): void;
   /** The Durable Object that keeps the leases of a digest. */
-  fills(digest: string): ReturnType<Env["FILLS"]["getByName"]>;
+  fills(digest: string): DurableObjectStub<BlobFill>;
   /** Brings the alarm of a blob's fill forward, if one is set, and waits until it has run. */
   runAlarm(digest: string): Promise<boolean>;
   /** Every key in the store. */
@@ -83,7 +89,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     const ghcr = createFakeRegistry(profiles["ghcr.io"]);
     const network = createFakeNetwork(docker, ghcr);
     vi.stubGlobal("fetch", network.fetch);
-    const bindings = { ...(env as unknown as Env), ACCESS: "open", ...vars };
+    const bindings = { ...(env as unknown as TestBindings), ACCESS: "open", ...vars };
     const fills = (digest: string) => bindings.FILLS.getByName(leasesName(digest as Digest));
     const operations = countOperations(bindings);
     const newIsolate = () => {
@@ -152,7 +158,7 @@ async function read(response: Response): Promise<Answer> {
  * Counts on the prototypes, which the Worker and the Durable Objects share in this isolate: so what happens behind a
  * Durable Object counts too.
  */
-function countOperations(bindings: Env): () => Operations {
+function countOperations(bindings: TestBindings): () => Operations {
   const store = Object.getPrototypeOf(bindings.STORE);
   const kv = Object.getPrototypeOf(bindings.TAGS);
   const edge = Object.getPrototypeOf(caches.default);

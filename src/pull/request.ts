@@ -1,0 +1,21 @@
+/** One client request as the pull path sees it: made once in `handler.ts`, and all that a function is handed of it. */
+import type { WaitUntil } from "../registry/wait-until.ts";
+import type { ClientInfo } from "./client-error.ts";
+import type { RepositoryAccess } from "./repository-access.ts";
+import type { Target } from "./target.ts";
+
+export interface PullRequest {
+  method: "GET" | "HEAD";
+  headers: Headers;
+  /** Fires when the client leaves. */
+  signal: AbortSignal;
+  search: URLSearchParams;
+  clientInfo: ClientInfo;
+  /** What is requested, and of which upstream. */
+  target: Target;
+  /** The same repository by name, and on whose behalf upstream is asked. */
+  access: RepositoryAccess;
+  /** What stands before this client's paths here, for links that it is to follow. */
+  prefix: string;
+  waitUntil: WaitUntil;
+}

@@ -1,0 +1,35 @@
+/** What the pull path needs of the rest; `services.ts` above puts it together. */
+import type { LRUCache } from "lru-cache";
+import type { Config } from "../config.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Remembered } from "../registry/remembered.ts";
+import type { Store } from "../store/store.ts";
+import type { TagRecords } from "../store/tag-records.ts";
+import type { UpstreamClient } from "../upstream/client.ts";
+import type { BodyLimits } from "./body.ts";
+import type { FillLeases } from "./fill-leases.ts";
+import type { Resolver, StoredManifest } from "./resolver.ts";
+
+export interface PullServices {
+  config: Pick<Config, "upstream" | "staleMax" | "private">;
+  store: Store;
+  tags: TagRecords;
+  /** Manifests by digest. */
+  manifests: LRUCache<Digest, StoredManifest>;
+  upstream: UpstreamClient;
+  /** The leases of a blob's fill. */
+  leasesOf: (digest: Digest) => FillLeases;
+  /** Through which all requests for a repository's tags and manifests go, wherever they come from. */
+  resolverOf: (repository: { upstream: string; repository: string }) => Resolver;
+  /** Milliseconds for which a request waits for another one's fill. */
+  fillPatience: number;
+  bodyLimits: BodyLimits;
+  /** Reads of the store that one request may make for itself alone. */
+  storeReads: number;
+  /** Where listings were deleted lately. */
+  unlisted: Remembered;
+  /** This deployment's entry in the Via of what it asks, by which it finds that an upstream leads back to it. */
+  via: string;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}

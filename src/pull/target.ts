@@ -1,0 +1,20 @@
+/** What a request is for. */
+import type { Digest } from "../oci/digest.ts";
+import type { Upstream } from "../upstream/registries.ts";
+
+export type Resource =
+  | { kind: "manifest"; reference: { tag: string } | { digest: Digest } }
+  | { kind: "blob"; digest: Digest }
+  | { kind: "tags" }
+  | { kind: "referrers"; digest: Digest };
+
+export interface Target {
+  upstream: Upstream;
+  /** As the upstream knows it: with `library/` where Docker Hub wants it. */
+  repository: string;
+  ask: Resource;
+  /** Path under which this client finds the repository on this mirror, for Link headers: `/v2/ghcr.io/owner/image`. */
+  path: string;
+  /** The `ns` query parameter where it decided on the upstream (answered as OCI-Namespace), else null. */
+  namespace: string | null;
+}
