@@ -80,10 +80,11 @@ export async function pullColdBlob(
     const sent = rangeSent(pull, response, range);
     const text = response.headers.get("Content-Range") ?? "";
     const length = sent.last - sent.first + 1;
-    // A client that asks for most of it had an earlier response break off, and the next one wants the whole.
-    const isMost = sent.size !== null && length * 2 >= sent.size;
-    if (isMost && isStorable(sent.size ?? 0)) pull.waitUntil(queue.fillInBackground());
-    return partial(part(pull, response, length), responseHeaders, text, length);
+    // The rest of a blob is requested after an earlier response broke off: the next client wants the whole.
+    const isRest = sent.first > 0 && sent.size !== null && sent.last === sent.size - 1;
+    const isWorthIt = isRest && length * 2 >= (sent.size ?? 0) && isStorable(sent.size ?? 0);
+    const onEnd = isWorthIt ? () => queue.fillInBackground() : null;
+    return partial(part(pull, response, length, onEnd), responseHeaders, text, length);
   }
 
   // From here on it is the whole: also where upstream has ignored a range, as RFC 9110 §14.2 lets it and us.
@@ -194,11 +195,20 @@ async function fillInBackground(
   throw clientError(new UpstreamError("unavailable", message).failure, "blob", pull.clientInfo);
 }
 
-/** A range's body. A client that leaves ends upstream's sending, too. */
-function part(pull: PullRequest, { body }: Response, length: number): ReadableStream | null {
+/**
+ * A range's body. A client that leaves ends upstream's sending, too.
+ * @param onEnd called once the client has taken all of it.
+ */
+function part(
+  pull: PullRequest,
+  { body }: Response,
+  length: number,
+  onEnd: (() => Promise<void>) | null,
+): ReadableStream | null {
   if (!body) return null;
   const { readable, writable } = new FixedLengthStream(length);
-  pull.waitUntil(body.pipeTo(writable, { signal: pull.signal }).catch(() => {}));
+  const piped = body.pipeTo(writable, { signal: pull.signal });
+  pull.waitUntil(piped.then(() => onEnd?.()).catch(() => {}));
   return readable;
 }
 

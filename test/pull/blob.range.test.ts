@@ -68,6 +68,12 @@ describe("a range of a cold blob", () => {
     expect(mirror.docker.bytesSent).toBe(10);
   });
 
+  test("that is most of the rest, as after an earlier response broke off, has the whole filled in the background", async () => {
+    expect((await ranged("bytes=100000-")).status).toBe(206);
+    await mirror.runAlarm(digest);
+    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+  });
+
   test("after another one has the whole filled, once, and waits for that if they ask for much", async () => {
     const answers = await Promise.all(["bytes=0-", "bytes=100-", "bytes=200-"].map((range) => ranged(range)));
     expect(answers.map(({ status }) => status)).toEqual([206, 206, 206]);
