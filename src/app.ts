@@ -60,7 +60,7 @@ async function health({ store }: Services, c: Context): Promise<Response> {
 
 /** What is mirrored is for callers to know: behind keys, the operator's own registries may be named among it. */
 function welcome({ config }: Services): string {
-  return `This is Portolan, a pull-through services for container registries.\n\n${admission(config)}\n`;
+  return `This is Portolan, a pull-through mirror for container registries.\n\n${admission(config)}\n`;
 }
 
 function admission({ access, keys, upstreamNames }: Config): string {

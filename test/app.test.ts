@@ -20,6 +20,9 @@ describe("the mirror's own pages", () => {
     expect(headers.get("Content-Type")).toMatch(/^text\/plain\b/);
     expect(text).toContain("Portolan");
     for (const name of ["docker.io", "ghcr.io", "quay.io"]) expect(text).toContain(name);
+    expect(new TextDecoder().decode(bytes)).toMatch(
+      /^This is Portolan, a pull-through mirror for container registries\.\n/,
+    );
   });
 
   test("/_/health answers by one look at the store, and asks no upstream", async () => {
