@@ -1,4 +1,4 @@
-/** What blobs' answers say by registry. */
+/** Response headers of blobs, by registry. */
 import { expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { EMPTY_DIGEST } from "../../src/oci/digest.ts";

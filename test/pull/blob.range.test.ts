@@ -1,4 +1,4 @@
-/** Ranges of blobs: no more is moved than was asked for, and a part is never taken for the whole. */
+/** Range requests for blobs: no more than the requested range is transferred, and a part is never taken for the whole. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { parseRanges, resolveRange } from "../../src/oci/range.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
@@ -43,7 +43,7 @@ function partsOf(headers: Headers, bytes: Uint8Array) {
   });
 }
 
-/** The first request for bytes: the client's own, before the fill that goes on apart from it. */
+/** The first request for bytes: the one made for the client, before any background fill. */
 function first() {
   return mirror.docker.requests.find(({ kind }) => kind === "storage");
 }
@@ -62,19 +62,19 @@ describe("a range of a cold blob", () => {
     expect(mirror.docker.bytesSent).toBe(sent);
   });
 
-  test("over and over for the same byte fills nothing", async () => {
+  test("repeated for the same byte starts no fill", async () => {
     for (let at = 0; at < 10; at++) expect((await ranged("bytes=0-0")).status).toBe(206);
     expect(await mirror.runAlarm(digest)).toBe(false);
     expect(mirror.docker.bytesSent).toBe(10);
   });
 
-  test("that is most of the rest, as after an earlier response broke off, has the whole filled in the background", async () => {
+  test("covering most of the rest, as after an interrupted download, starts a background fill of the whole blob", async () => {
     expect((await ranged("bytes=100000-")).status).toBe(206);
     await mirror.runAlarm(digest);
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
   });
 
-  test("after another one has the whole filled, once, and waits for that if they ask for much", async () => {
+  test("after another one starts a single fill of the whole blob, and waits for it if the ranges are large", async () => {
     const answers = await Promise.all(["bytes=0-", "bytes=100-", "bytes=200-"].map((range) => ranged(range)));
     expect(answers.map(({ status }) => status)).toEqual([206, 206, 206]);
     expect(answers.map(({ bytes }) => bytes.byteLength)).toEqual([300_000, 299_900, 299_800]);
@@ -83,11 +83,11 @@ describe("a range of a cold blob", () => {
     );
     expect(await mirror.stored()).toEqual([key]);
     expect(mirror.operations()).toMatchObject({ storePuts: 1 });
-    const held = await mirror.bindings.STORE.get(key);
-    expect(await digestOf(new Uint8Array((await held?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(digest);
+    const stored = await mirror.bindings.STORE.get(key);
+    expect(await digestOf(new Uint8Array((await stored?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(digest);
   });
 
-  test("waits for a fill that is running, and is read from the store", async () => {
+  test("waits for a running fill and is then served from the store", async () => {
     mirror.docker.fail({ kind: "storage" }, { delay: 100 });
     const whole = mirror.ask(path);
     await vi.waitFor(() => expect(first()).toBeDefined());
@@ -98,21 +98,21 @@ describe("a range of a cold blob", () => {
     expect(mirror.docker.bytesSent).toBe(layer.byteLength);
   });
 
-  test("beyond the end is 416 and fills nothing", async () => {
+  test("beyond the end is 416 and starts no fill", async () => {
     const { status, headers } = await ranged("bytes=300000-");
     expect([status, headers.get("Content-Range")]).toEqual([416, "bytes */300000"]);
     expect(headers.get("Cache-Control")).toBe("no-store");
     expect(await mirror.runAlarm(digest)).toBe(false);
   });
 
-  test("that isn't there is 404, by the error's own body", async () => {
+  test("of a missing blob is 404 with the usual error body", async () => {
     mirror.docker.removeBlob(digest);
     const { status, json } = await ranged("bytes=0-9");
     expect(status).toBe(404);
     expect(json().errors).toEqual([expect.objectContaining({ code: "BLOB_UNKNOWN" })]);
   });
 
-  test("that upstream ignores is the whole with 200, which is stored on its way", async () => {
+  test("that upstream ignores returns the whole blob with 200 and stores it", async () => {
     mirror.docker.settings.ranges = false;
     const { status, bytes, headers } = await ranged("bytes=100-199");
     expect([status, bytes.byteLength]).toEqual([200, layer.byteLength]);
@@ -130,13 +130,13 @@ describe("a range of a cold blob", () => {
     expect((await ranged(range)).status).toBe(503);
   });
 
-  test("of an unknown whole is passed on as it is", async () => {
+  test("of unknown total length is passed through unchanged", async () => {
     mirror.docker.fail({ kind: "storage" }, behaviours.changedHeaders({ "content-range": "bytes 0-9/*" }));
     const { status, headers, bytes } = await ranged("bytes=0-9");
     expect([status, headers.get("Content-Range"), bytes.byteLength]).toEqual([206, "bytes 0-9/*", 10]);
   });
 
-  test("is ignored by HEAD, which asks for no bytes", async () => {
+  test("is ignored for HEAD, which transfers no bytes", async () => {
     const { status, headers } = await mirror.ask(path, { method: "HEAD", headers: { Range: "bytes=0-9" } });
     expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
     expect(mirror.docker.bytesSent).toBe(0);
@@ -144,7 +144,7 @@ describe("a range of a cold blob", () => {
 });
 
 describe("several ranges", () => {
-  test("of a cold blob are the whole with 200, which is stored on its way", async () => {
+  test("of a cold blob return the whole blob with 200 and store it", async () => {
     const { status, bytes } = await ranged("bytes=0-9,20-29");
     expect([status, bytes.byteLength]).toEqual([200, layer.byteLength]);
     expect(await mirror.stored()).toEqual([key]);
@@ -158,7 +158,7 @@ describe("several ranges", () => {
     });
 
     test.each(["bytes=100-199,300-310", "bytes=-5, 0-0,299000-299010", SIXTEEN])(
-      "are its parts in one answer: %s",
+      "return the parts in one multipart response: %s",
       async (range) => {
         const { status, bytes, headers, broken } = await ranged(range);
         expect([status, broken, headers.get("Content-Length")]).toEqual([
@@ -189,7 +189,7 @@ describe("several ranges", () => {
       expect([answer.status, answer.bytes.byteLength]).toEqual([status, length]);
     });
 
-    test("are ignored by HEAD, and none if If-Range names something else", async () => {
+    test("are ignored for HEAD, and when If-Range names another entity", async () => {
       const Range = "bytes=0-9,20-29";
       const head = await mirror.ask(path, { method: "HEAD", headers: { Range } });
       expect([head.status, head.headers.get("Content-Length")]).toEqual([200, "300000"]);
@@ -204,7 +204,7 @@ describe("a range of a warm blob", () => {
     mirror.docker.reset();
   });
 
-  test("comes from the store, and upstream isn't asked", async () => {
+  test("is served from the store without an upstream request", async () => {
     const { status, bytes, headers } = await ranged("bytes=100-199");
     expect(status).toBe(206);
     expect(bytes).toEqual(layer.slice(100, 200));
@@ -212,13 +212,13 @@ describe("a range of a warm blob", () => {
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("beyond the end is 416 from the store, and upstream isn't asked", async () => {
+  test("beyond the end is 416 from the store, without an upstream request", async () => {
     const { status, headers } = await ranged("bytes=300000-300009");
     expect([status, headers.get("Content-Range")]).toEqual([416, "bytes */300000"]);
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("under a matching If-None-Match is 304: that is looked at first", async () => {
+  test("with a matching If-None-Match is 304: the precondition is evaluated first", async () => {
     for (const range of ["bytes=0-9", "bytes=300000-"]) {
       const { status } = await ranged(range, { "If-None-Match": `"${digest}"` });
       expect([range, status]).toEqual([range, 304]);

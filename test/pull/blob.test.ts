@@ -1,4 +1,4 @@
-/** Blobs: to the client and into the store in one fetch, and what the client and the store have when something breaks. */
+/** Blobs: sent to the client and stored in one fetch, and what the client and the store end up with on failures. */
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { BlobFill } from "../../src/index.ts";
@@ -28,7 +28,7 @@ function keyOf(digest: string): string {
   return `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
 }
 
-/** Requests for bytes, redirects apart. */
+/** The number of requests for bytes, not counting redirects. */
 function fetches(): number {
   return mirror.docker.count({ kind: "storage", method: "GET" });
 }
@@ -43,18 +43,18 @@ async function expectWhole({ status, bytes, broken }: Answer): Promise<void> {
 }
 
 describe("a cold blob", () => {
-  test("reaches the client and the store in one fetch", async () => {
+  test("is sent to the client and stored in one fetch", async () => {
     const answer = await mirror.ask(path);
     await expectWhole(answer);
     expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream");
     expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
     expect(answer.headers.get("Content-Length")).toBe("300000");
-    const held = await mirror.bindings.STORE.get(key);
-    expect(await digestOf(new Uint8Array((await held?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(digest);
+    const stored = await mirror.bindings.STORE.get(key);
+    expect(await digestOf(new Uint8Array((await stored?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(digest);
     expect(fetches()).toBe(1);
   });
 
-  test("follows the redirect without the Authorization that led to it", async () => {
+  test("follows the redirect without the registry's Authorization", async () => {
     await mirror.ask(path);
     const [redirect] = mirror.docker.requests.filter(({ kind, status }) => kind === "blob" && status === 307);
     const [storage] = mirror.docker.requests.filter(({ kind }) => kind === "storage");
@@ -64,7 +64,7 @@ describe("a cold blob", () => {
   });
 
   test.each(["none", "relative"] as const)(
-    "is fetched where upstream redirects otherwise: %s",
+    "is fetched with other kinds of redirect: %s",
     async (redirect) => {
       mirror.docker.settings.redirect = redirect;
       await expectWhole(await mirror.ask(path));
@@ -72,7 +72,7 @@ describe("a cold blob", () => {
     },
   );
 
-  test("by HEAD moves no bytes and fills nothing", async () => {
+  test("requested by HEAD transfers no bytes and starts no fill", async () => {
     const { status, headers } = await mirror.ask(path, { method: "HEAD" });
     expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
     expect(mirror.docker.bytesSent).toBe(0);
@@ -81,7 +81,7 @@ describe("a cold blob", () => {
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("that is empty is held like any other", async () => {
+  test("that is empty is stored like any other", async () => {
     await mirror.docker.addBlob(new Uint8Array(0));
     const empty = `/v2/library/demo/blobs/${EMPTY}`;
     for (const from of ["upstream", "store"]) {
@@ -96,22 +96,19 @@ describe("a cold blob", () => {
   test.each([
     { name: "empty", known: EMPTY, content: "" },
     { name: "{}", known: EMPTY_OBJECT_DIGEST, content: "{}" },
-  ])(
-    "whose content everybody knows is answered while upstream is down: $name",
-    async ({ known, content }) => {
-      mirror.docker.fail({}, { status: 503 });
-      for (const method of ["GET", "HEAD"]) {
-        const { status, headers, bytes } = await mirror.ask(`/v2/library/demo/blobs/${known}`, { method });
-        expect([status, headers.get("Content-Length")]).toEqual([200, String(content.length)]);
-        expect(new TextDecoder().decode(bytes)).toBe(method === "GET" ? content : "");
-      }
-      mirror.recover();
-      mirror.docker.fail({ kind: "blob", authorized: true }, { status: 404 });
-      expect((await mirror.ask(`/v2/library/demo/blobs/${known}`)).status).toBe(404);
-    },
-  );
+  ])("with well-known content is served while upstream is down: $name", async ({ known, content }) => {
+    mirror.docker.fail({}, { status: 503 });
+    for (const method of ["GET", "HEAD"]) {
+      const { status, headers, bytes } = await mirror.ask(`/v2/library/demo/blobs/${known}`, { method });
+      expect([status, headers.get("Content-Length")]).toEqual([200, String(content.length)]);
+      expect(new TextDecoder().decode(bytes)).toBe(method === "GET" ? content : "");
+    }
+    mirror.recover();
+    mirror.docker.fail({ kind: "blob", authorized: true }, { status: 404 });
+    expect((await mirror.ask(`/v2/library/demo/blobs/${known}`)).status).toBe(404);
+  });
 
-  test("that upstream doesn't have is 404, and its lease is given back", async () => {
+  test("missing upstream is 404, and its lease is released", async () => {
     mirror.docker.removeBlob(digest);
     for (const method of ["GET", "HEAD"]) expect((await mirror.ask(path, { method })).status).toBe(404);
     await mirror.docker.addBlob(layer, { repository: "library/demo" });
@@ -119,7 +116,7 @@ describe("a cold blob", () => {
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("is asked for with no encoding allowed on the way, whatever the client accepts", async () => {
+  test("is requested with identity encoding, whatever the client accepts", async () => {
     await mirror.ask(path, { headers: { "Accept-Encoding": "zstd,gzip,deflate" } });
     for (const { kind, headers } of mirror.docker.requests) {
       if (kind !== "token") expect(headers["accept-encoding"]).toBe("identity");
@@ -127,7 +124,7 @@ describe("a cold blob", () => {
   });
 });
 
-test("blobs that aren't there leave no more objects behind than there are for all", async () => {
+test("missing blobs leave no more Durable Objects behind than the fixed number of shards", async () => {
   const names = new Set<string>();
   const { FILLS } = mirror.bindings;
   const { getByName } = FILLS;
@@ -154,19 +151,19 @@ describe("a warm blob", () => {
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("to If-None-Match with its ETag is 304", async () => {
+  test("requested with If-None-Match and its ETag is 304", async () => {
     await mirror.ask(path);
     const { status, bytes } = await mirror.ask(path, { headers: { "If-None-Match": `"${digest}"` } });
     expect([status, bytes.byteLength]).toEqual([304, 0]);
   });
 
-  test("by HEAD to If-None-Match with its ETag is 304 too", async () => {
+  test("requested by HEAD with If-None-Match and its ETag is 304 too", async () => {
     await mirror.ask(path);
     const headers = { "If-None-Match": `"${digest}"` };
     expect((await mirror.ask(path, { method: "HEAD", headers })).status).toBe(304);
   });
 
-  test("is one copy for all upstreams that have it", async () => {
+  test("is stored once for all upstreams that have it", async () => {
     await mirror.ghcr.addImage("owner/demo", "latest", { layers: [layer] });
     await mirror.ask(path);
     await expectWhole(await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${digest}`));
@@ -175,17 +172,17 @@ describe("a warm blob", () => {
   });
 });
 
-describe("a body that isn't what it should be", () => {
+describe("a faulty body", () => {
   interface Fault {
     name: string;
     behaviour: Behaviour;
-    /** Whether the client must see a broken body; otherwise it finds out by the digest, as every client does. */
+    /** Whether the client must see a broken body; otherwise its own digest check detects the fault. */
     broken: boolean;
-    /** 200 unless said. */
+    /** 200 by default. */
     status?: number;
   }
   test.each([true, false])(
-    "but is called a page is proved by its digest; by HEAD it is believed: %s",
+    "with a Content-Type of HTML but the right digest is served; HEAD trusts the headers: %s",
     async (isRight) => {
       const page = behaviours.changedHeaders({ "content-type": "text/html" });
       mirror.docker.fail({ kind: "storage" }, isRight ? page : behaviours.htmlPage());
@@ -206,9 +203,9 @@ describe("a body that isn't what it should be", () => {
     { name: "a length too small", behaviour: behaviours.wrongContentLength(-1), broken: true },
   ];
 
-  test.each(faults)("is never stored, and the next pull is right: $name", async (fault) => {
+  test.each(faults)("is never stored, and the next pull succeeds: $name", async (fault) => {
     const { behaviour, broken, status = 200 } = fault;
-    // What breaks off can't be continued.
+    // The interrupted body can't be resumed.
     mirror.docker.settings.ranges = false;
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviour);
     const answer = await mirror.ask(path);
@@ -220,7 +217,7 @@ describe("a body that isn't what it should be", () => {
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
   });
 
-  test("is refused outright if it is a part of what was asked whole", async () => {
+  test("is rejected if it is partial content for a request without Range", async () => {
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.partialToPlainGet());
     const { status, json } = await mirror.ask(path);
     expect(status).toBe(503);
@@ -240,7 +237,7 @@ describe("a body that isn't what it should be", () => {
   });
 
   test.each([undefined, "bytes=0-299999"])(
-    "that is labelled as encoded and isn't is served once its digest has proved it: %s",
+    "wrongly labelled as encoded is served once its digest is verified: %s",
     async (Range) => {
       const label = { "content-encoding": "gzip" };
       mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.changedHeaders(label));
@@ -253,7 +250,7 @@ describe("a body that isn't what it should be", () => {
     },
   );
 
-  test("that is labelled as encoded and is wrong either way is refused, and none of it stored", async () => {
+  test("labelled as encoded whose digest matches neither way is rejected and not stored", async () => {
     mirror.services.fillPatience = 200;
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.corrupted());
     mirror.docker.fail(
@@ -266,7 +263,7 @@ describe("a body that isn't what it should be", () => {
     expect(await mirror.stored()).toEqual([]);
   });
 
-  test("larger than one put is passed through with its length, and its lease is given back", async () => {
+  test("larger than one put is passed through with its length, and its lease is released", async () => {
     const large = { "content-length": String(MAXIMUM_PUT + 1) };
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.changedHeaders(large));
     const answer = await mirror.ask(path);
@@ -279,8 +276,8 @@ describe("a body that isn't what it should be", () => {
   });
 });
 
-describe("what goes wrong here", () => {
-  test("a put that fails: the client gets all, and the alarm fills later", async () => {
+describe("local failures", () => {
+  test("a failing put: the client gets the whole blob, and the alarm fills it later", async () => {
     const put = mirror.outage("STORE", "put");
     await expectWhole(await mirror.ask(path));
     put.mockRestore();
@@ -288,14 +285,14 @@ describe("what goes wrong here", () => {
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
   });
 
-  test("a put that fails at once doesn't hold up a client who takes a large blob", async () => {
+  test("a put that fails at once doesn't delay a client downloading a large blob", async () => {
     const large = await mirror.docker.addBlob(patternBytes(8_000_000, 2), { repository: "library/demo" });
     mirror.outage("STORE", "put");
     const { bytes, broken } = await mirror.ask(`/v2/library/demo/blobs/${large.digest}`);
     expect([broken, bytes.byteLength]).toEqual([false, 8_000_000]);
   });
 
-  test.each(["GET", "HEAD"])("a store that can't be read is as good as an empty one: %s", async (method) => {
+  test.each(["GET", "HEAD"])("an unreadable store is treated as empty: %s", async (method) => {
     await mirror.ask(path);
     mirror.outage("STORE", "get");
     mirror.outage("STORE", "head");
@@ -303,7 +300,7 @@ describe("what goes wrong here", () => {
     expect([status, bytes.byteLength]).toEqual([200, method === "GET" ? layer.byteLength : 0]);
   });
 
-  test("a lease that can't be had: the blob is served and stored all the same", async () => {
+  test("an unavailable lease: the blob is served and stored anyway", async () => {
     vi.spyOn(BlobFill.prototype, "acquire").mockImplementation(() =>
       Promise.reject(new Error("the lease is out of order")),
     );
@@ -311,7 +308,7 @@ describe("what goes wrong here", () => {
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("a lease whose holder takes too long: passed through, and filled in the background", async () => {
+  test("a lease whose holder takes too long: the blob is passed through and filled in the background", async () => {
     mirror.services.fillPatience = 200;
     const job = {
       upstream: "docker.io",
@@ -329,7 +326,7 @@ describe("what goes wrong here", () => {
     expect(mirror.operations()).toMatchObject({ storePuts: 1 });
   });
 
-  test("20 at once: one fetch and one put, and who waited for them says so", async () => {
+  test("20 concurrent requests: one fetch and one put, and the waiting ones report a hit after a collapsed request", async () => {
     const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.ask(path)));
     for (const answer of answers) await expectWhole(answer);
     expect(fetches()).toBe(1);
@@ -340,7 +337,7 @@ describe("what goes wrong here", () => {
     ]);
   });
 
-  test("20 at once of what fails: each is told so, and the next pull fills", async () => {
+  test("20 concurrent requests that fail: each gets the error, and the next pull fills", async () => {
     mirror.docker.fail({ kind: "blob", authorized: true }, { status: 404 });
     const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.ask(path)));
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(404));
@@ -356,14 +353,14 @@ describe("what goes wrong here", () => {
     { behaviour: { status: 403 }, status: 403 },
     { behaviour: { status: 500 }, status: 503 },
     { behaviour: { network: true } as const, status: 503 },
-  ])("upstream's failure is told and remembered for nobody: $status", async ({ behaviour, status }) => {
+  ])("upstream's failure is reported and never remembered: $status", async ({ behaviour, status }) => {
     mirror.docker.fail({ kind: "blob", authorized: true }, behaviour);
     for (const method of ["GET", "HEAD"]) expect((await mirror.ask(path, { method })).status).toBe(status);
     mirror.recover();
     await expectWhole(await mirror.ask(path));
   });
 
-  test("one moment's 503 is tried once more, and isn't seen", async () => {
+  test("a single 503 is retried once, unseen by the client", async () => {
     mirror.docker.fail({ kind: "storage" }, { status: 503 }, 1);
     await expectWhole(await mirror.ask(path));
     expect(await mirror.stored()).toEqual([key]);

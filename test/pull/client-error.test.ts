@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type ClientInfo, clientError, type Wanted } from "../../src/pull/client-error.ts";
 import type { Failure, FailureKind } from "../../src/registry/failure.ts";
 
-const askers = {
+const clients = {
   "containerd with ns": { userAgent: "containerd/1.6.20", via: "", hasNamespace: true },
   "BuildKit with ns": { userAgent: "buildkit/v0.12", via: "", hasNamespace: true },
   "docker's containerd store with ns": { userAgent: "docker/28.0.1 go/go1.23", via: "", hasNamespace: true },
@@ -18,8 +18,8 @@ const askers = {
   crane: { userAgent: "crane/0.20.2 go-containerregistry", via: "", hasNamespace: false },
   helm: { userAgent: "Helm/3.15", via: "", hasNamespace: false },
   curl: { userAgent: "curl/8.5.0", via: "", hasNamespace: false },
-  "nobody in particular": { userAgent: "", via: "", hasNamespace: false },
-  // Names that only look like one of the above are whoever they are: asked for by name.
+  "an unknown client": { userAgent: "", via: "", hasNamespace: false },
+  // User agents that only resemble one of the above are treated as unknown clients.
   "one that only mentions docker": { userAgent: "mydocker/1 docker/20", via: "", hasNamespace: false },
 } satisfies Record<string, ClientInfo>;
 
@@ -27,9 +27,9 @@ function failure(kind: FailureKind, retryAfter: number | null = null): Failure {
   return { kind, message: `it is ${kind}`, status: 0, retryAfter };
 }
 
-type Row = [asker: keyof typeof askers, wanted: Wanted, limited: number, unavailable: number];
+type Row = [client: keyof typeof clients, wanted: Wanted, limited: number, unavailable: number];
 
-describe("when nothing is held, a client gets the status that suits it best", () => {
+describe("when nothing is cached, each client gets the status that it handles best", () => {
   test.each<Row>([
     ["containerd with ns", "manifest", 503, 503],
     ["containerd with ns", "blob", 503, 503],
@@ -51,66 +51,66 @@ describe("when nothing is held, a client gets the status that suits it best", ()
     ["curl", "manifest", 429, 503],
     ["curl", "blob", 429, 503],
     ["curl", "listing", 429, 503],
-    ["nobody in particular", "manifest", 429, 503],
-    ["nobody in particular", "blob", 429, 503],
+    ["an unknown client", "manifest", 429, 503],
+    ["an unknown client", "blob", 429, 503],
     ["one that only mentions docker", "blob", 429, 503],
-  ])("%s, %s: %i when limited, %i when upstream is down", (asker, wanted, limited, unavailable) => {
-    expect(clientError(failure("limited"), wanted, askers[asker]).status).toBe(limited);
-    expect(clientError(failure("unavailable"), wanted, askers[asker]).status).toBe(unavailable);
+  ])("%s, %s: %i when limited, %i when upstream is down", (client, wanted, limited, unavailable) => {
+    expect(clientError(failure("limited"), wanted, clients[client]).status).toBe(limited);
+    expect(clientError(failure("unavailable"), wanted, clients[client]).status).toBe(unavailable);
   });
 
-  test("the code says what upstream's trouble is, whatever the status", () => {
-    expect(clientError(failure("limited"), "manifest", askers.podman).code).toBe("TOOMANYREQUESTS");
-    expect(clientError(failure("unavailable"), "blob", askers.dockerd).code).toBe("UNAVAILABLE");
+  test("the error code names upstream's failure, whatever the status", () => {
+    expect(clientError(failure("limited"), "manifest", clients.podman).code).toBe("TOOMANYREQUESTS");
+    expect(clientError(failure("unavailable"), "blob", clients.dockerd).code).toBe("UNAVAILABLE");
   });
 
-  test.each(Object.entries(askers))("no limit is ever told to %s as a 404", (_, asker) => {
+  test.each(Object.entries(clients))("a rate limit is never reported to %s as a 404", (_, client) => {
     for (const wanted of ["manifest", "blob", "listing"] as const) {
-      expect(clientError(failure("limited"), wanted, asker).status).not.toBe(404);
+      expect(clientError(failure("limited"), wanted, client).status).not.toBe(404);
     }
   });
 });
 
-describe("what upstream says for good is told alike to everybody", () => {
-  test.each(Object.entries(askers))("to %s", (_, asker) => {
-    expect(clientError(failure("missing"), "manifest", asker)).toMatchObject({
+describe("a definite response of upstream's is the same for every client", () => {
+  test.each(Object.entries(clients))("to %s", (_, client) => {
+    expect(clientError(failure("missing"), "manifest", client)).toMatchObject({
       status: 404,
       code: "MANIFEST_UNKNOWN",
     });
-    expect(clientError(failure("missing"), "blob", asker)).toMatchObject({
+    expect(clientError(failure("missing"), "blob", client)).toMatchObject({
       status: 404,
       code: "BLOB_UNKNOWN",
     });
-    expect(clientError(failure("missing"), "listing", asker)).toMatchObject({
+    expect(clientError(failure("missing"), "listing", client)).toMatchObject({
       status: 404,
       code: "NAME_UNKNOWN",
     });
     for (const wanted of ["manifest", "blob", "listing"] as const) {
-      expect(clientError(failure("denied"), wanted, asker)).toMatchObject({ status: 403, code: "DENIED" });
+      expect(clientError(failure("denied"), wanted, client)).toMatchObject({ status: 403, code: "DENIED" });
     }
   });
 });
 
 describe("Retry-After", () => {
-  const wait = (kind: FailureKind, seconds: number | null, asker: ClientInfo) =>
-    clientError(failure(kind, seconds), "blob", asker).headers["Retry-After"];
+  const wait = (kind: FailureKind, seconds: number | null, client: ClientInfo) =>
+    clientError(failure(kind, seconds), "blob", client).headers["Retry-After"];
 
-  test("is upstream's own", () => {
-    expect(wait("limited", 17, askers.crane)).toBe("17");
-    expect(wait("unavailable", 5, askers["containerd with ns"])).toBe("5");
-    expect(wait("limited", 0, askers.crane)).toBe("0");
+  test("is upstream's", () => {
+    expect(wait("limited", 17, clients.crane)).toBe("17");
+    expect(wait("unavailable", 5, clients["containerd with ns"])).toBe("5");
+    expect(wait("limited", 0, clients.crane)).toBe("0");
   });
 
-  test("stands with every 429, also where upstream gives none, so that nobody asks again at once", () => {
-    expect(wait("limited", null, askers.crane)).toBe("60");
-    expect(wait("unavailable", null, askers.dockerd)).toBe("60");
+  test("is set on every 429, even where upstream sent none, so that clients don't retry at once", () => {
+    expect(wait("limited", null, clients.crane)).toBe("60");
+    expect(wait("unavailable", null, clients.dockerd)).toBe("60");
   });
 
-  test("isn't made up for a 503", () => {
-    expect(wait("unavailable", null, askers.podman)).toBeUndefined();
+  test("isn't invented for a 503", () => {
+    expect(wait("unavailable", null, clients.podman)).toBeUndefined();
   });
 });
 
-test("the client reads the failure's own sentence", () => {
-  expect(clientError(failure("denied"), "blob", askers.curl).message).toBe("it is denied");
+test("the client gets the failure's message", () => {
+  expect(clientError(failure("denied"), "blob", clients.curl).message).toBe("it is denied");
 });

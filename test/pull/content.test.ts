@@ -1,4 +1,4 @@
-/** What upstream sends as a manifest: taken in only if it proves to be what it should be, and nothing else is kept. */
+/** What upstream sends as a manifest: accepted only once verified, and nothing else is stored. */
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Behaviour, behaviours, type Image, utf8 } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -24,7 +24,7 @@ interface Fault {
   behaviour: Behaviour;
 }
 
-/** What no manifest is, however it was asked for. */
+/** Responses that are no manifest, by tag or by digest. */
 const FAULTS: Fault[] = [
   { name: "an HTML page with 200", behaviour: behaviours.htmlPage() },
   { name: "no bytes with 200", behaviour: behaviours.emptyBody() },
@@ -41,7 +41,7 @@ describe.each(FAULTS)("$name", ({ behaviour }) => {
   afterEach(async () => {
     expect(await mirror.stored()).toEqual([]);
     expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
-    // Nothing of it was remembered either.
+    // It wasn't remembered either.
     mirror.recover();
     for (const path of [tag, byDigest]) {
       const { status, headers } = await mirror.ask(path);
@@ -49,7 +49,7 @@ describe.each(FAULTS)("$name", ({ behaviour }) => {
     }
   });
 
-  test.each(["tag", "digest"])("is refused, by %s, and nothing is kept", async (how) => {
+  test.each(["tag", "digest"])("is rejected, by %s, and nothing is stored", async (how) => {
     const { status, headers, json } = await mirror.ask(how === "tag" ? tag : byDigest);
     expect(status).toBe(503);
     expect(headers.get("Content-Type")).toBe("application/json");
@@ -58,21 +58,21 @@ describe.each(FAULTS)("$name", ({ behaviour }) => {
 });
 
 describe("a manifest", () => {
-  test("by tag is what its bytes are, whatever the digest header says", async () => {
+  test("by tag has the digest of its bytes, whatever the digest header says", async () => {
     const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
     mirror.docker.fail({ kind: "manifest", method: "GET" }, lie);
     const { status, headers } = await mirror.ask(tag);
     expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
   });
 
-  test("by digest is believed by its bytes, whatever the digest header says", async () => {
+  test("by digest is verified by its bytes, whatever the digest header says", async () => {
     const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
     mirror.docker.fail({ kind: "manifest", method: "GET" }, lie);
     const { status, headers } = await mirror.ask(byDigest);
     expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
   });
 
-  test("that a HEAD lied about is never served under that digest", async () => {
+  test("is never served under the wrong digest that a HEAD named", async () => {
     const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
     mirror.docker.fail({ kind: "manifest", method: "HEAD" }, lie);
     await mirror.ask(tag, { method: "HEAD" });
@@ -82,7 +82,7 @@ describe("a manifest", () => {
   });
 
   test.each(["{", "[]", "null", '"text"', '{"errors":[]}', '{"schemaVersion":1}'])(
-    "by tag that is no manifest at all is refused: %s",
+    "by tag whose body is no manifest is rejected: %s",
     async (text) => {
       await mirror.docker.addManifest("library/demo", utf8(text), { tag: "odd", mediaType: OCI_MANIFEST });
       expect((await mirror.ask("/v2/library/demo/manifests/odd")).status).toBe(503);
@@ -90,13 +90,13 @@ describe("a manifest", () => {
     },
   );
 
-  test("of schema 1 is 404 by tag: its bytes have no lasting digest", async () => {
+  test("of schema 1 is 404 by tag: its digest isn't stable", async () => {
     mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": SCHEMA1 }));
     for (const method of ["HEAD", "GET"]) expect((await mirror.ask(tag, { method })).status).toBe(404);
     expect(await mirror.stored()).toEqual([]);
   });
 
-  test("has the type of its own body, which the digest covers, before that of the header", async () => {
+  test("has the media type of its body, which the digest covers, rather than the header's", async () => {
     mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": DOCKER_MANIFEST }));
     for (const path of [tag, byDigest]) {
       expect((await mirror.ask(path)).headers.get("Content-Type")).toBe(OCI_MANIFEST);
@@ -109,7 +109,7 @@ describe("a manifest", () => {
     { header: "text/plain", body: { layers: [] }, type: OCI_MANIFEST },
     { header: "application/octet-stream", body: { manifests: [] }, type: OCI_INDEX },
   ])(
-    "without a type has that of its form, whatever the header says: $header",
+    "without a media type gets the one its structure implies, whatever the header says: $header",
     async ({ header, body, type }) => {
       await mirror.docker.addManifest(
         "library/demo",
@@ -124,7 +124,7 @@ describe("a manifest", () => {
     },
   );
 
-  test("by digest that is a page in truth is never served as a page", async () => {
+  test("by digest whose content is HTML is never served as HTML", async () => {
     const page = utf8("<!doctype html><script>alert(1)</script>");
     const { digest } = await mirror.docker.addManifest("library/demo", page, { mediaType: "text/html" });
     const path = `/v2/library/demo/manifests/${digest}`;
@@ -136,7 +136,7 @@ describe("a manifest", () => {
   });
 
   test.each([4 * 1024 * 1024, 4 * 1024 * 1024 + 1])(
-    "may have 4 MiB and no byte more: %i",
+    "may have at most 4 MiB: %i",
     async (size) => {
       const start = `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]`;
       const bytes = utf8(`${start.padEnd(size - 1)}}`);
@@ -149,7 +149,7 @@ describe("a manifest", () => {
     20_000,
   );
 
-  test("served for one client's Accept is what others get too: upstream is always asked for all types", async () => {
+  test("is the same for every Accept header: upstream is always asked for all types", async () => {
     const other = await mirror.docker.addManifest("library/demo", {
       schemaVersion: 2,
       mediaType: DOCKER_MANIFEST,
@@ -163,7 +163,7 @@ describe("a manifest", () => {
     }
   });
 
-  test("in the store from an older version, without its type, is still served with one", async () => {
+  test("stored by an older version without its media type is still served with one", async () => {
     const hex = image.target.digest.slice("sha256:".length);
     await mirror.bindings.STORE.put(`manifests/sha256/${hex.slice(0, 2)}/${hex}`, image.target.bytes);
     expect((await mirror.ask(byDigest)).headers.get("Content-Type")).toBe(OCI_MANIFEST);

@@ -1,4 +1,4 @@
-/** Login pass-through behind access keys: the key stands in the host, and the login beside it. */
+/** Login pass-through behind access keys: the key is in the host, the login in Authorization. */
 import { expect, test } from "vitest";
 import { basic, bearer, KEY, KEYED, UNKNOWN } from "../access/keyed.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -8,7 +8,7 @@ const mirror = useMirror({ ...KEYED, UPSTREAMS: { "ghcr.io": { login: true } } }
 const host = `ghcr-${KEY}.example.com`;
 const path = "/v2/alice/secret/manifests/latest";
 
-test("a login is passed through to whoever has a key in the host, and to nobody without", async () => {
+test("a login is passed through only for requests with a key in the host", async () => {
   mirror.ghcr.settings.credentials = [ALICE];
   await mirror.ghcr.addImage("alice/secret", "latest");
   mirror.ghcr.setVisibility("alice/secret", "private");
@@ -31,7 +31,7 @@ test("a login is passed through to whoever has a key in the host, and to nobody 
   expect(JSON.stringify(mirror.ghcr.requests)).not.toContain(KEY);
 });
 
-test("a key is no login: it isn't passed on", async () => {
+test("a key is no login: it isn't sent upstream", async () => {
   await mirror.ghcr.addImage("owner/image", "latest");
   await mirror.ask("/v2/owner/image/manifests/latest", { host: "ghcr.example.com", headers: basic(KEY) });
   const sent = JSON.stringify(mirror.ghcr.requests);

@@ -1,4 +1,4 @@
-/** Login pass-through: on an upstream's own host users get what upstream gives them, and what they got stays theirs. */
+/** Login pass-through: on an upstream's own host, users get what upstream permits them, and it stays private to them. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { basic, bearer } from "../access/keyed.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
@@ -36,7 +36,7 @@ async function tokenFor(login: { username: string; password: string } | null, qu
   return mirror.ask(`/_/token${query}`, { host: HOST, headers });
 }
 
-/** As a client does: a token for the repository, then what is asked for. */
+/** Pulls as a client does: first a token for the repository, then the path. */
 async function pull(login: typeof ALICE | null, path: string, init: RequestInit = {}): Promise<Answer> {
   const repository = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path)?.[1];
   const answer = await tokenFor(login, `?service=${HOST}&scope=repository:${repository}:pull`);
@@ -47,7 +47,7 @@ async function pull(login: typeof ALICE | null, path: string, init: RequestInit 
 const statusOf = async (...asked: Parameters<typeof pull>) => (await pull(...asked)).status;
 
 describe("docker login", () => {
-  test("is told of a realm at the mirror, gets upstream's word on the login, and a token with it", async () => {
+  test("is challenged with the mirror's realm, has its login checked by upstream, and gets a token", async () => {
     const ping = await mirror.ask("/v2/", { host: HOST });
     expect([ping.status, ping.headers.get("WWW-Authenticate")]).toEqual([401, CHALLENGE]);
     const answer = await tokenFor(
@@ -69,7 +69,7 @@ describe("docker login", () => {
     expect((await mirror.ask("/v2/", { host: HOST, headers: bearer("forged") })).status).toBe(401);
   });
 
-  test("is asked for in upstream's own way where that is Basic", async () => {
+  test("is requested by Basic where upstream uses Basic", async () => {
     mirror.ghcr.settings.auth = "basic";
     const ping = await mirror.ask("/v2/", { host: HOST });
     expect(ping.headers.get("WWW-Authenticate")).toBe(`Basic realm="${HOST}"`);
@@ -79,7 +79,7 @@ describe("docker login", () => {
     expect((await mirror.ask(blob, { host: HOST, headers })).bytes).toEqual(SECRET);
   });
 
-  test("isn't asked for by an upstream that wants none, and never by a host that isn't set up for it", async () => {
+  test("isn't requested for an upstream without authentication, nor by a host without login pass-through", async () => {
     mirror.ghcr.settings.auth = "none";
     expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(200);
     for (const host of ["docker.example.com", "mirror.example.com"]) {
@@ -88,7 +88,7 @@ describe("docker login", () => {
     }
   });
 
-  test("passes on the Via that it came with, so that mirrors of each other's logins find the loop", async () => {
+  test("forwards the request's Via, so that mirrors that pass logins to each other detect the loop", async () => {
     const headers = { Via: "1.1 portolan-other", ...basic(ALICE.password, "alice") };
     await mirror.ask("/v2/", { host: HOST, headers: { Via: "1.1 portolan-other" } });
     await mirror.ask(`/_/token?service=${HOST}&scope=repository:alice/secret:pull`, { host: HOST, headers });
@@ -99,12 +99,12 @@ describe("docker login", () => {
     );
   });
 
-  test("waits no longer than a moment for an upstream that is down", async () => {
+  test("waits only briefly for an upstream that is down", async () => {
     mirror.ghcr.fail({ path: /./ }, { status: 503 });
     expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
     expect((await tokenFor(ALICE)).status).toBe(503);
     expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
-    // How it takes logins is asked once, and again only after a while.
+    // Its challenge is requested once, and again only after a while.
     expect(mirror.ghcr.count({ path: /^\/v2\/$/ })).toBe(1);
     mirror.ghcr.clearFaults();
     mirror.recover();
@@ -123,7 +123,7 @@ describe("a private image", () => {
     expect(mirror.ghcr.count({ kind: "storage", method: "GET" })).toBe(fetched);
   });
 
-  test("isn't given to a user who may list its tags and not pull it", async () => {
+  test("isn't served to a user who may list its tags but not pull it", async () => {
     for (const path of paths) expect(await statusOf(ALICE, path)).toBe(200);
     mirror.ghcr.fail({ kind: "tags" }, { status: 200, body: '{"name":"alice/secret","tags":["latest"]}' });
     const token = await tokenFor(BOB, `?service=${HOST}&scope=repository:bob/secret:pull`);
@@ -138,7 +138,7 @@ describe("a private image", () => {
     }
   });
 
-  test("is nobody else's, held or not: another user, nobody, a forged token; at this host or any other", {
+  test("is served to no other client, cached or not: another user, anonymous, a forged token; at any host", {
     timeout: 30_000,
   }, async () => {
     for (const isHeld of [false, true]) {
@@ -165,7 +165,7 @@ describe("a private image", () => {
     }
   });
 
-  test("isn't to be had through another repository, public or the user's own", async () => {
+  test("can't be pulled through another repository, be it public or the user's own", async () => {
     for (const path of paths) await pull(ALICE, path);
     await mirror.ghcr.addImage("public/image", "latest");
     for (const [login, name] of [
@@ -178,7 +178,7 @@ describe("a private image", () => {
     }
   });
 
-  test("is its user's no longer once upstream says so, and then also not while upstream is down", async () => {
+  test("is refused to its user once upstream denies it, also while upstream is down afterwards", async () => {
     for (const path of paths) await pull(ALICE, path);
     const token = bearer((await tokenFor(ALICE, "?scope=repository:alice/secret:pull")).json().token);
     mirror.ghcr.settings.credentials = [{ ...ALICE, repositories: [] }];
@@ -192,7 +192,7 @@ describe("a private image", () => {
     }
   });
 
-  test("is kept by no alarm, with no login: what isn't stored by the pull is fetched again", async () => {
+  test("is never filled by an alarm, which has no login: what the pull didn't store is fetched again", async () => {
     mirror.operations();
     const put = mirror.outage("STORE", "put");
     for (const path of paths) expect(await statusOf(ALICE, path)).toBe(200);
@@ -201,13 +201,13 @@ describe("a private image", () => {
     expect(await mirror.runAlarm(digest)).toBe(false);
     expect(await mirror.runAlarm(`links/ghcr.io/alice/secret/_/${digest.replace(":", "/")}`)).toBe(false);
     expect(await mirror.stored()).toEqual([]);
-    // No Durable Object hears of it: one would let users wait for each other's answers.
+    // No Durable Object is involved: it would share responses between users.
     expect(mirror.operations()).toMatchObject({ leases: 0, resolutions: 0 });
   });
 });
 
 describe("a user's login", () => {
-  test("and the tokens it gets go to upstream and its realm, never to storage, another upstream, or what is stored", async () => {
+  test("and its tokens are sent to upstream and its realm only: never to storage or another upstream, and never stored", async () => {
     for (const path of paths) await pull(ALICE, path);
     for (const { host, kind, headers } of mirror.ghcr.requests) {
       if (kind === "storage") expect(headers.authorization).toBeUndefined();
@@ -225,7 +225,7 @@ describe("a user's login", () => {
     for (const key of stored) expect(key).toMatch(/^(private|links)\//);
   });
 
-  test("isn't needed for what is public, which is stored for everybody", async () => {
+  test("isn't needed for public content, which is stored as public", async () => {
     await mirror.ghcr.addImage("public/image", "latest");
     const path = "/v2/public/image/manifests/latest";
     expect((await mirror.ask(path, { host: HOST })).status).toBe(200);
@@ -233,7 +233,7 @@ describe("a user's login", () => {
     for (const key of await mirror.stored()) expect(key).toMatch(/^manifests\//);
   });
 
-  test("opens nothing where no upstream passes logins through: it is ignored", async () => {
+  test("is ignored where no upstream has login pass-through", async () => {
     const headers = basic(ALICE.password, "alice");
     expect((await mirror.ask(blob.replace("/v2/", "/v2/ghcr.io/"), { headers })).status).toBe(403);
     expect(JSON.stringify(mirror.ghcr.requests)).not.toContain(headers.Authorization);

@@ -1,4 +1,4 @@
-/** Manifests by tag and by digest: what each way of asking costs, and what every answer says. */
+/** Manifests by tag and by digest: how many upstream requests each costs, and the headers of every response. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Image, utf8 } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
@@ -20,8 +20,8 @@ function servedBy({ headers }: Answer): string {
   return headers.get("Cache-Status") ?? "";
 }
 
-/** Methods and references of the manifest requests that upstream answered with success. */
-function asked(): string[] {
+/** Methods and references of the successful manifest requests to upstream. */
+function requested(): string[] {
   return mirror.docker.requests
     .filter(({ kind, status }) => kind === "manifest" && status === 200)
     .map(({ method, path }) => `${method} ${path.slice(path.lastIndexOf("/") + 1)}`);
@@ -32,44 +32,44 @@ function text({ bytes }: Answer): string {
 }
 
 describe("a cold manifest", () => {
-  test("by tag costs the one GET that the client made", async () => {
+  test("by tag costs one GET", async () => {
     const answer = await mirror.ask(tag);
     expect(answer.status).toBe(200);
     expect(text(answer)).toBe(new TextDecoder().decode(image.target.bytes));
     expect(servedBy(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream");
-    expect(asked()).toEqual(["GET latest"]);
+    expect(requested()).toEqual(["GET latest"]);
   });
 
   test("by HEAD costs a HEAD, and the GET after it one GET", async () => {
     const head = await mirror.ask(tag, { method: "HEAD" });
-    expect(asked()).toEqual(["HEAD latest"]);
+    expect(requested()).toEqual(["HEAD latest"]);
     expect(servedBy(head)).toContain("detail=upstream");
     const answer = await mirror.ask(tag);
     expect(answer.headers.get("Docker-Content-Digest")).toBe(head.headers.get("Docker-Content-Digest"));
-    expect(asked()).toEqual(["HEAD latest", `GET ${image.target.digest}`]);
+    expect(requested()).toEqual(["HEAD latest", `GET ${image.target.digest}`]);
   });
 
-  test("by digest costs one GET and is held from then on", async () => {
+  test("by digest costs one GET and is stored from then on", async () => {
     expect((await mirror.ask(byDigest)).status).toBe(200);
     mirror.newIsolate();
     const answer = await mirror.ask(byDigest);
     expect(servedBy(answer)).toBe("Portolan; hit; detail=store");
-    expect(asked()).toEqual([`GET ${image.target.digest}`]);
+    expect(requested()).toEqual([`GET ${image.target.digest}`]);
   });
 
-  test("is held in the store under its digest, to the letter and with its type", async () => {
+  test("is stored under its digest, byte for byte and with its media type", async () => {
     const manifest = `{ "layers":[],\n\t"mediaType" : "${OCI_MANIFEST}",  "schemaVersion": 2, "a": "\\u00e4ä" }\n\n`;
     const { digest } = await mirror.docker.addManifest("library/demo", utf8(manifest), { tag: "odd" });
     expect(text(await mirror.ask("/v2/library/demo/manifests/odd"))).toBe(manifest);
     const hex = digest.slice("sha256:".length);
-    const held = await mirror.bindings.STORE.get(`manifests/sha256/${hex.slice(0, 2)}/${hex}`);
-    expect(await held?.text()).toBe(manifest);
-    expect(held?.httpMetadata?.contentType).toBe(OCI_MANIFEST);
+    const stored = await mirror.bindings.STORE.get(`manifests/sha256/${hex.slice(0, 2)}/${hex}`);
+    expect(await stored?.text()).toBe(manifest);
+    expect(stored?.httpMetadata?.contentType).toBe(OCI_MANIFEST);
     mirror.newIsolate();
     expect(text(await mirror.ask(`/v2/library/demo/manifests/${digest}`))).toBe(manifest);
   });
 
-  test("that upstream doesn't have is 404 and is asked for again", async () => {
+  test("missing upstream is 404 and requested again the next time", async () => {
     expect((await mirror.ask("/v2/library/demo/manifests/later")).status).toBe(404);
     mirror.docker.moveTag("library/demo", "later", image.target.digest);
     expect((await mirror.ask("/v2/library/demo/manifests/later")).status).toBe(200);
@@ -77,7 +77,7 @@ describe("a cold manifest", () => {
 });
 
 describe("a warm manifest", () => {
-  test("by tag comes from memory, in a new isolate by way of the edge, while the tag is fresh", async () => {
+  test("by tag comes from memory, or in a new isolate from the edge cache, while the tag is fresh", async () => {
     await mirror.ask(tag);
     mirror.docker.reset();
     mirror.clock.ahead += TTL - 1000;
@@ -88,7 +88,7 @@ describe("a warm manifest", () => {
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("by a tag confirmed elsewhere just now is a hit, since upstream isn't asked", async () => {
+  test("by a tag just confirmed in another isolate is a hit, without an upstream request", async () => {
     await mirror.ask(tag);
     await (await caches.open("portolan")).delete(
       "https://tags.portolan.invalid/tags/docker.io/library/demo/latest",
@@ -100,7 +100,7 @@ describe("a warm manifest", () => {
     expect(servedBy(answer)).toMatch(/^Portolan; hit; detail=(memory|store)$/);
   });
 
-  test("by a tag that is due costs one HEAD, and then none until it is due again", async () => {
+  test("by an expired tag costs one HEAD, and then none until it expires again", async () => {
     await mirror.ask(tag);
     mirror.docker.reset();
     mirror.clock.ahead += TTL + 1000;
@@ -109,7 +109,7 @@ describe("a warm manifest", () => {
     await mirror.ask(tag);
     mirror.newIsolate();
     await mirror.ask(tag);
-    expect(asked()).toEqual(["HEAD latest"]);
+    expect(requested()).toEqual(["HEAD latest"]);
   });
 
   test("is never taken for another tag's or another repository's", async () => {
@@ -123,7 +123,7 @@ describe("a warm manifest", () => {
     expect(digests.size).toBe(3);
   });
 
-  test("by digest is one copy for all upstreams that have it", async () => {
+  test("by digest is stored once for all upstreams that have it", async () => {
     await mirror.ghcr.addManifest("owner/demo", new Uint8Array(image.target.bytes), { tag: "latest" });
     expect((await mirror.ask(tag)).status).toBe(200);
     const answer = await mirror.ask(`/v2/ghcr.io/owner/demo/manifests/${image.target.digest}`);
@@ -132,7 +132,7 @@ describe("a warm manifest", () => {
     expect(await mirror.stored()).toHaveLength(1);
   });
 
-  test("by the same tag name is each upstream's own", async () => {
+  test("by the same tag name is distinct for each upstream", async () => {
     const other = await mirror.ghcr.addImage("library/demo", "latest", { platforms: ["linux/arm64"] });
     await mirror.ask(tag);
     const answer = await mirror.ask("/v2/ghcr.io/library/demo/manifests/latest");
@@ -140,7 +140,7 @@ describe("a warm manifest", () => {
   });
 });
 
-describe("an answer", () => {
+describe("a response", () => {
   test.each(["*", '"DIGEST"', 'W/"DIGEST"', '"sha256:0", "DIGEST"'])(
     "to If-None-Match: %s is 304 without a body",
     async (condition) => {
@@ -155,12 +155,12 @@ describe("an answer", () => {
     },
   );
 
-  test("to If-None-Match of something else is the whole", async () => {
+  test("to If-None-Match with another ETag has the whole body", async () => {
     const { status, bytes } = await mirror.ask(tag, { headers: { "If-None-Match": '"sha256:0"' } });
     expect([status, bytes.byteLength]).toEqual([200, image.target.size]);
   });
 
-  test("by tag may be kept only if it is asked for again, by digest for ever; neither may be re-encoded", async () => {
+  test("by tag must be revalidated, by digest may be cached for ever; neither may be transformed", async () => {
     const caching = async (path: string) => (await mirror.ask(path)).headers.get("Cache-Control");
     expect(await caching(tag)).toMatch(/max-age=0, must-revalidate, no-transform$/);
     expect(await caching(byDigest)).toMatch(/immutable, no-transform$/);

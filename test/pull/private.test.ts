@@ -1,4 +1,4 @@
-/** Private images: the operator's login opens them to the holders of keys, where PRIVATE says so, and to nobody else. */
+/** Private images: pulled with the operator's login for holders of keys that PRIVATE permits, and for no other client. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { basic, KEY, KEYED, NARROW } from "../access/keyed.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
@@ -32,7 +32,7 @@ const pull = (path: string, key = KEY, init: RequestInit = {}): Promise<Answer> 
   mirror.ask(path, { ...init, headers: { ...basic(key), ...init.headers } });
 const statusOf = async (...asked: Parameters<typeof pull>) => (await pull(...asked)).status;
 
-async function hold(): Promise<void> {
+async function pullAll(): Promise<void> {
   for (const path of Object.values(paths)) expect(await statusOf(path)).toBe(200);
 }
 
@@ -42,7 +42,7 @@ const later = (milliseconds: number) => {
 
 describe("a private image that PRIVATE names", () => {
   test("is pulled with a key, and from the store the next time", async () => {
-    await hold();
+    await pullAll();
     mirror.newIsolate();
     mirror.docker.reset();
     const answer = await pull(paths.blob);
@@ -54,8 +54,8 @@ describe("a private image that PRIVATE names", () => {
     expect([range.status, [...range.bytes]]).toEqual([206, [...SECRET.slice(10, 20)]]);
   });
 
-  test("lies apart from what is everybody's: objects, links and tag records", async () => {
-    await hold();
+  test("is stored apart from public content: objects, links and tag records", async () => {
+    await pullAll();
     const stored = await mirror.stored();
     expect(stored.length).toBeGreaterThan(0);
     for (const key of stored) expect(key).toMatch(/^(private\/|links\/docker\.io\/owner\/secret\/_\/)/);
@@ -63,7 +63,7 @@ describe("a private image that PRIVATE names", () => {
     expect(keys.map(({ name }) => name)).toEqual(["private/tags/docker.io/owner/secret/latest"]);
   });
 
-  test("is fetched once by many, and filled when a client has left or a put has failed", async () => {
+  test("is fetched once for concurrent requests, and filled after a client disconnects or a put fails", async () => {
     mirror.docker.settings.credentials = [OWNER];
     const answers = await Promise.all([1, 2, 3, 4].map(() => pull(paths.tag)));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
@@ -77,7 +77,7 @@ describe("a private image that PRIVATE names", () => {
     await vi.waitFor(async () => expect(await mirror.stored()).toContain(link));
   });
 
-  test("is pulled from a registry that has a manifest only for whoever accepts its type", async () => {
+  test("is pulled from a registry that serves a manifest only if its type is accepted", async () => {
     const transform = (response: Response, { headers }: Request) =>
       headers.get("Accept")?.includes(secret.target.mediaType)
         ? response
@@ -88,13 +88,13 @@ describe("a private image that PRIVATE names", () => {
     expect(await statusOf(paths.manifest)).toBe(200);
   });
 
-  test("can be listed, and what refers to it", async () => {
+  test("has its tags and referrers listed", async () => {
     expect((await pull("/v2/owner/secret/tags/list")).json().tags).toEqual(["latest"]);
     expect(await statusOf(`/v2/owner/secret/referrers/${secret.target.digest}`)).toBe(200);
   });
 
-  test("stays there while upstream fails, for a key that it is open to", async () => {
-    await hold();
+  test("is served while upstream fails, to a key that permits it", async () => {
+    await pullAll();
     later(3_600_000);
     mirror.newIsolate();
     mirror.docker.fail({ path: /./ }, behaviours.tooManyRequests(60));
@@ -107,7 +107,7 @@ describe("a private image that PRIVATE names", () => {
   });
 });
 
-describe("nobody gets it", () => {
+describe("a private image is refused", () => {
   const everyWay = (name: string, image: Image) => [
     `/v2/${name}/manifests/latest`,
     `/v2/${name}/manifests/${image.target.digest}`,
@@ -116,9 +116,9 @@ describe("nobody gets it", () => {
     `/v2/${name}/referrers/${image.target.digest}`,
   ];
 
-  test("with a key that doesn't open it, by GET, HEAD or Range, held or not", async () => {
+  test("to a key that doesn't permit it, by GET, HEAD or Range, cached or not", async () => {
     for (const isHeld of [false, true]) {
-      if (isHeld) await hold();
+      if (isHeld) await pullAll();
       for (const path of everyWay("owner/secret", secret)) {
         for (const method of ["GET", "HEAD"]) expect(await statusOf(path, NARROW, { method })).toBe(403);
         expect(await statusOf(path, NARROW, { headers: { Range: "bytes=0-9" } })).toBe(403);
@@ -127,7 +127,7 @@ describe("nobody gets it", () => {
   });
 
   test("through a public repository, another private one, another upstream, or a missing one", async () => {
-    await hold();
+    await pullAll();
     await mirror.docker.addImage("library/demo", "latest");
     await mirror.ghcr.addImage("owner/secret", "latest", { layers: [patternBytes(10, 1)] });
     const digest = secret.layers[0]?.digest;
@@ -146,8 +146,8 @@ describe("nobody gets it", () => {
     }
   });
 
-  test("of another private repository that was pulled: each has its own links", async () => {
-    await hold();
+  test("through another private repository that was pulled: each has its own links", async () => {
+    await pullAll();
     const layer = `blobs/${other.layers[0]?.digest}`;
     const manifest = `manifests/${other.target.digest}`;
     for (const rest of [layer, manifest]) {
@@ -158,8 +158,8 @@ describe("nobody gets it", () => {
     }
   });
 
-  test("once upstream no longer gives it to the operator, though all of it is held", async () => {
-    await hold();
+  test("once upstream denies it to the operator, though all of it is cached", async () => {
+    await pullAll();
     mirror.docker.settings.credentials = [{ ...OWNER, repositories: ["owner/other"] }];
     later(6 * 60_000);
     mirror.newIsolate();
@@ -172,15 +172,15 @@ describe("nobody gets it", () => {
   });
 });
 
-describe("what PRIVATE names and anybody may pull", () => {
-  test("is public: asked for as nobody, and kept for everybody", async () => {
+describe("a public repository that PRIVATE names", () => {
+  test("is public: fetched anonymously and stored as public", async () => {
     await mirror.docker.addImage("library/demo", "latest");
     expect(await statusOf("/v2/library/demo/manifests/latest")).toBe(200);
     for (const key of await mirror.stored()) expect(key).toMatch(/^manifests\//);
   });
 
-  test("becomes public when it is made so: what was private is fetched anew, as nobody", async () => {
-    await hold();
+  test("becomes public when upstream publishes it: its content is fetched again, anonymously", async () => {
+    await pullAll();
     mirror.docker.setVisibility("owner/secret", "public");
     later(6 * 60_000);
     mirror.newIsolate();
@@ -192,7 +192,7 @@ describe("what PRIVATE names and anybody may pull", () => {
     expect(await mirror.stored()).toContain(key);
   });
 
-  test("is private again when it is made so: nothing new is opened to a key that it isn't open to", async () => {
+  test("is private again when upstream makes it private: new content is refused to keys that don't permit it", async () => {
     await mirror.docker.addImage("owner/demo", "latest", { layers: [patternBytes(500, 3)] });
     expect(await statusOf("/v2/owner/demo/manifests/latest")).toBe(200);
     mirror.docker.setVisibility("owner/demo", "private");
@@ -203,7 +203,7 @@ describe("what PRIVATE names and anybody may pull", () => {
   });
 });
 
-test("nothing of a repository that has just become private is stored for everybody", async () => {
+test("nothing of a repository that has just become private is stored as public", async () => {
   const name = "owner/demo";
   await mirror.docker.addImage("library/demo", "latest");
   const before = await mirror.docker.addImage(name, "latest", { layers: [patternBytes(500, 3)] });
@@ -215,7 +215,7 @@ test("nothing of a repository that has just become private is stored for everybo
   const open = await mirror.stored();
   mirror.docker.setVisibility(name, "private");
   const after = await mirror.docker.addImage(name, "latest", { layers: [patternBytes(600, 4)] });
-  // The first answers may still be those of an anonymous request; then it is known to be private.
+  // The first responses may still be anonymous ones; after that it is known to be private.
   for (let round = 0; round < 2; round++)
     for (const path of [...of(after), `/v2/${name}/manifests/latest`]) await pull(path);
   for (const path of of(after)) expect(await statusOf(path)).toBe(200);
@@ -227,8 +227,8 @@ test("nothing of a repository that has just become private is stored for everybo
   }
 });
 
-test("the operator's login goes to the identity and its realm alone", async () => {
-  await hold();
+test("the operator's login is sent to the primary and its realm alone", async () => {
+  await pullAll();
   const shown = `Basic ${btoa("owner:hunter2")}`;
   const hosts = mirror.docker.requests
     .filter(({ headers }) => headers.authorization === shown)

@@ -1,4 +1,4 @@
-/** What a tag means: moved, gone, without what upstreams should say, and with tag records that can't be relied on. */
+/** Resolving tags: moved, deleted, with incomplete upstream responses, and with unreliable tag records. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { behaviours, type Image } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -15,7 +15,7 @@ beforeEach(async () => {
   image = await mirror.docker.addImage("library/demo", "latest");
 });
 
-function asked(): string[] {
+function requested(): string[] {
   return mirror.docker.requests
     .filter(({ kind, status }) => kind === "manifest" && status !== 401)
     .map(({ method, path, status }) => `${method} ${path.slice(path.lastIndexOf("/") + 1)} ${status}`);
@@ -25,35 +25,35 @@ async function record(): Promise<Record<string, unknown> | null> {
   return mirror.bindings.TAGS.get(KEY, "json");
 }
 
-/** Asks once and lets the tag become due, in an isolate that remembers nothing. */
-async function due(): Promise<void> {
+/** Pulls the tag once and lets it expire, in a new isolate. */
+async function expireTag(): Promise<void> {
   expect((await mirror.ask(tag)).status).toBe(200);
   mirror.clock.ahead += TTL + 1000;
   mirror.newIsolate();
   mirror.docker.reset();
 }
 
-describe("a tag that is due", () => {
-  test("and has moved costs a HEAD and one GET, and is what it now is", async () => {
-    await due();
+describe("an expired tag", () => {
+  test("that has moved costs a HEAD and one GET, and is served as it is now", async () => {
+    await expireTag();
     const moved = await mirror.docker.addImage("library/demo", "latest", { platforms: ["linux/arm64"] });
     const { headers, bytes } = await mirror.ask(tag);
     expect(headers.get("Docker-Content-Digest")).toBe(moved.target.digest);
     expect(bytes.byteLength).toBe(moved.target.size);
-    expect(asked()).toEqual(["HEAD latest 200", "GET latest 200"]);
+    expect(requested()).toEqual(["HEAD latest 200", "GET latest 200"]);
     expect(await record()).toMatchObject({ digest: moved.target.digest, size: moved.target.size });
   });
 
-  test("and has moved costs a HEAD alone where only HEAD was asked", async () => {
-    await due();
+  test("that has moved costs only a HEAD if the client sent HEAD", async () => {
+    await expireTag();
     const moved = await mirror.docker.addImage("library/demo", "latest", { platforms: ["linux/arm64"] });
     const { headers } = await mirror.ask(tag, { method: "HEAD" });
     expect(headers.get("Docker-Content-Digest")).toBe(moved.target.digest);
-    expect(asked()).toEqual(["HEAD latest 200"]);
+    expect(requested()).toEqual(["HEAD latest 200"]);
   });
 
-  test("is written again when its record is a day old, and not before", async () => {
-    await due();
+  test("has its record rewritten once that is a day old, and not before", async () => {
+    await expireTag();
     mirror.operations();
     await mirror.ask(tag);
     expect(mirror.operations().kvWrites).toBe(0);
@@ -62,8 +62,8 @@ describe("a tag that is due", () => {
     expect(mirror.operations().kvWrites).toBe(1);
   });
 
-  test("and is gone upstream is 404, and its record is ended everywhere", async () => {
-    await due();
+  test("that was deleted upstream is 404, and its record is removed from every tier", async () => {
+    await expireTag();
     mirror.docker.removeTag("library/demo", "latest");
     const { status, json } = await mirror.ask(tag);
     expect(status).toBe(404);
@@ -76,19 +76,19 @@ describe("a tag that is due", () => {
 });
 
 describe("an upstream", () => {
-  test.each([405, 400, 501])("that answers HEAD with %i is asked by GET", async (status) => {
+  test.each([405, 400, 501])("that answers HEAD with %i is sent a GET", async (status) => {
     mirror.docker.fail({ kind: "manifest", method: "HEAD", authorized: true }, { status });
     const head = await mirror.ask(tag, { method: "HEAD" });
     expect(head.status).toBe(200);
     expect(head.headers.get("Docker-Content-Digest")).toBe(image.target.digest);
     expect(head.headers.get("Content-Length")).toBe(String(image.target.size));
-    await due();
+    await expireTag();
     mirror.docker.fail({ kind: "manifest", method: "HEAD", authorized: true }, { status });
     expect((await mirror.ask(tag)).status).toBe(200);
-    expect(asked()).toEqual([`HEAD latest ${status}`, "GET latest 200"]);
+    expect(requested()).toEqual([`HEAD latest ${status}`, "GET latest 200"]);
   });
 
-  test("that names no digest has it computed", async () => {
+  test("that names no digest has it computed by the mirror", async () => {
     mirror.docker.settings.digestHeader = false;
     for (const method of ["HEAD", "GET"]) {
       const { status, headers } = await mirror.ask(tag, { method });
@@ -97,7 +97,7 @@ describe("an upstream", () => {
   });
 
   test.each([{ "content-length": null }, { "content-length": "0" }, { "content-type": "text/html" }])(
-    "that says too little by HEAD is asked by GET: %o",
+    "whose HEAD response is incomplete is sent a GET: %o",
     async (changes) => {
       mirror.docker.fail({ kind: "manifest", method: "HEAD" }, behaviours.changedHeaders(changes));
       const { status, headers } = await mirror.ask(tag, { method: "HEAD" });
@@ -109,7 +109,7 @@ describe("an upstream", () => {
 });
 
 describe("a tag record", () => {
-  test("says what the tag means and when that was confirmed", async () => {
+  test("holds the tag's digest and when it was confirmed", async () => {
     const before = Date.now();
     await mirror.ask(tag);
     const { confirmed, ...rest } = (await record()) ?? {};
@@ -136,7 +136,7 @@ describe("a tag record", () => {
     expect(await record()).toMatchObject({ digest: image.target.digest });
   });
 
-  test("from a clock that runs far ahead doesn't pin the tag until that day", async () => {
+  test("from a clock far ahead doesn't pin the tag until then", async () => {
     await mirror.ask(tag);
     await mirror.bindings.TAGS.put(
       KEY,
@@ -148,15 +148,15 @@ describe("a tag record", () => {
     expect((await mirror.ask(tag)).headers.get("Docker-Content-Digest")).toBe(moved.target.digest);
   });
 
-  test("whose content isn't held has it fetched by digest", async () => {
+  test("whose content isn't stored has it fetched by digest", async () => {
     const { digest, mediaType, size } = image.target;
     await mirror.bindings.TAGS.put(KEY, JSON.stringify({ digest, mediaType, size, confirmed: Date.now() }));
     const { status, bytes } = await mirror.ask(tag);
     expect([status, bytes.byteLength]).toEqual([200, size]);
-    expect(asked()).toEqual([`GET ${digest} 200`]);
+    expect(requested()).toEqual([`GET ${digest} 200`]);
   });
 
-  test("whose content has left the store is stored again, though the resolver still remembers it", async () => {
+  test("whose content was evicted has it stored again, though the resolver still remembers it", async () => {
     await mirror.ask(tag);
     const keys = await mirror.stored();
     await mirror.bindings.STORE.delete(keys);
@@ -165,7 +165,7 @@ describe("a tag record", () => {
     expect(await mirror.stored()).toEqual(keys);
   });
 
-  test("whose content is neither held nor left upstream gives way to what the tag means now", async () => {
+  test("whose content is neither stored nor available upstream is replaced by what the tag means now", async () => {
     await mirror.ask(tag, { method: "HEAD" });
     const moved = await mirror.docker.addImage("library/demo", "latest", { platforms: ["linux/arm64"] });
     mirror.docker.removeManifest("library/demo", image.target.digest);
@@ -173,14 +173,14 @@ describe("a tag record", () => {
     expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, moved.target.digest]);
   });
 
-  test("of a tag whose digest is gone upstream is 404 and not remembered as an answer", async () => {
+  test("of a tag whose digest was deleted upstream is 404, which isn't remembered", async () => {
     mirror.docker.moveTag("library/demo", "dangling", `sha256:${"0".repeat(64)}`);
     expect((await mirror.ask("/v2/library/demo/manifests/dangling")).status).toBe(404);
     expect(await mirror.bindings.TAGS.get("tags/docker.io/library/demo/dangling")).toBe(null);
   });
 
   test.each([["get"], ["put"], ["get", "put"]])(
-    "that KV can't %s leaves the answer right",
+    "that KV can't %s leaves the response right",
     async (...operations) => {
       for (const operation of operations) mirror.outage("TAGS", operation);
       for (const method of ["HEAD", "GET"]) {
@@ -194,7 +194,7 @@ describe("a tag record", () => {
   );
 
   test("that KV can't delete leaves a 404 a 404", async () => {
-    await due();
+    await expireTag();
     mirror.outage("TAGS", "delete");
     mirror.docker.removeTag("library/demo", "latest");
     expect((await mirror.ask(tag)).status).toBe(404);
@@ -202,7 +202,7 @@ describe("a tag record", () => {
 });
 
 describe("a store that can't be read", () => {
-  test.each(["GET", "HEAD"])("is as good as an empty one: %s", async (method) => {
+  test.each(["GET", "HEAD"])("is treated as empty: %s", async (method) => {
     await mirror.ask(tag);
     mirror.newIsolate();
     mirror.outage("STORE", "get");
@@ -214,7 +214,7 @@ describe("a store that can't be read", () => {
     }
   });
 
-  test("nor written leaves the answer right", async () => {
+  test("nor written leaves the response right", async () => {
     mirror.outage("STORE", "put");
     const { status, bytes } = await mirror.ask(tag);
     expect([status, bytes.byteLength]).toEqual([200, image.target.size]);

@@ -1,4 +1,4 @@
-/** The relay: what its reader gets when the bodies that feed it break off, and that it knows how many bytes have passed. */
+/** The resumable stream: what its reader gets when its source bodies break off, and that it counts the bytes passed. */
 import { describe, expect, test } from "vitest";
 import { ResumableStream } from "../../src/pull/resumable-stream.ts";
 import { patternBytes } from "../support/fake-registry.ts";
@@ -24,9 +24,9 @@ function chunks(bytes: Uint8Array, size: number): ReadableStream<Uint8Array> {
   });
 }
 
-describe("a relay", () => {
+describe("a resumable stream", () => {
   test.each([0, 1, 65_535, 65_536, 65_537, 150_000, 299_999])(
-    "goes on after %i bytes as if nothing had been",
+    "continues seamlessly after an interruption at %i bytes",
     async (cut) => {
       const stream = new ResumableStream(WHOLE.byteLength);
       const got = read(stream);
@@ -54,7 +54,7 @@ describe("a relay", () => {
     for (const bytes of await Promise.all(got)) expect(new Uint8Array(bytes)).toEqual(WHOLE);
   });
 
-  test("that is closed too early breaks off what is read", async () => {
+  test("closed too early errors for its reader", async () => {
     const stream = new ResumableStream(WHOLE.byteLength);
     const got = read(stream);
     got.catch(() => {});
@@ -63,7 +63,7 @@ describe("a relay", () => {
     await expect(got).rejects.toThrow();
   });
 
-  test("that is given up breaks off what is read", async () => {
+  test("aborted errors for its reader", async () => {
     const stream = new ResumableStream(WHOLE.byteLength);
     const got = read(stream);
     got.catch(() => {});
@@ -72,7 +72,7 @@ describe("a relay", () => {
     await expect(got).rejects.toThrow();
   });
 
-  test("lets go of a body when its reader leaves, and doesn't say then how much has passed", async () => {
+  test("cancels its source when the reader cancels, and then reports no byte count", async () => {
     const stream = new ResumableStream(WHOLE.byteLength);
     const reader = stream.readable.getReader();
     const fed = stream.feed(chunks(WHOLE, 10_000), NEVER, STALL);
@@ -82,7 +82,7 @@ describe("a relay", () => {
     expect(stream.passed).toBe(null);
   });
 
-  test("refuses more bytes than its length", async () => {
+  test("rejects more bytes than its length", async () => {
     const stream = new ResumableStream(1000);
     const got = read(stream);
     got.catch(() => {});

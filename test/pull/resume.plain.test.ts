@@ -1,4 +1,4 @@
-/** A runtime that doesn't let bodies be continued: they are led on as they come, and end as they end. */
+/** A runtime without support for resuming bodies: they are passed through as they come, and break off where they break off. */
 import { expect, test, vi } from "vitest";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -16,14 +16,14 @@ async function addBlob(): Promise<string> {
   return `/v2/library/demo/blobs/${layers[0]?.digest}`;
 }
 
-test("a whole one reaches the client and the store", async () => {
+test("a complete body is sent to the client and stored", async () => {
   const answer = await mirror.ask(await addBlob());
   expect([answer.status, answer.broken]).toEqual([200, false]);
   expect(answer.bytes).toEqual(LAYER);
   expect(await mirror.stored()).toHaveLength(1);
 });
 
-test("one that breaks off breaks off, asks for nothing more, and isn't stored", async () => {
+test("a body that breaks off breaks off for the client too, isn't resumed, and isn't stored", async () => {
   const path = await addBlob();
   mirror.docker.fail({ kind: "storage" }, behaviours.cutAfter(100_000));
   const answer = await mirror.ask(path);

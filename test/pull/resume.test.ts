@@ -1,4 +1,4 @@
-/** Blobs that upstream breaks off: the rest comes from there or elsewhere, and neither the client nor the store notices. */
+/** Resuming blobs that break off upstream: the rest comes from there or a fallback, unseen by the client and the store. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Behaviour, behaviours, type FakeRegistry, patternBytes } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
@@ -35,13 +35,13 @@ function expectWhole({ status, broken, bytes }: Answer): void {
   expect(bytes).toEqual(LAYER);
 }
 
-/** Breaks off the answer to the first question alone. */
+/** Breaks off the first response only. */
 function breakOnce(registry: FakeRegistry, behaviour: Behaviour = behaviours.cutAfter(100_000)): void {
   registry.fail(BYTES, behaviour, 1);
 }
 
 describe("a cold blob that breaks off", () => {
-  test.each([1, 100_000, 299_999])("after %i bytes reaches the client and the store whole", async (cut) => {
+  test.each([1, 100_000, 299_999])("after %i bytes reaches the client whole and is stored", async (cut) => {
     breakOnce(mirror.ghcr, behaviours.cutAfter(cut));
     const answer = await mirror.ask(`${SOLE}/${digest}`);
     expectWhole(answer);
@@ -50,35 +50,35 @@ describe("a cold blob that breaks off", () => {
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("again and again is asked for from where it broke off each time", async () => {
+  test("repeatedly is resumed each time from where it broke off", async () => {
     mirror.ghcr.fail(BYTES, behaviours.cutAfter(100_000));
     expectWhole(await mirror.ask(`${SOLE}/${digest}`));
     expect(rangesOf(mirror.ghcr)).toEqual(["", "bytes=100000-", "bytes=200000-"]);
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("is continued by the fallback", async () => {
+  test("is resumed from the fallback", async () => {
     mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
     expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
     expect([rangesOf(mirror.docker), rangesOf(mirror.ghcr)]).toEqual([[""], ["bytes=100000-"]]);
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("is continued by who broke it off, where the fallback hasn't got it", async () => {
+  test("is resumed from the same endpoint if the fallback lacks it", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.removeBlob(digest);
     expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
     expect(rangesOf(mirror.docker)).toEqual(["", "bytes=100000-"]);
   });
 
-  test("is continued by who broke it off, where the fallback ignores the range", async () => {
+  test("is resumed from the same endpoint if the fallback ignores the range", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.settings.ranges = false;
     expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
     expect(rangesOf(mirror.docker)).toEqual(["", "bytes=100000-"]);
   });
 
-  test("is continued after a moment in which upstream is down", async () => {
+  test("is resumed after a short outage of upstream", async () => {
     mirror.ghcr.fail(BYTES, behaviours.cutAfter(100_000), 1);
     mirror.ghcr.fail(
       { kind: "blob", path: /blobs/ },
@@ -87,7 +87,7 @@ describe("a cold blob that breaks off", () => {
     expectWhole(await mirror.ask(`${SOLE}/${digest}`));
   });
 
-  test("is continued for who only gets it passed through", async () => {
+  test("is resumed for a client that gets it passed through", async () => {
     const job = {
       upstream: "ghcr.io",
       repository: "library/demo",
@@ -102,7 +102,7 @@ describe("a cold blob that breaks off", () => {
     expect(await mirror.stored()).toEqual([]);
   });
 
-  test("is continued for the alarm", async () => {
+  test("is resumed for a fill by alarm", async () => {
     const job = {
       upstream: "ghcr.io",
       repository: "library/demo",
@@ -117,7 +117,7 @@ describe("a cold blob that breaks off", () => {
     expect(rangesOf(mirror.ghcr)).toEqual(["", "bytes=100000-"]);
   });
 
-  test("is continued only as what it was: its ETag goes along", async () => {
+  test("is resumed only as the same entity: If-Range carries its ETag", async () => {
     mirror.ghcr.settings.etag = () => '"strong"';
     breakOnce(mirror.ghcr);
     expectWhole(await mirror.ask(`${SOLE}/${digest}`));
@@ -153,7 +153,7 @@ describe("breaks off for the client, and nothing is stored, when the rest", () =
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
   });
 
-  test("is other bytes: the client gets them to refuse, and who gave them is left alone", async () => {
+  test("has the wrong bytes: the client's digest check fails, and their source is quarantined", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.fail(BYTES, behaviours.corrupted());
     const answer = await mirror.ask(`${PAIRED}/${digest}`);
@@ -167,7 +167,7 @@ describe("breaks off for the client, and nothing is stored, when the rest", () =
   });
 });
 
-/** Cuts the whole, and leaves parts alone. */
+/** Cuts whole bodies, but not parts. */
 function cutWhole(response: Response, request: Request): Response | Promise<Response> {
   const cut = behaviours.cutAfter(100_000).transform;
   return response.status === 200 ? cut(response, request) : response;
@@ -180,7 +180,7 @@ function onRange(changes: Record<string, string | null>): void {
   mirror.ghcr.fail(BYTES, { transform });
 }
 
-/** Answers with a status who asks for a range. */
+/** Answers range requests with a status. */
 function onlyRanges(status: number): Behaviour {
   return {
     transform: (response, request) =>
@@ -188,7 +188,7 @@ function onlyRanges(status: number): Behaviour {
   };
 }
 
-/** The answer from the second request on, so many times. */
+/** Replaces responses from the second one on, so many times. */
 function once(answer: Response, times: number): (response: Response) => Response {
   let seen = 0;
   return (response) => {

@@ -1,4 +1,4 @@
-/** What is served when upstream fails: a tag's last meaning if all it leads to is held, and what must never be. */
+/** Stale content while upstream fails: a tag's last known digest if all its content is stored, and what is never served stale. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
@@ -25,17 +25,17 @@ async function pullImage({ manifests, configs, layers }: Image, platform = 0): P
   for (const layer of layers) await pullAll(`blobs/${layer.digest}`);
 }
 
-/** Lets the tag become due, in an isolate that remembers nothing. */
+/** Lets the tag expire, in a new isolate. */
 function later(milliseconds = HOUR): void {
   mirror.clock.ahead += milliseconds;
   mirror.newIsolate();
   mirror.docker.reset();
 }
 
-/** A client that has the registry itself to go on to, and one of containerd's. */
+/** Clients that can go on to the registry itself, as containerd's can. */
 const DOCKER = { headers: { "User-Agent": "docker/28.5.2 go/go1.24" } };
 const PODMAN = { headers: { "User-Agent": "containers/5.36.2 (github.com/containers/image)" } };
-/** One that was given the mirror's own name. */
+/** A client that was given the mirror's own name. */
 const TRIVY = { headers: { "User-Agent": "trivy/0.74.0" } };
 
 function digestOf({ status, headers }: Answer): [number, string | null] {
@@ -48,7 +48,7 @@ describe.each([
   { name: "503", behaviour: { status: 503 }, forwarded: "; fwd-status=503" },
   { name: "a broken connection", behaviour: { network: true } as const, forwarded: "" },
 ])("upstream failing with $name", ({ behaviour, forwarded }) => {
-  test.each(["GET", "HEAD"])("has what the tag meant served by %s, and said to be stale", async (method) => {
+  test.each(["GET", "HEAD"])("has the tag's last digest served by %s, marked as stale", async (method) => {
     await pullAll("manifests/latest");
     await pullImage(image);
     later();
@@ -62,7 +62,7 @@ describe.each([
     expect(answer.headers.get("Warning")).toMatch(/^299 - ".*1\.0 hours ago"$/);
   });
 
-  test("is told as it is where a layer isn't held", async () => {
+  test("is reported where a layer isn't stored", async () => {
     await pullAll("manifests/latest");
     await pullImage({ ...image, layers: image.layers.slice(1) });
     later();
@@ -73,7 +73,7 @@ describe.each([
   });
 });
 
-test("an upstream that doesn't answer within ten seconds has what the tag meant served", async () => {
+test("an upstream that doesn't respond within ten seconds has the tag served stale", async () => {
   await pullAll("manifests/latest");
   await pullImage(image);
   later();
@@ -81,20 +81,17 @@ test("an upstream that doesn't answer within ten seconds has what the tag meant 
   expect(digestOf(await mirror.ask(tag))).toEqual([200, image.target.digest]);
 }, 20_000);
 
-test.each([401, 403])(
-  "%i is upstream's word on who may have it: nothing is served, however much is held",
-  async (status) => {
-    await pullAll("manifests/latest");
-    await pullImage(image);
-    later();
-    mirror.docker.fail({ kind: "manifest" }, { status });
-    const answer = await mirror.ask(tag);
-    expect(answer.status).toBe(403);
-    expect(answer.json().errors).toEqual([expect.objectContaining({ code: "DENIED" })]);
-  },
-);
+test.each([401, 403])("%i is a denial: nothing is served stale, however much is stored", async (status) => {
+  await pullAll("manifests/latest");
+  await pullImage(image);
+  later();
+  mirror.docker.fail({ kind: "manifest" }, { status });
+  const answer = await mirror.ask(tag);
+  expect(answer.status).toBe(403);
+  expect(answer.json().errors).toEqual([expect.objectContaining({ code: "DENIED" })]);
+});
 
-test("a repository that has become private is served stale to nobody", async () => {
+test("a repository that has become private is never served stale", async () => {
   await pullAll("manifests/latest");
   await pullImage(image);
   later();
@@ -102,7 +99,7 @@ test("a repository that has become private is served stale to nobody", async () 
   expect((await mirror.ask(tag)).status).toBe(403);
 });
 
-test("a tag that has moved is served as it was if its new manifest can't be had", async () => {
+test("a tag that has moved is served stale if its new manifest can't be fetched", async () => {
   await pullAll("manifests/latest");
   await pullImage(image);
   later();
@@ -111,7 +108,7 @@ test("a tag that has moved is served as it was if its new manifest can't be had"
   expect(digestOf(await mirror.ask(tag))).toEqual([200, image.target.digest]);
 });
 
-test("what is served stale is asked for again the next time", async () => {
+test("stale content is revalidated at the next request", async () => {
   await pullAll("manifests/latest");
   await pullImage(image);
   later();
@@ -148,8 +145,8 @@ describe("a record's age", () => {
   });
 });
 
-describe("what a tag leads to", () => {
-  test("is held if one platform of its index is", async () => {
+describe("the content of a tag", () => {
+  test("is complete if one platform of its index is stored", async () => {
     const platforms = ["linux/amd64", "linux/arm64"];
     const multi = await mirror.docker.addImage("library/demo", "latest", { platforms });
     await pullAll("manifests/latest");
@@ -168,7 +165,7 @@ describe("what a tag leads to", () => {
     manifests: children.map(({ digest, size, mediaType }) => ({ digest, size, mediaType })),
   });
 
-  test("is held if it lies in an index within the index, of which some entries are nowhere", async () => {
+  test("is complete with a nested index of which some entries are missing", async () => {
     const gone = { digest: `sha256:${"0".repeat(64)}`, size: 1, mediaType: OCI_MANIFEST };
     const inner = await mirror.docker.addManifest("library/demo", indexOf(gone, image.target));
     const outer = await mirror.docker.addManifest("library/demo", indexOf(gone, inner), { tag: "nested" });
@@ -182,7 +179,7 @@ describe("what a tag leads to", () => {
     ]);
   });
 
-  test("isn't held if all that is held of an index is an attestation", async () => {
+  test("is incomplete if only an attestation of its index is stored", async () => {
     const platform = { os: "unknown", architecture: "unknown" };
     const gone = { digest: `sha256:${"0".repeat(64)}`, size: 1, mediaType: OCI_MANIFEST };
     const { digest, size, mediaType } = image.target;
@@ -199,7 +196,7 @@ describe("what a tag leads to", () => {
     expect((await mirror.ask("/v2/library/demo/manifests/attested", DOCKER)).status).toBe(503);
   });
 
-  test("counts as held what lies in the manifest, and an empty config", async () => {
+  test("may have data embedded in the manifest, and an empty config", async () => {
     const empty = { mediaType: "application/vnd.oci.empty.v1+json", size: 2 };
     const config = {
       ...empty,
@@ -214,7 +211,7 @@ describe("what a tag leads to", () => {
     expect((await mirror.ask("/v2/library/demo/manifests/inlined", DOCKER)).status).toBe(200);
   });
 
-  test("isn't held if an index is empty", async () => {
+  test("is incomplete if its index is empty", async () => {
     await mirror.docker.addManifest("library/demo", indexOf(), { tag: "empty" });
     await pullAll("manifests/empty");
     later();
@@ -242,7 +239,7 @@ describe("what a tag leads to", () => {
     expect(mirror.network.strays).toEqual([]);
   });
 
-  test("is an artifact too, without config or layers", async () => {
+  test("may be an artifact without config or layers", async () => {
     const mediaType = "application/vnd.oci.artifact.manifest.v1+json";
     await mirror.docker.addManifest("library/demo", { mediaType, blobs: [] }, { tag: "artifact" });
     await pullAll("manifests/artifact");
@@ -251,7 +248,7 @@ describe("what a tag leads to", () => {
     expect((await mirror.ask("/v2/library/demo/manifests/artifact")).status).toBe(200);
   });
 
-  test("isn't known if the store can't be read: then upstream's failure is told", async () => {
+  test("is unknown if the store can't be read: upstream's failure is reported", async () => {
     await pullAll("manifests/latest");
     await pullImage(image);
     later();
@@ -263,7 +260,7 @@ describe("what a tag leads to", () => {
 
 describe("a client that may have another source", () => {
   test.each([40, 85])(
-    "is given an image of %i layers only where all of them are held",
+    "gets an image of %i layers only if all of them are stored",
     async (count) => {
       const layers = Array.from({ length: count }, (_, index) => patternBytes(100, index));
       const large = await mirror.docker.addImage("library/demo", "large", { layers });
@@ -276,7 +273,7 @@ describe("a client that may have another source", () => {
       mirror.operations();
       const answer = await mirror.ask("/v2/library/demo/manifests/large", DOCKER);
       expect(digestOf(answer)).toEqual([200, large.target.digest]);
-      // What one request may not look for itself, a Durable Object does.
+      // What exceeds one request's subrequests is looked up by a Durable Object.
       expect(mirror.operations().resolutions).toBe(1);
     },
     30_000,
@@ -286,7 +283,7 @@ describe("a client that may have another source", () => {
     { name: "dockerd", asked: DOCKER, path: tag },
     { name: "podman", asked: PODMAN, path: tag },
     { name: "containerd", asked: {}, path: `${tag}?ns=docker.io` },
-  ])("is told so where a part is missing: $name", async ({ asked, path }) => {
+  ])("gets an error where a part is missing: $name", async ({ asked, path }) => {
     await pullAll("manifests/latest");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
@@ -297,7 +294,7 @@ describe("a client that may have another source", () => {
 describe("an artifact", () => {
   const layer = "application/vnd.aquasec.trivy.db.layer.v1.tar+gzip";
 
-  /** As Trivy's database, or a cosign signature, whose config is called an ordinary image's. */
+  /** Like Trivy's database, or a cosign signature, whose config has an image's media type. */
   async function addArtifact(configType: string, bytes = patternBytes(500, 7)) {
     const config = await mirror.docker.addBlob(bytes);
     const blob = await mirror.docker.addBlob(patternBytes(1000, 8));
@@ -313,7 +310,7 @@ describe("an artifact", () => {
   }
 
   test.each(["application/vnd.aquasec.trivy.config.v1+json", "application/vnd.oci.image.config.v1+json"])(
-    "is served stale to every client though none has asked for its config (%s)",
+    "is served stale to every client though its config was never requested (%s)",
     async (configType) => {
       const { digest, config } = await addArtifact(configType);
       await mirror.runAlarm(config);
@@ -328,7 +325,7 @@ describe("an artifact", () => {
     },
   );
 
-  test("has a large config that only its clients fetch; without it, those that named the mirror are served", async () => {
+  test("with a large config that isn't stored is served stale only to clients that name the mirror", async () => {
     const { digest, config } = await addArtifact("application/vnd.test.large", patternBytes(300_000, 9));
     expect(await mirror.runAlarm(config)).toBe(false);
     later();
@@ -339,13 +336,13 @@ describe("an artifact", () => {
   });
 });
 
-test("an ordinary image's config is fetched when a client asks for it", async () => {
+test("an image's config is fetched when a client requests it", async () => {
   await pullAll("manifests/latest");
   expect(await mirror.runAlarm(image.configs[0]?.digest ?? "")).toBe(false);
   expect(mirror.docker.count({ kind: "blob" })).toBe(0);
 });
 
-test("an index of which no entry is held is served to those that named the mirror, as Homebrew does", async () => {
+test("an index without stored entries is served to clients that name the mirror, as Homebrew does", async () => {
   const multi = await mirror.docker.addImage("library/demo", "bottle", {
     platforms: ["linux/amd64", "linux/arm64"],
   });
