@@ -1,13 +1,13 @@
-/** Bodies that upstream breaks or misstates: never taken for whole, never stored, and fetched again once it is well. */
+/** Bodies that upstream breaks or misstates: never accepted as complete, never stored, and fetched again once upstream is intact. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EIGHT_MIB, type RawFault, type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
 import { until } from "./support/deadline.ts";
 import { download } from "./support/download.ts";
 import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
-/** Milliseconds. The first retry comes at once. */
+/** Milliseconds. The first retry is immediate. */
 const RETRY_LIMIT = 8_000;
-/** Milliseconds. The second comes after 2 s; one that was still in vain puts the third off by 10 s. */
+/** Milliseconds. The second comes after 2 s; if it fails too, the third follows after 10 s. */
 const HEAL_LIMIT = 16_000;
 
 const BREAKS: Record<string, RawFault> = {
@@ -19,13 +19,13 @@ const BREAKS: Record<string, RawFault> = {
   "cut at a multiple of 8 MiB": { type: "cut-at-8-mib" },
   "shorter than its Content-Length": { type: "wrong-length", by: 1000 },
 };
-const LIES = ["too small", "two lengths, the second too small", "two lengths, the second too large"];
+const WRONG_LENGTHS = ["too small", "two lengths, the second too small", "two lengths, the second too large"];
 
-/** An upstream for each test, so that what the mirror learns of one has no bearing on the others. */
+/** An upstream for each test, so that what the mirror learns about one doesn't affect the others. */
 const upstreams = new Map<string, RawFaults>();
 let stage: Stage;
 beforeAll(async () => {
-  for (const fault of [...Object.keys(BREAKS), ...LIES, "none", "unsized"])
+  for (const fault of [...Object.keys(BREAKS), ...WRONG_LENGTHS, "none", "unsized"])
     upstreams.set(fault, await startRawFaults());
   stage = await startStage(
     Object.fromEntries([...upstreams].map(([fault, { url }]) => [nameFor(fault), url])),
@@ -46,17 +46,17 @@ function upstreamFor(fault: string): RawFaults {
   return upstream;
 }
 
-/** From now on upstream gives the blob as it should. */
-function mend(upstream: RawFaults, blob: Blob): void {
+/** From now on upstream serves the blob intact. */
+function serveIntact(upstream: RawFaults, blob: Blob): void {
   upstream.serve(blob.path, { body: blob.bytes, ranges: true });
 }
 
 describe("a body that is", () => {
   it.concurrent.for(Object.entries(BREAKS))(
-    "%s, whose rest can't be had, breaks the client's connection and stays out of the store",
+    "%s, which can't be resumed, breaks the client's connection and stays out of the store",
     async ([name, fault]) => {
       const upstream = upstreamFor(name);
-      // What has a length would be continued; and what has none can be measured by a range alone.
+      // A body with a length would be resumed; without one, a range request is the only way to learn it.
       const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault, ranges: "framing" in fault });
       const { answer, ending } = await download(stage.urlOf(nameFor(name), blob));
       expect(answer.status).toBe(200);
@@ -68,9 +68,9 @@ describe("a body that is", () => {
         RETRY_LIMIT,
         () => requestsFor(upstream, blob).length > 1,
       );
-      expect(await stage.holds(blob)).toBe(false);
-      mend(upstream, blob);
-      await stage.held(blob, HEAL_LIMIT);
+      expect(await stage.isStored(blob)).toBe(false);
+      serveIntact(upstream, blob);
+      await stage.waitUntilStored(blob, HEAL_LIMIT);
 
       const healed = await download(stage.urlOf(nameFor(name), blob));
       expect(healed.answer.servedBy).toBe("store");
@@ -83,15 +83,15 @@ it.concurrent("stores nothing of a body whose Content-Length is too small", asyn
   const upstream = upstreamFor("too small");
   const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1000 } });
   const { answer } = await download(stage.urlOf(nameFor("too small"), blob));
-  // It is what upstream declared, to the byte; that it isn't the blob only its digest tells, to the client as to the store.
+  // It is exactly what upstream declared; only the digest shows, to the client as to the store, that it isn't the blob.
   expect(answer.headers["content-length"]).toBe(String(MIB - 1000));
   expect(answer.received).toBe(MIB - 1000);
   expect(answer.digest).not.toBe(blob.digest);
 
   await until("the mirror to try again by itself", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
-  expect(await stage.holds(blob)).toBe(false);
-  mend(upstream, blob);
-  await stage.held(blob, HEAL_LIMIT);
+  expect(await stage.isStored(blob)).toBe(false);
+  serveIntact(upstream, blob);
+  await stage.waitUntilStored(blob, HEAL_LIMIT);
 });
 
 it.concurrent.for([
@@ -105,30 +105,30 @@ it.concurrent.for([
   expect(ending).toBe("whole");
   expect(answer.headers["content-type"]).toBe("application/json");
   expect(answer.headers["cache-control"]).toBe("no-store");
-  expect(await stage.holds(blob)).toBe(false);
+  expect(await stage.isStored(blob)).toBe(false);
 
-  mend(upstream, blob);
-  const mended = await download(stage.urlOf(nameFor(name), blob));
-  expect(mended.ending).toBe("whole");
-  expect(mended.answer.digest).toBe(blob.digest);
+  serveIntact(upstream, blob);
+  const fixed = await download(stage.urlOf(nameFor(name), blob));
+  expect(fixed.ending).toBe("whole");
+  expect(fixed.answer.digest).toBe(blob.digest);
 });
 
 it.concurrent("tries again at once, then after two seconds", async () => {
   const upstream = upstreamFor("none");
   const blob = serveBlob(upstream, MIB, { fault: { type: "cut", after: MIB / 2 }, times: 2 });
   await download(stage.urlOf(nameFor("none"), blob));
-  await stage.held(blob, HEAL_LIMIT);
+  await stage.waitUntilStored(blob, HEAL_LIMIT);
   expect(requestsFor(upstream, blob)).toHaveLength(3);
 });
 
-it.concurrent("gives a body without a length as it comes, and stores it by alarm", async () => {
+it.concurrent("streams a body without a length as it arrives, and stores it by alarm", async () => {
   const upstream = upstreamFor("unsized");
   const blob = serveBlob(upstream, 4 * MIB, { fault: { type: "no-length" }, ranges: true });
   const { answer, ending } = await download(stage.urlOf(nameFor("unsized"), blob));
   expect(answer.headers["content-length"]).toBeUndefined();
   expect(ending).toBe("whole");
   expect(answer.digest).toBe(blob.digest);
-  await stage.held(blob, HEAL_LIMIT);
+  await stage.waitUntilStored(blob, HEAL_LIMIT);
   const warm = await download(stage.urlOf(nameFor("unsized"), blob));
   expect(warm.answer.servedBy).toBe("store");
   expect(warm.answer.headers["content-length"]).toBe(String(4 * MIB));

@@ -1,4 +1,4 @@
-/** Clients that leave: what they began still ends in the store, and nobody else notices. */
+/** Clients that leave: what they began is still stored, and no other client notices. */
 import { readdirSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
@@ -16,12 +16,12 @@ const SLOW = "slow.test";
 let upstream: RawFaults;
 let slowUpstream: Listening;
 let stage: Stage;
-/** What the slow upstream gives, once the gate is open. */
-const slow = { blob: newBlob(0), asked: 0, gate: Promise.withResolvers<void>() };
+/** What the slow upstream serves once the gate is open. */
+const slow = { blob: newBlob(0), requests: 0, gate: Promise.withResolvers<void>() };
 beforeAll(async () => {
   upstream = await startRawFaults();
   slowUpstream = await listen(async () => {
-    slow.asked++;
+    slow.requests++;
     await slow.gate.promise;
     return new Response(slow.blob.bytes.slice(), {
       headers: { "Content-Length": String(slow.blob.bytes.byteLength) },
@@ -51,7 +51,7 @@ it.concurrent("fills the store from the same fetch when the client leaves in mid
   const client = await open(blob);
   await client.readTo(2 * MIB);
   client.leave();
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
   await expectWarm(blob);
 });
@@ -61,9 +61,9 @@ it.concurrent("fills the store when a client leaves that had stopped reading", a
   const client = await open(blob);
   await client.readTo(MIB);
   await sleep(500);
-  expect(await stage.holds(blob)).toBe(false);
+  expect(await stage.isStored(blob)).toBe(false);
   client.leave();
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
   await expectWarm(blob);
 });
@@ -72,14 +72,14 @@ it.concurrent("fills the store when the client leaves before upstream has answer
   const blob = newBlob(MIB);
   slow.blob = blob;
   const leaver = get(stage.urlOf(SLOW, blob), { agent: false }).on("error", () => {});
-  await until("the mirror to ask upstream", 5_000, () => slow.asked > 0);
+  await until("the mirror's upstream request", 5_000, () => slow.requests > 0);
   leaver.destroy();
   slow.gate.resolve();
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   const { answer } = await download(stage.urlOf(SLOW, blob));
   expect(answer.servedBy).toBe("store");
   expect(answer.digest).toBe(blob.digest);
-  expect(slow.asked).toBe(1);
+  expect(slow.requests).toBe(1);
 });
 
 it.concurrent("lets the others finish when the one whose download fills the store leaves", async () => {
@@ -93,7 +93,7 @@ it.concurrent("lets the others finish when the one whose download fills the stor
     expect(await other.end()).toBe("whole");
     expect(other.digest).toBe(blob.digest);
   }
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   await expectWarm(blob);
 });
 
@@ -107,7 +107,7 @@ it.concurrent("lets the others finish when one of them leaves", async () => {
   expect(leader.digest).toBe(blob.digest);
   expect(await stayer.end()).toBe("whole");
   expect(stayer.digest).toBe(blob.digest);
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   await expectWarm(blob);
 });
 
@@ -116,7 +116,7 @@ it.concurrent("fetches again by alarm what upstream cut after the client had lef
   const client = await open(blob);
   await client.readTo(MIB);
   client.leave();
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   expect(requestsFor(upstream, blob).map(({ bytesSent }) => bytesSent)).toEqual([36 * MIB, 40 * MIB]);
   await expectWarm(blob);
 });
@@ -132,12 +132,12 @@ it.concurrent("stops reading an open range once its client leaves", async () => 
     10_000,
     () => requestsFor(upstream, blob)[0]?.clientLeft === true,
   );
-  // What lies in the kernel's buffers of two loopback connections is sent all the same.
+  // What is already in the kernel's buffers of two loopback connections is sent anyway.
   expect(requestsFor(upstream, blob)[0]?.bytesSent).toBeLessThan(64 * MIB);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
-it.concurrent("has a blob sent hardly more than once whose parts are all asked for at once, as Ollama does", async () => {
+it.concurrent("fetches a blob little more than once when all its parts are requested at once, as Ollama does", async () => {
   const [size, parts] = [64 * MIB, 16];
   const blob = serveBlob(upstream, size, { ranges: true });
   const url = stage.urlOf(NAME, blob);
@@ -152,7 +152,7 @@ it.concurrent("has a blob sent hardly more than once whose parts are all asked f
     }),
   );
   expect(Buffer.concat(bytes).equals(blob.bytes)).toBe(true);
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   const whole = requestsFor(upstream, blob).filter(
     ({ method, headers }) => method === "GET" && !headers.range,
   );

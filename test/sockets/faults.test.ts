@@ -1,4 +1,4 @@
-/** The faults of test/faults/list.ts that only show on a wire: bytes that no HTTP library sends, to a mirror as it runs. */
+/** The faults of test/faults/list.ts that only show on a socket: bytes that no HTTP library sends, to a running mirror. */
 
 import { createHash } from "node:crypto";
 import { once } from "node:events";
@@ -22,14 +22,14 @@ import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "
 
 const KIB = 1024;
 const COLD = "Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream";
-/** Milliseconds. The mirror's first retry comes at once, its second after two seconds. */
+/** Milliseconds. The mirror's first retry is immediate, its second follows after two seconds. */
 const RETRY_LIMIT = 8_000;
 const HEAL_LIMIT = 16_000;
-/** Milliseconds that dockerd gives a mirror for an answer. */
+/** Milliseconds that dockerd waits for a mirror's response. */
 const ANSWER_LIMIT = 15_000;
 
 const UNREACHABLE = {
-  "refused.test": "a port where nobody listens",
+  "refused.test": "a port on which nothing listens",
   "unresolved.test": "a name that can't be resolved",
   "untrusted.test": "a host that doesn't speak TLS",
 };
@@ -40,7 +40,7 @@ let liar: RawFaults;
 let fallback: RawFaults;
 let listening: ListeningRegistry;
 let stage: Stage;
-/** Where nobody waits long for another one's fill. */
+/** A mirror whose requests wait only briefly for another request's fill. */
 let hasty: Stage;
 const registry = createFakeRegistry({ auth: "none" });
 
@@ -80,9 +80,9 @@ function urlOf(blob: Blob, name = "upstream.test"): string {
   return stage.urlOf(name, blob);
 }
 
-/** What the store has is what its key says. */
+/** The stored content matches its key. */
 async function expectHeld(blob: Blob, name = "upstream.test"): Promise<void> {
-  await stage.held(blob, HEAL_LIMIT);
+  await stage.waitUntilStored(blob, HEAL_LIMIT);
   const { answer, ending } = await download(urlOf(blob, name));
   expect([answer.status, answer.servedBy, ending, answer.digest]).toEqual([
     200,
@@ -99,10 +99,10 @@ function breaksOff(name: Fault, variant: string | null, wire: RawFault): void {
     expect([answer.status, ending]).toEqual([200, "broken"]);
     expect(answer.headers["cache-status"]).toContain("fwd=uri-miss");
     await until("the alarm's first try", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
-    expect(await stage.holds(blob)).toBe(false);
+    expect(await stage.isStored(blob)).toBe(false);
     upstream.serve(blob.path, { body: blob.bytes, ranges: true });
     await expectHeld(blob);
-    // One for the client, and the alarm's: at once, after two seconds, and at most one more.
+    // One for the client, and the alarm's retries: immediate, after two seconds, and at most one more.
     const isWhole = ({ method, headers }: RawRequest) => method === "GET" && headers.range === undefined;
     expect(requestsFor(upstream, blob).filter(isWhole).length).toBeLessThanOrEqual(4);
   });
@@ -117,8 +117,8 @@ function upTo(last: number): (range: string) => boolean {
 }
 
 /**
- * The client gets it whole in one answer, and the store from the same bytes.
- * @param ranges what upstream is asked for after the first request, each as it must be or as a check.
+ * The client gets the whole blob in one response, and the store is filled from the same bytes.
+ * @param ranges the ranges that upstream is asked for after the first request, the exact value or a check.
  */
 function goesOn(
   name: Fault,
@@ -160,7 +160,7 @@ breaksOff("length too large", null, { type: "wrong-length", by: 1 });
 breaksOff("reset in mid-stream", "while chunked", { type: "reset", after: MIB, framing: "chunked" });
 breaksOff("cut at a multiple of 8 MiB with full length declared", "for ever", { type: "cut-at-8-mib" });
 
-fault("cut with Content-Length", "by a primary, whose fallback gives the rest", async () => {
+fault("cut with Content-Length", "by a primary, and resumed at its fallback", async () => {
   const blob = serveBlob(upstream, 3 * MIB, { fault: { type: "cut", after: MIB } });
   fallback.serve(blob.path, { body: blob.bytes, ranges: true });
   const { answer, ending } = await download(urlOf(blob, "paired.test"));
@@ -170,7 +170,7 @@ fault("cut with Content-Length", "by a primary, whose fallback gives the rest", 
   expect(requestsFor(fallback, blob).map(({ headers }) => headers.range)).toEqual([`bytes=${MIB}-`]);
 });
 
-fault("cut with Content-Length", "again and again: given up in the end", async () => {
+fault("cut with Content-Length", "repeatedly: given up in the end", async () => {
   const blob = serveBlob(upstream, 20 * MIB, { fault: { type: "cut", after: MIB }, ranges: true });
   const { answer, ending } = await download(urlOf(blob));
   expect([answer.status, ending, answer.received]).toEqual([200, "broken", 16 * MIB]);
@@ -178,7 +178,7 @@ fault("cut with Content-Length", "again and again: given up in the end", async (
   await expectHeld(blob);
 });
 
-fault("length too small", "what comes is what was declared, and is stored by nobody", async () => {
+fault("length too small", "the client gets what was declared, and nothing is stored", async () => {
   const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1 } });
   const { answer } = await download(urlOf(blob));
   expect([answer.status, answer.received, answer.headers["content-length"]]).toEqual([
@@ -188,7 +188,7 @@ fault("length too small", "what comes is what was declared, and is stored by nob
   ]);
   expect(answer.digest).not.toBe(blob.digest);
   await until("the alarm's first try", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
-  expect(await stage.holds(blob)).toBe(false);
+  expect(await stage.isStored(blob)).toBe(false);
   upstream.serve(blob.path, { body: blob.bytes });
   await expectHeld(blob);
 });
@@ -209,23 +209,27 @@ fault("stall", "nothing is stored of it, its client can leave, and the others ar
   await client.readTo(64 * KIB);
   await sleep(1_000);
   expect(client.received).toBe(64 * KIB);
-  expect(await hasty.holds(blob)).toBe(false);
+  expect(await hasty.isStored(blob)).toBe(false);
   client.leave();
   const { answer, ending } = await download(hasty.urlOf("upstream.test", blob));
   expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
 });
 
-fault("slow trickle", "each byte reaches the client as it comes, and the whole the store", async () => {
-  const trickle = { type: "trickle", bytesPerSecond: 128 * KIB } as const;
-  const blob = serveBlob(upstream, 384 * KIB, { fault: trickle, times: 1 });
-  const client = await Download.open(urlOf(blob));
-  await client.readTo(32 * KIB);
-  expect(requestsFor(upstream, blob)[0]?.bytesSent).toBeLessThan(256 * KIB);
-  expect([await client.end(), client.digest]).toEqual(["whole", blob.digest]);
-  expect(client.headers["cache-status"]).toBe(COLD);
-  await expectHeld(blob);
-  expect(requestsFor(upstream, blob)).toHaveLength(1);
-});
+fault(
+  "slow trickle",
+  "each byte reaches the client as it arrives, and the whole blob is stored",
+  async () => {
+    const trickle = { type: "trickle", bytesPerSecond: 128 * KIB } as const;
+    const blob = serveBlob(upstream, 384 * KIB, { fault: trickle, times: 1 });
+    const client = await Download.open(urlOf(blob));
+    await client.readTo(32 * KIB);
+    expect(requestsFor(upstream, blob)[0]?.bytesSent).toBeLessThan(256 * KIB);
+    expect([await client.end(), client.digest]).toEqual(["whole", blob.digest]);
+    expect(client.headers["cache-status"]).toBe(COLD);
+    await expectHeld(blob);
+    expect(requestsFor(upstream, blob)).toHaveLength(1);
+  },
+);
 
 fault(
   "Content-Encoding gzip added on the way",
@@ -245,9 +249,9 @@ fault(
 
 fault(
   "a layer that is gzip itself: bytes untouched",
-  "cold and warm, whatever encodings the client takes",
+  "cold and warm, with every Accept-Encoding",
   async () => {
-    const packed = gzipSync("a layer that is packed by whoever pushed it".repeat(10_000));
+    const packed = gzipSync("a layer that is packed by the client that pushed it".repeat(10_000));
     const digest = `sha256:${createHash("sha256").update(packed).digest("hex")}`;
     const blob = { bytes: packed, digest, path: `/v2/some/repository/blobs/${digest}` };
     upstream.serve(blob.path, { body: packed, headers: { "Content-Type": "application/x-gzip" } });
@@ -256,7 +260,7 @@ fault(
       expect([await client.end(), client.digest, client.servedBy]).toEqual(["whole", digest, from]);
       expect(client.headers["content-encoding"]).toBe(undefined);
       expect(client.headers["content-length"]).toBe(String(packed.byteLength));
-      await stage.held(blob);
+      await stage.waitUntilStored(blob);
     }
   },
 );
@@ -291,12 +295,12 @@ for (const [name, what] of Object.entries(UNREACHABLE)) {
       expect([client.status, await client.end()]).toEqual([status, "whole"]);
       expect(client.headers["content-type"]).toBe("application/json");
       expect(client.headers["cache-control"]).toBe("no-store");
-      expect(await stage.holds(blob)).toBe(false);
+      expect(await stage.isStored(blob)).toBe(false);
     }
   });
 }
 
-/** Sends bytes as they are, and returns all that comes back until the mirror, or this, ends the connection. */
+/** Sends raw bytes, and returns everything received until either side closes the connection. */
 async function exchange(bytes: string | Uint8Array): Promise<string> {
   const socket = connect(Number(new URL(stage.url).port), "127.0.0.1");
   socket.on("error", () => {});
@@ -307,7 +311,7 @@ async function exchange(bytes: string | Uint8Array): Promise<string> {
   await once(socket, "connect");
   socket.write(bytes);
   const closed = once(socket, "close");
-  // What keeps the connection open has said all it has to say by then.
+  // A connection that is still open has sent its whole response by then.
   const idle = sleep(1_500).then(() => socket.end());
   await within("the mirror to answer, or to end the connection", ANSWER_LIMIT, Promise.race([closed, idle]));
   socket.destroy();
@@ -322,20 +326,20 @@ function get(target: string, ...lines: string[]): string {
   return [`GET ${target} HTTP/1.1`, "Host: localhost", ...lines, "", ""].join("\r\n");
 }
 
-function alone(target: string): string {
+function singleRequest(target: string): string {
   return get(target, "Connection: close");
 }
 
-/** Refused, or as good as not said; nobody upstream heard of it, and the mirror goes on. */
+/** Refused or ignored; upstream never sees it, and the mirror keeps running. */
 function refusesRaw(name: Fault, targets: Record<string, string | Uint8Array>): void {
   for (const [what, bytes] of Object.entries(targets)) {
     fault(name, what, async () => {
       const statuses = statusesIn(await exchange(bytes));
       expect(statuses.length).toBeLessThanOrEqual(1);
       for (const status of statuses) expect([400, 403, 404, 405, 421, 431]).toContain(status);
-      const told = JSON.stringify(upstream.requests);
+      const received = JSON.stringify(upstream.requests);
       for (const trace of ["..", "%2e", "%2f", "secret", "evil", "\\u0000"])
-        expect(told).not.toContain(trace);
+        expect(received).not.toContain(trace);
       expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
     });
   }
@@ -343,27 +347,29 @@ function refusesRaw(name: Fault, targets: Record<string, string | Uint8Array>): 
 
 const TAIL = "some/repository/manifests/latest";
 refusesRaw("dots and slashes, plain and encoded", {
-  "../ out of the API": alone("/v2/upstream.test/../../secret"),
-  "../ out of the repository": alone("/v2/upstream.test/some/repository/../../../_/secret/manifests/x"),
-  "%2e%2e": alone("/v2/%2e%2e/%2e%2e/secret"),
-  "%2F": alone(`/v2/upstream.test%2Fsecret%2F..%2F${TAIL}`),
-  "two slashes": alone(`//v2//upstream.test//${TAIL}`),
-  "another host in the target": alone(`http://evil.test/v2/upstream.test/evil/manifests/`),
-  "no slash at all": alone("v2/secret"),
-  backslashes: alone("/v2/upstream.test\\..\\secret"),
+  "../ out of the API": singleRequest("/v2/upstream.test/../../secret"),
+  "../ out of the repository": singleRequest(
+    "/v2/upstream.test/some/repository/../../../_/secret/manifests/x",
+  ),
+  "%2e%2e": singleRequest("/v2/%2e%2e/%2e%2e/secret"),
+  "%2F": singleRequest(`/v2/upstream.test%2Fsecret%2F..%2F${TAIL}`),
+  "two slashes": singleRequest(`//v2//upstream.test//${TAIL}`),
+  "another host in the target": singleRequest(`http://evil.test/v2/upstream.test/evil/manifests/`),
+  "no slash at all": singleRequest("v2/secret"),
+  backslashes: singleRequest("/v2/upstream.test\\..\\secret"),
 });
 refusesRaw("Unicode, NUL", {
-  "a NUL in the target": alone(`/v2/upstream.test/some/\0repository/manifests/secret`),
-  "%00 in the target": alone(`/v2/upstream.test/some/%00repository/manifests/secret`),
-  "UTF-8 as it is": new TextEncoder().encode(alone("/v2/upstream.test/some/sécret/manifests/latest")),
+  "a NUL in the target": singleRequest(`/v2/upstream.test/some/\0repository/manifests/secret`),
+  "%00 in the target": singleRequest(`/v2/upstream.test/some/%00repository/manifests/secret`),
+  "UTF-8 as it is": new TextEncoder().encode(singleRequest("/v2/upstream.test/some/sécret/manifests/latest")),
   "half a letter of UTF-8": Uint8Array.from(
-    Buffer.from(alone("/v2/upstream.test/some/secret\xc3/manifests/latest"), "latin1"),
+    Buffer.from(singleRequest("/v2/upstream.test/some/secret\xc3/manifests/latest"), "latin1"),
   ),
 });
 refusesRaw("CRLF", {
-  "a line feed in the target": alone(`/v2/upstream.test/some/secret\nX-Evil: yes/manifests/latest`),
-  "%0d%0a in the target": alone(`/v2/upstream.test/some/secret%0d%0aX-Evil:%20yes/manifests/latest`),
-  "%0d%0a in ns": alone(`/v2/some/secret/manifests/latest?ns=upstream.test%0d%0aX-Evil:%20yes`),
+  "a line feed in the target": singleRequest(`/v2/upstream.test/some/secret\nX-Evil: yes/manifests/latest`),
+  "%0d%0a in the target": singleRequest(`/v2/upstream.test/some/secret%0d%0aX-Evil:%20yes/manifests/latest`),
+  "%0d%0a in ns": singleRequest(`/v2/some/secret/manifests/latest?ns=upstream.test%0d%0aX-Evil:%20yes`),
 });
 
 fault("CRLF", "in what the client sends along: no header upstream", async () => {
@@ -371,7 +377,7 @@ fault("CRLF", "in what the client sends along: no header upstream", async () => 
   const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}`;
   await exchange(get(target, "User-Agent: x\r\n X-Evil: folded", "X-A: b\nX-Evil: bare"));
   for (const { headers } of requestsFor(upstream, blob)) expect(headers["x-evil"]).toBe(undefined);
-  expect(await stage.holds(blob)).toBe(requestsFor(upstream, blob).length > 0);
+  expect(await stage.isStored(blob)).toBe(requestsFor(upstream, blob).length > 0);
 });
 
 for (const [what, lines] of Object.entries({
@@ -385,7 +391,7 @@ for (const [what, lines] of Object.entries({
     const received = await exchange(`${get("/v2/", ...lines)}0\r\n\r\n${smuggled}`);
     const [first, ...rest] = statusesIn(received);
     expect([undefined, 200, 400]).toContain(first);
-    // Either the message is refused, or its length is taken one way; what follows is then a request of this client's own.
+    // Either the message is refused, or its length is taken one way; what follows is then a request of the same client.
     if (first !== 200) expect(rest).toEqual([]);
     expect(received).not.toMatch(/HTTP\/1\.1 5/);
     expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
@@ -398,31 +404,31 @@ for (const by of [-1000, 1000]) {
     const { answer, ending } = await download(urlOf(blob, "liar.test"));
     expect([answer.status, ending]).toEqual([503, "whole"]);
     expect(answer.headers["content-type"]).toBe("application/json");
-    expect(await stage.holds(blob)).toBe(false);
+    expect(await stage.isStored(blob)).toBe(false);
     liar.serve(blob.path, { body: blob.bytes });
-    await stage.held(await mended(blob), HEAL_LIMIT);
+    await stage.waitUntilStored(await pullOnceFixed(blob), HEAL_LIMIT);
   });
 }
 
-/** Pulls a blob again, now that upstream gives it as it should. */
-async function mended(blob: Blob): Promise<Blob> {
-  await until("the liar to be asked again", HEAL_LIMIT, async () => {
+/** Pulls a blob again, now that upstream serves it intact. */
+async function pullOnceFixed(blob: Blob): Promise<Blob> {
+  await until("another request to upstream", HEAL_LIMIT, async () => {
     const { answer } = await download(urlOf(blob, "liar.test"));
     return answer.digest === blob.digest;
   });
   return blob;
 }
 
-fault("huge query", "is answered or refused, and never sent on", async () => {
+fault("huge query", "is answered or refused, and never forwarded", async () => {
   const blob = serveBlob(upstream, KIB);
   const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}?x=${"y".repeat(200_000)}`;
-  const [status] = statusesIn(await exchange(alone(target)));
+  const [status] = statusesIn(await exchange(singleRequest(target)));
   expect([200, 400, 414, 431, undefined]).toContain(status);
   for (const { query } of requestsFor(upstream, blob)) expect(query).toBe("");
   expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
 });
 
-fault("the leader leaves", "the others finish, and the store gets it all the same", async () => {
+fault("the leader leaves", "the others finish, and the blob is stored anyway", async () => {
   const trickle = { type: "trickle", bytesPerSecond: 4 * MIB } as const;
   const blob = serveBlob(upstream, 4 * MIB, { fault: trickle });
   const leader = await Download.open(urlOf(blob));

@@ -1,4 +1,4 @@
-/** Two mirrors that are each other's endpoints: what one client asks for goes round no more than a few times. */
+/** Two mirrors that are each other's endpoints: one client request loops no more than a few times. */
 import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
@@ -6,10 +6,10 @@ import { newBlob, type Stage, startStage } from "./support/stage.ts";
 
 const NAME = "loop.test";
 const DIGEST = newBlob(1).digest;
-/** Four requests lead round twice. Some things are asked for in two ways, each of which goes round. */
+/** Four requests are two rounds. Some objects are requested in two ways, each of which loops. */
 const HANDFUL = 12;
 
-/** A proxy that counts what passes it. It stands before its mirror starts, and so gives the other one an address. */
+/** A proxy that counts requests. It runs before its mirror starts, so that the other mirror can be configured with its address. */
 class Counter {
   readonly vias: string[] = [];
   target = "";
@@ -46,7 +46,7 @@ beforeAll(async () => {
     stages[index] = await startStage({ [NAME]: endpoint });
   }
   const [first, second] = counters;
-  // What the first mirror asks comes to the second one, and the other way round.
+  // The first mirror's requests reach the second one, and the other way round.
   first.target = stages[1]?.url ?? "";
   second.target = stages[0]?.url ?? "";
 });
@@ -68,7 +68,7 @@ it.each([
   ["a list of tags", "GET", "tags/list", {}],
   ["a list of referrers", "GET", `referrers/${DIGEST}`, {}],
 ])("for %s by %s of %s", async (_, method, path, headers) => {
-  // A repository of its own for each, so that none finds what another has left behind.
+  // A separate repository for each, so that no test finds what another has cached.
   const repository = `some/${method}-${path}`.toLowerCase().replaceAll(/[^a-z0-9/-]|\/(?=.*\/)/g, "");
   const response = await fetch(`${stages[0]?.url}/v2/${NAME}/${repository}/${path}`, { method, headers });
   await response.arrayBuffer();

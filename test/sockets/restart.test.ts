@@ -1,4 +1,4 @@
-/** Stop and start on the same data folder: what was held still is, and what was half there is as if it never had been. */
+/** Stop and start on the same data folder: what was stored still is, and an interrupted fill leaves nothing behind. */
 import { createHash } from "node:crypto";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -24,7 +24,7 @@ afterEach(async () => {
   await upstream?.close();
 });
 
-/** Stops the mirror while a blob is on its way into the store, and starts it again. */
+/** Stops the mirror during a fill, and restarts it. */
 async function interruptFill(): Promise<Blob> {
   const fault = { type: "trickle", bytesPerSecond: 16 * MIB } as const;
   const blob = serveBlob(upstream, 16 * MIB, { fault, times: 1 });
@@ -45,10 +45,10 @@ async function bytesOnDisk(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-it("serves after a restart what it held before, without asking upstream", async () => {
+it("serves after a restart what it had stored before, without an upstream request", async () => {
   const blob = serveBlob(upstream, 4 * MIB);
   await download(stage.urlOf(NAME, blob));
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   await stage.halt();
   await stage.start();
   const { answer, ending } = await download(stage.urlOf(NAME, blob));
@@ -58,9 +58,9 @@ it("serves after a restart what it held before, without asking upstream", async 
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
-it("holds nothing of a blob whose fill a stop has interrupted, and still gives it whole", async () => {
+it("stores nothing of a blob whose fill a stop interrupted, and still serves it whole", async () => {
   const blob = await interruptFill();
-  expect(await stage.holds(blob)).toBe(false);
+  expect(await stage.isStored(blob)).toBe(false);
   const { answer, ending } = await download(stage.urlOf(NAME, blob));
   expect(answer.servedBy).toBe("upstream");
   expect(ending).toBe("whole");
@@ -70,7 +70,7 @@ it("holds nothing of a blob whose fill a stop has interrupted, and still gives i
 it("stores on the next pull what a stop has interrupted", async () => {
   const blob = await interruptFill();
   await download(stage.urlOf(NAME, blob));
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
 });
 
 it("leaves nothing on the disk of what was never published", async () => {
@@ -81,7 +81,7 @@ it("leaves nothing on the disk of what was never published", async () => {
   expect(await bytesOnDisk(stage.data)).toBeLessThan(BOOKKEEPING);
 });
 
-it("calls a stored manifest the same by HEAD and by GET", async () => {
+it("describes a stored manifest alike by HEAD and by GET", async () => {
   const mediaType = "application/vnd.oci.image.manifest.v1+json";
   const descriptor = { mediaType: "application/vnd.oci.empty.v1+json", digest: EMPTY_OBJECT_DIGEST, size: 2 };
   const body = Buffer.from(
@@ -95,7 +95,7 @@ it("calls a stored manifest the same by HEAD and by GET", async () => {
     const response = await fetch(`${stage.url}/v2/${NAME}/${path}`, { method });
     await response.arrayBuffer();
     seen.push([response.status, response.headers.get("Content-Type")]);
-    // What it remembers is gone.
+    // Its memory is gone.
     await stage.halt();
     await stage.start();
   }

@@ -8,10 +8,10 @@ import { Download, download } from "./support/download.ts";
 import { newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
 const KIB = 1024;
-/** Milliseconds until a client must have its error: dockerd gives a mirror 15 s. */
+/** Milliseconds until a client must have its error: dockerd waits 15 s for a mirror. */
 const ANSWER_LIMIT = 15_000;
 const FAST = 2_000;
-/** Milliseconds for all that waits: far shorter than usual, and no body may take longer as a whole unless its client does. */
+/** Milliseconds for every time-out: far shorter than the defaults; no body may take longer unless its client is slow. */
 const TIMING = { fillPatience: 1_000, bodyLimits: { stall: 1_000, base: 3_000, slowestLine: 1_000_000_000 } };
 /** Milliseconds; longer than upstream may be silent, and than a body may take. */
 const SLOW_READER = 5_000;
@@ -47,7 +47,7 @@ interface Listener {
   close(): Promise<void>;
 }
 
-/** Accepts connections, and does with each what it is told once a request has come. */
+/** Accepts connections, and handles each as configured once a request has arrived. */
 async function listener(onRequest: (socket: Socket) => void): Promise<Listener> {
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
@@ -102,31 +102,31 @@ it.concurrent("answers 503 at once when upstream refuses connections", async () 
   expect(took).toBeLessThan(FAST);
 });
 
-it.concurrent("goes on with the rest of a body that upstream has stopped sending", async () => {
+it.concurrent("resumes a body that upstream has stopped sending", async () => {
   const fault = { type: "stall", after: 64 * KIB } as const;
   const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1, ranges: true });
   const client = await Download.open(stage.urlOf("stalling.test", blob));
   await client.readTo(64 * KIB);
   expect(await client.end()).toBe("whole");
   expect(client.digest).toBe(blob.digest);
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   expect(requestsFor(stalling, blob).map(({ headers }) => headers.range)).toEqual([
     undefined,
     `bytes=${64 * KIB}-`,
   ]);
 });
 
-it.concurrent("breaks off a body that upstream has stopped sending, and fills it afresh", async () => {
+it.concurrent("breaks off a body that upstream has stopped sending, and fetches it again", async () => {
   const fault = { type: "stall", after: 64 * KIB } as const;
   const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1 });
   const client = await Download.open(stage.urlOf("stalling.test", blob));
   await client.readTo(64 * KIB);
   expect(await client.end()).toBe("broken");
   expect(client.received).toBe(64 * KIB);
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
 });
 
-it.concurrent("neither takes a client that reads nothing for a stall of upstream's, nor cuts it off for being slow", async () => {
+it.concurrent("neither mistakes a client that reads nothing for a stalled upstream, nor disconnects it for being slow", async () => {
   const blob = serveBlob(stalling, 48 * 1024 * KIB, { ranges: true });
   const client = await Download.open(stage.urlOf("stalling.test", blob));
   await client.readTo(64 * KIB);
@@ -153,6 +153,6 @@ it.concurrent("serves the others, and stores the blob, while the client that fil
   await slow.readTo(64 * KIB);
   const { answer, ending } = await download(stage.urlOf("stalling.test", blob));
   expect([ending, answer.digest]).toEqual(["whole", blob.digest]);
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   slow.leave();
 });

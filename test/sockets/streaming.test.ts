@@ -1,4 +1,4 @@
-/** A cold blob streams: to the client while it comes, to the store beside it, and no faster than the client reads. */
+/** A cold blob streams: to the client as it arrives, to the store at the same time, and no faster than the client reads. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { listen } from "../support/node/listen.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
@@ -7,8 +7,8 @@ import { Download, download } from "./support/download.ts";
 import { MIB, newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
 /**
- * Bytes that may be under way between upstream's socket and a client that has stopped reading. Nearly all of it lies in
- * the kernel, which gives a loopback connection up to 32 MiB; seen are 9 to 25. A mirror that buffers for a slow client
+ * Bytes that may be in transit between upstream's socket and a client that has stopped reading. Nearly all of them are in
+ * the kernel, which allows a loopback connection up to 32 MiB; 9 to 25 were measured. A mirror that buffers for a slow client
  * takes the whole blob, which is twice as large.
  */
 const MAXIMUM_LEAD = 48 * MIB;
@@ -26,7 +26,7 @@ afterAll(async () => {
   await upstream?.close();
 });
 
-it("gives a cold blob byte for byte while it lands in the store", async () => {
+it("serves a cold blob byte for byte while storing it", async () => {
   const blob = serveBlob(upstream, 64 * MIB);
   const cold = await download(stage.urlOf(NAME, blob));
   expect(cold.answer.status).toBe(200);
@@ -37,7 +37,7 @@ it("gives a cold blob byte for byte while it lands in the store", async () => {
   expect(cold.answer.received).toBe(64 * MIB);
   expect(cold.answer.digest).toBe(blob.digest);
 
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   const warm = await download(stage.urlOf(NAME, blob));
   expect(warm.answer.servedBy).toBe("store");
   expect(warm.answer.headers["content-length"]).toBe(String(64 * MIB));
@@ -56,16 +56,16 @@ it.each([0, 1, 65_535, 65_537, 5 * MIB + 3])(
       expect(answer.headers["content-length"]).toBe(String(size));
       expect(ending).toBe("whole");
       expect(answer.digest).toBe(blob.digest);
-      await stage.held(blob);
+      await stage.waitUntilStored(blob);
     }
   },
 );
 
-it("gives the client the first bytes before upstream has sent the last", async () => {
+it("sends the client the first bytes before upstream has sent the last", async () => {
   const blob = newBlob(4 * MIB);
   const half = blob.bytes.byteLength / 2;
   const gate = Promise.withResolvers<void>();
-  const held = await listen(() => {
+  const gated = await listen(() => {
     const pieces = [blob.bytes.slice(0, half), blob.bytes.slice(half)];
     const body = new ReadableStream<Uint8Array>(
       {
@@ -80,23 +80,23 @@ it("gives the client the first bytes before upstream has sent the last", async (
     );
     return new Response(body, { headers: { "Content-Length": String(blob.bytes.byteLength) } });
   });
-  const own = await startStage({ [NAME]: held.url });
+  const gatedStage = await startStage({ [NAME]: gated.url });
   try {
-    const answer = await Download.open(own.urlOf(NAME, blob));
+    const answer = await Download.open(gatedStage.urlOf(NAME, blob));
     await answer.readTo(half);
     expect(answer.received).toBe(half);
     gate.resolve();
     expect(await answer.end()).toBe("whole");
     expect(answer.digest).toBe(blob.digest);
-    await own.held(blob);
+    await gatedStage.waitUntilStored(blob);
   } finally {
     gate.resolve();
-    await own.stop();
-    await held.close();
+    await gatedStage.stop();
+    await gated.close();
   }
 });
 
-it("gives twenty clients at once the right bytes of one cold blob", async () => {
+it("serves the right bytes of one cold blob to twenty clients at once", async () => {
   const blob = serveBlob(upstream, 8 * MIB);
   const clients = Array.from({ length: 20 }, () => download(stage.urlOf(NAME, blob)));
   const answers = await within("twenty downloads at once", 25_000, Promise.all(clients));
@@ -107,31 +107,31 @@ it("gives twenty clients at once the right bytes of one cold blob", async () => 
   }
   const filling = answers.filter(({ answer }) => String(answer.headers["cache-status"]).includes("stored"));
   expect(filling).toHaveLength(1);
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   expect((await download(stage.urlOf(NAME, blob))).answer.servedBy).toBe("store");
 });
 
-it("reads no further ahead of a slow client than the buffers on the way hold", async () => {
+it("reads no further ahead of a slow client than the buffers in between allow", async () => {
   const blob = serveBlob(upstream, 96 * MIB);
   const answer = await Download.open(stage.urlOf(NAME, blob));
-  const [asked] = requestsFor(upstream, blob);
+  const [upstreamRequest] = requestsFor(upstream, blob);
   for (const target of [MIB, 16 * MIB]) {
     await answer.readTo(target);
     const wait = { quiet: 700, deadline: 12_000 };
-    const sent = await settled("what upstream sends", wait, () => asked?.bytesSent ?? 0);
+    const sent = await settled("what upstream sends", wait, () => upstreamRequest?.bytesSent ?? 0);
     expect(sent).toBeGreaterThan(answer.received);
     expect(sent - answer.received).toBeLessThan(MAXIMUM_LEAD);
   }
   expect(await answer.end()).toBe("whole");
   expect(answer.digest).toBe(blob.digest);
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
-it("gives several ranges of a stored blob in one answer, and no more than them", async () => {
+it("serves several ranges of a stored blob in one response, and nothing else", async () => {
   const blob = serveBlob(upstream, 64 * MIB);
   await download(stage.urlOf(NAME, blob));
-  await stage.held(blob);
+  await stage.waitUntilStored(blob);
   const Range = `bytes=${MIB}-${2 * MIB - 1},${32 * MIB}-${40 * MIB - 1},-3`;
   const response = await fetch(stage.urlOf(NAME, blob), { headers: { Range } });
   expect(response.status).toBe(206);

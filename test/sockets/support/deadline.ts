@@ -1,8 +1,8 @@
-/** Deadlines: no wait in these tests is without one, and its failure says what was awaited. */
+/** Deadlines: every wait in these tests has one, and its failure says what was awaited. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Milliseconds between two looks; far below anything these tests tell apart. */
-const BETWEEN_LOOKS = 20;
+/** Milliseconds between two polls; far below any interval that these tests distinguish. */
+const POLL_INTERVAL = 20;
 
 /** @throws if the promise isn't settled after so many milliseconds. */
 export async function within<Value>(
@@ -12,7 +12,7 @@ export async function within<Value>(
 ): Promise<Value> {
   const timer = new AbortController();
   const late = sleep(milliseconds, null, { signal: timer.signal }).then(() => {
-    throw new Error(`waited ${milliseconds / 1000} s in vain for ${what}`);
+    throw new Error(`waited ${milliseconds / 1000} s without success for ${what}`);
   });
   try {
     return await Promise.race([promise, late]);
@@ -22,29 +22,29 @@ export async function within<Value>(
   }
 }
 
-/** Looks again and again until it is so. @throws if that takes longer than so many milliseconds. */
+/** Polls until the condition is true. @throws if that takes longer than so many milliseconds. */
 export async function until(
   what: string,
   milliseconds: number,
-  isSo: () => boolean | Promise<boolean>,
+  condition: () => boolean | Promise<boolean>,
 ): Promise<void> {
   const end = Date.now() + milliseconds;
-  while (!(await within(what, milliseconds, Promise.resolve(isSo())))) {
-    if (Date.now() > end) throw new Error(`waited ${milliseconds / 1000} s in vain for ${what}`);
-    await sleep(BETWEEN_LOOKS);
+  while (!(await within(what, milliseconds, Promise.resolve(condition())))) {
+    if (Date.now() > end) throw new Error(`waited ${milliseconds / 1000} s without success for ${what}`);
+    await sleep(POLL_INTERVAL);
   }
 }
 
-/** Looks until the number hasn't changed for so many milliseconds, and returns it. */
+/** Polls until the number hasn't changed for so many milliseconds, and returns it. */
 export async function settled(
   what: string,
   { quiet, deadline }: { quiet: number; deadline: number },
-  look: () => number,
+  read: () => number,
 ): Promise<number> {
-  let last = look();
+  let last = read();
   let since = Date.now();
-  await until(`${what} to stand still`, deadline, () => {
-    const now = look();
+  await until(`${what} to stop changing`, deadline, () => {
+    const now = read();
     if (now !== last) since = Date.now();
     last = now;
     return Date.now() - since >= quiet;

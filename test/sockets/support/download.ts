@@ -1,4 +1,4 @@
-/** A client that reads as much as it is told to, can leave at any byte, and tells a clean end from a broken one. */
+/** A client that reads a given number of bytes, can disconnect at any byte, and distinguishes a clean end from a broken one. */
 import { createHash } from "node:crypto";
 import { type ClientRequest, get, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { within } from "./deadline.ts";
@@ -6,7 +6,7 @@ import { within } from "./deadline.ts";
 /** How a body ended: as the headers had said, or with the connection. */
 export type Ending = "whole" | "broken";
 
-/** Milliseconds; longer than the mirror waits for upstream (10 s), and what clients give a mirror. */
+/** Milliseconds; longer than the mirror waits for upstream (10 s), and as long as clients wait for a mirror. */
 const HEADERS_DEADLINE = 15_000;
 const BODY_DEADLINE = 20_000;
 
@@ -20,11 +20,11 @@ export class Download {
   private constructor(request: ClientRequest, response: IncomingMessage) {
     this.#request = request;
     this.#response = response;
-    // A break is found by whoever reads next; unheard, it would end the test run.
+    // The next read reports a broken connection; without a listener the event would end the test run.
     response.on("error", () => {});
   }
 
-  /** Sends a GET on a connection of its own, and waits for the answer's headers. */
+  /** Sends a GET on a new connection, and waits for the response headers. */
   static async open(url: string, headers: Record<string, string> = {}): Promise<Download> {
     const request = get(url, { agent: false, headers });
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
@@ -47,7 +47,7 @@ export class Download {
     return this.#response.headers;
   }
 
-  /** Where the mirror says the answer came from. */
+  /** The source that the mirror names in Cache-Status. */
   get servedBy(): string {
     return /detail=([a-z]+)/.exec(String(this.headers["cache-status"]))?.[1] ?? "nowhere";
   }
@@ -69,7 +69,7 @@ export class Download {
     await within(`byte ${count} of ${this.#request.path}`, BODY_DEADLINE, reading());
   }
 
-  /** Reads on to the end, whatever that is. */
+  /** Reads to the end, clean or broken. */
   async end(deadline = BODY_DEADLINE): Promise<Ending> {
     const reading = async (): Promise<Ending> => {
       try {
@@ -86,7 +86,7 @@ export class Download {
     );
   }
 
-  /** Ends the connection, as a client does that is interrupted. */
+  /** Closes the connection, as an interrupted client does. */
   leave(): void {
     this.#request.destroy();
   }
@@ -107,7 +107,7 @@ export class Download {
   }
 }
 
-/** The whole of a blob, or the error instead of it. */
+/** Downloads a whole blob, or the error response. */
 export async function download(url: string): Promise<{ answer: Download; ending: Ending }> {
   const answer = await Download.open(url);
   return { answer, ending: await answer.end() };

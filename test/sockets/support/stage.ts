@@ -1,4 +1,4 @@
-/** The mirror under test on a port and a data folder of its own, before an upstream that the test controls. */
+/** The mirror under test on its own port and data folder, in front of an upstream that the test controls. */
 import { createHash } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,13 +15,13 @@ import { until, within } from "./deadline.ts";
 
 export const MIB = 1024 * 1024;
 const REPOSITORY = "some/repository";
-/** An upstream that has nothing: what the mirror answers for it comes from the store. */
+/** An upstream without content: whatever the mirror serves for it comes from the store. */
 const NOWHERE = "nowhere.test";
 
 const START_DEADLINE = 15_000;
 const STOP_DEADLINE = 5_000;
 /** Milliseconds; more than a large blob takes on a busy machine. */
-const HELD_DEADLINE = 15_000;
+const STORED_DEADLINE = 15_000;
 
 export interface Blob {
   bytes: Uint8Array;
@@ -34,14 +34,14 @@ export interface Stage {
   /** Changes with `restart`. */
   readonly url: string;
   readonly data: string;
-  /** Everything the Worker and its runtime had to say, for failures. */
+  /** Everything the Worker and its runtime logged, for failure messages. */
   readonly messages: string[];
-  /** Where the mirror gives a blob of one of the upstreams. */
+  /** The mirror's URL for a blob of one of the upstreams. */
   urlOf(upstream: string, blob: Blob): string;
-  /** Whether the store has the blob; asks no upstream about it. */
-  holds(blob: Blob): Promise<boolean>;
-  /** Returns once the store has the blob. */
-  held(blob: Blob, deadline?: number): Promise<void>;
+  /** Whether the blob is in the store; sends no request to its upstream. */
+  isStored(blob: Blob): Promise<boolean>;
+  /** Resolves once the blob is stored. */
+  waitUntilStored(blob: Blob, deadline?: number): Promise<void>;
   start(): Promise<void>;
   /** Stops the mirror and leaves its data folder. */
   halt(): Promise<void>;
@@ -60,7 +60,7 @@ export async function startStage(
   const data = await mkdtemp(join(tmpdir(), "portolan-sockets-"));
   const messages: string[] = [];
   const nowhere = await startRawFaults();
-  // The default upstream too: nothing a test forgets may reach a real registry.
+  // The default upstream too: no test may reach a real registry by mistake.
   const table = { "docker.io": nowhere.url, [NOWHERE]: nowhere.url, ...upstreams };
   let mirror: RunningMirror | null = null;
 
@@ -86,14 +86,14 @@ export async function startStage(
   };
   const urlOf = (upstream: string, { digest }: Blob): string =>
     `${url()}/v2/${upstream}/${REPOSITORY}/blobs/${digest}`;
-  const holds = async (blob: Blob): Promise<boolean> => {
+  const isStored = async (blob: Blob): Promise<boolean> => {
     const response = await fetch(urlOf(NOWHERE, blob), { method: "HEAD" });
     if (response.status !== 200 && response.status !== 404)
-      throw new Error(`the mirror answered ${response.status} when asked whether it holds ${blob.digest}`);
+      throw new Error(`the mirror answered ${response.status} to a HEAD of ${blob.digest}`);
     return response.status === 200;
   };
-  const held = (blob: Blob, deadline = HELD_DEADLINE): Promise<void> =>
-    until(`the store to hold ${blob.digest}`, deadline, () => holds(blob));
+  const waitUntilStored = (blob: Blob, deadline = STORED_DEADLINE): Promise<void> =>
+    until(`the store to have ${blob.digest}`, deadline, () => isStored(blob));
 
   const stop = async (): Promise<void> => {
     await halt();
@@ -111,8 +111,8 @@ export async function startStage(
     data,
     messages,
     urlOf,
-    holds,
-    held,
+    isStored,
+    waitUntilStored,
     start,
     halt,
     stop,
@@ -128,14 +128,14 @@ export function newBlob(size: number): Blob {
   return { bytes, digest, path: `/v2/${REPOSITORY}/blobs/${digest}` };
 }
 
-/** A blob that the upstream serves, with whatever is wrong with it. */
+/** A blob that the upstream serves, with the given fault. */
 export function serveBlob(upstream: RawFaults, size: number, answer: Omit<RawAnswer, "body"> = {}): Blob {
   const blob = newBlob(size);
   upstream.serve(blob.path, { ...answer, body: blob.bytes });
   return blob;
 }
 
-/** What the upstream was asked about the blob, oldest first. */
+/** The requests that the upstream received for the blob, oldest first. */
 export function requestsFor(upstream: RawFaults, { path }: Blob): RawRequest[] {
   return upstream.requests.filter((request) => request.path === path);
 }
