@@ -1,4 +1,4 @@
-/** What the upstreams publish in the course of a soak: images of several layers, and tags that move to new ones. */
+/** What the upstreams publish during a soak: images of several layers, and tags that move to new ones. */
 import { type FakeRegistry, gzip, patternBytes } from "../support/fake-registry.ts";
 import type { Random } from "./random.ts";
 
@@ -11,7 +11,7 @@ export interface Published {
   upstream: string;
   /** As clients name it. */
   repository: string;
-  /** What the tag led to: the index, or the only manifest. */
+  /** The digest that the tag referred to: the index, or the only manifest. */
   target: string;
   index: string | null;
   /** One for every platform. */
@@ -24,7 +24,7 @@ export interface Tag {
   upstream: string;
   repository: string;
   name: string;
-  /** Everything it ever meant, oldest first. */
+  /** The images it has referred to, oldest first. */
   history: Published[];
 }
 
@@ -64,7 +64,7 @@ export class Catalogue {
     return this.tags.flatMap(({ history }) => history);
   }
 
-  /** Gives every tag something to mean. */
+  /** Publishes an image for every tag. */
   async open(): Promise<void> {
     for (const upstream of this.#registries.keys()) {
       for (const repository of REPOSITORIES[upstream] ?? []) {
@@ -77,18 +77,18 @@ export class Catalogue {
     }
   }
 
-  /** Some tag moves to a new image. */
+  /** Moves a random tag to a new image. */
   async move(): Promise<void> {
     await this.publish(this.#random.pick(this.tags));
   }
 
-  /** @param layers those of the new image; some are made where none are given. */
+  /** @param layers the layers of the new image; new ones are made if omitted. */
   async publish(tag: Tag, layers?: readonly Uint8Array[]): Promise<Published> {
     const random = this.#random;
     const bodies = layers ?? (await this.#newLayers());
     const { upstream, repository, name } = tag;
     const registry = this.#registries.get(upstream);
-    if (!registry) throw new Error(`no registry stands for ${upstream}`);
+    if (!registry) throw new Error(`no registry for ${upstream}`);
     const stored =
       upstream === "docker.io" && !repository.includes("/") ? `library/${repository}` : repository;
     const image = await registry.addImage(stored, name, {
@@ -112,10 +112,10 @@ export class Catalogue {
     return published;
   }
 
-  /** A layer that nobody else has. */
+  /** A layer that no other image has. */
   newLayer(size: number): Uint8Array {
     const bytes = patternBytes(size, ++this.#made);
-    // Noise that happens to begin like gzip would be taken for it.
+    // Noise that happens to start with the gzip magic number would be mistaken for gzip.
     bytes[0] = 0;
     return bytes;
   }

@@ -1,21 +1,20 @@
-/** One request of a client that checks what it gets, can leave at any byte, and never waits for ever. */
+/** One request of a client that checks what it gets, can disconnect at any byte, and always has a deadline. */
 import { createHash } from "node:crypto";
 
 /**
- * How an answer ended: as its headers had said, with the connection, by the client's own will, not at all in time, or
- * before it began.
+ * How a response ended: complete, by a lost connection, by the client leaving, by the deadline, or before it began.
  */
 export type Ending = "whole" | "broken" | "left" | "late" | "unreachable";
 
 export interface Got {
-  /** 0 where there was no answer. */
+  /** 0 if there was no response. */
   status: number;
   headers: Headers;
   /** Bytes of the body. */
   received: number;
-  /** Of what was received, as digests are written. */
+  /** Digest of the bytes received. */
   digest: string;
-  /** The body, where it was to be kept. */
+  /** The body, if `keep` was set. */
   bytes: Buffer;
   ending: Ending;
 }
@@ -23,7 +22,7 @@ export interface Got {
 export interface Request {
   method?: "GET" | "HEAD";
   headers?: Record<string, string>;
-  /** Whether the body is to be kept; errors are in any case. */
+  /** Whether to keep the body; error bodies are always kept. */
   keep?: boolean;
   /** Bytes after which the client leaves. */
   leaveAfter?: number;
@@ -69,12 +68,12 @@ export async function request(url: string, options: Request = {}): Promise<Got> 
   };
 }
 
-/** Where the mirror says an answer came from. */
+/** The source that the mirror names in Cache-Status. */
 export function servedBy({ headers }: Got): string {
   return /detail=([a-z]+)/.exec(headers.get("cache-status") ?? "")?.[1] ?? "nowhere";
 }
 
-/** Whether an answer came from what the mirror holds. */
-export function isHeld(got: Got): boolean {
+/** Whether a response came from the mirror's store or memory. */
+export function isCached(got: Got): boolean {
   return ["store", "memory"].includes(servedBy(got));
 }

@@ -1,11 +1,11 @@
-/** What has been seen in a soak: pulls and errors as figures, and everything that must not be as findings. */
+/** What a soak has observed: counts of pulls and errors, and every violation as a finding. */
 import type { Tag } from "./catalogue.ts";
 import { type Got, servedBy } from "./client.ts";
 import type { Faults } from "./faults.ts";
 
 export type PullEnd = "whole" | "failed" | "interrupted" | "left";
 
-/** Answers that a client may get while upstreams fail; any other one says something untrue. */
+/** Statuses that a client may get while upstreams fail; any other would be false. */
 const EXPLAINED = [0, 200, 206, 304, 403, 429, 503];
 
 export class Ledger {
@@ -14,17 +14,17 @@ export class Ledger {
   readonly errors: Record<string, number> = {};
   /** Answers by where they came from. */
   readonly served: Record<string, number> = {};
-  /** Bodies that came whole and were not what their digest says, and that the mirror is to blame for. */
+  /** Complete bodies that don't match their digest, where the mirror is at fault. */
   readonly wrong: string[] = [];
-  /** Answers that no fault explains, and clients left hanging. */
+  /** Responses that no fault explains, and requests that never ended. */
   readonly unexplained: string[] = [];
-  /** Tags that were answered with an older meaning than before. */
+  /** Tags that were resolved to an older image than before. */
   readonly backwards: string[] = [];
-  /** Blobs that were once served from the store: they must be there in the end. */
-  readonly held = new Set<string>();
-  /** Of every tag, the newest meaning that a client has been told, by its place in the tag's history. */
+  /** Blobs that were once served from the store: they must still be stored in the end. */
+  readonly stored = new Set<string>();
+  /** For every tag, the newest image that a client has received, as an index into its history. */
   readonly newest = new Map<Tag, number>();
-  /** Wrong bytes of a failing upstream that were passed on, for the client to refuse: they aren't known before their end. */
+  /** Wrong content of a failing upstream that was passed on, because it can't be verified before its end; the client rejects it. */
   passedOn = 0;
   bytes = 0;
   requests = 0;
@@ -34,7 +34,7 @@ export class Ledger {
     this.#faults = faults;
   }
 
-  /** @param what is asked for, in words for a finding. */
+  /** @param what the request, as findings name it. */
   note(got: Got, what: string): void {
     const { status, ending } = got;
     this.requests++;
@@ -42,18 +42,18 @@ export class Ledger {
     if (ending !== "unreachable") add(this.served, servedBy(got));
     if (ending === "broken" || ending === "late" || ending === "unreachable") add(this.errors, ending);
     else if (status >= 400) add(this.errors, String(status));
-    if (ending === "late") this.unexplained.push(`${what}: no end in sight after ${got.received} bytes`);
+    if (ending === "late") this.unexplained.push(`${what}: not finished after ${got.received} bytes`);
     if (!EXPLAINED.includes(status)) this.unexplained.push(`${what}: ${status} ${got.bytes.toString()}`);
     if (status >= 400 && ending === "whole" && what.startsWith("GET") && !isOciError(got)) {
       this.unexplained.push(`${what}: ${status} with ${got.bytes.toString() || "no body"}`);
     }
   }
 
-  noteHeld(digest: string): void {
-    this.held.add(digest);
+  noteStored(digest: string): void {
+    this.stored.add(digest);
   }
 
-  /** A body that came whole isn't what it should be. */
+  /** Records a complete body that isn't the expected one. */
   noteWrong(got: Got, digest: string, what: string, kind: "manifest" | "blob"): void {
     const sent = this.#faults.corrupted.get(digest) ?? 0;
     if (kind === "blob" && servedBy(got) === "upstream" && sent > 0) {

@@ -1,8 +1,8 @@
-/** The mirror under soak: `npm start` in processes of its own, so that it can be killed as a power cut would. */
+/** The mirror under soak: `npm start` in separate processes, so that it can be killed as by a power cut. */
 import { join } from "node:path";
 import { Serve } from "../scripts/support/start.ts";
 
-/** Seconds; short, so that tags are asked for again and again. */
+/** Seconds; short, so that tags are revalidated often. */
 const TAG_TTL = 2;
 
 export class MirrorProcess {
@@ -11,17 +11,17 @@ export class MirrorProcess {
   readonly #args: readonly string[];
   #serve: Serve | null = null;
   #url: string | null = null;
-  /** What it wrote to standard error, all its lives together. */
+  /** What it wrote to standard error, over all its runs. */
   #errors = "";
 
-  /** @param upstreams as `npm start` takes them; none but these may be pulled from. */
+  /** @param upstreams as `npm start` takes them; only these may be pulled from. */
   constructor(folder: string, upstreams: readonly string[]) {
     this.#folder = folder;
     this.data = join(folder, "data");
     this.#args = ["--port", "0", "--data", this.data, "--var", `TAG_TTL=${TAG_TTL}`, ...upstreams];
   }
 
-  /** Null while it doesn't run. */
+  /** Null while it isn't running. */
   get url(): string | null {
     return this.#url;
   }
@@ -35,23 +35,23 @@ export class MirrorProcess {
     this.#url = await this.#serve.ready();
   }
 
-  /** Ends all its processes at once, without a word. */
+  /** Kills all its processes at once. */
   async kill(): Promise<void> {
     this.#url = null;
     await this.#serve?.kill();
-    this.#bury();
+    this.#clear();
   }
 
-  /** Stops it as Ctrl-C does. @throws Error if it doesn't end in time, or not well. */
+  /** Stops it as Ctrl-C does. @throws Error if it doesn't exit in time, or exits with an error. */
   async stop(): Promise<void> {
     this.#url = null;
     this.#serve?.signal("SIGINT", "group");
     const ended = await this.#serve?.end();
-    this.#bury();
-    if (ended && ended.code !== 0) throw new Error(`the mirror ended with ${ended.code ?? ended.signal}`);
+    this.#clear();
+    if (ended && ended.code !== 0) throw new Error(`the mirror exited with ${ended.code ?? ended.signal}`);
   }
 
-  #bury(): void {
+  #clear(): void {
     this.#errors = this.errors;
     this.#serve = null;
   }

@@ -1,4 +1,4 @@
-/** The parts of a soak: pulls under faults, the kill in their middle, and the end, where all must be well again. */
+/** The parts of a soak: pulls under faults, the kill half-way, and the end, when everything must have recovered. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { until } from "../sockets/support/deadline.ts";
 import type { Published } from "./catalogue.ts";
@@ -14,7 +14,7 @@ export interface Soak extends Stage {
   upstreams: Upstreams;
   random: Random;
   clients: number;
-  /** Fires when somebody wants the run to end. */
+  /** Aborted when the run is to end. */
   signal: AbortSignal;
 }
 
@@ -23,11 +23,11 @@ const BETWEEN_MOVES = 250;
 /** Milliseconds between two outages of all upstreams, and how long each lasts. */
 const BETWEEN_OUTAGES = 8_000;
 const OUTAGE = 700;
-/** Milliseconds in which all must be well once faults have stopped: rests, limits and alarms end within it. */
+/** Milliseconds within which everything must recover once faults have stopped: retry delays, limits and alarms end within it. */
 const RECOVERY = 90_000;
-/** Milliseconds between two looks for what isn't well yet. */
-const BETWEEN_LOOKS = 500;
-/** Milliseconds without an upstream request after which nothing is under way any more. */
+/** Milliseconds between two checks of what hasn't recovered yet. */
+const POLL_INTERVAL = 500;
+/** Milliseconds without an upstream request after which no work is assumed to be in progress. */
 const QUIET = 1_500;
 
 /** Clients pull, tags move and upstreams go down until the time is over. */
@@ -45,82 +45,82 @@ export async function pullUnderFaults(soak: Soak, milliseconds: number): Promise
   const publisher = async (): Promise<void> => {
     for (await pause(BETWEEN_MOVES); !isOver(); await pause(BETWEEN_MOVES)) await soak.catalogue.move();
   };
-  const weather = async (): Promise<void> => {
+  const outages = async (): Promise<void> => {
     for (await pause(BETWEEN_OUTAGES); !isOver(); await pause(BETWEEN_OUTAGES)) {
       soak.upstreams.faults.outage(OUTAGE);
     }
   };
-  await Promise.all([publisher(), weather(), ...Array.from({ length: soak.clients }, client)]);
+  await Promise.all([publisher(), outages(), ...Array.from({ length: soak.clients }, client)]);
 }
 
 /**
  * Kills the mirror in the middle of a fill, and starts it again.
- * @param atDeath is called in between.
+ * @param whileStopped is called before it is started again.
  */
-export async function killAmidFill(soak: Soak, atDeath: () => Promise<void>): Promise<void> {
+export async function killAmidFill(soak: Soak, whileStopped: () => Promise<void>): Promise<void> {
   const { catalogue, upstreams, mirror } = soak;
   const tag = catalogue.tags.find(({ upstream }) => upstream === "plain.test");
   const url = mirror.url;
-  if (!tag || url === null) throw new Error("there is nothing to kill");
+  if (!tag || url === null) throw new Error("there is no tag or mirror to test the kill with");
   const image = await catalogue.publish(tag, [catalogue.newLayer(SLOW_LAYER)]);
   const layer = image.blobs.find(({ size }) => size === SLOW_LAYER);
-  if (!layer) throw new Error("the victim has no layer");
+  if (!layer) throw new Error("the image for the kill has no layer");
   upstreams.faults.slow.add(layer.digest);
-  const ask = () => {
-    const asked = {
+  const sendRequest = () => {
+    const sent = {
       isOver: false,
-      answer: request(`${url}/v2/${tag.upstream}/${tag.repository}/blobs/${layer.digest}`),
+      response: request(`${url}/v2/${tag.upstream}/${tag.repository}/blobs/${layer.digest}`),
     };
-    asked.answer.finally(() => {
-      asked.isOver = true;
+    sent.response.finally(() => {
+      sent.isOver = true;
     });
-    return asked;
+    return sent;
   };
-  let leaving = ask();
-  await until("the victim's layer to be on its way", 30_000, () => {
-    // A fault may have met it, or a limit that an earlier one set.
-    if (leaving.isOver) leaving = ask();
+  let pending = sendRequest();
+  await until("the fill that the kill interrupts to start", 30_000, () => {
+    // It may have failed by a fault, or by a limit that an earlier fault set.
+    if (pending.isOver) pending = sendRequest();
     const requests = upstreams.registries.get(tag.upstream)?.requests ?? [];
     return requests.some(({ path, bytesSent }) => path.endsWith(layer.digest) && bytesSent > 0);
   });
   await sleep(1_000);
   await mirror.kill();
-  const { ending } = await leaving.answer;
-  if (ending === "whole") throw new Error("the victim's layer was through before the kill");
-  await atDeath();
+  const { ending } = await pending.response;
+  if (ending === "whole") throw new Error("the layer was complete before the kill");
+  await whileStopped();
   await mirror.start();
 }
 
-/** What isn't as it should be although nothing goes wrong any more; empty when all is well. */
+/** What hasn't recovered although there are no more faults; empty if everything has. */
 export async function recover(soak: Soak): Promise<string[]> {
   const deadline = Date.now() + RECOVERY;
   const { catalogue } = soak;
   const puller = (): Puller => new Puller(soak, soak.random.fork());
-  const tags = await lasting(soak, deadline, catalogue.tags, (tag) => puller().isCurrent(tag));
-  const images = await lasting(soak, deadline, catalogue.images, (image) => puller().pullWhole(image));
-  const objects = await lasting(soak, deadline, objectsOf(catalogue.images), ({ image, kind, digest }) =>
-    puller().isServedFromHeld(image, kind, digest),
+  const tags = await retried(soak, deadline, catalogue.tags, (tag) => puller().isCurrent(tag));
+  const images = await retried(soak, deadline, catalogue.images, (image) => puller().pullWhole(image));
+  const objects = await retried(soak, deadline, objectsOf(catalogue.images), ({ image, kind, digest }) =>
+    puller().isServedFromCache(image, kind, digest),
   );
   return [
     ...tags.map(({ upstream, repository, name }) => `${upstream}/${repository}:${name} is not current`),
     ...images.map(
       ({ upstream, repository, target }) => `${upstream}/${repository}@${target} can't be pulled`,
     ),
-    ...objects.map(({ kind, digest }) => `${kind}/${digest} is served but not held`),
+    ...objects.map(({ kind, digest }) => `${kind}/${digest} is served but not stored`),
   ];
 }
 
-/** Gets every object once more from what is held. @returns what couldn't be, or only by asking an upstream. */
+/** Fetches every object once more from the store. @returns what couldn't be read, or only with upstream requests. */
 export async function readBack(soak: Soak): Promise<string[]> {
   await quiet(soak);
   const before = soak.upstreams.requests();
   const puller = new Puller(soak, soak.random.fork());
   const lost: string[] = [];
   await inParallel(soak.clients, objectsOf(soak.catalogue.images), async ({ image, kind, digest }) => {
-    if (!(await puller.isServedFromHeld(image, kind, digest))) lost.push(`${kind}/${digest}`);
+    if (!(await puller.isServedFromCache(image, kind, digest))) lost.push(`${kind}/${digest}`);
   });
-  const asked = soak.upstreams.requests() - before;
-  if (asked > 0) lost.push(`${asked} upstream requests were needed to read everything back`);
+  const requests = soak.upstreams.requests() - before;
+  if (requests > 0) lost.push(`${requests} upstream requests were needed to read everything back`);
   return lost;
 }
 
@@ -140,19 +140,19 @@ function objectsOf(images: readonly Published[]): StoredObject[] {
   return [...new Map(objects.map((object) => [object.digest, object])).values()];
 }
 
-/** Tries everything, and again what isn't well. @returns what still isn't when the time is over. */
-async function lasting<Thing>(
+/** Checks everything, and retries what fails. @returns what still fails at the deadline. */
+async function retried<Thing>(
   soak: Soak,
   deadline: number,
   things: readonly Thing[],
-  isWell: (thing: Thing) => Promise<boolean>,
+  isRecovered: (thing: Thing) => Promise<boolean>,
 ): Promise<Thing[]> {
-  for (let left = [...things]; ; await sleep(BETWEEN_LOOKS)) {
-    const unwell: Thing[] = [];
+  for (let left = [...things]; ; await sleep(POLL_INTERVAL)) {
+    const unrecovered: Thing[] = [];
     await inParallel(soak.clients, left, async (thing) => {
-      if (soak.signal.aborted || !(await isWell(thing))) unwell.push(thing);
+      if (soak.signal.aborted || !(await isRecovered(thing))) unrecovered.push(thing);
     });
-    left = unwell;
+    left = unrecovered;
     if (left.length === 0 || Date.now() > deadline || soak.signal.aborted) return left;
   }
 }
@@ -172,7 +172,7 @@ async function inParallel<Thing>(
 async function quiet({ upstreams }: Soak): Promise<void> {
   let last = upstreams.requests();
   let since = Date.now();
-  await until("the upstreams to be left alone", RECOVERY, () => {
+  await until("upstream requests to stop", RECOVERY, () => {
     const now = upstreams.requests();
     if (now !== last) since = Date.now();
     last = now;

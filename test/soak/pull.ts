@@ -1,44 +1,45 @@
-/** Pulls as real clients make them: tag, index, manifest, then blobs in parallel, everything checked on arrival. */
+/** Pulls as real clients do them: tag, index, manifest, then blobs in parallel, everything verified on arrival. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Blob, Catalogue, Published, Tag } from "./catalogue.ts";
-import { type Got, isHeld, request, servedBy } from "./client.ts";
+import { type Got, isCached, request, servedBy } from "./client.ts";
+import { UNKNOWN_DIGEST } from "./faults.ts";
 import type { Ledger, PullEnd } from "./ledger.ts";
 import type { Random } from "./random.ts";
 
 export interface Stage {
   catalogue: Catalogue;
   ledger: Ledger;
-  /** Where the mirror listens; null while it doesn't. */
+  /** The mirror's URL; null while it isn't running. */
   url: () => string | null;
 }
 
 interface Persona {
   userAgent: string;
-  /** Where a repository of an upstream is found on the mirror; `rest` comes below it. */
+  /** The path of an upstream's repository on the mirror, with `rest` appended. */
   address: (upstream: string, repository: string, rest: string) => string;
-  asksHead: boolean;
+  sendsHead: boolean;
 }
 
 const PERSONAS: readonly Persona[] = [
   {
     userAgent: "containerd/2.1.0",
     address: (upstream, repository, rest) => `/v2/${repository}/${rest}?ns=${upstream}`,
-    asksHead: true,
+    sendsHead: true,
   },
   {
     userAgent: "docker/28.0.0 go/go1.24 os/linux arch/amd64",
     address: (upstream, repository, rest) => `/v2/${upstream}/${repository}/${rest}`,
-    asksHead: true,
+    sendsHead: true,
   },
   {
     userAgent: "containers/5.36.0 (github.com/containers/image)",
     address: (upstream, repository, rest) => `/${upstream}/v2/${repository}/${rest}`,
-    asksHead: false,
+    sendsHead: false,
   },
   {
     userAgent: "curl/8.14.1",
     address: (upstream, repository, rest) => `/v2/${upstream.replaceAll(".", "-")}/${repository}/${rest}`,
-    asksHead: false,
+    sendsHead: false,
   },
 ];
 
@@ -54,12 +55,12 @@ const PARALLEL = 3;
 const ATTEMPTS = 3;
 /** Milliseconds before a client tries again. */
 const BETWEEN_ATTEMPTS = 150;
-/** Of blobs, how many a client leaves in the middle, and of pulls, how many are given up there. */
+/** The share of blob downloads that a client aborts, and of those, the share that ends the pull. */
 const LEAVES = 0.08;
 const ENDS_THERE = 0.3;
 const RESUMES = 0.12;
 
-/** Ends a pull; its reason has been written down already. */
+/** Ends a pull; its reason has already been recorded. */
 class PullEnded extends Error {
   readonly end: PullEnd;
   constructor(end: PullEnd) {
@@ -94,7 +95,7 @@ export class Puller {
     }
   }
 
-  /** Pulls all of an image once. @returns whether all of it came. */
+  /** Pulls all of an image once. @returns whether all of it arrived. */
   async pullWhole(image: Published): Promise<boolean> {
     try {
       await this.#index(image);
@@ -107,23 +108,23 @@ export class Puller {
     }
   }
 
-  /** @returns whether the tag is answered, and with what it means now. */
+  /** @returns whether the tag resolves to its current image. */
   async isCurrent(tag: Tag): Promise<boolean> {
-    const got = await this.#ask(tag, `manifests/${tag.name}`, { headers: { Accept: ACCEPT }, keep: true });
+    const got = await this.#send(tag, `manifests/${tag.name}`, { headers: { Accept: ACCEPT }, keep: true });
     return got.status === 200 && got.headers.get("docker-content-digest") === tag.history.at(-1)?.target;
   }
 
-  /** Asks for a manifest or blob once, checks it, and says whether it came from what the mirror holds. */
-  async isServedFromHeld(image: Published, kind: "manifests" | "blobs", digest: string): Promise<boolean> {
-    const got = await this.#ask(image, `${kind}/${digest}`, { headers: { Accept: ACCEPT }, keep: false });
-    return got.status === 200 && got.ending === "whole" && got.digest === digest && isHeld(got);
+  /** Requests a manifest or blob once, verifies it, and returns whether it came from the mirror's cache. */
+  async isServedFromCache(image: Published, kind: "manifests" | "blobs", digest: string): Promise<boolean> {
+    const got = await this.#send(image, `${kind}/${digest}`, { headers: { Accept: ACCEPT }, keep: false });
+    return got.status === 200 && got.ending === "whole" && got.digest === digest && isCached(got);
   }
 
   async #resolve(tag: Tag): Promise<Published> {
     const { ledger } = this.#stage;
     const known = ledger.newest.get(tag) ?? -1;
-    const method = this.#persona.asksHead && this.#random.chance(0.7) ? "HEAD" : "GET";
-    const got = await this.#demand(tag, `manifests/${tag.name}`, {
+    const method = this.#persona.sendsHead && this.#random.chance(0.7) ? "HEAD" : "GET";
+    const got = await this.#sendWithRetries(tag, `manifests/${tag.name}`, {
       method,
       headers: { Accept: ACCEPT },
       keep: true,
@@ -131,23 +132,28 @@ export class Puller {
     const digest = got.headers.get("docker-content-digest");
     const what = `${method} ${tag.upstream}/${tag.repository}:${tag.name}`;
     if (method === "GET" && got.digest !== digest) ledger.noteWrong(got, String(digest), what, "manifest");
-    const meaning = tag.history.findIndex(({ target }) => target === digest);
-    const image = tag.history[meaning];
-    if (!image) {
-      ledger.wrong.push(`${what}: ${digest}, which it never meant`);
+    const position = tag.history.findIndex(({ target }) => target === digest);
+    const image = tag.history[position];
+    if (!image && method === "HEAD" && digest === UNKNOWN_DIGEST) {
+      // Without a body there is nothing to verify the upstream's header against.
+      ledger.passedOn++;
       throw new PullEnded("failed");
     }
-    if (meaning < known)
-      ledger.backwards.push(`${what}: from meaning ${known} back to ${meaning}, ${servedBy(got)}`);
-    ledger.newest.set(tag, Math.max(meaning, ledger.newest.get(tag) ?? -1));
+    if (!image) {
+      ledger.wrong.push(`${what}: ${digest}, which it never referred to`);
+      throw new PullEnded("failed");
+    }
+    if (position < known)
+      ledger.backwards.push(`${what}: from image ${known} back to ${position}, ${servedBy(got)}`);
+    ledger.newest.set(tag, Math.max(position, ledger.newest.get(tag) ?? -1));
     return image;
   }
 
   async #image(image: Published): Promise<void> {
     await this.#index(image);
     const manifest = this.#random.pick(image.manifests);
-    const held = await this.#manifest(image, manifest);
-    const blobs = image.blobs.filter(({ digest }) => held.includes(digest));
+    const text = await this.#manifest(image, manifest);
+    const blobs = image.blobs.filter(({ digest }) => text.includes(digest));
     const queue = [...blobs];
     const work = async (): Promise<void> => {
       for (let blob = queue.shift(); blob; blob = queue.shift()) {
@@ -165,7 +171,10 @@ export class Puller {
   /** @returns the text of the manifest. */
   async #manifest(image: Published, digest: string): Promise<string> {
     const what = `GET ${image.upstream}/${image.repository}@${digest}`;
-    const got = await this.#demand(image, `manifests/${digest}`, { headers: { Accept: ACCEPT }, keep: true });
+    const got = await this.#sendWithRetries(image, `manifests/${digest}`, {
+      headers: { Accept: ACCEPT },
+      keep: true,
+    });
     const named = got.headers.get("docker-content-digest");
     if (got.digest !== digest || named !== digest || !isRightLength(got)) {
       this.#stage.ledger.noteWrong(got, digest, what, "manifest");
@@ -187,17 +196,17 @@ export class Puller {
     }
   }
 
-  /** @returns whether it came whole and right; everything else is worth another attempt. */
+  /** @returns whether it arrived complete and correct; anything else is retried. */
   async #inOne(image: Published, { digest, size }: Blob): Promise<boolean> {
-    const got = await this.#demand(image, `blobs/${digest}`, {});
+    const got = await this.#sendWithRetries(image, `blobs/${digest}`, {});
     if (got.ending !== "whole") return false;
-    if (isHeld(got)) this.#stage.ledger.noteHeld(digest);
+    if (isCached(got)) this.#stage.ledger.noteStored(digest);
     if (got.digest === digest && got.received === size && isRightLength(got)) return true;
     this.#stage.ledger.noteWrong(got, digest, `GET blob ${digest} of ${size} bytes`, "blob");
     return false;
   }
 
-  /** The beginning and, by a range, the rest: what a client does that resumes. */
+  /** The beginning and, by a range, the rest: as a client does that resumes. */
   async #inParts(image: Published, { digest, size }: Blob): Promise<boolean> {
     const truth = this.#stage.catalogue.layers.get(digest);
     if (!truth) return this.#inOne(image, { digest, size });
@@ -208,7 +217,10 @@ export class Puller {
     ] as const) {
       const last = end === size && this.#random.chance(0.5) ? "" : end - 1;
       const range = `bytes=${first}-${last}`;
-      const got = await this.#demand(image, `blobs/${digest}`, { headers: { Range: range }, keep: true });
+      const got = await this.#sendWithRetries(image, `blobs/${digest}`, {
+        headers: { Range: range },
+        keep: true,
+      });
       if (got.ending !== "whole") return false;
       const expected = got.status === 206 ? truth.subarray(first, end) : truth;
       const said = got.headers.get("content-range");
@@ -221,14 +233,18 @@ export class Puller {
   }
 
   async #leaveAmid(image: Published, { digest, size }: Blob): Promise<void> {
-    await this.#ask(image, `blobs/${digest}`, { leaveAfter: this.#random.below(size) });
+    await this.#send(image, `blobs/${digest}`, { leaveAfter: this.#random.below(size) });
     if (this.#random.chance(ENDS_THERE)) throw new PullEnded("left");
   }
 
-  /** As a client does that tries again before it gives up. */
-  async #demand(place: Place, rest: string, options: Parameters<typeof request>[1] = {}): Promise<Got> {
+  /** As a client that retries before it gives up. */
+  async #sendWithRetries(
+    target: RepositoryName,
+    rest: string,
+    options: Parameters<typeof request>[1] = {},
+  ): Promise<Got> {
     for (let attempt = 1; ; attempt++) {
-      const got = await this.#ask(place, rest, options);
+      const got = await this.#send(target, rest, options);
       if ((got.status === 200 || got.status === 206) && got.ending !== "unreachable") {
         if (got.ending === "whole" || rest.startsWith("blobs/")) return got;
       }
@@ -238,10 +254,14 @@ export class Puller {
     }
   }
 
-  async #ask(place: Place, rest: string, options: Parameters<typeof request>[1] = {}): Promise<Got> {
+  async #send(
+    target: RepositoryName,
+    rest: string,
+    options: Parameters<typeof request>[1] = {},
+  ): Promise<Got> {
     const url = this.#stage.url();
     if (url === null) throw new PullEnded("interrupted");
-    const path = this.#persona.address(place.upstream, place.repository, rest);
+    const path = this.#persona.address(target.upstream, target.repository, rest);
     const headers = { "User-Agent": this.#persona.userAgent, ...options.headers };
     const got = await request(url + path, { ...options, headers });
     this.#stage.ledger.note(got, `${options.method ?? "GET"} ${path}`);
@@ -249,7 +269,7 @@ export class Puller {
   }
 }
 
-interface Place {
+interface RepositoryName {
   upstream: string;
   repository: string;
 }

@@ -32,7 +32,7 @@ export class Random {
     return list[index] as Value;
   }
 
-  /** One of the list, each as likely as its weight is heavy. */
+  /** An element of the list, chosen in proportion to its weight. */
   weighted<Value extends { weight: number }>(list: readonly Value[]): Value {
     let left = this.next() * list.reduce((sum, { weight }) => sum + weight, 0);
     for (const each of list) {
@@ -42,7 +42,7 @@ export class Random {
     return this.pick(list);
   }
 
-  /** Another generator, for somebody whose choices shan't depend on how often others choose. */
+  /** Another generator, whose sequence doesn't depend on how often this one is used. */
   fork(): Random {
     return new Random(this.below(2 ** 32));
   }

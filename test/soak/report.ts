@@ -1,19 +1,19 @@
-/** A soak's figures, and what of them is a failure. */
+/** A soak's figures, and which of them are failures. */
 import type { Soak } from "./phases.ts";
 
 export interface Findings {
-  /** What isn't well at the end although nothing goes wrong any more. */
-  unwell: string[];
-  /** What couldn't be read back, or only by asking an upstream. */
+  /** What hasn't recovered at the end although there are no more faults. */
+  unrecovered: string[];
+  /** What couldn't be read back, or only with upstream requests. */
   unread: string[];
-  /** Stored objects that aren't what their names say. */
+  /** Stored objects that don't match their digests. */
   wrong: string[];
-  /** Objects that were once held and no longer are. */
+  /** Objects that were once stored and no longer are. */
   lost: string[];
-  /** Files that nothing lists. */
+  /** Files that belong to no stored object. */
   orphans: number;
   stored: number;
-  /** Milliseconds until all was well. */
+  /** Milliseconds until everything had recovered. */
   recovery: number;
 }
 
@@ -35,7 +35,7 @@ export interface Figures extends Settings {
   errors: Record<string, number>;
   served: Record<string, number>;
   wrongBytes: number;
-  /** Wrong bytes of an upstream, passed on in the answer that was filling: refused by the client, and never stored. */
+  /** Wrong content of an upstream that was passed on unverified: rejected by the client, and never stored. */
   passedOn: number;
   lostObjects: number;
   unexplained: number;
@@ -45,10 +45,10 @@ export interface Figures extends Settings {
   recoverySeconds: number;
 }
 
-/** Each second of a run must bring so many pulls and faults at least, else nothing was tried. */
+/** The least pulls and faults per second for a run to count. */
 const PULLS_PER_SECOND = 1;
 const FAULTS_PER_SECOND = 1;
-/** Kinds of faults that chance may leave out. */
+/** Kinds of faults that may happen not to occur. */
 const MAY_BE_ABSENT = 4;
 /** Findings of a kind that are printed. */
 const SHOWN = 10;
@@ -87,7 +87,7 @@ export function figures(
   };
 }
 
-/** What makes the run a failure; empty if nothing does. */
+/** The reasons why the run failed; empty if it passed. */
 export function verdict({ ledger, upstreams }: Soak, findings: Findings, seconds: number): string[] {
   const pulls = ledger.pulls.whole;
   const absent = Object.entries(upstreams.faults.counts)
@@ -97,8 +97,8 @@ export function verdict({ ledger, upstreams }: Soak, findings: Findings, seconds
     ...shown("wrong bytes served", ledger.wrong),
     ...shown("wrong bytes stored", findings.wrong),
     ...shown("lost", findings.lost),
-    ...shown("no fault explains", ledger.unexplained),
-    ...shown("not well in the end", findings.unwell),
+    ...shown("unexplained", ledger.unexplained),
+    ...shown("not recovered", findings.unrecovered),
     ...shown("not read back", findings.unread),
     ...(pulls < seconds * PULLS_PER_SECOND ? [`only ${pulls} whole pulls in ${seconds} s`] : []),
     ...(upstreams.faults.total < seconds * FAULTS_PER_SECOND
@@ -122,7 +122,7 @@ export function print(figures: Figures, faults: readonly string[], asJson: boole
         : String(value);
     console.log(`${name.padEnd(16)} ${text || "none"}`);
   }
-  console.log(faults.length === 0 ? "\nAll is well." : `\nFAILED\n${faults.join("\n")}`);
+  console.log(faults.length === 0 ? "\nPassed." : `\nFAILED\n${faults.join("\n")}`);
 }
 
 function shown(what: string, findings: readonly string[]): string[] {

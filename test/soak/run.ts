@@ -1,19 +1,19 @@
 /**
- * `node test/soak/run.ts [--seconds 60] [--seed N] [--clients 8] [--rate 0.2] [--json]`: clients that check everything
+ * `node test/soak/run.ts [--seconds 60] [--seed N] [--clients 8] [--rate 0.2] [--json]`: clients that verify everything
  * pull through the mirror while its upstreams fail in every way, tags move, and it is killed half-way. Exits with 1
- * if a wrong byte was served or stored, anything was lost, or not all is well in the end.
+ * if a wrong byte was served or stored, anything was lost, or not everything recovers.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { Catalogue } from "./catalogue.ts";
-import { readHoldings } from "./holdings.ts";
 import { Ledger } from "./ledger.ts";
 import { MirrorProcess } from "./mirror.ts";
 import { killAmidFill, pullUnderFaults, readBack, recover, type Soak } from "./phases.ts";
 import { Random } from "./random.ts";
 import { type Findings, figures, print, verdict } from "./report.ts";
+import { readStore } from "./stored-objects.ts";
 import { startUpstreams } from "./upstreams.ts";
 
 const { values } = parseArgs({
@@ -60,10 +60,10 @@ async function run(): Promise<number> {
     }
     const faults = verdict(soak, findings, seconds);
     print(figures(soak, findings, { seconds, seed, clients, rate }), faults, values.json);
-    if (faults.length > 0) console.error(`\nThe mirror's last words:\n${mirror.errors.slice(-4_000)}`);
+    if (faults.length > 0) console.error(`\nThe end of the mirror's log:\n${mirror.errors.slice(-4_000)}`);
     return faults.length > 0 ? 1 : 0;
   } catch (error) {
-    console.error(`seed ${seed}:`, error, `\nThe mirror's last words:\n${mirror.errors.slice(-4_000)}`);
+    console.error(`seed ${seed}:`, error, `\nThe end of the mirror's log:\n${mirror.errors.slice(-4_000)}`);
     return 1;
   } finally {
     await mirror.kill();
@@ -78,7 +78,7 @@ async function phases(soak: Soak): Promise<Findings> {
     if (!values.json) console.error(`${new Date().toISOString().slice(11, 19)} ${text}`);
   };
   const findings: Findings = {
-    unwell: [],
+    unrecovered: [],
     unread: [],
     wrong: [],
     lost: [],
@@ -87,11 +87,11 @@ async function phases(soak: Soak): Promise<Findings> {
     recovery: 0,
   };
   const check = async (when: string): Promise<Set<string>> => {
-    const { digests, wrong, orphans } = await readHoldings(mirror.data);
+    const { digests, wrong, orphans } = await readStore(mirror.data);
     findings.wrong.push(...wrong.map((each) => `${when}: ${each}`));
     findings.orphans = orphans;
     findings.stored = digests.size;
-    for (const digest of ledger.held) {
+    for (const digest of ledger.stored) {
       if (!digests.has(digest)) findings.lost.push(`${when}: ${digest}`);
     }
     return digests;
@@ -100,24 +100,24 @@ async function phases(soak: Soak): Promise<Findings> {
   await mirror.start();
   say(`pulling from ${mirror.url} for ${seconds} s, seed ${seed}`);
   const pulling = pullUnderFaults(soak, seconds * 1000);
-  // A failure of the clients is told where they are waited for, also if the kill comes to nothing before.
+  // A failure of the clients is reported where they are awaited, even if the kill fails first.
   pulling.catch(() => ending.abort());
   await wait((seconds * 1000) / 2);
   if (!ending.signal.aborted) {
     await killAmidFill(soak, async () => {
-      for (const digest of await check("after the kill")) ledger.noteHeld(digest);
+      for (const digest of await check("after the kill")) ledger.noteStored(digest);
     });
-    say("killed and started again");
+    say("killed and restarted");
   }
   await pulling;
   upstreams.faults.stop();
   if (ending.signal.aborted) return findings;
-  say("no more faults: everything once more");
+  say("faults stopped: pulling everything again");
   const started = Date.now();
-  findings.unwell = await recover(soak);
+  findings.unrecovered = await recover(soak);
   findings.recovery = Date.now() - started;
   if (ending.signal.aborted) return findings;
-  say("read back after a restart");
+  say("reading back after a restart");
   await mirror.stop();
   await check("at the end");
   await mirror.start();

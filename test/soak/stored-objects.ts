@@ -1,40 +1,40 @@
-/** What lies in the mirror's data folder, read without the mirror: every object's bytes against its name. */
+/** The content of the mirror's data folder, read without the mirror: every object is verified against its name. */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 
-export interface Holdings {
-  /** Digests of the manifests and blobs whose bytes are what their names say. */
+export interface StoredObjects {
+  /** Digests of the manifests and blobs whose bytes match their names. */
   digests: Set<string>;
   /** Everything else that would be served by its name. */
   wrong: string[];
-  /** Files that nothing would be served from: what was being written when the mirror was killed. */
+  /** Files that are never served: partial writes from when the mirror was killed. */
   orphans: number;
 }
 
 /** Of a file that is served, below the store: `blobs/sha256/ab/ab…`, as the keys of `src/store/store.ts`. */
 const KEY = /^(?:manifests|blobs)\/sha256\/([0-9a-f]{2})\/(\1[0-9a-f]{62})$/;
 
-/** To be called while the mirror doesn't run. @throws Error if there is no store of plain files in the folder. */
-export async function readHoldings(data: string): Promise<Holdings> {
+/** Call it only while the mirror isn't running. @throws Error if there is no store of plain files in the folder. */
+export async function readStore(data: string): Promise<StoredObjects> {
   const store = join(data, "store");
-  const holdings: Holdings = { digests: new Set(), wrong: [], orphans: 0 };
+  const found: StoredObjects = { digests: new Set(), wrong: [], orphans: 0 };
   for (const entry of await readdir(store, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
     const key = relative(store, path);
     const [, , named] = KEY.exec(key) ?? [];
     if (named === undefined) {
-      if (/^(manifests|blobs)\//.test(key)) holdings.wrong.push(`${key}: no key of the store`);
-      else holdings.orphans++;
+      if (/^(manifests|blobs)\//.test(key)) found.wrong.push(`${key}: not a key of the store`);
+      else found.orphans++;
       continue;
     }
-    const found = await digestOf(path);
-    if (found === named) holdings.digests.add(`sha256:${named}`);
-    else holdings.wrong.push(`${key}: ${found} lies behind it`);
+    const actual = await digestOf(path);
+    if (actual === named) found.digests.add(`sha256:${named}`);
+    else found.wrong.push(`${key}: its content is ${actual}`);
   }
-  return holdings;
+  return found;
 }
 
 async function digestOf(path: string): Promise<string> {

@@ -1,8 +1,8 @@
-/** The upstreams of a soak on loopback sockets: three registries that differ in all that registries differ in. */
+/** The upstreams of a soak on loopback sockets: three registries that differ as real registries do. */
 import { createFakeRegistry, type FakeRegistry, profiles } from "../support/fake-registry.ts";
 import { type Listening, listen } from "../support/node/listen.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
-import { type Asked, Faults } from "./faults.ts";
+import { Faults, type UpstreamRequest } from "./faults.ts";
 import type { Random } from "./random.ts";
 
 export interface Upstreams {
@@ -12,16 +12,16 @@ export interface Upstreams {
   args: string[];
   /** Requests of any kind so far. */
   requests(): number;
-  /** GETs that would bring content. */
+  /** GETs whose responses would carry content. */
   contentRequests(): number;
   close(): Promise<void>;
 }
 
-/** Seconds; so short that they expire within a run. */
+/** Seconds; so short that tokens expire within a run. */
 const TOKEN_LIFETIME = 5;
 
 /**
- * @param rate of requests that go wrong.
+ * @param rate the share of requests that fail.
  * @param bytesOf the true content of a blob, if it is known.
  */
 export async function startUpstreams(
@@ -35,9 +35,9 @@ export async function startUpstreams(
   const registries = new Map<string, FakeRegistry>([
     // Tokens, and blobs by redirect to storage.
     ["docker.io", createFakeRegistry({ ...profiles["docker.io"], expiresIn: TOKEN_LIFETIME })],
-    // Nothing of either.
+    // Neither of these.
     ["plain.test", createFakeRegistry({ auth: "none" })],
-    // The same once more, and a second endpoint that has all that the first one has.
+    // The same, with a second endpoint that serves the same content.
     ["fallbacks.test", createFakeRegistry({ auth: "none" })],
   ]);
   let contentRequests = 0;
@@ -45,9 +45,9 @@ export async function startUpstreams(
   for (const [name, registry] of registries) {
     const fetch = async (input: Request | URL | string): Promise<Response> => {
       const request = new Request(input);
-      const asked = classify(registry, request);
-      if (asked.hasBody) contentRequests++;
-      return faults.apply(asked, (through) => registry.fetch(through));
+      const classified = classify(registry, request);
+      if (classified.hasBody) contentRequests++;
+      return faults.apply(classified, (through) => registry.fetch(through));
     };
     const primary = await listen({ ...registry, fetch });
     listening.push(primary);
@@ -74,7 +74,7 @@ export async function startUpstreams(
   };
 }
 
-function classify({ settings }: FakeRegistry, request: Request): Asked {
+function classify({ settings }: FakeRegistry, request: Request): UpstreamRequest {
   const { host, pathname } = new URL(request.url);
   const [, digest = null] = /\/(sha256:[a-f0-9]{64})$/.exec(pathname) ?? [];
   const kind = kindOf(settings, host, pathname);
@@ -83,7 +83,7 @@ function classify({ settings }: FakeRegistry, request: Request): Asked {
   return { request, kind, digest, hasBody: isContent && !isRedirected && request.method === "GET" };
 }
 
-function kindOf(settings: FakeRegistry["settings"], host: string, path: string): Asked["kind"] {
+function kindOf(settings: FakeRegistry["settings"], host: string, path: string): UpstreamRequest["kind"] {
   if (host === settings.tokenHost && path === settings.tokenPath) return "token";
   if (host === settings.storageHost) return "storage";
   const [, kind] = /\/(manifests|blobs)\/[^/]+$/.exec(path) ?? [];
