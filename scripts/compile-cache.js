@@ -1,7 +1,7 @@
 /**
- * Has Node keep what it compiles, without types, for all that is imported after this. JavaScript, so that what strips the types isn't
- * even loaded where the cache has the program without them: that takes a quarter of a second and 25 MB.
- * In the project's own folder: what lies in one that others may write to would be run as code.
+ * Makes Node cache compiled code for everything that is imported after this. It is JavaScript, so that the type stripper isn't
+ * loaded when the cache already has the program: that would cost a quarter of a second and 25 MB.
+ * The cache is in the project's folder: its content is run as code, so no other user may write to it.
  */
 import module from "node:module";
 import { fileURLToPath } from "node:url";

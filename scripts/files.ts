@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { open, readFile, rename, rm } from "node:fs/promises";
 
-/** Writes a file that only its owner can read, by putting a whole one in its place. */
+/** Writes a file that only its owner can read, atomically. */
 export async function writePrivately(path: string, text: string): Promise<void> {
   const incoming = `${path}.${randomUUID()}.tmp`;
   try {
@@ -29,7 +29,7 @@ export async function readIfThere(path: string): Promise<string | null> {
   }
 }
 
-/** Whether it is one of these errors of the system: `ENOENT`, `EBUSY`, … */
+/** Whether it is one of these system errors: `ENOENT`, `EBUSY`, … */
 export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && "code" in error && codes.includes(String(error.code));
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /**
- * `portolan COMMAND`. JavaScript, so that any Node can read it: one that doesn't run TypeScript hands over to the Node that the project
+ * `portolan COMMAND`. JavaScript, so that any Node can read it: a version without TypeScript support starts the Node that the project
  * pins.
  */
 import "./compile-cache.js";

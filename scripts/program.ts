@@ -1,4 +1,4 @@
-/** The commands, each of which is loaded only when it is used, and what holds for all of them. */
+/** The commands, each of which is loaded only when it is used, and what they have in common. */
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { type Context, contextIn, type Surroundings } from "./commands/context.ts";
@@ -24,7 +24,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
 
 /**
  * Runs `portolan ARGS`.
- * @returns the exit code. Wrong usage is 2, so that 1 always means what was found; beside `--json` it is reported as JSON.
+ * @returns the exit code. Wrong usage is 2, so that 1 always is a result; beside `--json` it is reported as JSON.
  */
 export async function run(args: readonly string[], surroundings: Surroundings): Promise<number> {
   const context = contextIn(surroundings);
@@ -50,7 +50,7 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   }
 }
 
-/** Has a command and those below it print where they are run, and throw instead of ending the process. */
+/** Makes a command and its subcommands print to the given output, and throw instead of ending the process. */
 function connect(command: Command, context: Context, json: boolean): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => void context.stdout.write(text),

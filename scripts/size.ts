@@ -1,4 +1,4 @@
-/** Builds the Worker as it would be deployed and holds its size against the budget. */
+/** Builds the Worker as it would be deployed and compares its size with the budget. */
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,7 @@
-/** `npm start`, by way of the compile cache. */
+/** `npm start`, with the compile cache. */
 import "./compile-cache.js";
 
-// What is made from here on is for its owner, whichever process makes it.
+// Files created from here on are accessible to their owner only, in child processes too.
 process.umask(0o077);
 const { start } = await import("./start.ts");
 const { stdout, stderr } = process;

@@ -1,4 +1,4 @@
-/** `npm start`: the mirror on this machine, with its storage on disk and a line a request. */
+/** `npm start`: the mirror on this machine, with its storage on disk and a log line per request. */
 import type { EventEmitter } from "node:events";
 import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
@@ -15,7 +15,7 @@ import { count } from "./terminal/format.ts";
 import { nearest } from "./terminal/nearest.ts";
 import { type Output, outputTo } from "./terminal/output.ts";
 
-/** What it runs in: the process of its own, or whatever a test gives it. */
+/** Its environment: the process, or a test's replacement. */
 export interface Surroundings {
   stdout: NodeJS.WritableStream;
   stderr: NodeJS.WritableStream;
@@ -32,14 +32,14 @@ interface Settings {
   var: Record<string, string>;
 }
 
-/** Milliseconds that requests have to end, once the mirror is to: less than `docker stop` waits. */
+/** Milliseconds that requests have to finish when the mirror stops: less than `docker stop` waits. */
 const GRACE = 8_000;
 
-/** Milliseconds after which it is shown what is waited for. */
+/** Milliseconds after which the wait is reported. */
 const HINT_AFTER = 500;
 const STOPPING = `Waiting up to ${GRACE / 1000} s for requests under way; Ctrl-C again stops at once.`;
 
-/** What looking up or listening on an address that isn't this machine's ends in. */
+/** The error codes of resolving or listening on an address that isn't this machine's. */
 const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
 
 const OPEN_TO_OTHERS =
@@ -56,7 +56,7 @@ function command(): Command {
         .argParser(port),
     )
     .option("--host <address>", "address to listen on", "127.0.0.1")
-    .option("--data <folder>", "where the store lies", ".portolan")
+    .option("--data <folder>", "folder of the store", ".portolan")
     .option(
       "--upstream <name=url[,url…]>",
       "add an upstream or replace its endpoints; repeatable",
@@ -169,7 +169,7 @@ or open it to everyone who can reach it
   docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`;
 }
 
-/** What the runtime says is about its own code, which doesn't help who runs a mirror. */
+/** The runtime's messages are about its own code, which doesn't help an operator. */
 function print(message: Message, output: Output): void {
   if (message.from === "runtime") return;
   if (isRoutine(message)) output.line(messageLine(message));

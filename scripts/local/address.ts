@@ -1,13 +1,13 @@
-/** Where the mirror listens: the address that was asked for, as workerd, a URL and a person want it. */
+/** The address that the mirror listens on, in the forms for workerd, URLs and people. */
 import { lookup } from "node:dns/promises";
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { networkInterfaces } from "node:os";
 
-/** Addresses that stand for all of a machine's. */
+/** Addresses that mean all of a machine's addresses. */
 const ALL = ["0.0.0.0", "::"];
 
-/** Says that a host and port can't be listened on; `code` is the system's. */
+/** The host and port can't be listened on; `code` is the system's error code. */
 export class AddressError extends Error {
   override readonly name = "AddressError";
   readonly code: string;
@@ -18,7 +18,7 @@ export class AddressError extends Error {
 }
 
 /**
- * The address to listen on, after a try: workerd's own complaint about a port names neither the port nor a way out.
+ * The address to listen on, after testing it: workerd's own error names neither the port nor a remedy.
  * @param host a name or address of this machine.
  * @throws AddressError
  */
@@ -38,14 +38,14 @@ export function urlOf(host: string, port: number): string {
   return `http://${bracketed(host)}:${port}`;
 }
 
-/** The URLs by which a mirror is reached that listens on a host: for `0.0.0.0` and `::` one for each of the machine's addresses. */
+/** The URLs by which a mirror is reached that listens on a host: for `0.0.0.0` and `::`, one for each of the machine's addresses. */
 export function reachableUrls(host: string, port: number): string[] {
   if (!ALL.includes(host)) return [urlOf(host, port)];
   const addresses = Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
-    // An address that is valid on one link only is of no use without the name of that link.
+    // A link-local address is useless without its zone.
     .filter(({ family, scopeid }) => (family === "IPv4" || host === "::") && !scopeid)
-    // This machine's own first: Docker speaks plain http to it by default.
+    // Loopback first: Docker uses plain HTTP for it by default.
     .sort((one, other) => Number(other.internal) - Number(one.internal));
   return addresses.map(({ address }) => urlOf(address, port));
 }

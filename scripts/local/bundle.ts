@@ -20,7 +20,7 @@ export async function bundle(entryPoints: string[]): Promise<string[]> {
     });
     return result.outputFiles.map(({ text }) => text);
   } finally {
-    // esbuild's service would stay alive as a process of its own for as long as the mirror runs.
+    // esbuild's service process would otherwise stay alive for as long as the mirror runs.
     if (--running === 0) await stop();
   }
 }

@@ -24,7 +24,7 @@ function quoted(text: string): string {
   return `"${escaped}"`;
 }
 
-/** `Array.isArray` doesn't tell a readonly list from a structure. */
+/** `Array.isArray` doesn't narrow a readonly list. */
 function isList(value: Value): value is readonly Value[] {
   return Array.isArray(value);
 }

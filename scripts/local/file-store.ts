@@ -1,12 +1,12 @@
-/** The store as files, each named by its key: hashed on their way, and in their place only when they are whole and right. */
+/** The store as files, each named by its key: hashed while they are written, and published only when complete and correct. */
 import { createHash, type Hash, randomUUID } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Store, StoredEntry } from "../../src/store/store.ts";
 
-/** Where files lie while they are written; what is found there at the start belongs to no mirror. */
+/** Where files are stored while they are written; any found there at the start are left over. */
 const INCOMING = "incoming";
-/** Bytes that are hashed and written at a time: they come in far smaller chunks, each of which would cost a write. */
+/** Bytes that are hashed and written at a time: they arrive in far smaller chunks, each of which would cost a write. */
 const PIECE = 1024 * 1024;
 
 export interface Checksum {
@@ -21,7 +21,7 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
     this.#root = root;
   }
 
-  /** Makes the folder, and clears it of what was being written when the last mirror on it was ended. */
+  /** Creates the folder, and removes partial writes left by the previous mirror. */
   static async open(root: string): Promise<FileStore> {
     await rm(join(root, INCOMING), { recursive: true, force: true });
     await mkdir(join(root, INCOMING), { recursive: true, mode: 0o700 });
@@ -29,8 +29,8 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
   }
 
   /**
-   * Publishes a file whole or not at all.
-   * @param checksum null where whatever comes is right.
+   * Publishes a file atomically.
+   * @param checksum null to accept any content.
    * @returns its bytes; null if the content has another checksum.
    */
   async put(key: string, body: AsyncIterable<Buffer>, checksum: Checksum | null): Promise<number | null> {
@@ -52,7 +52,7 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
     for (const key of keys) await rm(join(this.#root, key), { force: true });
   }
 
-  /** All of it on one page. @param prefix that of a folder. */
+  /** Lists everything on one page. @param prefix the path of a folder. */
   async list(prefix: string): Promise<{ entries: StoredEntry[]; cursor: null }> {
     const folder = join(this.#root, prefix);
     const found = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => []);
@@ -62,7 +62,7 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
       .sort();
     const entries: StoredEntry[] = [];
     for (const key of keys) {
-      // What was deleted since the folder was read is left out.
+      // Files deleted since the folder was read are left out.
       const file = await stat(join(this.#root, key)).catch(() => null);
       if (file) entries.push({ key, size: file.size, stored: file.mtimeMs });
     }

@@ -7,7 +7,7 @@ export class CacheLimit {
   readonly #store: FileStore;
   readonly #limit: number;
   readonly #onEvicted: (eviction: Eviction) => void;
-  /** Bytes in the store; what is stored while an eviction counts them is added to what it finds. */
+  /** Bytes in the store; objects stored while an eviction counts them are added to its result. */
   #stored = 0;
   #running: Promise<void> | null = null;
 
@@ -18,18 +18,18 @@ export class CacheLimit {
     this.#onEvicted = onEvicted;
   }
 
-  /** Counts what is stored, and evicts what is too much of it. */
+  /** Counts what is stored, and evicts what exceeds the limit. */
   start(): Promise<void> {
     return this.#evict(this.#limit);
   }
 
-  /** Something of so many bytes was stored. */
+  /** Records that an object of so many bytes was stored. */
   add(bytes: number): void {
     this.#stored += bytes;
     if (this.#stored > this.#limit) this.#evict(this.#limit).catch(() => {});
   }
 
-  /** The disk is full, whatever the limit says: room is made for what comes next. */
+  /** The disk is full, even if the limit isn't reached: frees space for what comes next. */
   makeRoom(): void {
     this.#evict(Math.min(this.#limit, this.#stored - 1)).catch(() => {});
   }
@@ -49,7 +49,7 @@ export class CacheLimit {
     if (eviction.freed > 0) this.#onEvicted(eviction);
   }
 
-  /** What the disk has for the store, in bytes: what is stored and what is free. */
+  /** Bytes of the disk available to the store: stored plus free. */
   async available(folder: string): Promise<number> {
     const { bavail, bsize } = await statfs(folder);
     return this.#stored + bavail * bsize;

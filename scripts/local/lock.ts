@@ -1,8 +1,8 @@
-/** One mirror a data folder: a lock that the system takes away from a process however it ends. */
+/** One mirror a data folder: a lock that the system releases however a process ends. */
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 
-/** SQLite's number for a database that another process has locked (SQLITE_BUSY). */
+/** SQLite's error code for a database that another process has locked (SQLITE_BUSY). */
 const BUSY = 5;
 
 export interface Lock {
@@ -10,9 +10,9 @@ export interface Lock {
 }
 
 /**
- * Takes the lock of a folder. Node has none of its own; SQLite takes the system's, which a killed process leaves free and
- * which two that start at the same moment can't both get.
- * @throws Error if another process has it.
+ * Takes the lock of a folder. Node has no file locks; SQLite uses the system's, which are released when a process is killed and
+ * which two processes that start at the same moment can't both acquire.
+ * @throws Error if another process holds the lock.
  */
 export function lockFolder(folder: string): Lock {
   const database = new DatabaseSync(join(folder, "lock"));

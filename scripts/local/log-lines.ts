@@ -1,4 +1,4 @@
-/** What a mirror on this machine logs, as lines for a terminal: whatever a client or an upstream has put into them is cleaned. */
+/** What a mirror on this machine logs, as lines for a terminal: text from clients and upstreams is sanitized. */
 import type { RequestRecord } from "../../src/request-log.ts";
 import { cleaned } from "../terminal/clean.ts";
 import { size } from "../terminal/format.ts";
@@ -17,7 +17,7 @@ export function isRoutine({ level }: Message): boolean {
   return level === "log" || level === "info";
 }
 
-/** Its first line: what follows is a stack trace. */
+/** Its first line: the rest is a stack trace. */
 export function messageLine(message: Message): string {
   const line = cleaned(message.text.split("\n")[0] ?? "");
   return message.from === "mirror" && !isRoutine(message) ? `Warning: ${line}` : line;

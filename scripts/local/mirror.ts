@@ -20,19 +20,19 @@ import { CONTROL_SOCKET, configurationText, PUBLIC_SOCKET } from "./workerd-conf
 import { writer } from "./writer.ts";
 
 export interface MirrorOptions extends Given {
-  /** 0 takes any that is free. */
+  /** 0 chooses any free port. */
   port: number;
-  /** Milliseconds that `stop` gives the requests that are under way. */
+  /** Milliseconds that `stop` waits for requests in progress. */
   grace?: number;
-  /** Other times than the usual ones, for tests. */
+  /** Times that differ from the defaults, for tests. */
   timing?: Timing;
   onRequest?: (record: RequestRecord) => void;
-  /** Everything else that the Worker, its runtime or this process has to say. */
+  /** Called for all other messages of the Worker, its runtime and this process. */
   onMessage?: (message: Message) => void;
 }
 
 export interface RunningMirror {
-  /** With the host that was asked for. */
+  /** With the host as given. */
   url: string;
   port: number;
   /** Names of all upstreams, sorted. */
@@ -41,9 +41,9 @@ export interface RunningMirror {
   keys: readonly string[] | null;
   /** How the runtime ended, if it does so by itself. */
   crashed: Promise<string>;
-  /** What the platform's cron does every hour for a deployed mirror, and this one does by itself: brings the store under its limit. */
+  /** Brings the store under its limit; a deployed mirror does so by cron every hour, this one by itself. */
   evict(): Promise<void>;
-  /** Lets requests that are under way end, then lets go of the port and the storage. A second call cuts that short. */
+  /** Waits for requests in progress, then releases the port and the storage. A second call stops at once. */
   stop(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const WORKERS = ["mirror", "store"].map((name) => join(ROOT, `scripts/local/worker/${name}.ts`));
 /** Milliseconds. */
 const HOUR = 3_600_000;
-/** Rights of others than the owner. */
+/** Permissions of group and others. */
 const OF_OTHERS = 0o077;
 
 /**
@@ -63,7 +63,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const project = await readProject(ROOT);
   const bindings = await variables(project.vars, options);
   const { upstreamNames, access, keys, cacheLimit } = readConfig(bindings);
-  // The slowest part of the start, and it needs nothing of what follows.
+  // The slowest part of the start, and independent of what follows.
   const bundled = bundle(WORKERS);
   bundled.catch(() => {});
   const address = await addressToListen(options.host, options.port);
@@ -76,7 +76,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     records: join(options.data, "records"),
     objects: join(options.data, "objects"),
   };
-  // What the objects keep is who fills what: that ended with the process that did.
+  // Durable Objects store fill leases, which ended with the previous process.
   await rm(folders.objects, { recursive: true, force: true });
   await mkdir(folders.objects, { mode: 0o700 });
   const store = await FileStore.open(folders.store);
@@ -109,10 +109,10 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const file = join(sockets, "workerd.capnp");
   await writeFile(file, configuration, { mode: 0o600 });
   const runtime = await startRuntime(file, [PUBLIC_SOCKET, CONTROL_SOCKET], (message) =>
-    hear(options, message),
+    forward(options, message),
   );
   started.defer(() => runtime.stop(0));
-  // workerd has read it, and it holds secrets.
+  // workerd has read it, and it contains secrets.
   await rm(file);
   keepLimit(options, limit, cacheLimit, folders.store);
   const evict = () => postTo(paths.control, "/scheduled");
@@ -142,7 +142,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   };
 }
 
-/** Makes it for its owner alone; one that is there is its owner's to change. */
+/** Creates it for its owner only; the permissions of an existing one are left to its owner. */
 async function makeDataFolder(options: MirrorOptions): Promise<void> {
   const { data } = options;
   try {
@@ -153,14 +153,14 @@ async function makeDataFolder(options: MirrorOptions): Promise<void> {
     say(
       options,
       "warn",
-      `others on this machine can look into ${data}, where private images may lie: chmod 700 ${data}`,
+      `others on this machine can look into ${data}, which may contain private images: chmod 700 ${data}`,
     );
   } catch (error) {
     throw new Error(`--data must be a folder that can be written to: ${messageOf(error)}`);
   }
 }
 
-/** CACHE_LIMIT holds from the start on, for what exists already too; counting it delays no request. */
+/** CACHE_LIMIT applies from the start, to existing content too; counting it delays no request. */
 async function keepLimit(
   options: MirrorOptions,
   limit: CacheLimit,
@@ -181,7 +181,7 @@ async function keepLimit(
   }
 }
 
-/** What Node trusts beside its own, in the file that it names; each certificate by itself. */
+/** The extra certificates that Node trusts (NODE_EXTRA_CA_CERTS), each by itself. */
 async function extraCertificates(): Promise<string[]> {
   const path = process.env.NODE_EXTRA_CA_CERTS;
   if (!path) return [];
@@ -189,7 +189,7 @@ async function extraCertificates(): Promise<string[]> {
   return text.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
 }
 
-function hear(options: MirrorOptions, message: Message): void {
+function forward(options: MirrorOptions, message: Message): void {
   const requests = message.from === "worker" ? requestsIn(message.text) : null;
   if (!requests) options.onMessage?.(message);
   for (const request of requests ?? []) options.onRequest?.(request);

@@ -1,4 +1,4 @@
-/** What the project's own files say of the Worker: wrangler.toml, and .dev.vars for secrets. */
+/** What the project's files configure for the Worker: wrangler.toml, and .dev.vars for secrets. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseEnv } from "node:util";
@@ -6,7 +6,7 @@ import { parse } from "smol-toml";
 import * as v from "valibot";
 import { readIfThere } from "../files.ts";
 
-/** Of wrangler.toml, what means something on one machine. The bindings themselves have other implementations here. */
+/** The parts of wrangler.toml that apply on one machine. The bindings themselves have other implementations here. */
 const wranglerFile = v.object({
   compatibility_date: v.string(),
   compatibility_flags: v.optional(v.array(v.string()), []),

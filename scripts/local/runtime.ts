@@ -44,9 +44,9 @@ export async function startRuntime(
 ): Promise<Runtime> {
   const command = [workerd, "serve", configuration, "--control-fd=3"];
   const child = spawn("sh", ["-c", WITH_PARENT, "sh", ...command], {
-    // stdin, stdout, stderr, what workerd reports to, what ends with this process.
+    // stdin, stdout, stderr, workerd's control pipe, and a pipe that closes with this process.
     stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
-    // In a group of its own: a terminal's Ctrl-C is for Node, which lets workerd end its requests.
+    // In a separate process group: a terminal's Ctrl-C goes to Node, which lets workerd finish its requests.
     detached: true,
   });
   const [, stdout, stderr, reports, lifeline] = child.stdio as [null, Readable, Readable, Readable, Writable];
@@ -86,14 +86,14 @@ async function listening(
 }
 
 async function stop(child: ChildProcess, ended: Promise<string>, grace: number): Promise<void> {
-  // At SIGTERM it takes no new requests and ends with the last of those it has.
+  // On SIGTERM it accepts no new requests and exits after the last one.
   child.kill(grace > 0 ? "SIGTERM" : "SIGKILL");
   const overdue = setTimeout(() => child.kill("SIGKILL"), grace);
   await ended;
   clearTimeout(overdue);
 }
 
-/** A line as workerd writes it, with structured logging; what it says itself has a `source` in its own code. */
+/** A line as workerd writes it, with structured logging; its own messages have a `source`. */
 function readMessage(line: string): Message {
   try {
     const { level, message, source } = JSON.parse(line);

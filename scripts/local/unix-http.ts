@@ -1,15 +1,15 @@
-/** HTTP over a socket with a path. */
+/** HTTP over a Unix domain socket. */
 import { once } from "node:events";
 import { createServer, type RequestListener, request, type Server } from "node:http";
 
-/** Listens; what is sent to it may take as long as it takes. */
+/** Listens, without a time limit on requests. */
 export async function listenAt(path: string, listener: RequestListener): Promise<Server> {
   const server = createServer({ requestTimeout: 0 }, listener).listen(path);
   await once(server, "listening");
   return server;
 }
 
-/** Posts nothing, and waits for the answer. @throws Error if it isn't a good one. */
+/** Sends an empty POST, and waits for the response. @throws Error if its status isn't 204. */
 export async function postTo(socketPath: string, path: string): Promise<void> {
   const status = await new Promise<number>((resolve, reject) => {
     request({ socketPath, path, method: "POST" }, (response) => {

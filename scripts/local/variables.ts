@@ -1,4 +1,4 @@
-/** The Worker's variables on one machine: the project's, those given at the start, and the secrets that are kept here. */
+/** The Worker's variables on one machine: the project's, those given at the start, and the secrets stored in the data folder. */
 import { isLoopback } from "../../src/registry/addresses.ts";
 import { readKeyFile } from "../keys/key-file.ts";
 import { keptSigningSecret } from "../keys/signing.ts";
@@ -7,19 +7,19 @@ import { urlOf } from "./address.ts";
 export interface Given {
   /** A name or address of this machine to listen on. */
   host: string;
-  /** The folder that holds the store. */
+  /** The folder of the store. */
   data: string;
   /** Upstreams to add to or replace in the built-in table: name → endpoints, the primary first. */
   upstreams?: Record<string, readonly string[]>;
   /** Variables as in wrangler.toml's `[vars]`. */
   vars?: Record<string, string>;
-  /** The file with the access keys, for a mirror that is for their holders and whose variables don't hold them. */
+  /** The file of access keys, for a mirror that requires keys and doesn't have them in its variables. */
   keyFile?: string;
 }
 
 /** @param own the project's. @throws Error if the file with the keys can't be used. */
 export function variables(own: Record<string, unknown>, given: Given): Promise<Record<string, unknown>> {
-  // LOOPBACK opens a mirror without a word of its operator's: no configuration may say it.
+  // LOOPBACK opens a mirror without an explicit setting: no configuration may contain it.
   const { LOOPBACK: _, ...chosen } = withUpstreams(own, given);
   const url = URL.parse(urlOf(given.host, 0));
   return withKeys(url && isLoopback(url) ? { ...chosen, LOOPBACK: true } : chosen, given);
@@ -31,7 +31,7 @@ function withUpstreams(
   { vars = {}, upstreams = {} }: Given,
 ): Record<string, unknown> {
   const table = tableOf(vars.UPSTREAMS ?? own.UPSTREAMS ?? {});
-  // A table that can't be read is left as it is: checking the configuration says what is wrong with it.
+  // A table that can't be parsed is left as it is: validating the configuration reports the problem.
   if (!table || Object.keys(upstreams).length === 0) return { ...own, ...vars };
   const given = Object.entries(upstreams).map(([name, endpoints]) => {
     const settings = tableOf(table[name] ?? {}) ?? {};
@@ -40,7 +40,7 @@ function withUpstreams(
   return { ...own, ...vars, UPSTREAMS: { ...table, ...Object.fromEntries(given) } };
 }
 
-/** Where keys are asked for: the keys of the file, and a signing secret of the data's own, unless variables say otherwise. */
+/** For a mirror that requires keys: the keys of the file, and the data folder's signing secret, unless variables set them. */
 async function withKeys(
   bindings: Record<string, unknown>,
   { data, keyFile }: Given,

@@ -1,28 +1,28 @@
-/** The configuration that workerd is started with: which services there are, and which of them knows which others. */
+/** The configuration that workerd is started with: its services, and which of them can reach which others. */
 import { capnpText, type Value } from "./capnp.ts";
 import type { Project } from "./project.ts";
 
 export interface RuntimeOptions {
   project: Project;
-  /** The code of the Worker, and of the one that stands for R2 and KV. */
+  /** The code of the Worker, and of the one that implements R2 and KV. */
   modules: { mirror: string; store: string };
   variables: Readonly<Record<string, unknown>>;
   folders: Folders;
-  /** As workerd takes it: `127.0.0.1:8787`, `[::1]:0`. */
+  /** In workerd's format: `127.0.0.1:8787`, `[::1]:0`. */
   address: string;
   /** Paths of the sockets between workerd and Node. */
   sockets: { files: string; control: string };
-  /** Certificates that are trusted beside those of public authorities, in PEM. */
+  /** Certificates that are trusted in addition to the public authorities, in PEM. */
   certificates: readonly string[];
 }
 
-/** Where things lie on the disk; absolute paths. */
+/** Folders on the disk, as absolute paths. */
 export interface Folders {
   /** Manifests, blobs and links by their key. */
   store: string;
-  /** What lies in KV on the platform. */
+  /** What is stored in KV on the platform. */
   records: string;
-  /** What Durable Objects keep. */
+  /** The storage of Durable Objects. */
   objects: string;
 }
 
@@ -30,7 +30,7 @@ export interface Folders {
 export const PUBLIC_SOCKET = "http";
 export const CONTROL_SOCKET = "control";
 
-/** @returns a file for `workerd serve`. It holds the variables, secrets among them. */
+/** @returns a file for `workerd serve`. It contains the variables, secrets included. */
 export function configurationText(options: RuntimeOptions): string {
   const configuration: Value = {
     logging: { structuredLogging: true },
@@ -99,8 +99,8 @@ function variable(name: string, value: unknown): Value {
 }
 
 /**
- * Two ways out. By the Internet's, no name leads to an address of this machine or of a private network, whatever a redirect
- * or its DNS says; the operator's is for the hosts that the configuration itself names.
+ * Two outbound networks. The public one never reaches an address of this machine or of a private network, whatever a redirect
+ * or DNS says; the operator's is for the hosts that the configuration itself names.
  */
 function networks(certificates: readonly string[]): Value[] {
   const tlsOptions = { trustBrowserCas: true, trustedCertificates: certificates };

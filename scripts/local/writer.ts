@@ -5,18 +5,18 @@ import type { Checksum, FileStore } from "./file-store.ts";
 export interface WriterOptions {
   store: FileStore;
   records: FileStore;
-  /** Called for each object of the store that was published, with its bytes. */
+  /** Called for each object published in the store, with its size in bytes. */
   onStored(bytes: number): void;
-  /** Called when there was no space left for a file. */
+  /** Called when there is no space left for a file. */
   onFull(): void;
 }
 
 const CONTENT = /^(restricted\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
-/** No component begins with a dot, so that none leads out of the folder. */
+/** No component starts with a dot, so that no path leaves the folder. */
 const LINK = /^links(\/[a-z0-9][a-z0-9._-]*)+\/_\/sha(256|512)\/[0-9a-f]+$/;
 /** As `worker/disk-records.ts` spells keys. */
 const RECORD = /^([a-z0-9=-][a-z0-9._=-]*\/)+_\/[a-z0-9=-][a-z0-9._=-]*$/;
-/** Codes of the system for a disk, or a share of it, that is full. */
+/** Error codes of a full disk or an exceeded quota. */
 const FULL = ["ENOSPC", "EDQUOT"];
 
 /** A request to it, once its path is read. */
@@ -28,7 +28,7 @@ interface Task {
 
 /**
  * Handles requests for `/store/<key>` and `/records/<key>`: PUT, for the store with `X-Checksum: sha256:<hex>`, answered
- * 204, 409 if the body is other content, or 507 if the disk is full; and DELETE, 204. GET of `/store?prefix=` is answered
+ * 204, 409 if the body doesn't match, or 507 if the disk is full; and DELETE, 204. GET of `/store?prefix=` is answered
  * with a JSON list, of `/health` 204 if the store can be written to.
  */
 export function writer(options: WriterOptions) {

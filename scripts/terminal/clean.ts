@@ -1,11 +1,11 @@
-/** Text of others, made fit for a terminal. Pure. */
+/** Sanitizes untrusted text for a terminal. Pure. */
 
-/** Controls (escape sequences begin with one), what turns the direction of text or can't be seen, and what ends a line. */
+/** Controls (escape sequences begin with one), bidirectional and invisible characters, and line breaks. */
 const UNFIT = /[\p{C}\u2028\u2029]+/gu;
 
 /**
- * The same text, or the same objects and arrays with all of their texts, without anything that a terminal would obey: what a
- * registry, a mirror or a file of others says can hold escape sequences. What is taken out leaves a mark.
+ * The same text, or the same objects and arrays with all of their texts, without anything that a terminal would interpret: text
+ * from a registry, a mirror or a file may contain escape sequences. What is removed is replaced by a mark.
  */
 export function cleaned<Value>(value: Value): Value {
   if (typeof value === "string") return value.replaceAll(UNFIT, "�") as Value;
@@ -15,7 +15,7 @@ export function cleaned<Value>(value: Value): Value {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, cleaned(each)])) as Value;
 }
 
-/** JSON in which all that is unfit for a terminal is escaped, and nothing is lost. */
+/** JSON in which everything unsafe for a terminal is escaped, without loss. */
 export function cleanJson(value: unknown): string {
   return JSON.stringify(value, null, 2).replaceAll(UNFIT, (unfit) =>
     unfit === "\n"

@@ -4,6 +4,6 @@ import { styleText } from "node:util";
 export const good = (text: string): string => styleText("green", text);
 export const warning = (text: string): string => styleText("yellow", text);
 export const bad = (text: string): string => styleText("red", text);
-/** What is there to be looked up, not read. */
+/** Details for reference. */
 export const quiet = (text: string): string => styleText("dim", text);
 export const strong = (text: string): string => styleText("bold", text);

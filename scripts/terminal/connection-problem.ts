@@ -11,7 +11,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ENETUNREACH: "there is no way to its network",
 };
 
-/** What a connection's error means; its own message where that isn't known here. */
+/** The meaning of a connection error; its own message if the code is unknown. */
 export function connectionProblem(error: unknown): string {
   return WORDS[codeOf(error)] ?? causeOf(error);
 }

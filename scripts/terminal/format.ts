@@ -10,7 +10,7 @@ const SPANS: readonly [name: string, seconds: number][] = [
   ["minute", 60],
   ["second", 1],
 ];
-/** How many of a unit are said at least before the next larger one is taken: "45 days" tells more than "1 month". */
+/** The least count of a larger unit for it to be used: "45 days" is more precise than "1 month". */
 const ENOUGH = 2;
 const SHORT_HEX = 12;
 
@@ -33,7 +33,7 @@ export function count(number: number, noun: string): string {
   return `${number} ${number === 1 ? noun : plural}`;
 }
 
-/** As much of a digest as tells it from others at a glance: `sha256:beefdbd8a1da`. */
+/** A digest shortened so that it is still distinguishable: `sha256:beefdbd8a1da`. */
 export function shortDigest(digest: string): string {
   const colon = digest.indexOf(":");
   return digest.slice(0, colon + 1 + SHORT_HEX);

@@ -1,10 +1,10 @@
-/** What somebody may have meant by a name that isn't known. */
+/** Suggests a known name for an unknown one. */
 import { distance } from "fastest-levenshtein";
 
-/** Of a name's letters, how many may be wrong. */
+/** The share of a name's letters that may differ. */
 const TOLERANCE = 0.4;
 
-/** @returns the known name that is most like it; null if none is like it at all. */
+/** @returns the most similar known name; null if none is similar. */
 export function nearest(name: string, known: readonly string[]): string | null {
   const spelled = name.toLowerCase();
   const byDistance = known

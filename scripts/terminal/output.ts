@@ -3,14 +3,14 @@ import { cleaned, cleanJson } from "./clean.ts";
 import { bad } from "./colours.ts";
 
 export interface Output {
-  /** A line on standard output: text of our own, or cleaned before. */
+  /** A line on standard output: fixed text, or already sanitized. */
   line(text: string): void;
   /** The same on standard error. */
   errorLine(text: string): void;
-  /** A report of what was found, which is cleaned before: the report adds only words and colours. */
+  /** A report of sanitized results: the report adds only text and colours. */
   report<Found>(report: (found: Found) => string, found: Found): void;
   json(value: unknown): void;
-  /** Says in one line why something couldn't be done. */
+  /** Reports in one line why something failed. */
   failure(message: string): void;
 }
 
@@ -27,12 +27,12 @@ export function outputTo(stdout: NodeJS.WritableStream, stderr: NodeJS.WritableS
 }
 
 function failureLine(message: string): string {
-  // A message of several lines is one of our own mistakes, which shows where it is.
+  // A message of several lines is a bug, with its stack trace.
   return `${bad("✗")} ${message.split("\n").map(cleaned).join("\n")}`;
 }
 
 /**
- * Output that can't be written is no mistake of the program's. Where the reader has left, as `head` does, the work goes on and the
+ * Output that can't be written is not a bug. If the reader has closed the pipe, as `head` does, the work continues and the
  * exit code is that of the work; where the disk is full, that is reported and the exit code is `lost`.
  */
 export function handleOutputErrors(lost: number): void {

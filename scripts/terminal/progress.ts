@@ -1,27 +1,27 @@
-/** How far work has come: bars on a terminal, a line for each thing that is done elsewhere, nothing beside JSON. */
+/** Progress: bars on a terminal, otherwise a line for each finished task, and nothing with JSON output. */
 import { createRequire } from "node:module";
 import type { SingleBar } from "cli-progress";
 import { cleaned } from "./clean.ts";
 import { size } from "./format.ts";
 
 export interface Task {
-  /** @param amount bytes, or whatever the task is counted in. */
+  /** @param amount bytes, or the unit that the task is counted in. */
   advance(amount: number): void;
-  /** Ends it. @param outcome as `copied`; what is worth no line leaves it out. */
+  /** Ends it. @param outcome as `copied`; without one, no line is printed. */
   done(outcome?: string): void;
 }
 
 export interface Progress {
   /**
-   * Begins to show one thing.
-   * @param total in bytes, unless `unit` says otherwise; 0 where it isn't known.
+   * Starts to show a task.
+   * @param total in bytes, unless `unit` says otherwise; 0 if unknown.
    */
   start(name: string, total: number, unit?: "bytes" | "things"): Task;
-  /** Waits for work that has no length, and shows that it goes on once it takes longer than people wait without a sign. */
+  /** Waits for work of unknown length, and shows activity once it takes longer than `patience`. */
   during<Value>(name: string, work: Promise<Value>): Promise<Value>;
-  /** A line of its own, which may be coloured: what others say in it has to be clean. */
+  /** Prints a line, which may be coloured; untrusted text in it must be sanitized. */
   say(line: string): void;
-  /** Takes all of it away; may be called again. Nothing may be shown after it. */
+  /** Removes all of it; may be called again. Nothing may be shown afterwards. */
   stop(): void;
 }
 
@@ -30,7 +30,7 @@ const PATIENCE = 2_000;
 
 /**
  * @param options.quiet for a program that reads the output.
- * @param options.patience milliseconds without a sign of life.
+ * @param options.patience milliseconds before activity is shown.
  */
 export function openProgress({
   quiet = false,
@@ -64,7 +64,7 @@ export function openProgress({
   };
 }
 
-/** What is shown, and where; `wait` shows that something goes on until what it returns is called. */
+/** What is shown, and where; `wait` shows activity until the returned function is called. */
 type Display = Omit<Progress, "during"> & { wait: (name: string) => () => void };
 
 function withCleanEnd({ advance, done }: Task): Task {

@@ -1,9 +1,9 @@
-/** Tables without lines: columns that stand below each other, two spaces apart. */
+/** Tables without lines: aligned columns, two spaces apart. */
 import Table from "cli-table3";
 
 export interface TableOptions {
   head?: readonly string[];
-  /** Columns, from 0, whose cells end at the same place: numbers. */
+  /** Columns, from 0, that are aligned to the right: numbers. */
   right?: readonly number[];
   /** Spaces before every line. */
   indent?: number;

@@ -1,6 +1,6 @@
 /**
- * What stands in for the R2 bucket on one machine: plain files, each named by its key. It offers the part of R2's interface
- * that `cache/r2.ts` uses, with R2's promise: an object is published whole and with its checksum right, or not at all.
+ * The local implementation of the R2 bucket: plain files, each named by its key. It has the part of R2's interface that the
+ * store uses, with R2's guarantee: an object is published complete and with a matching checksum, or not at all.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
@@ -16,7 +16,7 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     return response.ok ? stored(key, response) : null;
   }
 
-  /** @throws for a range that lies outside the object, as R2 does. */
+  /** @throws for a range outside the object, as R2 does. */
   async get(
     key: string,
     options: { range?: R2Range } = {},
@@ -28,7 +28,7 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     return { ...stored(key, response), body: response.body };
   }
 
-  /** @throws with R2's number if the checksum is another. */
+  /** @throws with R2's error code if the checksum differs. */
   async put(
     key: string,
     body: ReadableStream<Uint8Array> | Uint8Array,

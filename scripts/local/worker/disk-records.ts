@@ -1,4 +1,4 @@
-/** What stands in for the KV namespace on one machine: a file for each record, in the part of KV's interface that is used. */
+/** The local implementation of the KV namespace: one file per record, and the part of KV's interface that is used. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import type { StoreEnv } from "./store-env.ts";
 
@@ -24,12 +24,12 @@ export class DiskRecords extends WorkerEntrypoint<StoreEnv> {
   }
 }
 
-/** Bytes of the longest name that file systems take. */
+/** Bytes of the longest file name that file systems accept. */
 const LONGEST_NAME = 255;
 
 /**
- * The file of a key. It lies in a folder `_`, so that the tag `b` of `a` doesn't stand in the way of the repository `a/b`;
- * and what a file system could take for something else, upper case among it, is spelled by its number.
+ * The file of a key. It is stored in a folder `_`, so that the tag `b` of `a` doesn't collide with the repository `a/b`;
+ * characters that a file system could treat specially, upper case among them, are encoded by number.
  */
 async function pathOf(key: string): Promise<string> {
   const components = await Promise.all(key.split("/").map(spelled));

@@ -1,4 +1,4 @@
-/** The Worker as one machine runs it: what is deployed, and beside it a door for the process that started it. */
+/** The Worker as it runs on one machine: the deployed one, plus a control entry point for the process that started it. */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import worker from "../../../src/index.ts";
 import type { Env } from "../../../src/services.ts";
@@ -6,10 +6,10 @@ import type { Env } from "../../../src/services.ts";
 export * from "../../../src/index.ts";
 export default worker;
 
-// There is no edge here, and workerd's object for its cache only ever fails.
+// There is no edge cache here, and workerd's cache object always fails.
 Reflect.deleteProperty(globalThis, "caches");
 
-/** Reached over a socket of its own, which only the owner of the data folder can open. */
+/** Reached over a separate socket, which only the owner of the data folder can open. */
 export class Control extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     if (new URL(request.url).pathname !== "/scheduled") return new Response(null, { status: 404 });

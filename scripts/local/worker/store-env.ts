@@ -1,4 +1,4 @@
-/** What the stand-ins for R2 and KV are bound to. */
+/** The bindings of the local implementations of R2 and KV. */
 export interface StoreEnv {
   /** workerd's disk services: GET and HEAD of files. */
   STORE_FILES: Fetcher;

@@ -1,4 +1,4 @@
-/** The Worker that stands in for R2 and KV on one machine. */
+/** The Worker that implements R2 and KV on one machine. */
 
 export { DiskBucket } from "./disk-bucket.ts";
 export { DiskRecords } from "./disk-records.ts";
