@@ -150,8 +150,10 @@ export class Identities {
     if (request.method === "HEAD" || !isToPrimary(request) || !isContent(request)) return null;
     if (this.#credentials.usable(request.upstream).length === 0) return null;
     if (this.#repositories.wasGiven(request)) return { digest: null };
+    // Without a Range: a 416 is no proof that the object was given.
+    const { range: _range, ifRange: _ifRange, ...whole } = request;
     try {
-      const head = await this.#fetchAnonymously({ ...request, method: "HEAD" });
+      const head = await this.#fetchAnonymously({ ...whole, method: "HEAD" });
       return isPage(head) ? null : { digest: head.headers.get("Docker-Content-Digest") };
     } catch (error) {
       if (error instanceof UpstreamError) return null;

@@ -140,6 +140,18 @@ describe("the operator's login is used", () => {
     },
   );
 
+  test("for a range of a blob after an anonymous HEAD of the whole", async () => {
+    const { ask, registry, image } = await createScene();
+    await ask({ path: `blobs/${image.layers[0]?.digest}`, range: "bytes=1-2" });
+    const ranges = registry.requests
+      .filter(({ kind, status }) => kind === "blob" && status !== 401)
+      .map(({ method, headers }) => [method, headers.range]);
+    expect(ranges).toEqual([
+      ["HEAD", undefined],
+      ["GET", "bytes=1-2"],
+    ]);
+  });
+
   test("and its answer thrown away where the tag has moved since: then the anonymous answer stands", async () => {
     const { ask, registry, image, seen } = await createScene();
     registry.fail(
