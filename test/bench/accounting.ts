@@ -29,7 +29,7 @@ export function cpuSeconds(root: number): number {
   return processTree(root).reduce((sum, { cpu }) => sum + cpu, 0);
 }
 
-/** proc_pid_stat(5). The name stands in brackets and may itself hold spaces and brackets. */
+/** proc_pid_stat(5). The name is in parentheses and may itself contain spaces and parentheses. */
 function readProcess(pid: number): ProcessRecord | null {
   let text: string;
   try {
@@ -64,12 +64,12 @@ export function memoryOf(pid: number): Memory {
   return { resident: bytes("VmRSS"), peak: bytes("VmHWM") };
 }
 
-/** Makes the kernel count the peak anew from what is resident now (proc_pid_clear_refs(5)). */
+/** Resets the peak to what is resident now (proc_pid_clear_refs(5)). */
 export function forgetPeak(pid: number): void {
   writeFileSync(`/proc/${pid}/clear_refs`, "5");
 }
 
-/** Waits until a process tree has nothing left to do, so that what it does after its answer is counted too. */
+/** Waits until a process tree is idle, so that work after its response is counted too. */
 export async function untilIdle(root: number): Promise<void> {
   const deadline = Date.now() + 15_000;
   let before = cpuSeconds(root);

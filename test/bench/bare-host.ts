@@ -1,4 +1,4 @@
-/** Runs the bare Worker in a process of its own, in Miniflare with its simulation of R2, as `npm run dev` would. */
+/** Runs the bare Worker in a separate process, in Miniflare with its simulation of R2, as `npm run dev` would. */
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
@@ -14,7 +14,7 @@ interface Settings {
 
 await serveUntilTold(async ({ upstream, data }: Settings) => {
   const { workerOptions } = unstable_getMiniflareWorkerOptions(`${root}wrangler.toml`);
-  // As Portolan has it, but for what takes classes that this Worker hasn't got.
+  // Portolan's bindings, except those that need classes which this Worker doesn't have.
   const { modulesRules: _, durableObjects: __, ...worker } = workerOptions;
   const bundle = await build({
     entryPoints: [fileURLToPath(new URL("bare-worker.ts", import.meta.url))],

@@ -1,4 +1,4 @@
-/** The least a Worker can do: pass a request on, answer nothing, hand out what R2 holds. What Portolan is compared with. */
+/** The minimal Worker that Portolan is compared with: it forwards a request, sends an empty response, or serves an R2 object. */
 interface Env {
   UPSTREAM: string;
   STORE: {

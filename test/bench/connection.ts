@@ -1,7 +1,7 @@
 /**
- * One HTTP/1.1 connection, as lean as Node allows: one buffer that is read into again and again, and no parsing beyond
+ * One HTTP/1.1 connection, as lean as Node allows: one reused read buffer, and no parsing beyond
  * the head. The load must cost so little that what is measured is the server (undici and node:http need 3 to 5 times
- * the time per request, and hand out each piece of a body as an object of its own).
+ * the time per request, and allocate an object for each piece of a body).
  */
 import { connect, type Socket } from "node:net";
 
@@ -13,7 +13,7 @@ export interface Answer {
   head: string;
 }
 
-/** Gets a piece of a body, which is overwritten afterwards. False stops reading until `resume`. */
+/** Receives a piece of a body, which is overwritten afterwards. False stops reading until `resume`. */
 export type Receiver = (piece: Buffer) => boolean;
 
 interface Pending {
@@ -55,7 +55,7 @@ export class Connection {
 
   /** Sends a request made by `requestFor`; one at a time. Rejects if the answer is cut or has no length. */
   send(request: Buffer, receive: Receiver | null = null): Promise<Answer> {
-    if (this.#pending !== null) throw new Error("a request is under way on this connection");
+    if (this.#pending !== null) throw new Error("a request is in progress on this connection");
     return new Promise((resolve, reject) => {
       this.#pending = { isHead: request[0] === 0x48, receive, resolve, reject };
       this.#socket.write(request);
@@ -98,7 +98,7 @@ export class Connection {
     const status = Number(head.slice(9, 12));
     const length = /\ncontent-length: *(\d+)/i.exec(head)?.[1];
     if (length === undefined && !pending.isHead) {
-      this.#fail(new Error(`an answer without Content-Length: ${head}`));
+      this.#fail(new Error(`a response without Content-Length: ${head}`));
       return null;
     }
     this.#answer = { status, length: Number(length ?? 0), head };

@@ -1,4 +1,4 @@
-/** Many clients at once on an image that the server doesn't hold yet. */
+/** Many clients at once on an image that the server hasn't stored yet. */
 import { untilIdle } from "./accounting.ts";
 import { pushImage, SMALL_LAYERS } from "./image.ts";
 import { pullImage } from "./pull.ts";
@@ -27,7 +27,7 @@ export async function runCrowd(
     await untilIdle(server.pid);
     await calls.take();
     const start = performance.now();
-    // Hashing 50 downloads would be the slowest part of this: the first client checks, for all get the same.
+    // Hashing 50 downloads would be the slowest part: only the first client verifies, as all get the same.
     const pulls = Array.from({ length: CROWD }, (_, n) => pullImage(server.port, image, n === 0));
     const ended = await Promise.allSettled(pulls);
     const seconds = (performance.now() - start) / 1000;

@@ -1,4 +1,4 @@
-/** The frame of a server's own process: settings come as an argument, the port goes to the parent, its end ends it. */
+/** Runs a server in a child process: settings are an argument, the port is sent to the parent, and it exits with the parent. */
 
 export async function serveUntilTold<Settings>(
   start: (settings: Settings) => Promise<{ port: number; stop(): Promise<void> }>,

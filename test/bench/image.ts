@@ -1,4 +1,4 @@
-/** The synthetic images: noise that no compressor shrinks, decided by a name alone, and pushed as a publisher would. */
+/** The synthetic images: noise that no compressor shrinks, determined by a name, and pushed as a publisher would. */
 import { type Cipheriv, createCipheriv, createHash } from "node:crypto";
 import { request } from "node:http";
 import { Readable } from "node:stream";
@@ -23,7 +23,7 @@ export interface Image {
 const MB = 1_000_000;
 /** Bytes; shaped like an application on a base image: a few large layers, some small ones, 150 MB in all. */
 export const LARGE_LAYERS = [62, 41, 26, 14, 6, 1].map((size) => size * MB + 4_097);
-/** What many clients pull at once: their downloads are what takes the time. */
+/** For many clients at once: small, as the number of downloads takes the time. */
 export const SMALL_LAYERS = [12, 8, 6, 3, 1].map((size) => size * MB + 4_097);
 
 const PIECE = Buffer.alloc(1024 * 1024);
@@ -95,7 +95,7 @@ async function pushBlob(base: string, pieces: Iterable<Buffer>): Promise<Blob> {
   return { digest, size };
 }
 
-/** Sends the pieces as a body of unknown length and returns where the upload goes on. */
+/** Sends the pieces as a body of unknown length and returns the location of the next chunk. */
 async function upload(location: URL, pieces: Iterable<Buffer>): Promise<string> {
   const outgoing = request(location, {
     method: "PATCH",
@@ -107,7 +107,7 @@ async function upload(location: URL, pieces: Iterable<Buffer>): Promise<string> 
       answer.resume();
       const { location: next } = answer.headers;
       if (answer.statusCode === 202 && next !== undefined) resolve(next);
-      else reject(new Error(`push: ${location} answered ${answer.statusCode}`));
+      else reject(new Error(`push: ${location} responded ${answer.statusCode}`));
     });
   });
   await Promise.all([pipeline(Readable.from(pieces, { objectMode: false }), outgoing), answered]);

@@ -1,4 +1,4 @@
-/** Loads on a server that is warm: as many small requests, or as many bytes, as it will give in a set time. */
+/** Loads on a warm server: as many small requests, or as many bytes, as it serves in a set time. */
 import { performance } from "node:perf_hooks";
 import { cpuSeconds } from "./accounting.ts";
 import { Connection, requestFor } from "./connection.ts";
@@ -11,14 +11,14 @@ export interface LoadResult {
   rate: number;
   /** Processor seconds of the server per request or byte. */
   cpu: number;
-  /** Share of the time in which the generator was at work; near 1, it and not the server was the limit. */
+  /** Share of the time that the generator was busy; near 1, the generator was the bottleneck. */
   generatorBusy: number;
 }
 
 const REQUEST_CONNECTIONS = 32;
 const BLOB_CONNECTIONS = 4;
 
-/** Asks for one path on many connections that are kept alive; counts the answers. */
+/** Requests one path on many kept-alive connections; counts the responses. */
 export function requestLoad(
   server: Server,
   path: string,
@@ -54,7 +54,7 @@ export function blobLoad(
   });
 }
 
-/** Lets `work` go on for the set time on each connection, then cuts it short. */
+/** Runs `work` for the set time on each connection, then aborts it. */
 async function load(
   server: Server,
   count: number,
@@ -80,7 +80,7 @@ async function load(
     }, seconds * 1000);
   });
   try {
-    // The work has no end: it can only fail before the time is up.
+    // The work never ends by itself: before the time is up it can only fail.
     return await Promise.race([measured, ...connections.map((each, turn) => work(each, turn, add))]);
   } finally {
     clearTimeout(timer);

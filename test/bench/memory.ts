@@ -10,11 +10,11 @@ import { startPortolan } from "./servers.ts";
 export interface MemoryResult {
   bytes: number;
   seconds: number;
-  /** Bytes resident in workerd when it had served one small image and was at rest. */
+  /** Bytes resident in workerd after serving one small image, when idle. */
   baseline: number;
   /** Bytes resident in workerd, once a second. */
   samples: number[];
-  /** The most that the kernel saw, between samples too. */
+  /** The kernel's peak, which includes the time between samples. */
   peak: number;
 }
 
@@ -22,7 +22,7 @@ const SIZE = 2 * 1024 ** 3;
 /** Bytes a second. */
 const SPEED = 20_000_000;
 
-/** Runs on a mirror of its own, so that what earlier work left in its memory is no part of the baseline. */
+/** Runs on a separate mirror, so that memory from earlier work isn't part of the baseline. */
 export async function runMemory(
   workshop: Workshop,
   upstream: string,
@@ -62,7 +62,7 @@ export function workerdOf(root: number): number {
   return found.pid;
 }
 
-/** Stops reading whenever more has come than SPEED allows. */
+/** Stops reading whenever more has arrived than SPEED allows. */
 function throttle(connection: Connection, start: number): (piece: Buffer) => boolean {
   let received = 0;
   return (piece) => {

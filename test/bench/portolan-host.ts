@@ -1,4 +1,4 @@
-/** Runs Portolan as `npm start` does, in a process of its own, so that its cost can be told from the benchmark's. */
+/** Runs Portolan as `npm start` does, in a separate process, so that its cost is measured apart from the benchmark's. */
 import { startMirror } from "../../scripts/local/mirror.ts";
 import { serveUntilTold } from "./host.ts";
 

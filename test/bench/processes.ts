@@ -1,4 +1,4 @@
-/** Starts the servers as processes of their own and makes sure that none outlives the benchmark, however it ends. */
+/** Starts the servers as child processes and makes sure that none outlives the benchmark, however it ends. */
 import { type ChildProcess, fork, type SpawnOptions, spawn } from "node:child_process";
 import { constants } from "node:fs";
 import { access, mkdtemp, open, readFile, rm } from "node:fs/promises";
@@ -19,7 +19,7 @@ export class MissingProgram extends Error {}
 const START_DEADLINE = 30_000;
 const STOP_DEADLINE = 10_000;
 
-/** The folder that everything of one run lies in, and the processes that run in it. */
+/** The folder with all files of one run, and the processes that run in it. */
 export class Workshop {
   readonly folder: string;
   readonly #running = new Set<ChildProcess>();
@@ -40,13 +40,13 @@ export class Workshop {
 
   /** Starts a program; standard output goes to `<name>.out`, standard error to `<name>.err` in the folder. */
   async start(name: string, command: readonly string[], ready: () => Promise<boolean>): Promise<Running> {
-    // The kernel tells the program to end when this process dies, even if that is killed.
+    // The kernel signals the program when this process dies, even if it is killed.
     const [program = "", ...rest] = ["setpriv", "--pdeathsig", "TERM", ...command];
     const child = await this.#spawn(name, (stdio) => spawn(program, rest, stdio));
     return this.#started(name, child, ready);
   }
 
-  /** Starts a script in this Node, which says `{port}` when it serves, and ends when this process is gone. */
+  /** Starts a script in this Node, which reports `{port}` once it serves, and exits with this process. */
   async startScript(name: string, script: string, settings: object): Promise<Running & { port: number }> {
     const child = await this.#spawn(name, (options) =>
       fork(script, [JSON.stringify(settings)], { ...options, stdio: [...asList(options.stdio), "ipc"] }),
@@ -105,7 +105,7 @@ function asList(stdio: SpawnOptions["stdio"]): ("ignore" | number)[] {
 
 /** @throws MissingProgram naming the Debian package. */
 export async function requireProgram(program: string, debianPackage: string): Promise<string> {
-  // Debian keeps daemons where an ordinary user's PATH doesn't lead.
+  // Debian installs daemons outside an ordinary user's PATH.
   for (const folder of [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"]) {
     const file = join(folder, program);
     const isThere = await access(file, constants.X_OK).then(

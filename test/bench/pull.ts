@@ -15,8 +15,8 @@ const PARALLEL = 3;
 
 /**
  * Pulls an image and throws it away.
- * @param verify hashes all that comes; without it, only lengths are looked at, which costs the measurement nothing.
- * @throws if anything that comes isn't what was pushed.
+ * @param verify hashes everything; without it only lengths are checked, which doesn't affect the measurement.
+ * @throws if any content differs from what was pushed.
  */
 export async function pullImage(port: number, image: Image, verify: boolean): Promise<PullResult> {
   const start = performance.now();
@@ -47,7 +47,7 @@ export async function pullImage(port: number, image: Image, verify: boolean): Pr
   }
 }
 
-/** @throws if the answer has another status, length or (with `verify`) digest than it must have. */
+/** @throws if the response has another status, length or (with `verify`) digest than it must have. */
 export async function download(
   connection: Connection,
   path: string,
@@ -69,5 +69,5 @@ export async function download(
 }
 
 function expectStatus({ status, head }: Answer): void {
-  if (status !== 200) throw new Error(`unexpected answer: ${head}`);
+  if (status !== 200) throw new Error(`unexpected response: ${head}`);
 }

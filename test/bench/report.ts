@@ -1,4 +1,4 @@
-/** What came of it, for people: Portolan's ratio to each of the others, and the figures that the ratios are made of. */
+/** The results, for people: Portolan's ratio to each of the others, and the figures that the ratios are made of. */
 import { CROWD, type CrowdResult } from "./crowd.ts";
 import type { LoadResult } from "./load.ts";
 import type { MemoryResult } from "./memory.ts";
@@ -10,7 +10,7 @@ import { type Calls, total } from "./upstream.ts";
 export interface Results {
   rounds: RoundsResult;
   crowd: Map<ServerName, CrowdResult>;
-  /** Peak bytes of all of a server's processes together, and of workerd alone where there is one. */
+  /** Peak bytes of all of a server's processes together, and of workerd only, where there is one. */
   peaks: Map<ServerName, { all: number; workerd: number | null }>;
   memory: MemoryResult | null;
 }
@@ -25,7 +25,7 @@ const TITLES: Record<ServerName, string> = {
 const NAMES: readonly ServerName[] = ["portolan", "bare", "registry", "nginx", "direct"];
 const GIB = 1024 ** 3;
 
-/** One measure: a value a round for each server; `yardstick` takes the bare Worker's place in the comparison. */
+/** One measure: one value per round for each server; `yardstick` takes the bare Worker's place in the comparison. */
 interface Measure {
   name: string;
   of: (series: Series) => number[];
@@ -45,7 +45,7 @@ export function report(results: Results): string {
   const { bytes, blobs } = rounds.image;
   const count = rounds.yardsticks.empty.length;
   const lines = [
-    `Image: ${megabytes(bytes)} MB in ${blobs} blobs. Medians of ${count} rounds; each round gives a ratio of its own.`,
+    `Image: ${megabytes(bytes)} MB in ${blobs} blobs. Medians of ${count} rounds; each round has its own ratio.`,
     "",
     "Portolan's figure divided by the other's (time, CPU: less is better; rates: more is better)",
     table([
@@ -60,7 +60,7 @@ export function report(results: Results): string {
       ...callRows(rounds),
       ...crowdRows(results.crowd),
       ["peak memory, MB", ...NAMES.map((name) => megabytes(results.peaks.get(name)?.all ?? 0)), ""],
-      ["  workerd alone", ...NAMES.map((name) => peakOfWorkerd(results, name)), ""],
+      ["  workerd only", ...NAMES.map((name) => peakOfWorkerd(results, name)), ""],
     ]),
     "",
     ...(memory ? [memoryLine(memory), ""] : []),
@@ -205,7 +205,7 @@ function crowdRows(crowd: Map<ServerName, CrowdResult>): string[][] {
   ];
 }
 
-/** One client's words for each server that failed some: what went wrong is seldom different for the next client. */
+/** One error message for each server with failed pulls: other clients rarely see a different one. */
 function failures(crowd: Map<ServerName, CrowdResult>): string[] {
   return [...crowd].flatMap(([name, { errors }]) =>
     errors[0] === undefined
@@ -239,7 +239,7 @@ function saturation({ series, yardsticks }: RoundsResult): string[] {
     const busy = median(results.map(({ generatorBusy }) => generatorBusy));
     if (busy < 0.85) return [];
     return [
-      `The load generator was busy ${(busy * 100).toFixed(0)} % of the time: ${name} may give more than it shows.`,
+      `The load generator was busy ${(busy * 100).toFixed(0)} % of the time: ${name} may be faster than measured.`,
       "",
     ];
   });
@@ -268,7 +268,7 @@ function column(name: ServerName): string {
   return TITLES[name];
 }
 
-/** Columns as wide as their widest cell; the first ones are set to the left, the others to the right. */
+/** Columns as wide as their widest cell; the first ones are aligned left, the others right. */
 function table(rows: readonly string[][], left = 1): string {
   const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
   return rows

@@ -6,14 +6,14 @@ import { pullImage } from "./pull.ts";
 import type { Server } from "./servers.ts";
 import type { CallCounter, Calls } from "./upstream.ts";
 
-/** What one server did, a value a round. */
+/** The measurements of one server, one value per round. */
 export interface Series {
   /** Seconds of a whole pull. */
   coldPull: number[];
   warmPull: number[];
-  /** Bytes a second while blobs came. */
+  /** Bytes per second while blobs were downloaded. */
   coldRate: number[];
-  /** Processor seconds per byte of the image, until the server had nothing left to do. */
+  /** Processor seconds per byte of the image, until the server was idle. */
   coldCpu: number[];
   coldCalls: Calls[];
   warmCalls: Calls[];
@@ -21,7 +21,7 @@ export interface Series {
   blobs: LoadResult[];
 }
 
-/** The bare Worker's empty answer and its `R2.get`: what the runtime itself can do at most. */
+/** The bare Worker's empty answer and its `R2.get`: the most that the runtime itself can do. */
 export interface Yardsticks {
   empty: LoadResult[];
   r2: LoadResult[];
@@ -66,7 +66,7 @@ export async function runRounds(
   for (let round = 1; round <= plan.rounds; round++) {
     say(`round ${round} of ${plan.rounds}`);
     const image = await pushImage(upstream, `bench/round-${round}`, plan.layers);
-    // Who comes first changes from round to round.
+    // The order of the servers rotates from round to round.
     const turn = round % servers.length;
     const order = [...series].slice(turn).concat([...series].slice(0, turn));
     for (const [server, results] of order) await measurePulls(server, results, image, calls);
@@ -79,7 +79,7 @@ export async function runRounds(
   };
 }
 
-/** The loads of one round. Portolan and its yardstick stand side by side, and every other round goes backwards. */
+/** The loads of one round. Portolan and its yardstick run next to each other, and every other round is in reverse order. */
 function loads(
   { bare, series, yardsticks }: { bare: Server; series: Map<Server, Series>; yardsticks: Yardsticks },
   image: Image,

@@ -77,7 +77,7 @@ async function main(): Promise<number> {
       peaks: new Map(servers.map(({ name, pid }) => [name, peaksOf(pid)])),
       memory: null,
     };
-    // The memory test has the machine, and the disk, to itself.
+    // The memory test runs alone on the machine and its disk.
     for (const server of servers) if (server !== upstream) await server.stop();
     for (const name of ["portolan", "bare", "registry", "nginx"]) {
       await rm(join(workshop.folder, `${name}-data`), { recursive: true, force: true });

@@ -1,4 +1,4 @@
-/** The servers that are compared, each on storage of its own in front of the same upstream. */
+/** The servers that are compared, each with its own storage in front of the same upstream. */
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,7 +37,7 @@ export async function startRegistry(workshop: Workshop, upstream: string | null)
   const port = await freePort();
   const config = {
     version: 0.1,
-    // The upstream's access log is what its calls are counted from.
+    // The upstream's requests are counted from its access log.
     log: { level: "error", accesslog: { disabled: upstream !== null } },
     storage: {
       filesystem: { rootdirectory: join(workshop.folder, `${name}-data`), maxthreads: 200 },

@@ -1,4 +1,4 @@
-/** The few figures that a series of rounds comes down to. */
+/** The statistics of a series of rounds. */
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -8,8 +8,8 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * How many times `ours` is `theirs`. Each round gives a ratio of its own, so that what slows the whole machine for a
- * while falls out of it.
+ * How many times `ours` is `theirs`. Each round has its own ratio, so that a temporary slowdown of the whole machine
+ * cancels out.
  */
 export function ratio(ours: readonly number[], theirs: readonly number[]): number {
   return median(ours.map((value, round) => value / (theirs[round] ?? Number.NaN)));

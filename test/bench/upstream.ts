@@ -1,4 +1,4 @@
-/** What the upstream was asked, read from its own access log: a counting proxy in between would slow every fetch. */
+/** The requests that the upstream received, read from its access log: a counting proxy would slow every fetch. */
 import { open } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -7,7 +7,7 @@ export interface Calls {
   manifestGet: number;
   blobHead: number;
   blobGet: number;
-  /** The most GETs of one and the same manifest; a tag counts apart from the digest behind it. */
+  /** The most GETs of the same manifest; a tag counts separately from its digest. */
   mostPerManifest: number;
   mostPerBlob: number;
 }
@@ -24,7 +24,7 @@ export class CallCounter {
 
   /** Counts the calls since the last time. */
   async take(): Promise<Calls> {
-    // A line is written when an answer has ended, which is a moment after the client has all of it.
+    // A line is written when a response has ended, a moment after the client has received it.
     await sleep(50);
     return count(await this.#readOn());
   }

@@ -20,7 +20,7 @@ const USER = "anyone";
 const NAMES = ["alice", "elsewhere", "leaver"] as const;
 const keys = { alice: "", elsewhere: "", leaver: "" };
 
-/** Whoever may not: what it shows, and what the mirror answers. */
+/** Refused clients: the credential they send, and the mirror's response. */
 const REFUSED = [
   ["without a key", () => null, 401],
   ["with a key that was revoked", () => keys.leaver, 401],
@@ -53,7 +53,7 @@ function basic(key: string): string {
   return `Basic ${Buffer.from(`${USER}:${key}`).toString("base64")}`;
 }
 
-/** A pull that fails because of what the mirror answers, and about which upstream hears nothing. */
+/** A pull that fails by the mirror's response, without an upstream request. */
 async function expectRefusal(pull: Promise<unknown>, upstream: UpstreamName, status: number): Promise<void> {
   const [before, asked] = [stage.records.length, stage.upstreams[upstream].requests.length];
   await expect(pull).rejects.toThrow();
@@ -63,7 +63,7 @@ async function expectRefusal(pull: Promise<unknown>, upstream: UpstreamName, sta
   expect(stage.upstreams[upstream].requests.length).toBe(asked);
 }
 
-/** Who has a valid key is told so, even if it doesn't open what is pulled next. */
+/** A login with a valid key succeeds, even if the key doesn't allow the next pull. */
 function isOpen(path: string): boolean {
   return path === "/v2/" || path.startsWith("/_/token");
 }

@@ -1,4 +1,4 @@
-// Transfers that break off: no client notices, not even podman up to 4.3, which would give up; and what the mirror keeps is the whole.
+// Interrupted transfers: no client notices, not even podman up to 4.3, which would give up; and the mirror stores the whole blob.
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { Client } from "./support/client.ts";
 import { hostsToml, registriesConf } from "./support/configurations.ts";

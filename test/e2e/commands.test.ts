@@ -35,7 +35,7 @@ function user(args: readonly string[], environment: Record<string, string> = {})
 const short = (digest: string) => digest.slice(0, 19);
 const against = ["--against", inject("registry")];
 
-describe("an image that the mirror has never been asked for", () => {
+describe("an image that has never been requested from the mirror", () => {
   test("inspect shows the way to it, and that nothing is stored", async () => {
     const { code, output } = await user(["inspect", reference, "--platform", "linux/amd64"]);
     expect(code).toBe(0);
@@ -49,7 +49,7 @@ describe("an image that the mirror has never been asked for", () => {
   });
 
   // Inspecting has read the config.
-  test("warm brings the platform that is named, and holds it", async () => {
+  test("warm fetches the named platform, and stores it", async () => {
     const { code, output } = await user(["warm", reference, "--platform", "linux/amd64"]);
     expect(output).toMatch(
       /✓ .*, 1 manifest: 6 blobs of \d+(\.\d)? MB fetched, 1 blob of 1 kB stored before/,
@@ -59,7 +59,7 @@ describe("an image that the mirror has never been asked for", () => {
     expect(way).toContain("all of it stored in the mirror");
   });
 
-  test("warm brings the rest, and says what was stored before", async () => {
+  test("warm fetches the rest, and reports what was stored before", async () => {
     const { code, output } = await user(["warm", reference]);
     expect(output).toMatch(/2 manifests: 2 blobs of .* fetched, 7 blobs of .* stored before/);
     expect(code).toBe(0);
@@ -105,7 +105,7 @@ describe("three mirrors that are wrong in one way each", () => {
     expect(code).toBe(1);
   });
 
-  test("mirrors recommends the right ones alone", async () => {
+  test("mirrors recommends only the correct ones", async () => {
     const mirrors = [stage.url, wrong[1]?.url ?? ""].flatMap((url) => ["--mirror", url]);
     const args = ["mirrors", "--no-list", "--image", reference, ...mirrors, ...against];
     const { code, output } = await user([...args, "--platform", "linux/arm64"]);
@@ -157,7 +157,7 @@ describe("doctor", () => {
     expect(code).toBe(1);
   });
 
-  test("tells certificates that aren't trusted, are for another name, or end soon", async () => {
+  test("reports certificates that aren't trusted, are for another name, or expire soon", async () => {
     const { folder, remove } = await workspace("doctor");
     const files = await makeCertificate(folder, ["localhost"]);
     const [key, cert] = await Promise.all([readFile(files.key, "utf8"), readFile(files.cert, "utf8")]);
@@ -179,7 +179,7 @@ describe("doctor", () => {
   });
 });
 
-test("a key that the mirror wants is asked for by doctor, and taken from docker's configuration", async () => {
+test("doctor asks for a key that the mirror requires, and reads it from docker's configuration", async () => {
   const key = generateKey();
   const keys = [{ name: "reader", hash: await hashKey(key) }];
   const vars = { ACCESS: "keys", ACCESS_KEYS: JSON.stringify(keys), SIGNING_SECRET: generateKey() };

@@ -1,4 +1,4 @@
-// Many clients of several kinds pull an image at once that the mirror doesn't hold.
+// Many clients of several kinds pull an image at once that the mirror hasn't stored.
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import type { Client } from "./support/client.ts";
 import { hostsToml, registriesConf } from "./support/configurations.ts";
@@ -27,7 +27,7 @@ describe("three containerds and two podmans at once", () => {
     await stage?.stop();
   });
 
-  test("cold: all of them get it, and upstream gives each manifest once", async () => {
+  test("cold: all of them get it, and upstream serves each manifest once", async () => {
     const held = await Promise.all(clients.map((client) => client.pull(reference)));
     expect(held).toEqual(clients.map(() => heldOf(image)));
     await stage.settled();
@@ -36,7 +36,7 @@ describe("three containerds and two podmans at once", () => {
       [image.index.digest]: 1,
       [image.amd64.manifest.digest]: 1,
     });
-    // A blob may pass through to those who came while it was being stored, but no more often than it was asked for.
+    // Clients that arrive during a fill may get the blob directly from upstream, but at most once per request.
     for (const [digest, times] of Object.entries(fetches(requests, "blob"))) {
       expect(times, digest).toBeLessThanOrEqual(clients.length);
     }

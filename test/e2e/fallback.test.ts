@@ -1,4 +1,4 @@
-// The mirror's upstream fails and the mirror holds nothing: what the mirror answers must send each client on to the
+// The mirror's upstream fails and the mirror has stored nothing: its response must send each client on to the
 // origin, soon. A wrong status here costs a user minutes: dockerd repeats a blob's 5xx for two and a half.
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { Client } from "./support/client.ts";

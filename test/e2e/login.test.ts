@@ -17,7 +17,7 @@ const LOGIN = { username: "alice", password: "wonderland" };
 /** The password, as docker-registry has it: bcrypt, by `crypt(3)` with the salt `$2y$05$abcdefghijklmnopqrstuu`. */
 const HTPASSWD = "alice:$2y$05$abcdefghijklmnopqrstuuA0vov2GDneHB3.8.cv9UF9g.RdvScIW\n";
 
-/** Docker's words for it, which differ with what the mirror asked for. */
+/** Docker's error messages, which depend on the mirror's challenge. */
 const NOT_LET_IN = /unauthorized|denied|authentication required|no basic auth credentials/i;
 
 const image = inject("image");
@@ -30,7 +30,7 @@ function base64(text: string): string {
   return Buffer.from(text).toString("base64");
 }
 
-/** Two kinds of upstream that let in whoever has the login and nobody else; each returns its base URL. */
+/** Two kinds of upstream that require the login; each returns its base URL. */
 const UPSTREAMS = {
   "takes a user name and a password": async (): Promise<string> => {
     const { folder, remove } = await workspace("htpasswd");
@@ -65,14 +65,14 @@ describe.each(Object.entries(UPSTREAMS))("docker login to an upstream that %s, b
     reference = `${host}/${REPOSITORIES["ghcr.io"]}:${TAG}`;
   });
 
-  /** What somebody without docker gets, by the upstream's own host or by another of the mirror's. */
+  /** The response to an HTTP client, by the upstream's own host or another host of the mirror. */
   async function statusOf(path: string, authorization: string | null, onOwnHost = true): Promise<number> {
     const [base, Host] = onOwnHost ? [`${stage.url}/v2`, host] : [`${stage.url}/v2/ghcr.io`, "127.0.0.1"];
     const headers = { Host, ...(authorization === null ? {} : { Authorization: authorization }) };
     return status(`${base}/${path}`, headers);
   }
 
-  test("before anybody has logged in, nothing is given", async () => {
+  test("before any login, nothing is served", async () => {
     await expect(docker.pull(reference)).rejects.toThrow(NOT_LET_IN);
   });
 
@@ -86,14 +86,14 @@ describe.each(Object.entries(UPSTREAMS))("docker login to an upstream that %s, b
     await stage.settled();
   });
 
-  test("what is held now is given to nobody else", async () => {
+  test("stored content is served to no other client", async () => {
     await docker.configure({});
     await expect(docker.pull(reference)).rejects.toThrow(NOT_LET_IN);
     for (const object of [path, blob]) {
-      for (const authorization of [null, `Basic ${base64("alice:jabberwocky")}`, "Bearer of-nobody"]) {
+      for (const authorization of [null, `Basic ${base64("alice:jabberwocky")}`, "Bearer invalid-token"]) {
         expect([401, 403]).toContain(await statusOf(object, authorization));
       }
-      // The login counts on its own host only: a mirror that took it elsewhere would ask Docker users for theirs.
+      // The login is valid on its own host only: a mirror that accepted it elsewhere would challenge Docker users.
       const right = `Basic ${base64(`${LOGIN.username}:${LOGIN.password}`)}`;
       for (const authorization of [null, right]) {
         expect([401, 403, 404]).toContain(await statusOf(object, authorization, false));
@@ -129,7 +129,7 @@ function status(url: string, headers: Record<string, string>): Promise<number> {
   });
 }
 
-describe("dockerd of somebody who is logged in to Docker Hub", () => {
+describe("dockerd of a user who is logged in to Docker Hub", () => {
   const secrets = ["hubster-password", base64("hubster:hubster-password")];
   const isTold = (): boolean => secrets.some((secret) => recorder.sent().includes(secret));
   let recorder: Recorder;
@@ -145,15 +145,15 @@ describe("dockerd of somebody who is logged in to Docker Hub", () => {
     await docker.configure({ auths: { "https://index.docker.io/v1/": { auth: secrets[1] } } });
   });
 
-  test("tells an open mirror nothing of it", async () => {
+  test("doesn't send it to an open mirror", async () => {
     expect(await docker.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
     expect(recorder.sent()).toContain(`/v2/${REPOSITORIES["docker.io"]}/manifests/${TAG}`);
     expect(recorder.sent()).not.toMatch(/authorization/i);
     expect(isTold()).toBe(false);
   });
 
-  // What makes the test above one, and what docs/security.md warns of.
-  test("would tell a mirror that challenges it", async () => {
+  // Shows that the test above can fail; docs/security.md warns of it.
+  test("would send it to a mirror that challenges it", async () => {
     const key = { name: "another", hash: "0".repeat(64) };
     const keyed = await startStage(inject("registry"), {
       ACCESS: "keys",

@@ -22,7 +22,7 @@ describe("an image in Docker's media types", () => {
     await stage?.stop();
   });
 
-  test("the twin in OCI's is held first: its layers serve both, and its manifests are not mistaken for these", async () => {
+  test("the OCI version is stored first: its layers serve both, and its manifests are not mistaken for these", async () => {
     client = await startContainerd({ "docker.io": hostsToml(`${stage.url}/docker.io`, null) });
     try {
       expect(await client.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
@@ -40,7 +40,7 @@ describe("an image in Docker's media types", () => {
     podman: () => startPodman(registriesConf("docker.io", `docker.mirror.test:${stage.port}`)),
   };
   for (const [name, start] of Object.entries(clients)) {
-    test(`${name} holds it under the digest that was pushed, and it runs`, async () => {
+    test(`${name} stores it under the digest that was pushed, and it runs`, async () => {
       client = await start();
       try {
         const reference = referenceOf("docker.io", DOCKER_TAG);

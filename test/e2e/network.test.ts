@@ -1,4 +1,4 @@
-// What names resolve to: on one machine nothing of upstream's leads to a private address, whatever its name is.
+// Name resolution: on one machine, no name given by an upstream leads to a private address.
 import { once } from "node:events";
 import { createServer, type Server } from "node:net";
 import { afterEach, beforeEach, expect, inject, test } from "vitest";
@@ -12,7 +12,7 @@ const BLOB = `sha256:${"1".repeat(64)}`;
 
 let upstream: Upstream;
 let served: Served | null = null;
-/** Where ghcr.io leads to here. */
+/** The address that ghcr.io resolves to here. */
 let inside: Server;
 let connections = 0;
 
@@ -46,7 +46,7 @@ test("a redirect to a name that resolves to a private address isn't followed", a
   expect(connections).toBe(0);
 });
 
-test("a registry whose name resolves to a private address isn't asked, unless the operator names it", async () => {
+test("a registry whose name resolves to a private address gets no request, unless the operator configures it", async () => {
   served = await serve({ "docker.io": upstream.url });
   expect(await statusOf(`/v2/ghcr.io/portolan/e2e/blobs/${BLOB}`)).toBe(503);
   expect(connections).toBe(0);
@@ -56,7 +56,7 @@ test("a registry whose name resolves to a private address isn't asked, unless th
   expect(connections).toBeGreaterThan(0);
 });
 
-test("a registry of the operator's own, in a private network and with a certificate of their own, is served", async () => {
+test("the operator's own registry, in a private network and with a private certificate, is served", async () => {
   inside.close();
   await once(inside, "close");
   const origin = await startOrigin(inject("registry"));

@@ -1,5 +1,5 @@
-// What becomes of a tag once its time is up: confirmed by one HEAD, served stale while upstream is in trouble, followed
-// when it moves, and given up when upstream says that it is gone or closed.
+// An expired tag: revalidated by one HEAD, served stale while upstream fails, followed
+// when it moves, and dropped when upstream says that it is gone or private.
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
 import type { Client, Held } from "./support/client.ts";
@@ -42,7 +42,7 @@ describe("containerd, a tag whose time is up", () => {
     if (client === null) throw new Error("containerd did not start");
     return client.pull(`ghcr.io/${repository}:${TAG}`);
   };
-  /** A client that knows nothing, a tag that has to be confirmed. */
+  /** A client without cached content, and a tag that has to be revalidated. */
   const expire = async (): Promise<void> => {
     await client?.clean();
     await sleep(1_500);
@@ -77,11 +77,11 @@ describe("containerd, a tag whose time is up", () => {
     expect(upstream.requests.length).toBeGreaterThan(0);
   });
 
-  test("moved, its new meaning is what is pulled", async () => {
+  test("moved, its new image is pulled", async () => {
     await expire();
     await tagAs(registry, repository, image.amd64.manifest, TAG);
     expect(await pull()).toEqual({ digest: image.amd64.manifest.digest, config: image.amd64.config.digest });
-    // Every layer of it was held.
+    // All its layers were stored.
     expect(upstream.requests.filter(({ kind }) => kind === "blob")).toEqual([]);
   });
 });

@@ -14,7 +14,7 @@ import { type Served, serve } from "./support/served.ts";
 import { startSkopeo } from "./support/skopeo.ts";
 
 const OWNER = { username: "owner", password: "hunter2" };
-/** One line of the registry's log: a request for content, and who was let in to make it. */
+/** One line of the registry's log: a request for content, and the user it was authorized for. */
 interface Asked {
   as: "anonymous" | "operator";
   method: string;
@@ -70,7 +70,7 @@ function partsOf({ target, configs, layers }: Image): string[] {
   return [`manifests/${target.digest}`, ...[...configs, ...layers].map(({ digest }) => `blobs/${digest}`)];
 }
 
-/** Requests for the same thing in all the ways in which a mirror could tell, or give, what it has. */
+/** Requests for the same object in all the ways in which a mirror could reveal or serve it. */
 async function statuses(url: string, headers: Record<string, string> = {}): Promise<number[]> {
   const asked: RequestInit[] = [
     { method: "HEAD" },
@@ -122,7 +122,7 @@ async function pullers(host: string): Promise<Record<string, (reference: string)
   };
 }
 
-/** The operator's credential was used only for what an anonymous HEAD had been given before. */
+/** The operator's credential was used only for content that an anonymous HEAD had been allowed before. */
 function expectAnonymousFirst(): void {
   log.forEach(({ as, path }, at) => {
     if (as === "anonymous") return;
@@ -158,7 +158,7 @@ describe("an open mirror with a credential", () => {
       ),
     );
 
-  test("gives nothing of a public repository that is made private, but what it had", async () => {
+  test("serves nothing of a public repository that becomes private, except what was stored", async () => {
     await registry.addImage("owner/flips", "1");
     await everyPull("owner/flips:1");
     // What the rule below is about.
@@ -171,8 +171,8 @@ describe("an open mirror with a credential", () => {
     expect(operatorFor("owner/flips")).toEqual([]);
   });
 
-  test("gives nothing of a private repository whose tags are listed to anybody", async () => {
-    // A token for everybody, which then opens no content.
+  test("serves nothing of a private repository whose tag list is public", async () => {
+    // An anonymous token, which then grants no content.
     registry.settings.deniedScope = "grant-nothing";
     const secret = await registry.addImage("owner/listed", "1");
     registry.setVisibility("owner/listed", "private");
@@ -205,7 +205,7 @@ describe("an open mirror with a credential", () => {
 });
 
 describe("a mirror for holders of keys, with PRIVATE", () => {
-  test("gives a narrow key nothing of a repository that has turned private", async () => {
+  test("serves a restricted key nothing of a repository that has become private", async () => {
     let list: WrittenKey[] = [];
     const keys: Record<string, { Authorization: string }> = {};
     for (const [name, allow] of Object.entries({ all: [], narrow: ["ghcr.io/library/*"] })) {
@@ -233,7 +233,7 @@ describe("a mirror for holders of keys, with PRIVATE", () => {
     registry.setVisibility("owner/turns", "private");
     const secret = await registry.addImage("owner/turns", "2");
     log.length = 0;
-    // What was known of it ends with the first refusal; from then on it is asked for as the operator.
+    // Its visibility is forgotten with the first refusal; from then on it is requested with the operator's identity.
     await expect.poll(() => statusOf("owner/turns/manifests/2", all)).toBe(200);
     for (const part of partsOf(secret))
       expect([part, await statusOf(`owner/turns/${part}`, all)]).toEqual([part, 200]);

@@ -1,4 +1,4 @@
-// `npm start`, killed and started again: what it held it still holds, and what it was about to hold does no harm.
+// `npm start`, killed and restarted: stored content is still stored, and interrupted fills do no harm.
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { Client } from "./support/client.ts";
 import { startDockerd } from "./support/dockerd.ts";
@@ -51,7 +51,7 @@ describe("dockerd, through a mirror that is killed", () => {
       stalled += 1;
       return { stallAfter: 8 * 1024 * 1024 };
     };
-    // dockerd takes its download up again after 5 s, and gives up if the mirror isn't back by then.
+    // dockerd resumes its download after 5 s, and gives up if the mirror isn't back by then.
     const pulled = client?.pull(reference).catch(() => null);
     await waitFor("all but the stalled layer to be through", 30_000, async () => {
       return stalled === 1 && upstream.underWay() === 1;

@@ -1,4 +1,4 @@
-// The configurations that clients are given, written by the command line as a person would have it do.
+// The client configuration, written by the command line as a user would have it written.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

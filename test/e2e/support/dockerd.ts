@@ -9,7 +9,7 @@ export interface Dockerd extends Client {
   login(host: string, username: string, password: string): Promise<void>;
   /** As in DOCKER_HOST. */
   socket: string;
-  /** Replaces the user's config.json, in which logins lie. */
+  /** Replaces the user's config.json, which contains logins. */
   configure(config: object): Promise<void>;
 }
 
@@ -22,7 +22,7 @@ export function startDockerd(mirror: string, environment: Record<string, string>
 }
 
 /**
- * @param options by which dockerd is told of its mirror
+ * @param options that configure dockerd's mirror
  * @param names of the mirror besides those of process.ts
  */
 export async function startDockerdWith(

@@ -27,7 +27,7 @@ declare module "vitest" {
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  // Every temporary folder of this run lies in this one, so that a process left behind is known by its command line.
+  // Every temporary folder of this run is inside this one, so that a process left behind is known by its command line.
   const folder = await mkdtemp(join(tmpdir(), "portolan-e2e-"));
   process.env.TMPDIR = folder;
   const [image, registry] = await Promise.all([buildImage(), startRegistry()]);
@@ -36,7 +36,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     const left = await processesThatStay(folder);
     await rm(folder, { recursive: true, force: true });
     if (left.length > 0) {
-      // vitest prints an error of its own teardown but still ends with 0.
+      // vitest prints an error of its own teardown but still exits with 0.
       process.exitCode = 1;
       throw new Error(["the tests left behind:", ...left].join("\n  "));
     }

@@ -1,5 +1,5 @@
 // A registry as Docker Hub is one: every request needs a token, which docker-registry itself checks, and blobs are
-// redirected to a storage host that refuses whoever shows it a credential.
+// redirected to a storage host that refuses requests with a credential.
 import { createPrivateKey, randomUUID, sign, X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
@@ -24,8 +24,8 @@ const SERVICE = "registry.test";
 
 /**
  * @param registry base URL of the one without tokens, which the storage host gives its content from
- * @param storage where that one's content lies
- * @param login who alone may pull from it; without one everybody may
+ * @param storage the folder of that registry's content
+ * @param login the only login that may pull; without one, pulls are anonymous
  */
 export async function startHub(
   registry: string,
@@ -49,7 +49,7 @@ export async function startHub(
       outgoing.writeHead(401).end();
       return;
     }
-    // As Docker Hub does: whoever isn't let in gets a token that opens nothing.
+    // As Docker Hub does: an unauthorized client gets a token that grants nothing.
     const scopes = !login || isRight ? query.getAll("scope") : [];
     const token = issue(scopes);
     if (scopes.length > 0) opening.add(token);
@@ -61,7 +61,7 @@ export async function startHub(
     const authorized = headers.authorization !== undefined;
     stored.push({ path, authorized });
     if (authorized) {
-      // As S3 does: a signed address and a credential are one way to be let in too many.
+      // As S3 does: a signed URL and a credential together are refused.
       outgoing.writeHead(400).end();
       return;
     }
@@ -87,7 +87,7 @@ export async function startHub(
   });
   const upstream = await startUpstream(guarded.url);
   upstream.interfere = ({ kind, path, text }) =>
-    // Only who has been let in is sent on; docker-registry refuses the others.
+    // Only authorized requests are redirected; docker-registry refuses the others.
     kind === "blob" && [...opening].some((token) => text.includes(token))
       ? { status: 307, headers: { location: `${storageHost.url}${path}` } }
       : null;

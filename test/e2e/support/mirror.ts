@@ -13,7 +13,7 @@ export interface Stage {
   records: RequestRecord[];
   /** What else it logs. */
   messages: string[];
-  /** Starts the mirror anew, on the same port with the same data, with other variables over those it had. */
+  /** Restarts the mirror on the same port and data, with variables that override the earlier ones. */
   restart(vars: Record<string, string>): Promise<void>;
   /** Returns once nothing is being fetched any more. */
   settled(): Promise<void>;

@@ -1,5 +1,5 @@
 // The origin that a client goes to when the mirror can't serve it: docker-registry behind TLS, under the real
-// registries' names as the clients' hosts file has them (process.ts), with a certificate that they are told to trust.
+// registries' names as the clients' hosts file has them (process.ts), with a certificate that they are configured to trust.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ORIGIN_ADDRESS, run, workspace } from "./process.ts";

@@ -25,7 +25,7 @@ export interface DaemonOptions {
   folder: string;
   environment?: Record<string, string>;
   workingDirectory?: string;
-  /** True once it serves; asked again and again. A rejection counts as "not yet". */
+  /** True once it serves; polled. A rejection counts as "not yet". */
   ready: () => Promise<boolean>;
   /** Milliseconds. */
   deadline?: number;
@@ -36,7 +36,7 @@ export const CLIENT_DEADLINE = 120_000;
 const LOG_TAIL = 4_000;
 const STOP_DEADLINE = 10_000;
 
-/** Where clients look for the origin when the mirror fails them: nobody is there unless a test starts one. */
+/** Where clients look for the origin when the mirror fails them: nothing listens there unless a test starts one. */
 export const ORIGIN_ADDRESS = "127.77.0.1";
 const ORIGINS = ["registry-1.docker.io", "auth.docker.io", "index.docker.io", "docker.io", "ghcr.io"];
 const MIRRORS = ["mirror.test", "docker.mirror.test", "ghcr.mirror.test"];
@@ -111,7 +111,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const child = spawn(program, rest, {
     detached: true,
     stdio: ["ignore", descriptor, descriptor],
-    // What it leaves lying about when it is killed goes with its folder.
+    // Files that it leaves when killed are removed with its folder.
     env: environment({ TMPDIR: folder, ...options.environment }),
     ...(options.workingDirectory === undefined ? {} : { cwd: options.workingDirectory }),
   });
@@ -143,7 +143,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
 /** A reason to stop waiting before the deadline. */
 class Fatal extends Error {}
 
-/** Asks until the answer is true; a failure names what was awaited. */
+/** Polls until the result is true; a failure names what was awaited. */
 export async function waitFor(what: string, deadline: number, ask: () => Promise<boolean>): Promise<void> {
   const until = Date.now() + deadline;
   let last = "";

@@ -8,7 +8,7 @@ export interface Proxies {
 }
 
 /**
- * @param root below which the configurations lie
+ * @param root that contains the configurations
  * @param names as in `portolan-NAME.yml`
  */
 export async function startProxies(root: string, names: readonly string[]): Promise<Proxies> {

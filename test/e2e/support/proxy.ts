@@ -1,5 +1,5 @@
-// Proxies that alone know the way to hosts whose names resolve nowhere: by HTTP and by SOCKS5, each counting whom it was
-// asked for.
+// HTTP and SOCKS5 proxies that are the only route to hosts whose names don't resolve elsewhere, each counting the requested
+// hosts.
 import { once } from "node:events";
 import {
   createServer as createHttpServer,

@@ -1,5 +1,5 @@
-// Stands between a client and the mirror, passes every byte on, and writes down what the client sent: whatever a client
-// tells a mirror, it is in there.
+// Stands between a client and the mirror, forwards every byte, and records everything that the client sends
+// to the mirror.
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 
@@ -7,7 +7,7 @@ export interface Recorder {
   url: string;
   /** All that clients have sent, in the order in which it came. */
   sent(): string;
-  /** Leads new connections elsewhere. @param target base URL */
+  /** Forwards new connections to another target. @param target base URL */
   leadTo(target: string): void;
   stop(): Promise<void>;
 }

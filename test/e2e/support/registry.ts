@@ -6,7 +6,7 @@ import { freePort, startDaemon, workspace } from "./process.ts";
 
 export interface Registry {
   url: string;
-  /** Where its content lies. */
+  /** The folder of its content. */
   storage: string;
   stop(): Promise<void>;
 }
