@@ -12,7 +12,7 @@ import { REPOSITORIES, TAG } from "./support/global.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { startPodman } from "./support/podman.ts";
 import { workspace } from "./support/process.ts";
-import { heldOf, referenceOf, type UpstreamName } from "./support/pulls.ts";
+import { pulledImageOf, referenceOf, type UpstreamName } from "./support/pulls.ts";
 import { startSkopeo } from "./support/skopeo.ts";
 
 const USER = "anyone";
@@ -55,12 +55,12 @@ function basic(key: string): string {
 
 /** A pull that fails by the mirror's response, without an upstream request. */
 async function expectRefusal(pull: Promise<unknown>, upstream: UpstreamName, status: number): Promise<void> {
-  const [before, asked] = [stage.records.length, stage.upstreams[upstream].requests.length];
+  const [before, requestsBefore] = [stage.records.length, stage.upstreams[upstream].requests.length];
   await expect(pull).rejects.toThrow();
   await expect.poll(() => stage.records.slice(before).map((record) => record.status)).toContain(status);
   const served = stage.records.slice(before).filter(({ path, status }) => status === 200 && !isOpen(path));
   expect(served).toEqual([]);
-  expect(stage.upstreams[upstream].requests.length).toBe(asked);
+  expect(stage.upstreams[upstream].requests.length).toBe(requestsBefore);
 }
 
 /** A login with a valid key succeeds, even if the key doesn't allow the next pull. */
@@ -81,7 +81,7 @@ describe("dockerd, registry-mirrors with the key in the host's first label", () 
   test("pulls and runs, and is never challenged, so that it sends no login of its own", async () => {
     const client = await dockerd(keys.alice);
     const before = stage.records.length;
-    expect(await client.pull(reference)).toEqual(heldOf(image));
+    expect(await client.pull(reference)).toEqual(pulledImageOf(image));
     expect(await client.run(reference)).toBe(image.verdict);
     expect(stage.records.slice(before).filter(({ status }) => status === 401)).toEqual([]);
   });
@@ -105,7 +105,7 @@ describe("docker login, and the mirror in the image's name", () => {
 
   test("logs in with the key as the password, and pulls", async () => {
     await client.login(host, USER, keys.alice);
-    expect(await client.pull(reference)).toEqual(heldOf(image));
+    expect(await client.pull(reference)).toEqual(pulledImageOf(image));
   });
 
   test("is refused at the login with a key that was revoked, and with none that ever was", async () => {
@@ -142,7 +142,7 @@ describe("containerd", () => {
 
   test("pulls and runs with the key in a header of hosts.toml", async () => {
     await client.configure(header(keys.alice));
-    expect(await client.pull(reference)).toEqual(heldOf(image));
+    expect(await client.pull(reference)).toEqual(pulledImageOf(image));
     expect(await client.run(reference)).toBe(image.verdict);
   });
 
@@ -151,7 +151,7 @@ describe("containerd", () => {
     await client.configure({
       "ghcr.io": hostsToml(`${stage.url}/${keys.alice}/ghcr.io`, "https://ghcr.io"),
     });
-    expect(await client.pull(reference)).toEqual(heldOf(image));
+    expect(await client.pull(reference)).toEqual(pulledImageOf(image));
   });
 });
 
@@ -173,7 +173,7 @@ describe("podman, auth.json", () => {
   }
 
   test("pulls", async () => {
-    expect(await pull(keys.alice)).toEqual(heldOf(image));
+    expect(await pull(keys.alice)).toEqual(pulledImageOf(image));
   });
 
   // All at once: podman takes three seconds to give up.

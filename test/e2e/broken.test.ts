@@ -6,7 +6,7 @@ import { startContainerd } from "./support/containerd.ts";
 import { startDockerd } from "./support/dockerd.ts";
 import { type Stage, startStage, waitForHeld } from "./support/mirror.ts";
 import { startPodman } from "./support/podman.ts";
-import { heldOf, referenceOf, type UpstreamName } from "./support/pulls.ts";
+import { pulledImageOf, referenceOf, type UpstreamName } from "./support/pulls.ts";
 
 interface Case {
   name: string;
@@ -54,7 +54,7 @@ describe("the upstream breaks off in the middle of a layer", () => {
         return { cutAfter: largest.size / 2 };
       };
       const reference = referenceOf(upstream);
-      expect(await client.pull(reference)).toEqual(heldOf(image));
+      expect(await client.pull(reference)).toEqual(pulledImageOf(image));
       expect(cuts).toBe(1);
       expect(await client.run(reference)).toBe(image.verdict);
 
@@ -62,7 +62,7 @@ describe("the upstream breaks off in the middle of a layer", () => {
       await waitForHeld(`${stage.url}/v2/${repository}/blobs/${largest.digest}`);
       await client.clean();
       await source.stop();
-      expect(await client.pull(reference)).toEqual(heldOf(image));
+      expect(await client.pull(reference)).toEqual(pulledImageOf(image));
       expect(await client.run(reference)).toBe(image.verdict);
     });
   }

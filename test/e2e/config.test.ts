@@ -19,7 +19,7 @@ import { checkNginx, type Nginx, startNginx } from "./support/nginx.ts";
 import { startPodman } from "./support/podman.ts";
 import { workspace } from "./support/process.ts";
 import { startProxies } from "./support/proxies.ts";
-import { heldOf, referenceOf } from "./support/pulls.ts";
+import { pulledImageOf, referenceOf } from "./support/pulls.ts";
 
 const image = inject("image");
 let stage: Stage;
@@ -60,8 +60,8 @@ async function withClient(
 }
 
 const pullsBoth = async (client: Pick<Client, "pull">): Promise<void> => {
-  expect(await client.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
-  expect(await client.pull(referenceOf("ghcr.io"))).toEqual(heldOf(image));
+  expect(await client.pull(referenceOf("docker.io"))).toEqual(pulledImageOf(image));
+  expect(await client.pull(referenceOf("ghcr.io"))).toEqual(pulledImageOf(image));
 };
 
 test("dockerd pulls by the daemon.json", () =>
@@ -69,7 +69,7 @@ test("dockerd pulls by the daemon.json", () =>
     "docker",
     [],
     (root) => startDockerdWith(["--config-file", join(root, "etc/docker/daemon.json")]),
-    async (client) => expect(await client.pull(referenceOf("docker.io"))).toEqual(heldOf(image)),
+    async (client) => expect(await client.pull(referenceOf("docker.io"))).toEqual(pulledImageOf(image)),
   ));
 
 describe("containerd pulls by the hosts.toml", () => {

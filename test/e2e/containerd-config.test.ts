@@ -7,7 +7,7 @@ import { configure } from "./support/configured.ts";
 import { NODE, startCriContainerd } from "./support/cri-containerd.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { run, workspace } from "./support/process.ts";
-import { heldOf, referenceOf } from "./support/pulls.ts";
+import { pulledImageOf, referenceOf } from "./support/pulls.ts";
 
 const image = inject("image");
 let stage: Stage;
@@ -38,8 +38,8 @@ describe.each(VERSIONS.filter(({ program }) => program !== ""))("$name", ({ clie
       configure: (root) => configure(client, root, ["--mirror", stage.url]),
     });
     try {
-      expect(await containerd.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
-      expect(await containerd.pull(referenceOf("ghcr.io"))).toEqual(heldOf(image));
+      expect(await containerd.pull(referenceOf("docker.io"))).toEqual(pulledImageOf(image));
+      expect(await containerd.pull(referenceOf("ghcr.io"))).toEqual(pulledImageOf(image));
     } finally {
       await containerd.stop();
     }

@@ -264,7 +264,7 @@ describe("with direct access shut", () => {
       expect(outcomes.map(({ state }) => state).sort()).toEqual(["failed", "unchanged", "unchanged"]);
       expect(fetched(secure.source)).toEqual([]);
 
-      expect([...proxy.asked.keys()].sort()).toEqual([`${SOURCE}:443`, `${TARGET}:443`]);
+      expect([...proxy.requested.keys()].sort()).toEqual([`${SOURCE}:443`, `${TARGET}:443`]);
       const sent = secure.target.requests.filter(({ method }) => method === "PUT");
       expect(sent.length).toBeGreaterThan(0);
       expect(sent.every(({ authorized }) => authorized)).toBe(true);
@@ -295,11 +295,12 @@ describe("with direct access shut", () => {
           ["inspect", from, ...mirror],
           ["warm", from, ...mirror],
         ]) {
-          proxy.asked.clear();
+          proxy.requested.clear();
           const { code, errors } = await user(args, { environment });
           expect([args[0], code, errors]).toEqual([args[0], 0, expect.not.stringMatching(/proxy/i)]);
-          expect(proxy.asked.get(`${TARGET}:443`)).toBeGreaterThan(0);
-          for (const asked of proxy.asked.keys()) expect([`${SOURCE}:443`, `${TARGET}:443`]).toContain(asked);
+          expect(proxy.requested.get(`${TARGET}:443`)).toBeGreaterThan(0);
+          for (const name of proxy.requested.keys())
+            expect([`${SOURCE}:443`, `${TARGET}:443`]).toContain(name);
           expect((await user(args)).code, `${args[0]} without a proxy`).not.toBe(0);
         }
       } finally {
@@ -319,7 +320,7 @@ describe("with direct access shut", () => {
         environment,
       });
       expect(copied.json()).toMatchObject({ digest: image.arm64.manifest.digest });
-      expect(proxy.asked.get(`${SOURCE}:80`)).toBeGreaterThan(0);
+      expect(proxy.requested.get(`${SOURCE}:80`)).toBeGreaterThan(0);
     } finally {
       await proxy.stop();
     }

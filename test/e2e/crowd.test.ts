@@ -5,7 +5,7 @@ import { hostsToml, registriesConf } from "./support/configurations.ts";
 import { startContainerd } from "./support/containerd.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { startPodman } from "./support/podman.ts";
-import { fetches, heldOf, referenceOf } from "./support/pulls.ts";
+import { fetches, pulledImageOf, referenceOf } from "./support/pulls.ts";
 
 describe("three containerds and two podmans at once", () => {
   const image = inject("image");
@@ -28,8 +28,8 @@ describe("three containerds and two podmans at once", () => {
   });
 
   test("cold: all of them get it, and upstream serves each manifest once", async () => {
-    const held = await Promise.all(clients.map((client) => client.pull(reference)));
-    expect(held).toEqual(clients.map(() => heldOf(image)));
+    const pulled = await Promise.all(clients.map((client) => client.pull(reference)));
+    expect(pulled).toEqual(clients.map(() => pulledImageOf(image)));
     await stage.settled();
     const { requests } = stage.upstreams["ghcr.io"];
     expect(fetches(requests, "manifest")).toEqual({
@@ -45,8 +45,8 @@ describe("three containerds and two podmans at once", () => {
   test("warm: all of them again, without a request upstream", async () => {
     for (const client of clients) await client.clean();
     stage.forget();
-    const held = await Promise.all(clients.map((client) => client.pull(reference)));
-    expect(held).toEqual(clients.map(() => heldOf(image)));
+    const pulled = await Promise.all(clients.map((client) => client.pull(reference)));
+    expect(pulled).toEqual(clients.map(() => pulledImageOf(image)));
     expect(stage.upstreams["ghcr.io"].requests).toEqual([]);
   });
 });

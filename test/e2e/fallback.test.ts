@@ -8,7 +8,7 @@ import { startDockerd } from "./support/dockerd.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { type Origin, startOrigin } from "./support/origin.ts";
 import { startPodman } from "./support/podman.ts";
-import { fetches, heldOf, referenceOf, type UpstreamName } from "./support/pulls.ts";
+import { fetches, pulledImageOf, referenceOf, type UpstreamName } from "./support/pulls.ts";
 import type { UpstreamRequest } from "./support/upstream.ts";
 
 /** Milliseconds that a pull may take that goes to the origin in the end; without a failing mirror it takes 3 to 6 s. */
@@ -83,7 +83,7 @@ describe("the mirror can't serve, the origin can", () => {
       client = await by.start(stage, origin);
       await fail(stage, by.upstream);
       const started = Date.now();
-      expect(await client.pull(referenceOf(by.upstream))).toEqual(heldOf(image));
+      expect(await client.pull(referenceOf(by.upstream))).toEqual(pulledImageOf(image));
       expect(Date.now() - started).toBeLessThan(SOON);
       // It came from the origin, and not from a mirror that the failure had not reached.
       expect(Object.keys(fetches(origin.requests, "blob")).length).toBe(1 + image.amd64.layers.length);

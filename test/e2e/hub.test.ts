@@ -6,7 +6,7 @@ import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES } from "./support/global.ts";
 import { type Hub, startHub } from "./support/hub.ts";
 import { workspace } from "./support/process.ts";
-import { fetches, heldOf, referenceOf } from "./support/pulls.ts";
+import { fetches, pulledImageOf, referenceOf } from "./support/pulls.ts";
 
 describe("dockerd, an upstream with tokens and redirects", () => {
   const image = inject("image");
@@ -31,7 +31,7 @@ describe("dockerd, an upstream with tokens and redirects", () => {
   });
 
   test("cold: one token for the repository, each blob from the storage host once, without the token", async () => {
-    expect(await client.pull(reference)).toEqual(heldOf(image));
+    expect(await client.pull(reference)).toEqual(pulledImageOf(image));
     expect(await client.run(reference)).toBe(image.verdict);
 
     const { manifest, config, layers } = image.amd64;
@@ -47,10 +47,10 @@ describe("dockerd, an upstream with tokens and redirects", () => {
     expect(fetches(answered, "manifest")).toEqual({ [image.index.digest]: 1, [manifest.digest]: 1 });
   });
 
-  test("warm: none of them is asked for anything", async () => {
+  test("warm: no upstream request is made", async () => {
     await client.clean();
     const before = [hub.tokens.length, hub.stored.length, hub.upstream.requests.length];
-    expect(await client.pull(reference)).toEqual(heldOf(image));
+    expect(await client.pull(reference)).toEqual(pulledImageOf(image));
     expect([hub.tokens.length, hub.stored.length, hub.upstream.requests.length]).toEqual(before);
   });
 });

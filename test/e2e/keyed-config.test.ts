@@ -12,7 +12,7 @@ import { startNginx } from "./support/nginx.ts";
 import { startPodman } from "./support/podman.ts";
 import { workspace } from "./support/process.ts";
 import { startProxies } from "./support/proxies.ts";
-import { heldOf, referenceOf } from "./support/pulls.ts";
+import { pulledImageOf, referenceOf } from "./support/pulls.ts";
 
 const image = inject("image");
 let stage: Stage;
@@ -40,8 +40,8 @@ test.each([
     "ghcr.io": `[host."${proxies.urls[1]}"]\ncapabilities = ["pull", "resolve"]\n`,
   });
   try {
-    expect(await client.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
-    expect(await client.pull(referenceOf("ghcr.io"))).toEqual(heldOf(image));
+    expect(await client.pull(referenceOf("docker.io"))).toEqual(pulledImageOf(image));
+    expect(await client.pull(referenceOf("ghcr.io"))).toEqual(pulledImageOf(image));
   } finally {
     await client.stop();
     await proxies.stop();
@@ -67,7 +67,7 @@ test("podman logs in through nginx, and gets its token there", async () => {
     REGISTRY_AUTH_FILE: file,
   });
   try {
-    expect(await podman.pull(referenceOf("ghcr.io"))).toEqual(heldOf(image));
+    expect(await podman.pull(referenceOf("ghcr.io"))).toEqual(pulledImageOf(image));
     expect(stage.records.some(({ path }) => path.startsWith("/_/token"))).toBe(true);
   } finally {
     await podman.stop();

@@ -9,7 +9,7 @@ import { REPOSITORIES, TAG } from "./support/global.ts";
 import { startHub } from "./support/hub.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { workspace } from "./support/process.ts";
-import { heldOf, referenceOf } from "./support/pulls.ts";
+import { pulledImageOf, referenceOf } from "./support/pulls.ts";
 import { type Recorder, startRecorder } from "./support/recorder.ts";
 import { startRegistry } from "./support/registry.ts";
 
@@ -82,7 +82,7 @@ describe.each(Object.entries(UPSTREAMS))("docker login to an upstream that %s, b
 
   test("the right one is taken, and the private image pulled", async () => {
     await docker.login(host, LOGIN.username, LOGIN.password);
-    expect(await docker.pull(reference)).toEqual(heldOf(image));
+    expect(await docker.pull(reference)).toEqual(pulledImageOf(image));
     await stage.settled();
   });
 
@@ -146,7 +146,7 @@ describe("dockerd of a user who is logged in to Docker Hub", () => {
   });
 
   test("doesn't send it to an open mirror", async () => {
-    expect(await docker.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
+    expect(await docker.pull(referenceOf("docker.io"))).toEqual(pulledImageOf(image));
     expect(recorder.sent()).toContain(`/v2/${REPOSITORIES["docker.io"]}/manifests/${TAG}`);
     expect(recorder.sent()).not.toMatch(/authorization/i);
     expect(isTold()).toBe(false);

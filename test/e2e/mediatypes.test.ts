@@ -8,7 +8,7 @@ import { startDockerd } from "./support/dockerd.ts";
 import { DOCKER_TAG, REPOSITORIES } from "./support/global.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { startPodman } from "./support/podman.ts";
-import { fetches, heldOf, referenceOf } from "./support/pulls.ts";
+import { fetches, pulledImageOf, referenceOf } from "./support/pulls.ts";
 
 describe("an image in Docker's media types", () => {
   const image = inject("image");
@@ -25,10 +25,10 @@ describe("an image in Docker's media types", () => {
   test("the OCI version is stored first: its layers serve both, and its manifests are not mistaken for these", async () => {
     client = await startContainerd({ "docker.io": hostsToml(`${stage.url}/docker.io`, null) });
     try {
-      expect(await client.pull(referenceOf("docker.io"))).toEqual(heldOf(image));
+      expect(await client.pull(referenceOf("docker.io"))).toEqual(pulledImageOf(image));
       await stage.settled();
       stage.forget();
-      expect(await client.pull(referenceOf("docker.io", DOCKER_TAG))).toEqual(heldOf(image.docker));
+      expect(await client.pull(referenceOf("docker.io", DOCKER_TAG))).toEqual(pulledImageOf(image.docker));
       expect(fetches(stage.upstreams["docker.io"].requests, "blob")).toEqual({});
     } finally {
       await client.stop();
@@ -44,7 +44,7 @@ describe("an image in Docker's media types", () => {
       client = await start();
       try {
         const reference = referenceOf("docker.io", DOCKER_TAG);
-        expect(await client.pull(reference)).toEqual(heldOf(image.docker));
+        expect(await client.pull(reference)).toEqual(pulledImageOf(image.docker));
         expect(await client.run(reference)).toBe(image.verdict);
       } finally {
         await client.stop();

@@ -2,12 +2,12 @@
 // when it moves, and dropped when upstream says that it is gone or private.
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from "vitest";
-import type { Client, Held } from "./support/client.ts";
+import type { Client, PulledImage } from "./support/client.ts";
 import { hostsToml } from "./support/configurations.ts";
 import { startContainerd } from "./support/containerd.ts";
 import { REPOSITORIES } from "./support/global.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
-import { heldOf } from "./support/pulls.ts";
+import { pulledImageOf } from "./support/pulls.ts";
 import { tagAs } from "./support/registry.ts";
 import type { Upstream } from "./support/upstream.ts";
 
@@ -38,7 +38,7 @@ describe("containerd, a tag whose time is up", () => {
     await stage?.stop();
   });
 
-  const pull = async (): Promise<Held> => {
+  const pull = async (): Promise<PulledImage> => {
     if (client === null) throw new Error("containerd did not start");
     return client.pull(`ghcr.io/${repository}:${TAG}`);
   };
@@ -51,7 +51,7 @@ describe("containerd, a tag whose time is up", () => {
 
   test("unchanged, it costs upstream one HEAD and nothing that counts as a pull", async () => {
     await expire();
-    expect(await pull()).toEqual(heldOf(image));
+    expect(await pull()).toEqual(pulledImageOf(image));
     expect(upstream.requests.map(({ method, path }) => `${method} ${path}`)).toEqual([
       `HEAD /v2/${repository}/manifests/${TAG}`,
     ]);
@@ -60,14 +60,14 @@ describe("containerd, a tag whose time is up", () => {
   test.each([429, 500, 503])("it is served all the same while upstream answers %i", async (status) => {
     await expire();
     upstream.interfere = () => ({ status });
-    expect(await pull()).toEqual(heldOf(image));
+    expect(await pull()).toEqual(pulledImageOf(image));
     expect(upstream.requests.length).toBeGreaterThan(0);
   });
 
   test("it is served all the same while upstream is down", async () => {
     await expire();
     await upstream.stop();
-    expect(await pull()).toEqual(heldOf(image));
+    expect(await pull()).toEqual(pulledImageOf(image));
   });
 
   test.each([401, 403, 404])("it is not served while upstream answers %i", async (status) => {

@@ -15,7 +15,7 @@ import { startSkopeo } from "./support/skopeo.ts";
 
 const OWNER = { username: "owner", password: "hunter2" };
 /** One line of the registry's log: a request for content, and the user it was authorized for. */
-interface Asked {
+interface LoggedRequest {
   as: "anonymous" | "operator";
   method: string;
   path: string;
@@ -23,7 +23,7 @@ interface Asked {
 }
 
 const registry = createFakeRegistry({ ...profiles["ghcr.io"], redirect: "none", credentials: [OWNER] });
-const log: Asked[] = [];
+const log: LoggedRequest[] = [];
 const stops: (() => Promise<void>)[] = [];
 let isHeadLimited = false;
 let environment: Record<string, string>;
@@ -72,7 +72,7 @@ function partsOf({ target, configs, layers }: Image): string[] {
 
 /** Requests for the same object in all the ways in which a mirror could reveal or serve it. */
 async function statuses(url: string, headers: Record<string, string> = {}): Promise<number[]> {
-  const asked: RequestInit[] = [
+  const requests: RequestInit[] = [
     { method: "HEAD" },
     {},
     { headers: { Range: "bytes=0-3" } },
@@ -81,7 +81,7 @@ async function statuses(url: string, headers: Record<string, string> = {}): Prom
     { headers: { "X-Forwarded-Host": "ghcr.io", "CF-Connecting-IP": "127.0.0.1", "MF-Original-URL": url } },
   ];
   const found: number[] = [];
-  for (const init of asked) {
+  for (const init of requests) {
     const response = await fetch(url, { ...init, headers: { ...init.headers, ...headers } });
     await response.body?.cancel();
     found.push(response.status);
@@ -135,7 +135,7 @@ function expectAnonymousFirst(): void {
   });
 }
 
-const operatorFor = (name: string): Asked[] =>
+const operatorFor = (name: string): LoggedRequest[] =>
   log.filter(({ as, path }) => as === "operator" && path.startsWith(`/v2/${name}/`));
 
 describe("an open mirror with a credential", () => {

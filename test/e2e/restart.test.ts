@@ -5,7 +5,7 @@ import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES } from "./support/global.ts";
 import { waitForHeld } from "./support/mirror.ts";
 import { waitFor } from "./support/process.ts";
-import { expectOneFetchEach, heldOf, referenceOf } from "./support/pulls.ts";
+import { expectOneFetchEach, pulledImageOf, referenceOf } from "./support/pulls.ts";
 import { type Served, serve } from "./support/served.ts";
 import { startUpstream, type Upstream } from "./support/upstream.ts";
 
@@ -39,7 +39,7 @@ describe("dockerd, through a mirror that is killed", () => {
     await upstream.stop();
     await mirror?.start();
     await client?.clean();
-    expect(await client?.pull(reference)).toEqual(heldOf(image));
+    expect(await client?.pull(reference)).toEqual(pulledImageOf(image));
     expect(await client?.run(reference)).toBe(image.verdict);
   });
 
@@ -62,14 +62,14 @@ describe("dockerd, through a mirror that is killed", () => {
     }
     await mirror?.kill();
     await mirror?.start();
-    expect((await pulled) ?? (await client?.pull(reference))).toEqual(heldOf(image));
+    expect((await pulled) ?? (await client?.pull(reference))).toEqual(pulledImageOf(image));
     expect(await client?.run(reference)).toBe(image.verdict);
 
     // The killed fill leaves no lease behind that keeps the next one from storing the layer.
     await waitForHeld(blobUrl(largest.digest));
     await client?.clean();
     await upstream.stop();
-    expect(await client?.pull(reference)).toEqual(heldOf(image));
+    expect(await client?.pull(reference)).toEqual(pulledImageOf(image));
     expect(await client?.run(reference)).toBe(image.verdict);
   });
 });

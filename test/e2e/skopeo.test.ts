@@ -38,8 +38,8 @@ describe("skopeo copy, ghcr.io by path", () => {
     expect(blobs).toEqual([...parts].sort());
     await stage.settled();
     const { requests } = stage.upstreams["ghcr.io"];
-    const held = new Set(partsOf(image.amd64));
-    const added = partsOf(image.arm64).filter((each) => !held.has(each));
+    const stored = new Set(partsOf(image.amd64));
+    const added = partsOf(image.arm64).filter((each) => !stored.has(each));
     expect({ ...fetches(requests, "manifest"), ...fetches(requests, "blob") }).toEqual(
       Object.fromEntries(added.map((each) => [each, 1])),
     );

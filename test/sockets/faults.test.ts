@@ -133,11 +133,11 @@ function goesOn(
     expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
     expect(answer.headers["cache-status"]).toBe(COLD);
     await expectHeld(blob);
-    const asked = requestsFor(upstream, blob).map(({ headers }) => headers.range ?? "whole");
+    const sentRanges = requestsFor(upstream, blob).map(({ headers }) => headers.range ?? "whole");
     const expected = ranges.map((range) =>
       typeof range === "string" ? range : expect.toSatisfy(range, "a range within what was sent"),
     );
-    expect(asked).toEqual(["whole", ...expected]);
+    expect(sentRanges).toEqual(["whole", ...expected]);
   });
 }
 

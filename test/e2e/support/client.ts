@@ -1,6 +1,6 @@
-// What the tests ask of every client, whatever program it is.
+// The interface that the tests require of every client.
 
-export interface Held {
+export interface PulledImage {
   /** The digest that the client itself writes down for the reference. */
   digest: string;
   /** The digest of the image's config: what Docker calls the image ID. */
@@ -9,7 +9,7 @@ export interface Held {
 
 export interface Client {
   /** Rejects if the pull fails; the error holds what the client printed. */
-  pull(reference: string): Promise<Held>;
+  pull(reference: string): Promise<PulledImage>;
   /** Starts a container and returns what it printed. */
   run(reference: string): Promise<string>;
   /** Forgets everything that was pulled: the next pull asks for all of it again. */

@@ -1,12 +1,12 @@
 // containerd with its plugin for Kubernetes, which alone reads `config_path`, and pulled by the kubelet's own call.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Held, text } from "./client.ts";
+import { type PulledImage, text } from "./client.ts";
 import { criPull } from "./cri.ts";
 import { CLIENT_DEADLINE, isolated, run, startDaemon, workspace } from "./process.ts";
 
 export interface CriContainerd {
-  pull(reference: string): Promise<Held>;
+  pull(reference: string): Promise<PulledImage>;
   stop(): Promise<void>;
 }
 

@@ -12,17 +12,17 @@ import type { Duplex } from "node:stream";
 
 export interface Proxy {
   url: string;
-  /** By `host:port`, how many connections or requests it was asked to pass on; those to unknown hosts among them. */
-  asked: Map<string, number>;
+  /** By `host:port`, the number of connections or requests, unknown hosts included. */
+  requested: Map<string, number>;
   stop(): Promise<void>;
 }
 
 /** @param hosts by `host:port`, the loopback port where it really is */
 export async function startHttpProxy(hosts: Readonly<Record<string, number>>): Promise<Proxy> {
-  const asked = new Map<string, number>();
+  const requested = new Map<string, number>();
   const server = createHttpServer((incoming: IncomingMessage, outgoing: ServerResponse) => {
     const url = URL.parse(incoming.url ?? "");
-    const port = url && find(hosts, asked, `${url.hostname}:${url.port || 80}`);
+    const port = url && find(hosts, requested, `${url.hostname}:${url.port || 80}`);
     if (!url || !port) {
       outgoing.writeHead(502).end();
       return;
@@ -37,16 +37,16 @@ export async function startHttpProxy(hosts: Readonly<Record<string, number>>): P
     incoming.pipe(onward);
   });
   server.on("connect", (incoming: IncomingMessage, socket: Duplex) => {
-    const port = find(hosts, asked, incoming.url ?? "");
+    const port = find(hosts, requested, incoming.url ?? "");
     if (!port) socket.end("HTTP/1.1 502 no such host\r\n\r\n");
     else pass(socket, port, () => socket.write("HTTP/1.1 200 connected\r\n\r\n"));
   });
-  return listening(server, "http", asked);
+  return listening(server, "http", requested);
 }
 
 /** SOCKS version 5, without authentication, for names alone (RFC 1928): an address would be one that was looked up here. */
 export async function startSocksProxy(hosts: Readonly<Record<string, number>>): Promise<Proxy> {
-  const asked = new Map<string, number>();
+  const requested = new Map<string, number>();
   const server = createServer((socket) => {
     let received = Buffer.alloc(0);
     let isGreeted = false;
@@ -64,7 +64,7 @@ export async function startSocksProxy(hosts: Readonly<Record<string, number>>): 
       socket.off("data", onData);
       const isName = received[3] === 3;
       const name = received.subarray(5, 5 + length).toString("latin1");
-      const port = isName ? find(hosts, asked, `${name}:${received.readUInt16BE(5 + length)}`) : null;
+      const port = isName ? find(hosts, requested, `${name}:${received.readUInt16BE(5 + length)}`) : null;
       const answer = (code: number) => Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0]);
       if (!port) socket.end(answer(4));
       else pass(socket, port, () => socket.write(answer(0)));
@@ -72,15 +72,15 @@ export async function startSocksProxy(hosts: Readonly<Record<string, number>>): 
     socket.on("data", onData);
     socket.on("error", () => socket.destroy());
   });
-  return listening(server, "socks5h", asked);
+  return listening(server, "socks5h", requested);
 }
 
 function find(
   hosts: Readonly<Record<string, number>>,
-  asked: Map<string, number>,
+  requested: Map<string, number>,
   name: string,
 ): number | null {
-  asked.set(name, (asked.get(name) ?? 0) + 1);
+  requested.set(name, (requested.get(name) ?? 0) + 1);
   return hosts[name] ?? null;
 }
 
@@ -94,7 +94,7 @@ function pass(socket: Duplex, port: number, onConnect: () => void): void {
   socket.on("close", () => onward.destroy());
 }
 
-async function listening(server: Server, scheme: string, asked: Map<string, number>): Promise<Proxy> {
+async function listening(server: Server, scheme: string, requested: Map<string, number>): Promise<Proxy> {
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
@@ -106,7 +106,7 @@ async function listening(server: Server, scheme: string, asked: Map<string, numb
   if (address === null || typeof address === "string") throw new Error("no port");
   return {
     url: `${scheme}://127.0.0.1:${address.port}`,
-    asked,
+    requested,
     stop: async () => {
       const closed = once(server, "close");
       server.close();

@@ -1,7 +1,7 @@
 // The three pulls that every client must manage, each a test that rests on the one before: cold, then warm with a
 // client that has forgotten everything, then with the upstream stopped.
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import type { Client, Held } from "./client.ts";
+import type { Client, PulledImage } from "./client.ts";
 import { REPOSITORIES, TAG } from "./global.ts";
 import type { ImageFacts, Manifests } from "./image.ts";
 import { type Stage, startStage } from "./mirror.ts";
@@ -43,13 +43,13 @@ export function threePulls({
       await client?.stop();
       await stage?.stop();
     });
-    const pull = async (): Promise<Held> => {
+    const pull = async (): Promise<PulledImage> => {
       if (client === null) throw new Error("the client did not start");
       return client.pull(reference);
     };
 
     test("cold: every manifest and every blob is fetched from upstream once", async () => {
-      expect(await pull()).toEqual(heldOf(image));
+      expect(await pull()).toEqual(pulledImageOf(image));
       await stage.settled();
       expectOneFetchEach(stage.upstreams[upstream], image);
       expectNoRequests(stage, upstream);
@@ -62,20 +62,20 @@ export function threePulls({
     test("warm: a client that knows nothing gets all of it without a request upstream", async () => {
       await client?.clean();
       stage.forget();
-      expect(await pull()).toEqual(heldOf(image));
+      expect(await pull()).toEqual(pulledImageOf(image));
       expect(stage.upstreams[upstream].requests).toEqual([]);
     });
 
     test("upstream stopped: a client that knows nothing still gets all of it", async () => {
       await client?.clean();
       await stage.upstreams[upstream].stop();
-      expect(await pull()).toEqual(heldOf(image));
+      expect(await pull()).toEqual(pulledImageOf(image));
       expect(await client?.run(reference)).toBe(image.verdict);
     });
   });
 }
 
-export function heldOf(image: Manifests): Held {
+export function pulledImageOf(image: Manifests): PulledImage {
   return { digest: image.index.digest, config: image.amd64.config.digest };
 }
 

@@ -60,8 +60,8 @@ export async function tagAs(
 ): Promise<void> {
   const base = `${registry}/v2/${repository}`;
   const headers = { accept: manifest.mediaType };
-  const held = await expectStatus(200, fetch(`${base}/manifests/${manifest.digest}`, { headers }));
-  await pushManifest(base, tag, manifest.mediaType, Buffer.from(await held.arrayBuffer()));
+  const existing = await expectStatus(200, fetch(`${base}/manifests/${manifest.digest}`, { headers }));
+  await pushManifest(base, tag, manifest.mediaType, Buffer.from(await existing.arrayBuffer()));
 }
 
 /** Pushes as distribution-spec "Pushing manifests" says: every blob, then each platform's manifest, then the index. */
@@ -86,8 +86,8 @@ export async function push(
 }
 
 async function pushBlob(base: string, blob: Descriptor, content: Buffer): Promise<void> {
-  const held = await fetch(`${base}/blobs/${blob.digest}`, { method: "HEAD" });
-  if (held.ok) return;
+  const existing = await fetch(`${base}/blobs/${blob.digest}`, { method: "HEAD" });
+  if (existing.ok) return;
   const opened = await expectStatus(202, fetch(`${base}/blobs/uploads/`, { method: "POST" }));
   const location = new URL(opened.headers.get("location") ?? "", base);
   location.searchParams.set("digest", blob.digest);
