@@ -1,4 +1,4 @@
-/** Bodies that aren't what they should be, as far as no socket is needed to send them: see test/sockets/faults.test.ts. */
+/** Faulty bodies that can be produced without a socket; for the others see test/sockets/faults.test.ts. */
 import { beforeEach, expect, vi } from "vitest";
 import { MAXIMUM_PUT } from "../../src/store/store.ts";
 import { type Behaviour, behaviours, gzip, utf8 } from "../support/fake-registry.ts";
@@ -27,8 +27,8 @@ beforeEach(() => {
   mirror.docker.settings.auth = "none";
 });
 
-/** Upstream gives what it should from now on: so do the client's next pull and the alarm. */
-async function expectMended(): Promise<void> {
+/** Ends the fault; the client's next pull and the alarm's fill then succeed. */
+async function expectRecovered(): Promise<void> {
   mirror.recover();
   await expectWhole(await mirror.ask(demo.blob));
   await mirror.runAlarm(demo.digest);
@@ -38,7 +38,7 @@ async function expectMended(): Promise<void> {
 
 fault(
   "wrong digest, right length",
-  "a layer: all of it comes, for its client to refuse, and none is stored",
+  "a layer: passed through whole, for the client's digest check to reject, and not stored",
   async () => {
     mirror.docker.fail(BYTES, behaviours.corrupted());
     const answer = await mirror.ask(demo.blob);
@@ -47,12 +47,12 @@ fault(
     expect(cacheStatus(answer)).toBe(COLD);
     expect(calls(mirror.docker).slice(0, 2)).toEqual(ONE_FETCH);
     expect(await mirror.stored()).toEqual([]);
-    await expectMended();
+    await expectRecovered();
   },
 );
 
 for (const reference of ["latest", "digest"]) {
-  fault("wrong digest, right length", `a manifest by ${reference}: refused, and not stored`, async () => {
+  fault("wrong digest, right length", `a manifest by ${reference}: rejected, and not stored`, async () => {
     const path = reference === "latest" ? TAG : demo.manifest;
     const handle = mirror.docker.fail({ kind: "manifest" }, behaviours.corrupted());
     expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
@@ -64,30 +64,26 @@ for (const reference of ["latest", "digest"]) {
   });
 }
 
-fault(
-  "stall",
-  "the alarm fetches what the stall keeps back, and the client gets it too in the end",
-  async () => {
-    const giveUp = Promise.withResolvers<never>();
-    mirror.docker.fail(BYTES, { transform: (whole) => new Response(stalling(giveUp.promise), whole) }, 1);
-    const { response, settled } = await open(mirror, demo.blob);
-    const reader = response.body?.getReader();
-    const start = (await reader?.read())?.value?.byteLength ?? 0;
-    expect(start).toBeGreaterThan(0);
-    expect(await mirror.stored()).toEqual([]);
-    expect(await mirror.runAlarm(demo.digest)).toBe(true);
-    expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-    await expectWhole(await mirror.ask(demo.blob));
-    expect(mirror.docker.count(BYTES)).toBe(2);
-    // When the connection is lost at last, the client sees nothing of it, and what lies in the store stays.
-    giveUp.reject(new TypeError("connection lost"));
-    expect(start + (await readOn(reader))).toBe(LAYER.byteLength);
-    await settled();
-    expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-  },
-);
+fault("stall", "the alarm fetches the stalled blob, and the client's download completes", async () => {
+  const giveUp = Promise.withResolvers<never>();
+  mirror.docker.fail(BYTES, { transform: (whole) => new Response(stalling(giveUp.promise), whole) }, 1);
+  const { response, settled } = await open(mirror, demo.blob);
+  const reader = response.body?.getReader();
+  const start = (await reader?.read())?.value?.byteLength ?? 0;
+  expect(start).toBeGreaterThan(0);
+  expect(await mirror.stored()).toEqual([]);
+  expect(await mirror.runAlarm(demo.digest)).toBe(true);
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+  await expectWhole(await mirror.ask(demo.blob));
+  expect(mirror.docker.count(BYTES)).toBe(2);
+  // When the stalled connection is finally lost, the client doesn't notice, and the stored blob stays.
+  giveUp.reject(new TypeError("connection lost"));
+  expect(start + (await readOn(reader))).toBe(LAYER.byteLength);
+  await settled();
+  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+});
 
-/** The layer's first bytes, and then nothing until the promise is settled. */
+/** The layer's first bytes, and then nothing until the promise settles. */
 function stalling(until: Promise<never>): ReadableStream<Uint8Array> {
   let begun = false;
   return new ReadableStream({
@@ -111,24 +107,24 @@ async function readOn(reader: ReadableStreamDefaultReader<Uint8Array> | undefine
 
 fault(
   "an HTML page with 200",
-  "for a layer: an error that sends the client on, not a page for it to choke on",
+  "for a layer: an error that lets the client try another source, not the HTML",
   async () => {
     mirror.docker.fail(BYTES, behaviours.htmlPage());
     expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
-    await expectMended();
+    await expectRecovered();
   },
 );
 
 fault(
   "an HTML page with 200",
-  "for a layer: none of it is stored, and no browser would show it",
+  "for a layer: not stored, and with headers that keep browsers from rendering it",
   async () => {
     mirror.docker.fail(BYTES, behaviours.htmlPage());
     const { headers } = await mirror.ask(demo.blob);
     expect(headers.get("Content-Type")).not.toContain("html");
     expect(await mirror.stored()).toEqual([]);
-    await expectMended();
+    await expectRecovered();
   },
 );
 
@@ -136,7 +132,7 @@ for (const [what, path] of [
   ["a tag", "manifests/latest"],
   ["a listing", "tags/list"],
 ] as const) {
-  fault("an HTML page with 200", `for ${what}: refused, and not stored`, async () => {
+  fault("an HTML page with 200", `for ${what}: rejected, and not stored`, async () => {
     mirror.docker.fail({}, behaviours.htmlPage());
     expectRefused(await mirror.ask(`/v2/library/demo/${path}`), 503, "UNAVAILABLE");
     expect(mirror.docker.requests).toHaveLength(1);
@@ -145,7 +141,7 @@ for (const [what, path] of [
 }
 
 fault("a layer that is gzip itself: bytes untouched", async () => {
-  const packed = await gzip(utf8("a layer that is packed by whoever pushed it".repeat(1000)));
+  const packed = await gzip(utf8("a layer that was compressed before the push".repeat(1000)));
   const layer = await mirror.docker.addBlob(packed, { repository: "library/demo" });
   const path = `/v2/library/demo/blobs/${layer.digest}`;
   for (const status of [COLD, WARM]) {
@@ -174,17 +170,17 @@ fault("zero bytes with 200", "for a layer: an error, since only one digest has n
   mirror.docker.fail(BYTES, behaviours.emptyBody());
   expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
   expect(await mirror.stored()).toEqual([]);
-  await expectMended();
+  await expectRecovered();
 });
 
 fault("zero bytes with 200", "for a layer: nothing is stored", async () => {
   mirror.docker.fail(BYTES, behaviours.emptyBody());
   await mirror.ask(demo.blob);
   expect(await mirror.stored()).toEqual([]);
-  await expectMended();
+  await expectRecovered();
 });
 
-fault("zero bytes with 200", "for a tag: refused, and not stored", async () => {
+fault("zero bytes with 200", "for a tag: rejected, and not stored", async () => {
   mirror.docker.fail({ kind: "manifest" }, behaviours.emptyBody());
   expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
   expectRefused(await mirror.ask(demo.manifest), 503, "UNAVAILABLE");
@@ -198,13 +194,13 @@ fault("larger than one put", async () => {
   expect([answer.status, answer.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
   expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; detail=upstream");
   expect(mirror.operations().storePuts).toBe(0);
-  // The bytes here are fewer than is said, so that their rest is asked for in vain.
+  // The body is shorter than the declared length, so resuming it fails.
   const whole = mirror.docker.requests.filter(({ headers }) => headers.range === undefined);
   expect(whole.map(({ method, kind, status }) => `${method} ${kind} ${status}`)).toEqual(ONE_FETCH);
   mirror.docker.reset();
-  // Its lease is given back, and no alarm fetches gigabytes in vain.
+  // Its lease is released, and no alarm fetches gigabytes in vain.
   expect(await mirror.runAlarm(demo.digest)).toBe(false);
-  await expectMended();
+  await expectRecovered();
 });
 
 fault("206 to a plain GET", async () => {
@@ -214,45 +210,45 @@ fault("206 to a plain GET", async () => {
   expect(await mirror.stored()).toEqual([]);
   await mirror.runAlarm(demo.digest);
   expect(await mirror.stored()).toEqual([]);
-  await expectMended();
+  await expectRecovered();
 });
 
-fault("Range ignored on resume", "the whole with 200, which tells the client to start again", async () => {
+fault("Range ignored on resume", "the whole blob with 200, which makes the client start again", async () => {
   mirror.docker.settings.ranges = false;
   const answer = await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } });
   await expectWhole(answer);
   expect(answer.headers.get("Content-Range")).toBe(null);
   expect(cacheStatus(answer)).toContain("fwd-status=200");
   expect(mirror.docker.count(BYTES)).toBe(1);
-  await expectMended();
+  await expectRecovered();
 });
 
 fault(
   "Range ignored on resume",
-  "by the mirror: what it has begun breaks off, and is fetched again",
+  "when the mirror resumes: the client's body breaks off, and the blob is fetched again",
   async () => {
     mirror.docker.settings.ranges = false;
-    await expectBrokenAndMended(["GET blob 307", "GET storage 200", "GET blob 307", "GET storage 200"]);
+    await expectBrokenAndRecovered(["GET blob 307", "GET storage 200", "GET blob 307", "GET storage 200"]);
   },
 );
 
-const lies: Record<string, Behaviour> = {
+const mislabelledParts: Record<string, Behaviour> = {
   "from another byte on": behaviours.changedHeaders({ "content-range": "bytes 0-199999/300000" }),
   "without saying which": behaviours.changedHeaders({ "content-range": null }),
   "beyond its own end": behaviours.changedHeaders({ "content-range": "bytes 100000-299999/200000" }),
 };
-for (const [lie, behaviour] of Object.entries(lies)) {
-  fault("Range ignored on resume", `a part ${lie} is refused`, async () => {
+for (const [mislabelling, behaviour] of Object.entries(mislabelledParts)) {
+  fault("Range ignored on resume", `a part ${mislabelling} is rejected`, async () => {
     mirror.docker.fail(BYTES, behaviour);
     expectRefused(await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } }), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
-    await expectMended();
+    await expectRecovered();
   });
 }
 
 fault(
   "ETag changed on resume",
-  "upstream's: the part is right, because the digest stands for the content",
+  "upstream's: the part is served, because the digest identifies the content",
   async () => {
     mirror.docker.settings.etag = () => `"${crypto.randomUUID()}"`;
     const headers = { Range: "bytes=100000-", "If-Range": `"${demo.digest}"` };
@@ -261,30 +257,30 @@ fault(
     expect(answer.bytes).toEqual(LAYER.slice(100_000));
     expect(answer.headers.get("Content-Range")).toBe("bytes 100000-299999/300000");
     expect(answer.headers.get("ETag")).toBe(`"${demo.digest}"`);
-    await expectMended();
+    await expectRecovered();
   },
 );
 
 fault(
   "ETag changed on resume",
-  "upstream's, while the mirror resumes: what it has begun breaks off, and is fetched again",
+  "upstream's, while the mirror resumes: the client's body breaks off, and the blob is fetched again",
   async () => {
     mirror.docker.settings.etag = () => `"${crypto.randomUUID()}"`;
-    await expectBrokenAndMended(["GET blob 307", "GET storage 200", "GET blob 307", "GET storage 200"]);
+    await expectBrokenAndRecovered(["GET blob 307", "GET storage 200", "GET blob 307", "GET storage 200"]);
   },
 );
 
-/** The layer breaks off, and what is sent for its rest isn't taken. */
-async function expectBrokenAndMended(asked: string[]): Promise<void> {
+/** The layer breaks off, and the response for the rest is rejected. */
+async function expectBrokenAndRecovered(asked: string[]): Promise<void> {
   mirror.docker.fail(BYTES, behaviours.cutAfter(100_000), 1);
   const answer = await mirror.ask(demo.blob);
   expect([answer.status, answer.broken]).toEqual([200, true]);
   expect(calls(mirror.docker).slice(0, asked.length)).toEqual(asked);
   expect(await mirror.stored()).toEqual([]);
-  await expectMended();
+  await expectRecovered();
 }
 
-fault("ETag changed on resume", "the client's: it gets the whole, cold and warm", async () => {
+fault("ETag changed on resume", "the client's: it gets the whole blob, cold and warm", async () => {
   const headers = { Range: "bytes=100000-", "If-Range": '"of-another-mirror"' };
   for (const status of [COLD, WARM]) {
     const answer = await mirror.ask(demo.blob, { headers });

@@ -1,4 +1,4 @@
-/** Requests that no honest client sends, or that few do, to a mirror behind keys: in the key's own places above all. */
+/** Malformed, hostile and unusual requests to a mirror behind keys, above all around the key itself. */
 import { beforeEach, expect } from "vitest";
 import { basic, bearer, KEY, KEYED } from "../access/keyed.ts";
 import { patternBytes } from "../support/fake-registry.ts";
@@ -28,8 +28,8 @@ const pull = (path: string, init: Init = {}): Promise<Answer> =>
   mirror.ask(path, { ...init, headers: { ...basic(KEY), ...init.headers } });
 
 /**
- * Challenged, whatever is wrong with it, before upstream is asked; and where a key stands in the path, though not where one
- * is read, refused with advice.
+ * Challenged before any upstream request, whatever else is wrong; or, with a key in the path where none is
+ * read, rejected with advice.
  */
 async function expectRejected(asked: readonly (readonly [string, Init?])[]): Promise<void> {
   for (const [path, init] of asked) {
@@ -49,7 +49,7 @@ async function expectRejected(asked: readonly (readonly [string, Init?])[]): Pro
   expect(await mirror.stored()).toEqual([]);
 }
 
-fault("dots and slashes, plain and encoded", "before, behind and within the key", async () => {
+fault("dots and slashes, plain and encoded", "before, after and within the key", async () => {
   await expectRejected([
     [`/${KEY}%2Fv2/library/demo/manifests/latest`],
     [`/${KEY}%2f..%2fv2/library/demo/manifests/latest`],
@@ -70,7 +70,7 @@ fault("dots and slashes, plain and encoded", "before, behind and within the key"
   }
 });
 
-fault("upper case", "a host knows no case, and a path's key does", async () => {
+fault("upper case", "a host is case-insensitive, a key in the path isn't", async () => {
   await expectRejected([[`/${KEY.toUpperCase()}${TAG}`], [TAG, { headers: basic(KEY.toUpperCase()) }]]);
   const host = `DOCKER-${KEY.toUpperCase()}.EXAMPLE.COM`;
   await expectWhole(await mirror.ask(TAG, { host }), demo.image.target.bytes);
@@ -97,20 +97,20 @@ fault("Unicode, NUL", "in a key, a user name or a host", async () => {
 });
 
 const fullName = `library/${"a".repeat(255 - "docker.io/library/".length)}`;
-fault("256-character name", "behind a key, which doesn't count", async () => {
+fault("256-character name", "after a key, which doesn't count", async () => {
   const { target } = await mirror.docker.addImage(fullName, "latest");
   await expectWhole(await mirror.ask(`/${KEY}/v2/${fullName}/manifests/latest`), target.bytes);
   expectRefused(await mirror.ask(`/${KEY}/v2/${fullName}a/manifests/latest`), 400, "NAME_INVALID");
 });
 
-fault("129-character tag", "behind a key, which doesn't count", async () => {
+fault("129-character tag", "after a key, which doesn't count", async () => {
   const tag = "a".repeat(128);
   mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   await expectWhole(await mirror.ask(`/${KEY}${TAG.replace("latest", tag)}`), demo.image.target.bytes);
   expectRefused(await mirror.ask(`/${KEY}${TAG.replace("latest", `${tag}a`)}`), 404, "MANIFEST_UNKNOWN");
 });
 
-fault("sha512", "a private blob, linked to its repository alone", async () => {
+fault("sha512", "a private blob, linked to its repository only", async () => {
   const bytes = patternBytes(500, 5);
   const { digest } = await mirror.docker.addBlob(bytes, { algorithm: "sha512", repository: "owner/secret" });
   mirror.docker.setVisibility("owner/secret", "private");
@@ -127,7 +127,7 @@ fault("sha512", "a private blob, linked to its repository alone", async () => {
 
 fault(
   "short or unknown digest",
-  "is challenged like any other without a key, and refused with one",
+  "is challenged without a key like any other request, and rejected with one",
   async () => {
     const paths = ["sha256:a1", "sha256:", `md5:${"a1".repeat(16)}`, "latest"].map(
       (digest) => `/v2/owner/secret/blobs/${digest}`,
@@ -138,32 +138,28 @@ fault(
   },
 );
 
-fault(
-  "CRLF",
-  "in what a challenge, a token request or a login says: nothing of it becomes a header",
-  async () => {
-    const evil = "%0d%0aX-Evil:%20yes";
-    const answers = [
-      await mirror.ask(`/${KEY}${TAG}${evil}`),
-      await mirror.ask(`${TAG}?service=${evil}`),
-      await mirror.ask(`/_/token?service=${evil}&scope=repository:a${evil}:pull`, { headers: basic(KEY) }),
-      await mirror.ask("/_/token", { headers: basic(KEY, "x\r\nX-Evil") }),
-      await mirror.ask(`/_/token?scope=repository:a/b${evil}:pull&service=${evil}`, {
-        host: LOGIN_HOST,
-        headers: basic(`${ALICE.password}\r\nX-Evil: yes`, "alice"),
-      }),
-      await mirror.ask(`/${KEY}/docker.io/v2/library/demo/tags/list?n=1&last=${evil}`),
-    ];
-    expect(answers.map(({ status }) => status)).toEqual([400, 401, 200, 200, 401, 200]);
-    for (const { headers } of answers) expect(headers.get("X-Evil")).toBe(null);
-    for (const { headers, query } of [...mirror.docker.requests, ...mirror.ghcr.requests]) {
-      expect(headers["x-evil"]).toBe(undefined);
-      if (query.includes("scope")) expect(query).not.toContain("Evil");
-    }
-  },
-);
+fault("CRLF", "in a challenge, a token request or a login: none of it becomes a header", async () => {
+  const evil = "%0d%0aX-Evil:%20yes";
+  const answers = [
+    await mirror.ask(`/${KEY}${TAG}${evil}`),
+    await mirror.ask(`${TAG}?service=${evil}`),
+    await mirror.ask(`/_/token?service=${evil}&scope=repository:a${evil}:pull`, { headers: basic(KEY) }),
+    await mirror.ask("/_/token", { headers: basic(KEY, "x\r\nX-Evil") }),
+    await mirror.ask(`/_/token?scope=repository:a/b${evil}:pull&service=${evil}`, {
+      host: LOGIN_HOST,
+      headers: basic(`${ALICE.password}\r\nX-Evil: yes`, "alice"),
+    }),
+    await mirror.ask(`/${KEY}/docker.io/v2/library/demo/tags/list?n=1&last=${evil}`),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([400, 401, 200, 200, 401, 200]);
+  for (const { headers } of answers) expect(headers.get("X-Evil")).toBe(null);
+  for (const { headers, query } of [...mirror.docker.requests, ...mirror.ghcr.requests]) {
+    expect(headers["x-evil"]).toBe(undefined);
+    if (query.includes("scope")) expect(query).not.toContain("Evil");
+  }
+});
 
-fault("X-Forwarded-* poisoning", "neither opens anything nor leads a client astray", async () => {
+fault("X-Forwarded-* poisoning", "neither grants access nor changes where clients are sent", async () => {
   for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   const headers = {
     "X-Forwarded-Host": `docker-${KEY}.example.com`,
@@ -203,7 +199,7 @@ for (const repository of [
 ]) {
   fault(
     "repository named blobs or manifests",
-    `behind a key${repository.startsWith("owner/") ? ", and private" : ""}: ${repository}`,
+    `after a key${repository.startsWith("owner/") ? ", and private" : ""}: ${repository}`,
     async () => {
       const upstreams = repository.includes("/") ? repository : `library/${repository}`;
       const image = await mirror.docker.addImage(upstreams, "latest", { layers: [LAYER] });
@@ -218,7 +214,7 @@ for (const repository of [
   );
 }
 
-fault("huge query", "where keys and tokens are", async () => {
+fault("huge query", "in keys and token requests", async () => {
   await expectRejected([
     [TAG, { headers: bearer("a".repeat(15_000)) }],
     [TAG, { headers: bearer(`${"a".repeat(7_000)}.${"b".repeat(7_000)}.c`) }],
@@ -239,7 +235,7 @@ fault("huge query", "where keys and tokens are", async () => {
 
 fault(
   "two scope parameters",
-  "of a token request: the token stands for its key, whatever they say",
+  "of a token request: the token grants what its key does, whatever the scopes",
   async () => {
     const scopes = "scope=repository:owner/secret:pull,push&scope=registry:catalog:*%20repository:a/b:delete";
     const { token } = (await mirror.ask(`/_/token?${scopes}`, { headers: basic(KEY) })).json();
@@ -248,35 +244,31 @@ fault(
   },
 );
 
-fault(
-  "two scope parameters",
-  "of a user's token request: both are asked for, to pull and no more",
-  async () => {
-    for (const name of ["alice/one", "alice/two"]) {
-      await mirror.ghcr.addImage(name, "latest");
-      mirror.ghcr.setVisibility(name, "private");
-    }
-    const query = "scope=repository:alice/one:pull,push&scope=repository:alice/two:*%20registry:catalog:*";
-    const init = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
-    const { token } = (await mirror.ask(`/_/token?${query}`, init)).json();
-    const asked = mirror.ghcr.requests.filter(({ kind }) => kind === "token").at(-1);
-    const scopes = new URLSearchParams(asked?.query).getAll("scope");
-    expect(scopes).toEqual(["repository:alice/one:pull", "repository:alice/two:pull"]);
-    for (const name of ["alice/one", "alice/two"]) {
-      const headers = bearer(token);
-      expect(await statusOf(`/v2/${name}/manifests/latest`, { host: LOGIN_HOST, headers })).toBe(200);
-    }
-  },
-);
+fault("two scope parameters", "of a user's token request: both are requested, for pull only", async () => {
+  for (const name of ["alice/one", "alice/two"]) {
+    await mirror.ghcr.addImage(name, "latest");
+    mirror.ghcr.setVisibility(name, "private");
+  }
+  const query = "scope=repository:alice/one:pull,push&scope=repository:alice/two:*%20registry:catalog:*";
+  const init = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
+  const { token } = (await mirror.ask(`/_/token?${query}`, init)).json();
+  const asked = mirror.ghcr.requests.filter(({ kind }) => kind === "token").at(-1);
+  const scopes = new URLSearchParams(asked?.query).getAll("scope");
+  expect(scopes).toEqual(["repository:alice/one:pull", "repository:alice/two:pull"]);
+  for (const name of ["alice/one", "alice/two"]) {
+    const headers = bearer(token);
+    expect(await statusOf(`/v2/${name}/manifests/latest`, { host: LOGIN_HOST, headers })).toBe(200);
+  }
+});
 
-fault("Basic Og==", "is as good as none", async () => {
+fault("Basic Og==", "is treated as no login", async () => {
   const headers = { Authorization: "Basic Og==" };
   await expectRejected([
     [TAG, { headers }],
     ["/v2/", { headers }],
   ]);
   expect(await statusOf("/_/token", { headers })).toBe(401);
-  // Beside a key in the URL it is no login either: what is everybody's is pulled, as nobody.
+  // With a key in the URL it is no login either: public content is pulled anonymously.
   for (const [path, init] of [
     [`/${KEY}${TAG}`, {}],
     [TAG, { host: `docker-${KEY}.example.com` }],

@@ -1,4 +1,4 @@
-/** Requests that no honest client sends, or that few do: refused before anybody is asked, or answered as they should be. */
+/** Malformed, hostile and unusual requests: rejected before any upstream request, or answered correctly. */
 import { beforeEach, expect } from "vitest";
 import {
   blobKey,
@@ -19,8 +19,8 @@ beforeEach(() => {
   mirror.docker.settings.auth = "none";
 });
 
-/** Refused for what it is: nobody was asked, and nothing is remembered of it. */
-async function expectNobodyAsked(): Promise<void> {
+/** No upstream request was made, and nothing was stored. */
+async function expectNoTrace(): Promise<void> {
   expect(mirror.docker.requests).toEqual([]);
   expect(mirror.ghcr.requests).toEqual([]);
   expect(mirror.network.strays).toEqual([]);
@@ -28,14 +28,14 @@ async function expectNobodyAsked(): Promise<void> {
   expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
 }
 
-/** One test for paths that are refused alike. */
+/** One test for paths that are rejected with the same error. */
 function refuses(
   number: Parameters<typeof fault>[0],
   code: string,
   paths: readonly string[],
   status = 400,
 ): void {
-  fault(number, `${code} for ${paths.length} paths, and nobody is asked`, async () => {
+  fault(number, `${code} for ${paths.length} paths, without an upstream request`, async () => {
     for (const path of paths) {
       const shown = path.slice(0, 100);
       const answer = await mirror.ask(path);
@@ -43,7 +43,7 @@ function refuses(
       expectRefused(answer, status, code);
       expect([shown, (await mirror.ask(path, { method: "HEAD" })).status]).toEqual([shown, status]);
     }
-    await expectNobodyAsked();
+    await expectNoTrace();
   });
 }
 
@@ -78,7 +78,7 @@ for (const path of [
 ]) {
   fault(
     "dots and slashes, plain and encoded",
-    `${path} means what is left of it, and nothing beside the repository`,
+    `${path} is normalised, and reaches nothing but the repository`,
     async () => {
       await expectWhole(await mirror.ask(path), demo.image.target.bytes);
       expect(new Set(mirror.docker.requests.map((request) => request.path))).toEqual(
@@ -99,7 +99,7 @@ refuses("upper case", "DIGEST_INVALID", [
   `/v2/library/demo/manifests/sha256:${"A1".repeat(32)}`,
 ]);
 
-fault("upper case", "in a tag is another tag", async () => {
+fault("upper case", "in a tag names another tag", async () => {
   mirror.docker.moveTag("library/demo", "Latest", demo.image.target.digest);
   await expectWhole(await mirror.ask(TAG.replace("latest", "Latest")), demo.image.target.bytes);
   expectRefused(await mirror.ask(TAG.replace("latest", "LATEST")), 404, "MANIFEST_UNKNOWN");
@@ -127,13 +127,13 @@ refuses("256-character name", "NAME_INVALID", [
   `/v2/ghcr.io/o/${"a".repeat(254)}/manifests/latest`,
   `/v2/${"a/".repeat(1000)}a/manifests/latest`,
 ]);
-fault("256-character name", "one less is pulled", async () => {
+fault("256-character name", "one character less is pulled", async () => {
   const { target } = await mirror.docker.addImage(fullName, "latest");
   await expectWhole(await mirror.ask(`/v2/${fullName}/manifests/latest`), target.bytes);
 });
 
 refuses("129-character tag", "MANIFEST_UNKNOWN", [`/v2/library/demo/manifests/${"a".repeat(129)}`], 404);
-fault("129-character tag", "one less is pulled", async () => {
+fault("129-character tag", "one character less is pulled", async () => {
   mirror.docker.moveTag("library/demo", "a".repeat(128), demo.image.target.digest);
   await expectWhole(await mirror.ask(TAG.replace("latest", "a".repeat(128))), demo.image.target.bytes);
 });
@@ -194,7 +194,7 @@ refuses("CRLF", "NAME_INVALID", [
 refuses("CRLF", "MANIFEST_UNKNOWN", ["/v2/library/demo/manifests/latest%0d%0aX-Evil%20yes"], 404);
 refuses("CRLF", "NAME_UNKNOWN", [`${TAG}?ns=ghcr.io%0d%0aX-Evil:%20yes`], 404);
 
-fault("CRLF", "in what pages a listing: nothing of it becomes a header", async () => {
+fault("CRLF", "in a listing's paging parameters: none of it becomes a header", async () => {
   for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   const answer = await mirror.ask("/v2/library/demo/tags/list?n=1&last=%0d%0aX-Evil:%20yes");
   expect(answer.headers.get("X-Evil")).toBe(null);
@@ -251,7 +251,7 @@ for (const repository of [
   });
 }
 
-fault("huge query", "says nothing that matters, and isn't sent on", async () => {
+fault("huge query", "is ignored, and isn't sent upstream", async () => {
   const query = `?x=${"y".repeat(2_000)}&${"z&".repeat(900)}last=`;
   for (const path of [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"]) {
     const answer = await mirror.ask(path + query);
@@ -270,10 +270,10 @@ fault("huge query", "huge headers", async () => {
   for (const path of [TAG, demo.blob, "/v2/"]) {
     expectRefused(await mirror.ask(path, { headers }), 431, "UNSUPPORTED");
   }
-  await expectNobodyAsked();
+  await expectNoTrace();
 });
 
-fault("two scope parameters", "of a pull: neither is heeded nor sent on", async () => {
+fault("two scope parameters", "of a pull: both are ignored and not sent upstream", async () => {
   mirror.docker.settings.auth = "bearer";
   const query = "?scope=repository:library/other:push&scope=repository:library/demo:pull";
   for (const path of [TAG, demo.blob, "/v2/"]) expect((await mirror.ask(path + query)).status).toBe(200);

@@ -1,4 +1,4 @@
-/** Callers, repositories and upstreams kept apart behind keys: holders of keys, of narrow ones, of none, of logins. */
+/** Isolation of clients, repositories and upstreams behind keys: with a key, a narrow key, no key, or a login. */
 import { beforeEach, expect } from "vitest";
 import { hashKey } from "../../src/access/keys.ts";
 import { basic, bearer, EXPIRED, KEY, KEYED, NARROW, SLOW, UNKNOWN } from "../access/keyed.ts";
@@ -21,7 +21,7 @@ const { mirror, demo, fault } = useFaults("isolation", {
 const SECRET = patternBytes(1000, 99);
 let secret: Image;
 let hidden: { digest: string; blob: string; manifest: string; tag: string; tags: string; referrers: string };
-/** Who may not have it: without a key, with one that isn't valid, with one that doesn't open it. */
+/** Headers without access: no key, an invalid key, a key that doesn't permit the repository. */
 const OTHERS = [{}, basic(UNKNOWN), basic(EXPIRED), basic(NARROW)];
 
 beforeEach(async () => {
@@ -55,13 +55,13 @@ const refused = async (path: string, headers: Record<string, string>): Promise<v
   }
 };
 
-for (const isHeld of [false, true]) {
-  const when = isHeld ? "held" : "not held";
+for (const isCached of [false, true]) {
+  const when = isCached ? "cached" : "not cached";
   fault(
     "private blob through a public repository",
-    `behind keys, ${when}: through any repository but its own, and to any key that doesn't open it`,
+    `behind keys, ${when}: refused through other repositories, and to keys that don't permit its own`,
     async () => {
-      if (isHeld) await expectWhole(await pull(hidden.blob), SECRET);
+      if (isCached) await expectWhole(await pull(hidden.blob), SECRET);
       for (const headers of OTHERS) await refused(hidden.blob, headers);
       for (const name of [
         "library/demo",
@@ -78,9 +78,9 @@ for (const isHeld of [false, true]) {
 
   fault(
     "private manifest by digest",
-    `behind keys, ${when}: by digest, tag, list and referrers`,
+    `behind keys, ${when}: refused by digest, tag, tags list and referrers`,
     async () => {
-      if (isHeld)
+      if (isCached)
         for (const path of [hidden.tag, hidden.manifest]) expect((await pull(path)).status).toBe(200);
       for (const headers of OTHERS) {
         for (const path of [hidden.manifest, hidden.tag, hidden.tags, hidden.referrers])
@@ -95,7 +95,7 @@ for (const isHeld of [false, true]) {
 
 fault(
   "the same digest from two upstreams",
-  "private at one, public at the other: each is asked, and neither answers for the other",
+  "private at one, public at the other: access is checked at each",
   async () => {
     await expectWhole(await pull(hidden.blob), SECRET);
     const open = `/v2/ghcr.io/open/image/blobs/${hidden.digest}`;
@@ -106,7 +106,7 @@ fault(
     await expectWhole(answer, SECRET);
     expect(cacheStatus(answer)).toContain("detail=upstream");
     expect(mirror.ghcr.count({ kind: "storage", method: "GET" })).toBe(1);
-    // Now it is everybody's, and the private repository's own are served from the same copy.
+    // Now it is stored as public, and requests for the private repository are served from the same copy.
     expect(await mirror.stored()).toContain(blobKey(hidden.digest));
     expect(cacheStatus(await pull(hidden.blob))).toBe(WARM);
     for (const headers of OTHERS) await refused(hidden.blob, headers);
@@ -114,8 +114,8 @@ fault(
 );
 
 fault(
-  "access revoked, content held",
-  "a key that is taken out of the list, and its tokens, at once",
+  "access revoked, content cached",
+  "a key removed from the list is refused at once, and so are its tokens",
   async () => {
     await expectWhole(await pull(hidden.blob), SECRET);
     const { token, refresh_token } = (
@@ -138,7 +138,7 @@ fault(
   },
 );
 
-fault("access revoked, content held", "a pattern that is taken out of PRIVATE", async () => {
+fault("access revoked, content cached", "a pattern removed from PRIVATE", async () => {
   for (const path of [hidden.blob, hidden.tag]) expect((await pull(path)).status).toBe(200);
   Object.assign(mirror.bindings, { PRIVATE: ["docker.io/owner/other"] });
   mirror.newIsolate();
@@ -148,8 +148,8 @@ fault("access revoked, content held", "a pattern that is taken out of PRIVATE", 
 });
 
 fault(
-  "access revoked, content held",
-  "a user whose login no longer opens it, while upstream is down as well",
+  "access revoked, content cached",
+  "a user whose login lost access, while upstream is down as well",
   async () => {
     await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
     mirror.ghcr.setVisibility("alice/secret", "private");
@@ -165,19 +165,21 @@ fault(
   },
 );
 
-/** All that an answer tells, its own time and the name that was asked for apart. */
-function told({ status, headers, bytes }: Answer): unknown {
+/** All that a response reveals, apart from its time and the requested name. */
+function exposed({ status, headers, bytes }: Answer): unknown {
   return [status, [...headers].sort(), new TextDecoder().decode(bytes).replace(/(library|owner)\/\w+/g, "R")];
 }
 
 fault(
   "HEAD as an oracle",
-  "what is held, what is private, what isn't there and what isn't mirrored look alike from outside",
+  "without a key, cached, private, missing and unmirrored content are indistinguishable",
   async () => {
     for (const path of [TAG, demo.blob, hidden.tag, hidden.blob]) await pull(path);
     for (const headers of [{}, basic(UNKNOWN)]) {
       for (const method of ["HEAD", "GET"]) {
-        const expected = told(await mirror.ask("/v2/library/nowhere/manifests/latest", { method, headers }));
+        const expected = exposed(
+          await mirror.ask("/v2/library/nowhere/manifests/latest", { method, headers }),
+        );
         for (const path of [
           TAG,
           demo.blob,
@@ -187,7 +189,7 @@ fault(
           "/v2/",
           "/v2/a.example.org/b/tags/list",
         ]) {
-          expect([path, told(await mirror.ask(path, { method, headers }))]).toEqual([path, expected]);
+          expect([path, exposed(await mirror.ask(path, { method, headers }))]).toEqual([path, expected]);
         }
       }
     }
@@ -196,33 +198,37 @@ fault(
 
 fault(
   "HEAD as an oracle",
-  "what a narrow key doesn't open looks alike whether it is held, private, or not there",
+  "to a key that doesn't permit it, cached, private and missing content are indistinguishable",
   async () => {
     const deny = { owner: "owner/nowhere", library: "library/secret" };
     await mirror.docker.addImage(deny.library, "latest");
     for (const path of [hidden.tag, hidden.blob, `/v2/${deny.library}/manifests/latest`]) await pull(path);
     for (const method of ["HEAD", "GET"]) {
       const of = async (name: string) =>
-        told(await mirror.ask(`/v2/${name}/manifests/latest`, { method, headers: basic(NARROW) }));
+        exposed(await mirror.ask(`/v2/${name}/manifests/latest`, { method, headers: basic(NARROW) }));
       expect(await of("owner/secret")).toEqual(await of(deny.owner));
       expect(await of(deny.library)).toEqual(await of(deny.owner));
     }
   },
 );
 
-fault("an error remembered across callers", "one caller's 401, 403 or 429 isn't another's", async () => {
-  for (const headers of [{}, basic(UNKNOWN), basic(SLOW), basic(SLOW)]) await mirror.ask(TAG, { headers });
-  expect((await mirror.ask(hidden.tag, { headers: basic(NARROW) })).status).toBe(403);
-  for (const path of [TAG, demo.blob, hidden.tag, hidden.blob, hidden.tags]) {
-    expect([path, (await pull(path)).status]).toEqual([path, 200]);
-  }
-  expect((await mirror.ask(TAG, { headers: basic(SLOW) })).status).toBe(429);
-  expect((await mirror.ask(TAG, { headers: basic(NARROW) })).status).toBe(200);
-});
+fault(
+  "an error remembered across callers",
+  "one client's 401, 403 or 429 doesn't affect another",
+  async () => {
+    for (const headers of [{}, basic(UNKNOWN), basic(SLOW), basic(SLOW)]) await mirror.ask(TAG, { headers });
+    expect((await mirror.ask(hidden.tag, { headers: basic(NARROW) })).status).toBe(403);
+    for (const path of [TAG, demo.blob, hidden.tag, hidden.blob, hidden.tags]) {
+      expect([path, (await pull(path)).status]).toEqual([path, 200]);
+    }
+    expect((await mirror.ask(TAG, { headers: basic(SLOW) })).status).toBe(429);
+    expect((await mirror.ask(TAG, { headers: basic(NARROW) })).status).toBe(200);
+  },
+);
 
 fault(
   "an error remembered across callers",
-  "one user's denied login isn't the other's, nor the other way round",
+  "one user's denied login doesn't affect another's, nor the other way round",
   async () => {
     await mirror.ghcr.addImage("alice/secret", "latest", { layers: [SECRET] });
     mirror.ghcr.setVisibility("alice/secret", "private");
@@ -252,7 +258,7 @@ for (const [what, host, path] of [
   });
 }
 
-fault("ns against host", "a narrow key opens no more by ns than by name", async () => {
+fault("ns against host", "a narrow key permits no more by ns than by name", async () => {
   await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
   for (const path of [
     `${TAG}?ns=ghcr.io`,
@@ -264,7 +270,7 @@ fault("ns against host", "a narrow key opens no more by ns than by name", async 
   expect(mirror.ghcr.requests).toEqual([]);
 });
 
-fault("ns to an unlisted host", "who has no key isn't told even that", async () => {
+fault("ns to an unlisted host", "isn't revealed to a client without a key", async () => {
   for (const ns of ["evil.test", "169.254.169.254", "ghcr.io@evil.test", ""]) {
     const path = `${TAG}?ns=${encodeURIComponent(ns)}`;
     expectRefused(await pull(path), 404, "NAME_UNKNOWN");

@@ -1,4 +1,4 @@
-/** Callers, repositories and upstreams kept apart: nobody gets, or learns of, what is only somebody else's. */
+/** Isolation of clients, repositories and upstreams: private content is neither served nor revealed to others. */
 import { beforeEach, expect } from "vitest";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
 import type { Answer } from "../support/mirror.ts";
@@ -10,9 +10,9 @@ import {
   expectRefused,
   expectStale,
   expectWhole,
-  hold,
   LAYER,
   later,
+  pullAll,
   TAG,
   useFaults,
   WARM,
@@ -23,11 +23,11 @@ const scene = useFaults("isolation", {
   vars: { DOMAIN: "example.com", UPSTREAM_CREDENTIALS: { "docker.io": [OWNER] } },
 });
 const { mirror, demo, fault } = scene;
-/** Milliseconds after which what was found public is no longer taken to be so, with an hour to spare. */
+/** Milliseconds after which a repository is no longer assumed public, with an hour to spare. */
 const A_DAY = 25 * 3_600_000;
 const SECRET = patternBytes(1000, 99);
 let secret: Image;
-/** The private image's layer, and where it lies. */
+/** The private image's layer, and its path. */
 let hidden: { digest: string; blob: string; manifest: string; tag: string };
 
 beforeEach(async () => {
@@ -43,8 +43,8 @@ beforeEach(async () => {
   };
 });
 
-/** All that an answer tells, its own time apart. */
-function told({ status, headers, bytes }: Answer): unknown {
+/** All that a response reveals, apart from its time. */
+function exposed({ status, headers, bytes }: Answer): unknown {
   return [
     status,
     [...headers].sort(),
@@ -60,7 +60,7 @@ async function expectNothingOfIt(answer: Answer, status: number, code: string): 
 
 fault(
   "private blob through a public repository",
-  "through its own repository: the operator's login opens it to nobody",
+  "through its own repository: the operator's login grants no client access",
   async () => {
     await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
     await expectNothingOfIt(
@@ -74,17 +74,21 @@ fault(
   },
 );
 
-fault("private blob through a public repository", "through a public one, whose login works", async () => {
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-  const path = `/v2/library/demo/blobs/${hidden.digest}`;
-  await expectNothingOfIt(await mirror.ask(path), 404, "BLOB_UNKNOWN");
-  const aliased = `/v2/docker.io/library/demo/blobs/${hidden.digest}`;
-  await expectNothingOfIt(await mirror.ask(aliased), 404, "BLOB_UNKNOWN");
-});
+fault(
+  "private blob through a public repository",
+  "through a public repository for which the login works",
+  async () => {
+    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    const path = `/v2/library/demo/blobs/${hidden.digest}`;
+    await expectNothingOfIt(await mirror.ask(path), 404, "BLOB_UNKNOWN");
+    const aliased = `/v2/docker.io/library/demo/blobs/${hidden.digest}`;
+    await expectNothingOfIt(await mirror.ask(aliased), 404, "BLOB_UNKNOWN");
+  },
+);
 
 fault(
   "private blob through a public repository",
-  "when the probe of whether it is public fails: asked as nobody",
+  "when the check whether it is public fails: fetched anonymously",
   async () => {
     mirror.docker.fail({ method: "HEAD" }, { status: 500 });
     await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
@@ -97,15 +101,15 @@ fault("private manifest by digest", "through its own repository", async () => {
   expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
 });
 
-fault("private manifest by digest", "through a public one", async () => {
-  await hold(scene);
+fault("private manifest by digest", "through a public repository", async () => {
+  await pullAll(scene);
   const path = `/v2/library/demo/manifests/${secret.target.digest}`;
   expectRefused(await mirror.ask(path), 404, "MANIFEST_UNKNOWN");
   const referrers = `/v2/owner/secret/referrers/${secret.target.digest}`;
   expectRefused(await mirror.ask(referrers), 403, "DENIED");
 });
 
-fault("the same digest from two upstreams", "one copy, whoever it came from", async () => {
+fault("the same digest from two upstreams", "is stored once, from either upstream", async () => {
   await mirror.ghcr.addImage("owner/demo", "latest", { layers: [LAYER] });
   await expectWhole(await mirror.ask(demo.blob));
   const answer = await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`);
@@ -115,35 +119,43 @@ fault("the same digest from two upstreams", "one copy, whoever it came from", as
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault("the same digest from two upstreams", "what one spoils is right from the other", async () => {
-  await mirror.ghcr.addImage("owner/demo", "latest", { layers: [LAYER] });
-  mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.corrupted());
-  await mirror.ask(demo.blob);
-  expect(await mirror.stored()).toEqual([]);
-  await expectWhole(await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`));
-  // The one that began may hold the lease still; whoever holds it, what comes to be stored is right.
-  mirror.docker.clearFaults();
-  await mirror.runAlarm(demo.digest);
-  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-});
+fault(
+  "the same digest from two upstreams",
+  "wrong bytes from one don't affect pulls from the other",
+  async () => {
+    await mirror.ghcr.addImage("owner/demo", "latest", { layers: [LAYER] });
+    mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.corrupted());
+    await mirror.ask(demo.blob);
+    expect(await mirror.stored()).toEqual([]);
+    await expectWhole(await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`));
+    // The first client may still hold the lease; the right content is stored in either case.
+    mirror.docker.clearFaults();
+    await mirror.runAlarm(demo.digest);
+    expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+  },
+);
 
-fault("the same digest from two upstreams", "a tag of one says nothing of the other's", async () => {
+fault("the same digest from two upstreams", "a tag of one doesn't affect the other's", async () => {
   const other = await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   await expectWhole(await mirror.ask(`/v2/ghcr.io${TAG.slice(3)}`), other.target.bytes);
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
 });
 
-fault("access revoked, content held", "by tag: denied, also by HEAD, and nothing new is opened", async () => {
-  await hold(scene);
-  later(scene, A_DAY);
-  mirror.docker.setVisibility("library/demo", "private");
-  expectRefused(await mirror.ask(TAG), 403, "DENIED");
-  expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(403);
-  expectRefused(await mirror.ask("/v2/library/demo/tags/list"), 403, "DENIED");
-});
+fault(
+  "access revoked, content cached",
+  "by tag: denied, also by HEAD, and no new content is served",
+  async () => {
+    await pullAll(scene);
+    later(scene, A_DAY);
+    mirror.docker.setVisibility("library/demo", "private");
+    expectRefused(await mirror.ask(TAG), 403, "DENIED");
+    expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(403);
+    expectRefused(await mirror.ask("/v2/library/demo/tags/list"), 403, "DENIED");
+  },
+);
 
-fault("access revoked, content held", "a layer not held yet: denied, by the login too", async () => {
+fault("access revoked, content cached", "a layer not cached yet: denied, also with the login", async () => {
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   mirror.docker.setVisibility("library/demo", "private");
   mirror.clock.ahead += A_DAY;
@@ -152,7 +164,7 @@ fault("access revoked, content held", "a layer not held yet: denied, by the logi
 });
 
 for (const kind of ["blob", "manifest", "tag"] as const) {
-  fault("HEAD as an oracle", `what is private can't be told from what isn't there: ${kind}`, async () => {
+  fault("HEAD as an oracle", `private and missing content are indistinguishable: ${kind}`, async () => {
     const nowhere = {
       blob: `/v2/owner/nowhere/blobs/${hidden.digest}`,
       manifest: `/v2/owner/nowhere/manifests/${secret.target.digest}`,
@@ -161,7 +173,7 @@ for (const kind of ["blob", "manifest", "tag"] as const) {
     for (const method of ["HEAD", "GET"]) {
       const existing = await mirror.ask(hidden[kind], { method });
       expect(existing.status).toBe(403);
-      expect(told(existing)).toEqual(told(await mirror.ask(nowhere[kind], { method })));
+      expect(exposed(existing)).toEqual(exposed(await mirror.ask(nowhere[kind], { method })));
     }
   });
 }
@@ -189,11 +201,11 @@ for (const [what, behaviour, status] of [
 
 fault(
   "an error remembered across callers",
-  "one caller's failing lookup of a tag isn't another's stale answer",
+  "one client's failing tag lookup doesn't make another's response stale",
   async () => {
-    await hold(scene);
+    await pullAll(scene);
     later(scene);
-    // The look whether the tag has moved, the proof that anybody may have it, and the request itself.
+    // The revalidation of the tag, the check that it is public, and the request itself.
     mirror.docker.fail({ kind: "manifest" }, { status: 500 }, 3);
     expectStale(await mirror.ask(TAG), demo.image, 500);
     const next = await mirror.ask(TAG);
@@ -204,7 +216,7 @@ fault(
 for (const [what, host, path] of [
   ["host before ns", "docker.example.com", `${TAG}?ns=ghcr.io`],
   ["path before ns", "mirror.test", `/v2/docker.io${TAG.slice(3)}?ns=ghcr.io`],
-  ["path with v2 behind it before ns", "mirror.test", `/docker.io${TAG}?ns=ghcr.io`],
+  ["path with v2 after it before ns", "mirror.test", `/docker.io${TAG}?ns=ghcr.io`],
   ["host before ns that is no upstream", "docker.example.com", `${TAG}?ns=evil.test`],
 ] as const) {
   fault("ns against host", what, async () => {
@@ -217,7 +229,7 @@ for (const [what, host, path] of [
   });
 }
 
-fault("ns against host", "one client's ns has no bearing on the next one's pull", async () => {
+fault("ns against host", "one client's ns doesn't affect the next client's pull", async () => {
   const other = await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
   await expectWhole(await mirror.ask(`${TAG}?ns=ghcr.io`), other.target.bytes);
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);

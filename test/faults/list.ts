@@ -1,4 +1,4 @@
-/** The faults that a mirror must survive, by heading. No test here, so that every runtime can read it. */
+/** The faults that a mirror must survive, by heading. Contains no tests, so that every runtime can import it. */
 
 export const FAULTS = {
   body: [
@@ -8,11 +8,11 @@ export const FAULTS = {
     "length too small",
     "length too large",
     "no length",
-    "reset in mid-stream",
+    "reset mid-stream",
     "stall",
     "slow trickle",
     "an HTML page with 200",
-    "Content-Encoding gzip added on the way",
+    "Content-Encoding gzip added in transit",
     "a layer that is gzip itself: bytes untouched",
     "empty blob",
     "zero bytes with 200",
@@ -25,10 +25,10 @@ export const FAULTS = {
   status: [
     "500",
     "503, then success",
-    "429 + Retry-After, held",
-    "429 + Retry-After, not held: never a 404",
+    "429 + Retry-After, cached",
+    "429 + Retry-After, not cached: never a 404",
     "abuse 429 without Retry-After",
-    "404 for a held tag",
+    "404 for a cached tag",
     "403 after a repository went private",
     "401 in a loop",
     "DNS, TLS, refused",
@@ -43,7 +43,7 @@ export const FAULTS = {
     "to the mirror itself",
     "relative",
     "signed URL expired",
-    "expired in mid-stream",
+    "expired mid-stream",
     "Authorization leak",
     "query dropped",
     "signed redirect remembered too long",
@@ -55,10 +55,10 @@ export const FAULTS = {
     "no service",
     "access_token only",
     "no or negative expires_in",
-    "expires in mid-pull",
+    "expires mid-pull",
     "placeholder scope",
     "token used for another repository",
-    "refresh by many at once",
+    "concurrent refresh",
     "a client's Authorization reaching upstream",
     "token endpoint 429",
   ],
@@ -66,7 +66,7 @@ export const FAULTS = {
     "private blob through a public repository",
     "private manifest by digest",
     "the same digest from two upstreams",
-    "access revoked, content held",
+    "access revoked, content cached",
     "HEAD as an oracle",
     "an error remembered across callers",
     "ns against host",
@@ -90,7 +90,7 @@ export const FAULTS = {
   ],
   manifest: [
     "exactly 4 MiB and above",
-    "bytes preserved to the letter",
+    "bytes preserved exactly",
     "digest header against body",
     "Content-Type against mediaType",
     "variants by Accept under one tag",
@@ -99,13 +99,13 @@ export const FAULTS = {
     "nested, sparse index",
     "artifact without layers",
     "malformed JSON",
-    "tag moves in mid-pull",
+    "tag moves mid-pull",
   ],
   listings: ["referrers 404 fallback", "filter not applied upstream", "Link to this mirror"],
   store: [
-    "100 cold GETs at once = 1 fill",
+    "100 concurrent cold GETs = 1 fill",
     "all waiters see the error",
-    "the leader leaves",
+    "the leader disconnects",
     "put fails: still served",
     "KV stale or down",
     "tag record without content",
@@ -117,9 +117,9 @@ export const FAULTS = {
     "cold HEAD moves no bytes",
     "cold Range: 206; suffix, several, 416, If-Range",
     "partial never marked whole",
-    "a limit hit in mid-fill",
+    "a limit hit mid-fill",
     "keys of an older version",
-    "staleness bounded and said",
+    "staleness bounded and marked",
     "the lease holder dies",
     "clock skew",
   ],
@@ -129,17 +129,17 @@ export type Heading = keyof typeof FAULTS;
 export type FaultOf<H extends Heading> = (typeof FAULTS)[H][number];
 export type Fault = FaultOf<Heading>;
 
-/** Faults that only show on a wire: test/sockets/faults.test.ts brings them about byte by byte. */
+/** Faults that need a real connection: test/sockets/faults.test.ts produces them byte by byte. */
 export const OVER_SOCKETS: readonly Fault[] = [
   "cut with Content-Length",
   "cut while chunked",
   "length too small",
   "length too large",
   "no length",
-  "reset in mid-stream",
+  "reset mid-stream",
   "stall",
   "slow trickle",
-  "Content-Encoding gzip added on the way",
+  "Content-Encoding gzip added in transit",
   "a layer that is gzip itself: bytes untouched",
   "cut at a multiple of 8 MiB with full length declared",
   "DNS, TLS, refused",
@@ -148,10 +148,10 @@ export const OVER_SOCKETS: readonly Fault[] = [
   "CRLF",
   "two Content-Lengths",
   "huge query",
-  "the leader leaves",
+  "the leader disconnects",
 ];
 
-/** A test's name: `429 + Retry-After, held: by HEAD`. */
+/** A test's name: `429 + Retry-After, cached: by HEAD`. */
 export function nameOf(fault: Fault, variant?: string): string {
   return variant === undefined ? fault : `${fault}: ${variant}`;
 }

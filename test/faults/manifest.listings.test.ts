@@ -1,4 +1,4 @@
-/** Listings that upstream doesn't have, doesn't filter, or pages in its own way. */
+/** Listings that upstream lacks, doesn't filter, or pages in its own way. */
 import { beforeEach, expect } from "vitest";
 import { calls, expectRefused, useFaults } from "./support.ts";
 
@@ -13,7 +13,7 @@ beforeEach(() => {
 
 const referrers = () => `/v2/library/demo/referrers/${demo.image.target.digest}`;
 
-fault("referrers 404 fallback", "the tag that stands in for it is read", async () => {
+fault("referrers 404 fallback", "the fallback tag is read", async () => {
   mirror.docker.settings.referrers = "off";
   expect((await mirror.ask(referrers())).json().manifests).toEqual([]);
   const signature = {
@@ -36,7 +36,7 @@ fault("referrers 404 fallback", "the tag that stands in for it is read", async (
   expect(filtered.headers.get("OCI-Filters-Applied")).toBe("artifactType");
 });
 
-fault("referrers 404 fallback", "a failure is none: it is told", async () => {
+fault("referrers 404 fallback", "a failure isn't a 404: it is reported", async () => {
   for (const status of [500, 429]) {
     mirror.docker.fail({ kind: "referrers" }, { status }, 1);
     expectRefused(
@@ -80,7 +80,7 @@ for (const absoluteLinks of [false, true]) {
         const answer = await mirror.ask(path);
         expect(answer.json().tags).toEqual(["a"]);
         expect(answer.headers.get("Link")).toBe(`${next}; rel="next"`);
-        // The link leads on here.
+        // The link points to this mirror.
         const followed = await mirror.ask(next.slice(1, -1));
         expect(followed.json().tags).toEqual(["b"]);
       }

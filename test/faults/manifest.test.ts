@@ -1,4 +1,4 @@
-/** Manifests of every odd kind: passed on to the letter, or refused; never half understood. */
+/** Unusual manifests: served byte for byte, or rejected. */
 import { beforeEach, expect } from "vitest";
 import { MAXIMUM_MANIFEST } from "../../src/pull/content.ts";
 import { behaviours, patternBytes, utf8 } from "../support/fake-registry.ts";
@@ -8,9 +8,9 @@ import {
   expectRefused,
   expectStale,
   expectWhole,
-  hold,
   later,
   manifestKey,
+  pullAll,
   TAG,
   useFaults,
 } from "./support.ts";
@@ -29,7 +29,7 @@ beforeEach(() => {
   mirror.docker.settings.auth = "none";
 });
 
-/** A manifest of exactly so many bytes. */
+/** A manifest of exactly this many bytes. */
 function sized(bytes: number): Uint8Array {
   const [start, end] = [`{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","pad":"`, '"}'];
   return utf8(start + "x".repeat(bytes - start.length - end.length) + end);
@@ -48,7 +48,7 @@ for (const size of [4 * MIB - 1, MAXIMUM_MANIFEST]) {
 
 fault(
   "exactly 4 MiB and above",
-  "beyond the bound: refused, and neither read to its end nor stored",
+  "above the limit: rejected, and neither read to its end nor stored",
   async () => {
     const manifest = await mirror.docker.addManifest("library/demo", sized(3 * MAXIMUM_MANIFEST), {
       tag: "huge",
@@ -62,17 +62,17 @@ fault(
 
 for (const [what, text] of [
   [
-    "spaces and a line feed at its end",
+    "trailing spaces and line feeds",
     `{ "schemaVersion" :2,\r\n\t"mediaType":"${OCI_MANIFEST}" , "layers":[ ] }\n\n`,
   ],
-  ["keys twice", `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[],"a":1,"a":2,"layers":[]}`],
+  ["duplicate keys", `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[],"a":1,"a":2,"layers":[]}`],
   [
-    "escapes, numbers and letters of all kinds",
+    "all kinds of escapes, numbers and letters",
     `{"schemaVersion":2.0,"mediaType":"${OCI_MANIFEST}","x":"\\u00e4ä\\/ 1e400 \u{1f40b}","n":1.0e+3}`,
   ],
   ["a byte order mark", `\ufeff{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]}`],
 ] as const) {
-  fault("bytes preserved to the letter", what, async () => {
+  fault("bytes preserved exactly", what, async () => {
     const bytes = utf8(text);
     const { digest } = await mirror.docker.addManifest("library/demo", bytes, {
       tag: "odd",
@@ -91,7 +91,7 @@ for (const [what, text] of [
 
 fault(
   "digest header against body",
-  "by tag: the digest is the body's, for many registries send a wrong one",
+  "by tag: the digest is computed from the body, since many registries send a wrong one",
   async () => {
     mirror.docker.fail(
       { kind: "manifest" },
@@ -109,7 +109,7 @@ fault(
 
 fault(
   "Content-Type against mediaType",
-  "a lie about a body that names no type: the type is the body's form's, for whoever asks",
+  "wrong for a body without mediaType: the type is the one the body's structure implies, for every client",
   async () => {
     const { bytes, digest } = await mirror.docker.addManifest(
       "library/demo",
@@ -125,18 +125,22 @@ fault(
   },
 );
 
-fault("digest header against body", "by digest: the body proves itself, and the header is ours", async () => {
-  mirror.docker.fail(
-    { kind: "manifest" },
-    behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
-  );
-  const answer = await mirror.ask(demo.manifest);
-  await expectWhole(answer, demo.image.target.bytes);
-  expect(answer.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
-  expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
-});
+fault(
+  "digest header against body",
+  "by digest: the body is verified, and the header is the mirror's",
+  async () => {
+    mirror.docker.fail(
+      { kind: "manifest" },
+      behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
+    );
+    const answer = await mirror.ask(demo.manifest);
+    await expectWhole(answer, demo.image.target.bytes);
+    expect(answer.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
+    expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
+  },
+);
 
-fault("digest header against body", "absent: the digest is the body's", async () => {
+fault("digest header against body", "absent: the digest is computed from the body", async () => {
   mirror.docker.settings.digestHeader = false;
   for (const method of ["HEAD", "GET"]) {
     const { status, headers } = await mirror.ask(TAG, { method });
@@ -152,7 +156,7 @@ for (const type of [
 ]) {
   fault(
     "Content-Type against mediaType",
-    `${type}: the body's word counts, for the digest covers it`,
+    `${type}: the body's mediaType counts, since the digest covers it`,
     async () => {
       mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": type }));
       for (const path of [TAG, demo.manifest]) {
@@ -164,7 +168,7 @@ for (const type of [
   );
 }
 
-fault("Content-Type against mediaType", "a body whose own type is a page's is no page here", async () => {
+fault("Content-Type against mediaType", "a body whose mediaType is HTML isn't served as HTML", async () => {
   const { digest } = await mirror.docker.addManifest(
     "library/demo",
     { schemaVersion: 2, mediaType: "text/html", layers: [], "<script>": "alert(1)" },
@@ -188,13 +192,13 @@ fault("variants by Accept under one tag", async () => {
   expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
 });
 
-fault("schema1", "in upstream's power to choose: never asked for", async () => {
+fault("schema1", "offered by upstream: never requested", async () => {
   mirror.docker.settings.schema1WithoutAccept = true;
   await expectWhole(await mirror.ask(TAG, { headers: { Accept: SCHEMA1 } }), demo.image.target.bytes);
   expect((await mirror.ask(TAG, { method: "HEAD", headers: { Accept: "*/*" } })).status).toBe(200);
 });
 
-fault("schema1", "all there is: 404, for its digest changes with each answer", async () => {
+fault("schema1", "the only form: 404, since its digest changes with each response", async () => {
   const old = {
     schemaVersion: 1,
     name: "library/demo",
@@ -224,7 +228,7 @@ fault("foreign-layer URLs never fetched", async () => {
   expect((await mirror.ask(`/v2/library/demo/blobs/${config?.digest}`)).status).toBe(200);
   expectRefused(await mirror.ask(`/v2/library/demo/blobs/${foreign.digest}`), 404, "BLOB_UNKNOWN");
   expect(mirror.network.strays).toEqual([]);
-  // Nor does it keep the image from being whole: clients get that layer elsewhere anyway.
+  // Nor does it make the image incomplete: clients get that layer elsewhere anyway.
   later(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   await expectWhole(await mirror.ask(pathOf("windows")), bytes);
@@ -249,7 +253,7 @@ fault("nested, sparse index", async () => {
   await expectWhole(await mirror.ask(pathOf("nested")), outer.bytes);
   await expectWhole(await mirror.ask(pathOf(inner.digest)), inner.bytes);
   expectRefused(await mirror.ask(pathOf(GONE.digest)), 404, "MANIFEST_UNKNOWN");
-  await hold(scene);
+  await pullAll(scene);
   later(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   const stale = await mirror.ask(pathOf("nested"));
@@ -283,41 +287,37 @@ for (const text of [
   "{}",
   '{"schemaVersion":3}',
 ]) {
-  fault(
-    "malformed JSON",
-    `${text === "" ? "nothing at all" : text}: by tag no manifest, by digest whatever it is`,
-    async () => {
-      const bytes = utf8(text);
-      const { digest } = await mirror.docker.addManifest("library/demo", bytes, {
-        tag: "odd",
-        mediaType: OCI_MANIFEST,
-      });
-      expectRefused(await mirror.ask(pathOf("odd")), 503, "UNAVAILABLE");
-      expect(await mirror.stored()).toEqual([]);
-      expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
-      const answer = await mirror.ask(pathOf(digest));
-      await expectWhole(answer, bytes);
-      expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
-    },
-  );
+  fault("malformed JSON", `${text === "" ? "empty" : text}: rejected by tag, served by digest`, async () => {
+    const bytes = utf8(text);
+    const { digest } = await mirror.docker.addManifest("library/demo", bytes, {
+      tag: "odd",
+      mediaType: OCI_MANIFEST,
+    });
+    expectRefused(await mirror.ask(pathOf("odd")), 503, "UNAVAILABLE");
+    expect(await mirror.stored()).toEqual([]);
+    expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
+    const answer = await mirror.ask(pathOf(digest));
+    await expectWhole(answer, bytes);
+    expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
+  });
 }
 
-fault("tag moves in mid-pull", async () => {
+fault("tag moves mid-pull", async () => {
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
-  // Who began with the old one gets the rest of it.
-  await hold({ mirror, demo });
+  // A client that began with the old image gets the rest of it.
+  await pullAll({ mirror, demo });
   mirror.clock.ahead += 301_000;
   const answer = await mirror.ask(TAG);
   await expectWhole(answer, next.target.bytes);
   expect(answer.headers.get("Docker-Content-Digest")).toBe(next.target.digest);
-  // And is the new one's layer out of reach, the old image is still there by its digest.
+  // If the new image's layer is unavailable, the old image is still served by its digest.
   mirror.docker.fail({}, { status: 500 });
   await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
 });
 
-fault("tag moves in mid-pull", "the new one's manifest can't be had: stale, as it was", async () => {
-  await hold(scene);
+fault("tag moves mid-pull", "the new manifest can't be fetched: the old one is served stale", async () => {
+  await pullAll(scene);
   later(scene);
   await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
   mirror.docker.fail({ kind: "manifest", method: "GET" }, { status: 500 });

@@ -1,4 +1,4 @@
-/** Redirects that lead astray: none is followed to where it may not lead, and no credential goes along. */
+/** Hostile and broken redirects: none is followed to a forbidden target, and none receives credentials. */
 
 import { createExecutionContext } from "cloudflare:test";
 import { beforeEach, expect, vi } from "vitest";
@@ -19,18 +19,18 @@ import {
 
 const { mirror, demo, fault } = useFaults("redirect");
 const BLOB = { kind: "blob" } as const;
-/** The docker.io fallback, which is asked for digests when the primary fails; nobody else may be. */
-const ALTERNATE = "mirror.gcr.io";
+/** The docker.io fallback, requested for digests when the primary fails; no other host may be requested. */
+const FALLBACK = "mirror.gcr.io";
 
 beforeEach(() => {
   mirror.docker.settings.auth = "none";
 });
 
-/** The client is told, nobody else was asked, nothing is stored, and it is well again once upstream is. */
-async function expectRefusedAndMended(asked: string[]): Promise<void> {
+/** The client gets an error, no other host was requested, nothing is stored, and pulls succeed once upstream recovers. */
+async function expectRefusedAndRecovered(asked: string[]): Promise<void> {
   expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
   expect(calls(mirror.docker)).toEqual(asked);
-  expect(new Set(mirror.network.strays)).toEqual(new Set([ALTERNATE]));
+  expect(new Set(mirror.network.strays)).toEqual(new Set([FALLBACK]));
   expect(await mirror.stored()).toEqual([]);
   mirror.recover();
   await expectWhole(await mirror.ask(demo.blob));
@@ -38,7 +38,7 @@ async function expectRefusedAndMended(asked: string[]): Promise<void> {
 
 fault("loop", "of a blob", async () => {
   mirror.docker.fail(BLOB, behaviours.redirectLoop());
-  await expectRefusedAndMended(Array.from({ length: 6 }, () => "GET blob 307"));
+  await expectRefusedAndRecovered(Array.from({ length: 6 }, () => "GET blob 307"));
 });
 
 fault("loop", "of a tag", async () => {
@@ -55,7 +55,7 @@ fault("too many hops", "five are followed", async () => {
 
 fault("too many hops", "a sixth is not", async () => {
   mirror.docker.fail(BLOB, behaviours.redirectChain(5));
-  await expectRefusedAndMended(Array.from({ length: 6 }, () => "GET blob 307"));
+  await expectRefusedAndRecovered(Array.from({ length: 6 }, () => "GET blob 307"));
 });
 
 fault("https to http", async () => {
@@ -64,7 +64,7 @@ fault("https to http", async () => {
   const answer = await mirror.ask(demo.blob, { headers: CLIENTS.crane.headers });
   expect(new TextDecoder().decode(answer.bytes)).not.toContain("secret");
   calls(mirror.docker);
-  await expectRefusedAndMended(["GET blob 307"]);
+  await expectRefusedAndRecovered(["GET blob 307"]);
 });
 
 const INTERNAL = [
@@ -98,29 +98,29 @@ fault("private, link-local, IPv6, decimal addresses", async () => {
     handle.remove();
     mirror.recover();
   }
-  expect(new Set(mirror.network.strays)).toEqual(new Set([ALTERNATE]));
+  expect(new Set(mirror.network.strays)).toEqual(new Set([FALLBACK]));
   expect(await mirror.stored()).toEqual([]);
   await expectWhole(await mirror.ask(demo.blob));
 });
 
 fault("private, link-local, IPv6, decimal addresses", "at a later hop", async () => {
   mirror.docker.fail({ kind: "storage" }, behaviours.redirectTo("https://10.0.0.1/blob"));
-  await expectRefusedAndMended(["GET blob 307", "GET storage 307"]);
+  await expectRefusedAndRecovered(["GET blob 307", "GET storage 307"]);
 });
 
 fault("to the mirror itself", async () => {
-  // The Internet that has the mirror in it.
+  // A network in which the mirror's own host is reachable.
   let asked = 0;
   const app = createApp(mirror.services);
   vi.stubGlobal("fetch", (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
     const request = new Request(input, init);
     if (new URL(request.url).host !== "mirror.test") return mirror.network.fetch(request);
-    if (++asked > 20) throw new TypeError("it goes on for ever");
+    if (++asked > 20) throw new TypeError("endless loop");
     return app.fetch(request, mirror.bindings, createExecutionContext());
   });
   mirror.docker.fail(BLOB, behaviours.redirectTo(`https://mirror.test${demo.blob}`));
   expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
-  // Once it may be what another mirror asks of this one; the second time it is a loop.
+  // The first time it may be a request of another mirror; the second time it is a loop.
   expect(asked).toBeLessThanOrEqual(2);
   expect(await mirror.stored()).toEqual([]);
 });
@@ -135,7 +135,7 @@ fault("relative", async () => {
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault("signed URL expired", "once: a new one is asked for, and the client sees nothing of it", async () => {
+fault("signed URL expired", "once: a new one is requested, unseen by the client", async () => {
   mirror.docker.settings.signatureLifetime = -1;
   mirror.docker.fail(
     { kind: "storage" },
@@ -156,34 +156,30 @@ fault("signed URL expired", "once: a new one is asked for, and the client sees n
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault(
-  "signed URL expired",
-  "for ever: a mishap of upstream's, and no word on who may have the blob",
-  async () => {
-    mirror.docker.settings.signatureLifetime = -1;
-    const answer = await mirror.ask(demo.blob);
-    expectRefused(answer, 503, "UNAVAILABLE");
-    expect(new TextDecoder().decode(answer.bytes)).not.toContain("signature");
-    expect(calls(mirror.docker)).toEqual([
-      "GET blob 307",
-      "GET storage 403",
-      "GET blob 307",
-      "GET storage 403",
-    ]);
-    expect(await mirror.stored()).toEqual([]);
-    mirror.docker.settings.signatureLifetime = 600;
-    await expectWhole(await mirror.ask(demo.blob));
-  },
-);
+fault("signed URL expired", "always: an upstream failure, not a denial of the blob", async () => {
+  mirror.docker.settings.signatureLifetime = -1;
+  const answer = await mirror.ask(demo.blob);
+  expectRefused(answer, 503, "UNAVAILABLE");
+  expect(new TextDecoder().decode(answer.bytes)).not.toContain("signature");
+  expect(calls(mirror.docker)).toEqual([
+    "GET blob 307",
+    "GET storage 403",
+    "GET blob 307",
+    "GET storage 403",
+  ]);
+  expect(await mirror.stored()).toEqual([]);
+  mirror.docker.settings.signatureLifetime = 600;
+  await expectWhole(await mirror.ask(demo.blob));
+});
 
-/** The signatures that storage was shown so far. */
+/** The signatures that storage has received so far. */
 function signed(): string[] {
   return mirror.docker.requests.filter(({ kind }) => kind === "storage").map(({ query }) => query);
 }
 
 fault(
-  "expired in mid-stream",
-  "the rest comes by a new URL, and neither the client nor the store notices",
+  "expired mid-stream",
+  "the rest is fetched with a new URL, unseen by the client and the store",
   async () => {
     const cut = behaviours.cutAfter(131_072);
     const transform = (response: Response, request: Request) => {
@@ -204,7 +200,7 @@ fault(
   },
 );
 
-fault("expired in mid-stream", "a client whose connection broke gets the rest by a new URL", async () => {
+fault("expired mid-stream", "a client whose connection broke gets the rest from a new URL", async () => {
   mirror.docker.settings.ranges = false;
   const handle = mirror.docker.fail({ kind: "storage" }, behaviours.cutAfter(131_072));
   const first = await mirror.ask(demo.blob);
@@ -239,23 +235,23 @@ fault("Authorization leak", async () => {
   expect(JSON.stringify(mirror.docker.requests)).not.toContain("of-the-client");
 });
 
-fault("Authorization leak", "to another registry that the first one names", async () => {
+fault("Authorization leak", "to another registry that upstream redirects to", async () => {
   mirror.docker.settings.auth = "bearer";
   await mirror.ask(TAG);
   mirror.docker.fail(BLOB, behaviours.redirectTo(`https://ghcr.io/v2/owner/demo/blobs/${demo.digest}`));
-  // That one's refusal is a mishap too: the client may be allowed where it was sent from.
+  // The other registry's refusal is no denial either: the original upstream may permit the client.
   expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
   expect(mirror.ghcr.requests.length).toBeGreaterThan(0);
   for (const { headers } of mirror.ghcr.requests) expect(headers.authorization).toBe(undefined);
 });
 
-fault("query dropped", "by us: a signature is kept to the letter", async () => {
+fault("query dropped", "by the mirror: a signature is kept exactly", async () => {
   await expectWhole(await mirror.ask(demo.blob));
   const [{ query } = { query: "" }] = mirror.docker.requests.filter(({ kind }) => kind === "storage");
   expect(query).toMatch(/^signature=[0-9a-f]{64}&expires=\d+$/);
 });
 
-fault("query dropped", "by upstream: what it lists is paged here all the same", async () => {
+fault("query dropped", "by upstream: the mirror pages the listing itself", async () => {
   for (const tag of ["a", "b", "c", "d"])
     mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   mirror.docker.fail({ kind: "tags" }, behaviours.redirectTo("/v2/library/demo/tags/list"), 1);
@@ -272,7 +268,7 @@ fault("signed redirect remembered too long", async () => {
     mirror.clock.ahead += ahead;
     const { status, headers } = await mirror.ask(demo.blob, { method: "HEAD" });
     expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
-    // Every question begins at the registry, however lately the last one was asked.
+    // Every upstream request starts at the registry, however recent the last one.
     expect(calls(mirror.docker)).toEqual(["HEAD blob 307", "HEAD storage 200"]);
   }
 });

@@ -1,4 +1,4 @@
-/** Upstreams that answer with an error, or not at all: what is held is served and said to be stale, if that may be. */
+/** Upstreams that answer with an error, or not at all: cached content is served stale where that is permitted. */
 import { beforeEach, expect } from "vitest";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import {
@@ -9,8 +9,8 @@ import {
   expectRefused,
   expectStale,
   expectWhole,
-  hold,
   later,
+  pullAll,
   TAG,
   useFaults,
 } from "./support.ts";
@@ -18,8 +18,8 @@ import {
 const scene = useFaults("status");
 const { mirror, demo, fault } = scene;
 const MANIFEST = { kind: "manifest" } as const;
-/** What a client is told when nothing is held, by what it asks for; see src/pull/client-error.ts. */
-const TOLD = {
+/** The status each client gets when nothing is cached, by what it requests; see src/pull/client-error.ts. */
+const STATUS = {
   containerd: { tag: 503, blob: 503, limited: { tag: 503, blob: 503 } },
   dockerd: { tag: 503, blob: 429, limited: { tag: 503, blob: 429 } },
   podman: { tag: 503, blob: 503, limited: { tag: 503, blob: 503 } },
@@ -35,13 +35,13 @@ async function askAs(client: keyof typeof CLIENTS, path: string) {
   return mirror.ask(path + search, { headers });
 }
 
-fault("500", "held: stale, after a HEAD and the GET that may work where a HEAD doesn't", async () => {
-  await hold(scene);
+fault("500", "cached: stale, after a HEAD and the GET that may work where HEAD fails", async () => {
+  await pullAll(scene);
   later(scene);
   mirror.docker.fail(MANIFEST, { status: 500 });
   expectStale(await mirror.ask(TAG), demo.image, 500);
   expect(calls(mirror.docker)).toEqual(["HEAD manifest 500", "GET manifest 500"]);
-  // What a digest names is served without a question.
+  // Content by digest is served without an upstream request.
   await expectWhole(await mirror.ask(demo.blob));
   expect(calls(mirror.docker)).toEqual([]);
 });
@@ -51,7 +51,7 @@ for (const status of [403, 404, 500]) {
     "HEAD 405",
     `HEAD ${status} where GET works: a tag that has moved is served as it is now`,
     async () => {
-      await hold(scene);
+      await pullAll(scene);
       later(scene);
       const moved = await mirror.docker.addImage("library/demo", "latest", {
         layers: [patternBytes(1_000, 9)],
@@ -66,13 +66,13 @@ for (const status of [403, 404, 500]) {
 }
 
 for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
-  fault("500", `not held: as suits ${client}`, async () => {
+  fault("500", `not cached: the status that ${client} handles best`, async () => {
     mirror.docker.fail({}, { status: 500 });
-    expectRefused(await askAs(client, TAG), TOLD[client].tag, "UNAVAILABLE");
+    expectRefused(await askAs(client, TAG), STATUS[client].tag, "UNAVAILABLE");
     expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
-    expectRefused(await askAs(client, demo.blob), TOLD[client].blob, "UNAVAILABLE");
+    expectRefused(await askAs(client, demo.blob), STATUS[client].blob, "UNAVAILABLE");
     expect(calls(mirror.docker)).toEqual(["GET blob 500"]);
-    // A digest proves itself, so its fallback is asked too; a tag is the primary's alone.
+    // Content by digest is verifiable, so the fallback is tried too; only the primary resolves tags.
     expect(new Set(mirror.network.strays)).toEqual(new Set(["mirror.gcr.io"]));
     expect(await mirror.stored()).toEqual([]);
   });
@@ -91,10 +91,10 @@ for (const status of [502, 503, 504]) {
 
 for (const method of ["GET", "HEAD"]) {
   fault(
-    "429 + Retry-After, held",
-    `${method}: stale, and upstream is left alone until the limit ends`,
+    "429 + Retry-After, cached",
+    `${method}: stale, without upstream requests until the limit ends`,
     async () => {
-      await hold(scene);
+      await pullAll(scene);
       later(scene);
       mirror.docker.fail(MANIFEST, behaviours.tooManyRequests(60));
       for (const asked of [["HEAD manifest 429"], []]) {
@@ -112,16 +112,16 @@ for (const method of ["GET", "HEAD"]) {
   );
 }
 
-fault("429 + Retry-After, held", "a limit on manifests keeps nobody from blobs", async () => {
+fault("429 + Retry-After, cached", "a limit on manifests doesn't affect blobs", async () => {
   mirror.docker.fail(MANIFEST, behaviours.tooManyRequests(60));
   await mirror.ask(TAG);
   await expectWhole(await mirror.ask(demo.blob));
 });
 
 for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
-  fault("429 + Retry-After, not held: never a 404", `as suits ${client}`, async () => {
+  fault("429 + Retry-After, not cached: never a 404", `the status that ${client} handles best`, async () => {
     mirror.docker.fail({}, behaviours.tooManyRequests(60));
-    const { limited } = TOLD[client];
+    const { limited } = STATUS[client];
     for (const asked of [["GET manifest 429"], []]) {
       const answer = await askAs(client, TAG);
       expectRefused(answer, limited.tag, "TOOMANYREQUESTS");
@@ -142,22 +142,26 @@ for (const client of ["containerd", "dockerd", "podman", "crane"] as const) {
   });
 }
 
-fault("abuse 429 without Retry-After", "not held: a wait is named, and the next client may try", async () => {
-  mirror.docker.fail({}, behaviours.tooManyRequests());
-  for (const path of [TAG, demo.blob]) {
-    for (let round = 0; round < 2; round++) {
-      const answer = await mirror.ask(path);
-      expectRefused(answer, 429, "TOOMANYREQUESTS");
-      expect(answer.headers.get("Retry-After")).toBe("60");
-      // Nothing says how long it lasts: asking is the only way to know, and once is enough for each client.
-      expect(calls(mirror.docker)).toHaveLength(1);
+fault(
+  "abuse 429 without Retry-After",
+  "not cached: Retry-After is sent, and the next client causes a new attempt",
+  async () => {
+    mirror.docker.fail({}, behaviours.tooManyRequests());
+    for (const path of [TAG, demo.blob]) {
+      for (let round = 0; round < 2; round++) {
+        const answer = await mirror.ask(path);
+        expectRefused(answer, 429, "TOOMANYREQUESTS");
+        expect(answer.headers.get("Retry-After")).toBe("60");
+        // Its duration is unknown: only a request can tell, and one per client request is enough.
+        expect(calls(mirror.docker)).toHaveLength(1);
+      }
     }
-  }
-  expect(await mirror.stored()).toEqual([]);
-});
+    expect(await mirror.stored()).toEqual([]);
+  },
+);
 
-fault("abuse 429 without Retry-After", "held: stale", async () => {
-  await hold(scene);
+fault("abuse 429 without Retry-After", "cached: stale", async () => {
+  await pullAll(scene);
   later(scene);
   mirror.docker.fail(MANIFEST, behaviours.tooManyRequests());
   expectStale(await mirror.ask(TAG), demo.image, 429);
@@ -166,10 +170,10 @@ fault("abuse 429 without Retry-After", "held: stale", async () => {
 
 for (const method of ["GET", "HEAD"]) {
   fault(
-    "404 for a held tag",
-    `${method}: the record ends, so nothing is served stale of it later`,
+    "404 for a cached tag",
+    `${method}: the record is removed, so it is never served stale later`,
     async () => {
-      await hold(scene);
+      await pullAll(scene);
       later(scene);
       mirror.docker.removeTag("library/demo", "latest");
       const gone = await mirror.ask(TAG, { method });
@@ -178,7 +182,7 @@ for (const method of ["GET", "HEAD"]) {
       expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
       mirror.docker.fail(MANIFEST, { status: 500 });
       expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-      // What the tag led to stays: others may have it by its digest.
+      // The tag's content stays: it may be pulled by digest.
       await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
     },
   );
@@ -186,7 +190,7 @@ for (const method of ["GET", "HEAD"]) {
 
 fault("403 after a repository went private", "denied, never stale", async () => {
   mirror.docker.settings.auth = "bearer";
-  await hold(scene);
+  await pullAll(scene);
   later(scene);
   mirror.docker.setVisibility("library/demo", "private");
   const answer = await mirror.ask(TAG);
@@ -197,9 +201,9 @@ fault("403 after a repository went private", "denied, never stale", async () => 
 
 fault(
   "403 after a repository went private",
-  "an outage after the denial doesn't bring it back as stale",
+  "it isn't served stale in an outage after the denial",
   async () => {
-    await hold(scene);
+    await pullAll(scene);
     later(scene);
     mirror.docker.fail(MANIFEST, { status: 403 }, 2);
     expectRefused(await mirror.ask(TAG), 403, "DENIED");
@@ -210,8 +214,8 @@ fault(
 );
 
 for (const status of [401, 403]) {
-  fault("403 after a repository went private", `upstream's own ${status} is told at once`, async () => {
-    await hold(scene);
+  fault("403 after a repository went private", `upstream's ${status} is reported at once`, async () => {
+    await pullAll(scene);
     later(scene);
     mirror.docker.fail(MANIFEST, { status });
     expectRefused(await mirror.ask(TAG), 403, "DENIED");
@@ -231,19 +235,19 @@ fault("401 in a loop", async () => {
   expect(await mirror.stored()).toEqual([]);
 });
 
-fault("DNS, TLS, refused", "held: stale, and blobs as ever", async () => {
-  await hold(scene);
+fault("DNS, TLS, refused", "cached: stale, and blobs as usual", async () => {
+  await pullAll(scene);
   later(scene);
   mirror.docker.fail({}, { network: true });
   expectStale(await mirror.ask(TAG), demo.image, null);
   await expectWhole(await mirror.ask(demo.blob));
-  // One more try for what a moment can mend.
+  // One retry, since the failure may be momentary.
   expect(calls(mirror.docker)).toEqual(["HEAD manifest 0", "HEAD manifest 0"]);
 });
 
 fault(
   "DNS, TLS, refused",
-  "after three in a row and a failed ping, upstream isn't asked for five seconds",
+  "after three in a row and a failed ping, upstream gets no request for five seconds",
   async () => {
     mirror.docker.fail({}, { network: true });
     for (let round = 0; round < 3; round++) {
@@ -261,13 +265,17 @@ fault(
   },
 );
 
-fault("DNS, TLS, refused", "of one repository or of the storage: the others are served as ever", async () => {
-  mirror.docker.fail({ path: /library\/demo/ }, { network: true });
-  mirror.docker.fail({ kind: "storage" }, { network: true });
-  for (let round = 0; round < 8; round++) expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-  const other = await mirror.docker.addImage("library/other", "latest");
-  await expectWhole(await mirror.ask("/v2/library/other/manifests/latest"), other.target.bytes);
-});
+fault(
+  "DNS, TLS, refused",
+  "of one repository or of the storage: the others are served as usual",
+  async () => {
+    mirror.docker.fail({ path: /library\/demo/ }, { network: true });
+    mirror.docker.fail({ kind: "storage" }, { network: true });
+    for (let round = 0; round < 8; round++) expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    const other = await mirror.docker.addImage("library/other", "latest");
+    await expectWhole(await mirror.ask("/v2/library/other/manifests/latest"), other.target.bytes);
+  },
+);
 
 fault("tag 200, digest gone", "and the tag still has it: one GET of the tag", async () => {
   expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
@@ -279,7 +287,7 @@ fault("tag 200, digest gone", "and the tag still has it: one GET of the tag", as
 
 fault(
   "tag 200, digest gone",
-  "nowhere to be had: 404, which sends the client on, and no record",
+  "not available anywhere: 404, which lets the client try another source, and no record",
   async () => {
     expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
     mirror.docker.fail({ kind: "manifest", method: "GET" }, { status: 404 });
@@ -306,7 +314,7 @@ fault("HEAD 405", "of a manifest by digest: by GET instead", async () => {
   expect([head.status, head.headers.get("Content-Length")]).toEqual([200, String(demo.image.target.size)]);
 });
 
-fault("HEAD 405", "of a blob: by a GET whose body nobody reads", async () => {
+fault("HEAD 405", "of a blob: by a GET whose body is discarded", async () => {
   mirror.docker.fail({ kind: "blob", method: "HEAD" }, { status: 405 });
   const head = await mirror.ask(demo.blob, { method: "HEAD" });
   expect([head.status, head.headers.get("Content-Length")]).toEqual([200, "300000"]);

@@ -1,4 +1,4 @@
-/** What is asked for in part, comes to be stored in part, or is remembered wrongly: none of it passes for the whole. */
+/** Partial requests, partially stored content and wrong records: none of it is taken for the whole. */
 import { beforeEach, expect, vi } from "vitest";
 import { evict } from "../../src/store/eviction.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
@@ -10,10 +10,10 @@ import {
   expectRefused,
   expectStale,
   expectWhole,
-  hold,
   LAYER,
   later,
   open,
+  pullAll,
   TAG,
   tagRecord,
   useFaults,
@@ -68,7 +68,7 @@ for (const [range, first, last] of [
 for (const range of ["bytes=9-0", "bytes=", "items=0-9", "bytes=a-b"]) {
   fault(
     "cold Range: 206; suffix, several, 416, If-Range",
-    `${range}: the whole, as RFC 9110 lets it`,
+    `${range}: the whole blob, as RFC 9110 permits`,
     async () => {
       for (const status of [COLD, WARM]) {
         const answer = await mirror.ask(demo.blob, { headers: { Range: range } });
@@ -81,7 +81,7 @@ for (const range of ["bytes=9-0", "bytes=", "items=0-9", "bytes=a-b"]) {
 
 fault(
   "cold Range: 206; suffix, several, 416, If-Range",
-  "beyond its end: 416 that says where that is",
+  "beyond the end: 416 with the blob's length",
   async () => {
     for (let round = 0; round < 2; round++) {
       const { status, headers, bytes } = await mirror.ask(demo.blob, { headers: { Range: "bytes=300000-" } });
@@ -122,8 +122,8 @@ fault("partial never marked whole", async () => {
 });
 
 fault(
-  "a limit hit in mid-fill",
-  "of the store's, half way: the client gets all, and the alarm stores it",
+  "a limit hit mid-fill",
+  "of the store: the client gets the whole blob, and the alarm stores it",
   async () => {
     const put = vi.spyOn(Object.getPrototypeOf(mirror.bindings.STORE), "put");
     put.mockImplementation(async (_key: unknown, body: unknown) => {
@@ -141,35 +141,31 @@ fault(
   },
 );
 
-fault(
-  "a limit hit in mid-fill",
-  "of CACHE_LIMIT: what is on its way is served and stored whole",
-  async () => {
-    await hold(scene);
-    const bytes = patternBytes(200_000, 5);
-    const { digest } = await mirror.docker.addBlob(bytes, { repository: "library/demo" });
-    const evicted = Promise.withResolvers<void>();
-    let begun = false;
-    const body = new ReadableStream({
-      async pull(controller) {
-        if (begun) await evicted.promise;
-        controller.enqueue(begun ? bytes.slice(100_000) : bytes.slice(0, 100_000));
-        if (begun) controller.close();
-        begun = true;
-      },
-    });
-    mirror.docker.fail(BYTES, { transform: (whole) => new Response(body, whole) });
-    const { response, settled } = await open(mirror, `/v2/library/demo/blobs/${digest}`);
-    await evict(mirror.services.store, 1);
-    expect((await mirror.stored()).filter((key) => key.startsWith("blobs/"))).toEqual([]);
-    evicted.resolve();
-    expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes);
-    await settled();
-    expect(await mirror.stored()).toContain(blobKey(digest));
-  },
-);
+fault("a limit hit mid-fill", "of CACHE_LIMIT: a running fill is served and stored whole", async () => {
+  await pullAll(scene);
+  const bytes = patternBytes(200_000, 5);
+  const { digest } = await mirror.docker.addBlob(bytes, { repository: "library/demo" });
+  const evicted = Promise.withResolvers<void>();
+  let begun = false;
+  const body = new ReadableStream({
+    async pull(controller) {
+      if (begun) await evicted.promise;
+      controller.enqueue(begun ? bytes.slice(100_000) : bytes.slice(0, 100_000));
+      if (begun) controller.close();
+      begun = true;
+    },
+  });
+  mirror.docker.fail(BYTES, { transform: (whole) => new Response(body, whole) });
+  const { response, settled } = await open(mirror, `/v2/library/demo/blobs/${digest}`);
+  await evict(mirror.services.store, 1);
+  expect((await mirror.stored()).filter((key) => key.startsWith("blobs/"))).toEqual([]);
+  evicted.resolve();
+  expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes);
+  await settled();
+  expect(await mirror.stored()).toContain(blobKey(digest));
+});
 
-fault("a limit hit in mid-fill", "of upstream's, before the alarm: it comes back later", async () => {
+fault("a limit hit mid-fill", "of upstream, before the alarm: it tries again later", async () => {
   const job = {
     upstream: "docker.io",
     repository: "library/demo",
@@ -187,7 +183,7 @@ fault("a limit hit in mid-fill", "of upstream's, before the alarm: it comes back
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault("keys of an older version", "in the store: as if they weren't there, and left alone", async () => {
+fault("keys of an older version", "in the store: ignored, and kept", async () => {
   const hex = demo.digest.slice("sha256:".length);
   const old = [
     `blobs/${demo.digest}`,
@@ -216,7 +212,7 @@ for (const value of [
 ]) {
   fault(
     "keys of an older version",
-    `a tag record that reads ${value === "" ? "nothing" : value}: asked anew, and mended`,
+    `a tag record that reads ${value === "" ? "nothing" : value}: revalidated, and replaced`,
     async () => {
       await mirror.ask(TAG);
       const { key } = await tagRecord(mirror);
@@ -232,8 +228,8 @@ for (const value of [
   );
 }
 
-fault("staleness bounded and said", async () => {
-  await hold(scene);
+fault("staleness bounded and marked", async () => {
+  await pullAll(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   later(scene, 36 * HOUR);
   const answer = await mirror.ask(TAG);
@@ -246,7 +242,7 @@ fault("staleness bounded and said", async () => {
   expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
 });
 
-fault("the lease holder dies", "others are served meanwhile, and the alarm fills", async () => {
+fault("the lease holder dies", "other clients are served meanwhile, and the alarm fills", async () => {
   const fill = mirror.fills(demo.digest);
   const job = {
     upstream: "docker.io",
@@ -263,22 +259,26 @@ fault("the lease holder dies", "others are served meanwhile, and the alarm fills
   await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
 });
 
-fault("the lease holder dies", "also the alarm: once the lease is over, the next client leads", async () => {
-  const fill = mirror.fills(demo.digest);
-  const { digest } = demo;
-  await fill.acquire(
-    { upstream: "docker.io", repository: "library/demo", digest, visibility: "public", via: "" },
-    0,
-  );
-  mirror.clock.ahead += 16 * 60_000;
-  const answer = await mirror.ask(demo.blob);
-  await expectWhole(answer);
-  expect(cacheStatus(answer)).toBe(COLD);
-  expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-});
+fault(
+  "the lease holder dies",
+  "and so does the alarm: once the lease expires, the next client gets it",
+  async () => {
+    const fill = mirror.fills(demo.digest);
+    const { digest } = demo;
+    await fill.acquire(
+      { upstream: "docker.io", repository: "library/demo", digest, visibility: "public", via: "" },
+      0,
+    );
+    mirror.clock.ahead += 16 * 60_000;
+    const answer = await mirror.ask(demo.blob);
+    await expectWhole(answer);
+    expect(cacheStatus(answer)).toBe(COLD);
+    expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
+  },
+);
 
-fault("clock skew", "a record from the future is asked about, never served stale, and mended", async () => {
-  await hold(scene);
+fault("clock skew", "a record from the future is revalidated, never served stale, and replaced", async () => {
+  await pullAll(scene);
   const { key, value } = await tagRecord(mirror);
   const future = JSON.stringify({ ...value, confirmed: Date.now() + 365 * 24 * HOUR });
   await mirror.bindings.TAGS.put(key, future);

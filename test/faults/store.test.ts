@@ -1,4 +1,4 @@
-/** The store, the leases and the tag records when they fail, lose things or are raced for: nobody is left hanging. */
+/** Failures, losses and races of the store, the leases and the tag records: no client hangs. */
 import { beforeEach, expect, vi } from "vitest";
 import { evict } from "../../src/store/eviction.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
@@ -10,11 +10,11 @@ import {
   calls,
   expectRefused,
   expectWhole,
-  hold,
   LAYER,
   later,
   manifestKey,
   open,
+  pullAll,
   TAG,
   tagRecord,
   useFaults,
@@ -30,7 +30,7 @@ beforeEach(() => {
   mirror.docker.settings.auth = "none";
 });
 
-fault("100 cold GETs at once = 1 fill", "of a blob", async () => {
+fault("100 concurrent cold GETs = 1 fill", "of a blob", async () => {
   const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(demo.blob)));
   for (const answer of answers)
     expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
@@ -40,7 +40,7 @@ fault("100 cold GETs at once = 1 fill", "of a blob", async () => {
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
-fault("100 cold GETs at once = 1 fill", "of a tag", async () => {
+fault("100 concurrent cold GETs = 1 fill", "of a tag", async () => {
   const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(TAG)));
   for (const answer of answers)
     expect([answer.status, answer.bytes]).toEqual([200, new Uint8Array(demo.image.target.bytes)]);
@@ -48,7 +48,7 @@ fault("100 cold GETs at once = 1 fill", "of a tag", async () => {
   expect(mirror.operations()).toMatchObject({ storePuts: 1, kvWrites: 1 });
 });
 
-fault("all waiters see the error", "of a tag: from one question", async () => {
+fault("all waiters see the error", "of a tag: from one upstream request", async () => {
   mirror.docker.fail({ kind: "manifest" }, { delay: 100 });
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
@@ -56,15 +56,19 @@ fault("all waiters see the error", "of a tag: from one question", async () => {
   expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
 });
 
-fault("all waiters see the error", "of a blob that breaks off for good: each connection breaks", async () => {
-  mirror.docker.settings.ranges = false;
-  mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
-  const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
-  for (const { status, broken } of answers) expect([status, broken]).toEqual([200, true]);
-  expect(await mirror.stored()).toEqual([]);
-});
+fault(
+  "all waiters see the error",
+  "of a blob that can't be resumed: each connection breaks off",
+  async () => {
+    mirror.docker.settings.ranges = false;
+    mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
+    const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
+    for (const { status, broken } of answers) expect([status, broken]).toEqual([200, true]);
+    expect(await mirror.stored()).toEqual([]);
+  },
+);
 
-fault("all waiters see the error", "of a blob that breaks off and goes on: none", async () => {
+fault("all waiters see the error", "of a blob that breaks off and is resumed: none", async () => {
   mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
   const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
   for (const answer of answers) await expectWhole(answer);
@@ -80,7 +84,7 @@ fault("put fails: still served", "a blob, which the alarm stores later", async (
   await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
 });
 
-fault("put fails: still served", "a manifest, which the next one who needs it stores", async () => {
+fault("put fails: still served", "a manifest, which the next request stores", async () => {
   const put = mirror.outage("STORE", "put");
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   put.mockRestore();
@@ -90,7 +94,7 @@ fault("put fails: still served", "a manifest, which the next one who needs it st
 });
 
 fault("KV stale or down", "down: pulled as if for the first time", async () => {
-  await hold(scene);
+  await pullAll(scene);
   later(scene);
   mirror.outage("TAGS", "get");
   mirror.outage("TAGS", "put");
@@ -98,8 +102,8 @@ fault("KV stale or down", "down: pulled as if for the first time", async () => {
   expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
 });
 
-fault("KV stale or down", "down, and upstream too: the failure is told", async () => {
-  await hold(scene);
+fault("KV stale or down", "down, and upstream too: the failure is reported", async () => {
+  await pullAll(scene);
   later(scene);
   mirror.outage("TAGS", "get");
   mirror.docker.fail({}, { status: 500 });
@@ -107,8 +111,8 @@ fault("KV stale or down", "down, and upstream too: the failure is told", async (
   await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
 });
 
-fault("KV stale or down", "down when a tag ends: 404 all the same", async () => {
-  await hold(scene);
+fault("KV stale or down", "down when a tag is deleted: still 404", async () => {
+  await pullAll(scene);
   later(scene);
   mirror.docker.removeTag("library/demo", "latest");
   mirror.outage("TAGS", "delete");
@@ -117,14 +121,14 @@ fault("KV stale or down", "down when a tag ends: 404 all the same", async () => 
 
 fault(
   "KV stale or down",
-  "stale: an old record is asked about, and the tag means what upstream says",
+  "stale: an old record is revalidated, and the tag is served as upstream has it",
   async () => {
-    await hold(scene);
+    await pullAll(scene);
     const { key, value } = await tagRecord(mirror);
     const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
     later(scene);
     await expectWhole(await mirror.ask(TAG), next.target.bytes);
-    // KV shows the old one again, as it may for a minute.
+    // KV returns the old record again, as it may for a minute.
     await mirror.bindings.TAGS.put(key, JSON.stringify(value));
     later(scene);
     await expectWhole(await mirror.ask(TAG), next.target.bytes);
@@ -146,9 +150,9 @@ fault("tag record without content", "fetched again by its digest", async () => {
 
 fault(
   "tag record without content",
-  "and upstream fails: the failure is told, and nothing half there",
+  "and upstream fails: the failure is reported, and nothing incomplete is served",
   async () => {
-    await hold(scene);
+    await pullAll(scene);
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
     later(scene);
     mirror.docker.fail({}, { status: 500 });
@@ -158,9 +162,9 @@ fault(
 
 fault(
   "object gone between look-up and read",
-  "a blob: from upstream, as if it had never been there",
+  "a blob: from upstream, as if it had never been stored",
   async () => {
-    await hold(scene);
+    await pullAll(scene);
     calls(mirror.docker);
     expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
@@ -169,14 +173,14 @@ fault(
     await expectWhole(answer);
     expect(cacheStatus(answer)).toContain("fwd=uri-miss");
     expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 200"]);
-    // The lease of the fill before lasts for its quarter of an hour: then at the latest it is stored again.
+    // The previous fill's lease lasts for 15 minutes: after that at the latest the blob is stored again.
     await mirror.runAlarm(demo.digest);
     expect(await mirror.stored()).toContain(blobKey(demo.digest));
   },
 );
 
 fault("object gone between look-up and read", "a range of a blob, within one request", async () => {
-  await hold(scene);
+  await pullAll(scene);
   const get = vi.spyOn(Object.getPrototypeOf(mirror.bindings.STORE), "get");
   get.mockImplementationOnce(async () => {
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
@@ -188,9 +192,9 @@ fault("object gone between look-up and read", "a range of a blob, within one req
 
 fault(
   "object gone between look-up and read",
-  "a layer, after the image was found whole: no stale answer leads to nothing",
+  "a layer, after the image was found complete: no stale manifest without its layers is served",
   async () => {
-    await hold(scene);
+    await pullAll(scene);
     later(scene);
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
     await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
@@ -224,9 +228,9 @@ fault("eviction during a read", async () => {
 
 fault(
   "shared blob survives eviction",
-  "is fetched again for the other image, which isn't said to be whole meanwhile",
+  "is fetched again for the other image, which counts as incomplete meanwhile",
   async () => {
-    await hold(scene);
+    await pullAll(scene);
     const own = await mirror.docker.addBlob(patternBytes(1000, 8), { repository: "library/demo" });
     const [config] = demo.image.configs;
     const layers = [...demo.image.layers, { ...demo.image.layers[0], ...own }];
@@ -235,7 +239,7 @@ fault(
     const path = "/v2/library/demo/manifests/other";
     await expectWhole(await mirror.ask(path), other.bytes);
     await mirror.ask(`/v2/library/demo/blobs/${own.digest}`);
-    // The first image's layer is both the oldest and nearly all there is.
+    // The first image's layer is the oldest object and takes nearly all the space.
     await evict(mirror.services.store, 100_000);
     expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
     expect(await mirror.stored()).toContain(blobKey(own.digest));

@@ -1,4 +1,4 @@
-/** What the fault tests share: a mirror with one image upstream, tests named by fault, and what must hold after each. */
+/** Shared by the fault tests: a mirror with one image upstream, tests named by fault, and the checks made after each. */
 
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
@@ -39,8 +39,8 @@ export interface Scene<H extends Heading> {
 }
 
 /**
- * To be called at the top of a test file: `fault` then makes tests that are named as the list names them. Whatever one of
- * them does, nothing wrong may be in the store after it; and together they must cover their heading.
+ * Called at the top of a test file: `fault` defines tests named as in the list. After each test the store must be
+ * sound; and together they must cover their heading.
  */
 export function useFaults<H extends Heading>(
   heading: H,
@@ -70,7 +70,7 @@ export function useFaults<H extends Heading>(
   return { mirror, demo, fault };
 }
 
-/** Every object is what its key says; a link record says all it has to say by its key, and listings are of any content. */
+/** Every object matches the digest in its key; link records are only their key, and listings may have any content. */
 async function expectSoundStore(): Promise<void> {
   const { STORE } = env as unknown as Env;
   for (const { key, size } of (await STORE.list()).objects) {
@@ -105,14 +105,14 @@ export function cacheStatus({ headers }: Answer): string | null {
   return headers.get("Cache-Status");
 }
 
-/** What the upstream was asked since the last look: `GET blob 307`. */
+/** The upstream's requests since the last call: `GET blob 307`. */
 export function calls(registry: FakeRegistry): string[] {
   const seen = registry.requests.map(({ method, kind, status }) => `${method} ${kind} ${status}`);
   registry.requests.length = 0;
   return seen;
 }
 
-/** The same bytes, and the end of the body where the headers say it is. */
+/** The same bytes, of the length that the headers declare. */
 export async function expectWhole(answer: Answer, bytes: Uint8Array = LAYER): Promise<void> {
   const { status, headers, broken } = answer;
   expect([status, broken, answer.bytes.byteLength]).toEqual([200, false, bytes.byteLength]);
@@ -121,7 +121,7 @@ export async function expectWhole(answer: Answer, bytes: Uint8Array = LAYER): Pr
   if (length !== null) expect(length).toBe(String(bytes.byteLength));
 }
 
-/** An error as registries tell it, which nobody may keep, and which says nothing of content. */
+/** An error in the registries' format, uncacheable, and without headers about content. */
 export function expectRefused(answer: Answer, status: number, code: string): void {
   expect([answer.status, answer.broken]).toEqual([status, false]);
   expect(answer.json().errors).toEqual([expect.objectContaining({ code })]);
@@ -131,7 +131,7 @@ export function expectRefused(answer: Answer, status: number, code: string): voi
     expect([name, answer.headers.get(name)]).toEqual([name, null]);
 }
 
-/** What the tag last meant, and said to be no more than that. */
+/** The tag's last known manifest, marked as stale. */
 export function expectStale(answer: Answer, { target }: Image, forwardStatus: number | null): void {
   expect([answer.status, answer.headers.get("Docker-Content-Digest")]).toEqual([200, target.digest]);
   expect(answer.bytes).toEqual(new Uint8Array(target.bytes));
@@ -140,8 +140,8 @@ export function expectStale(answer: Answer, { target }: Image, forwardStatus: nu
   expect(answer.headers.get("Warning")).toMatch(/^299 - "[^"]*hours ago"$/);
 }
 
-/** Pulls the whole image, so that it is held. */
-export async function hold({ mirror, demo }: Pick<Scene<Heading>, "mirror" | "demo">): Promise<void> {
+/** Pulls the whole image, so that it is cached. */
+export async function pullAll({ mirror, demo }: Pick<Scene<Heading>, "mirror" | "demo">): Promise<void> {
   const { image, blob, manifest } = demo;
   const paths = [
     TAG,
@@ -152,14 +152,14 @@ export async function hold({ mirror, demo }: Pick<Scene<Heading>, "mirror" | "de
   for (const path of paths) expect([path, (await mirror.ask(path)).status]).toEqual([path, 200]);
 }
 
-/** Lets every tag become due, in an isolate that remembers nothing. */
+/** Lets every tag expire, in a new isolate. */
 export function later({ mirror }: Pick<Scene<Heading>, "mirror">, milliseconds = 3_600_000): void {
   mirror.clock.ahead += milliseconds;
   mirror.newIsolate();
   mirror.docker.requests.length = 0;
 }
 
-/** An answer whose body the test reads itself; `settled` waits for what goes on behind it. */
+/** A response whose body the test reads itself; `settled` waits for the work behind it. */
 export async function open(
   { services, bindings }: TestMirror,
   path: string,
@@ -171,7 +171,7 @@ export async function open(
   return { response, settled: () => waitOnExecutionContext(context) };
 }
 
-/** The only durable tag record, as it lies in KV. */
+/** The only durable tag record, as stored in KV. */
 export async function tagRecord({
   bindings,
 }: TestMirror): Promise<{ key: string; value: Record<string, unknown> }> {

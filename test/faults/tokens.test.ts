@@ -1,4 +1,4 @@
-/** Token endpoints that are down, lie or want too much: nobody is asked who shouldn't be, and nothing is told to them. */
+/** Token endpoints that are down, hostile or demand too much: no other host is requested, and no secret is sent. */
 import { expect } from "vitest";
 import { behaviours, type RecordedRequest } from "../support/fake-registry.ts";
 import {
@@ -7,8 +7,8 @@ import {
   expectRefused,
   expectStale,
   expectWhole,
-  hold,
   later,
+  pullAll,
   TAG,
   useFaults,
 } from "./support.ts";
@@ -32,16 +32,16 @@ for (const [how, behaviour] of [
   ["502", { status: 502 }],
   ["404", { status: 404 }],
   ["redirecting", behaviours.redirectTo("https://evil.test/token")],
-  ["a page", behaviours.htmlPage()],
-  ["no token in it", { status: 200, body: "{}" }],
-  ["a token that is none", { status: 200, body: '{"token":"a b\\r\\nX: y"}' }],
+  ["an HTML page", behaviours.htmlPage()],
+  ["without a token", { status: 200, body: "{}" }],
+  ["an invalid token", { status: 200, body: '{"token":"a b\\r\\nX: y"}' }],
 ] as const) {
-  fault("endpoint down", `${how}, held: stale`, async () => {
-    await hold(scene);
+  fault("endpoint down", `${how}, cached: stale`, async () => {
+    await pullAll(scene);
     later(scene);
     mirror.docker.fail(TOKEN, behaviour);
     const answer = await mirror.ask(TAG);
-    // A redirect to where it may not go is no answer.
+    // A redirect to a forbidden target isn't followed.
     const isAnswer = "status" in behaviour && behaviour.status !== 200 && behaviour.status !== 307;
     const forwarded = isAnswer ? behaviour.status : null;
     expectStale(answer, demo.image, forwarded);
@@ -49,7 +49,7 @@ for (const [how, behaviour] of [
     expect(mirror.network.strays).toEqual([]);
   });
 
-  fault("endpoint down", `${how}, not held: 503, and well again with it`, async () => {
+  fault("endpoint down", `${how}, not cached: 503, and recovers with it`, async () => {
     mirror.docker.fail(TOKEN, behaviour);
     expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
@@ -116,7 +116,7 @@ fault("access_token only", async () => {
 });
 
 for (const expiresIn of [null, 0, -1, -300]) {
-  fault("no or negative expires_in", `${expiresIn}: good for a minute, then asked for anew`, async () => {
+  fault("no or negative expires_in", `${expiresIn}: valid for a minute, then requested again`, async () => {
     Object.assign(mirror.docker.settings, { expiresIn, tokenLifetime: 60 });
     for (const [ahead, tokens] of [
       [0, 1],
@@ -130,7 +130,7 @@ for (const expiresIn of [null, 0, -1, -300]) {
   });
 }
 
-fault("expires in mid-pull", async () => {
+fault("expires mid-pull", async () => {
   Object.assign(mirror.docker.settings, { expiresIn: 300, tokenLifetime: 10 });
   await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
   mirror.clock.ahead += 11_000;
@@ -169,7 +169,7 @@ fault("token used for another repository", async () => {
   for (const header of authorizations(mirror.ghcr.requests)) expect(header).toContain("token-ghcr-io");
 });
 
-fault("refresh by many at once", async () => {
+fault("concurrent refresh", async () => {
   await mirror.ask(TAG);
   mirror.clock.ahead += 301_000;
   calls(mirror.docker);
@@ -182,8 +182,8 @@ fault("refresh by many at once", async () => {
 });
 
 fault(
-  "refresh by many at once",
-  "which fails: each is told, and the endpoint is asked as often as there is hope",
+  "concurrent refresh",
+  "which fails: each client gets the error, and the endpoint is retried only while it may recover",
   async () => {
     mirror.docker.fail(TOKEN, { delay: 50 });
     mirror.docker.fail(TOKEN, { status: 500 });
@@ -203,14 +203,14 @@ for (const Authorization of ["Basic dXNlcjpodW50ZXIy", "Bearer hunter2", "hunter
       expect([path, answer.status]).toEqual([path, 200]);
       expect(answer.headers.get("WWW-Authenticate")).toBe(null);
     }
-    const told = JSON.stringify([...mirror.docker.requests, ...mirror.ghcr.requests]);
-    for (const secret of ["hunter2", "dXNlcjpodW50ZXIy"]) expect(told).not.toContain(secret);
+    const sent = JSON.stringify([...mirror.docker.requests, ...mirror.ghcr.requests]);
+    for (const secret of ["hunter2", "dXNlcjpodW50ZXIy"]) expect(sent).not.toContain(secret);
   });
 }
 
 fault(
   "token endpoint 429",
-  "not held: the limit is told, and the endpoint is left alone until it ends",
+  "not cached: the limit is reported, and the endpoint gets no request until it ends",
   async () => {
     mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
     for (const tokens of [1, 0]) {
@@ -225,8 +225,8 @@ fault(
   },
 );
 
-fault("token endpoint 429", "held: stale", async () => {
-  await hold(scene);
+fault("token endpoint 429", "cached: stale", async () => {
+  await pullAll(scene);
   later(scene);
   mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
   expectStale(await mirror.ask(TAG), demo.image, 429);

@@ -149,7 +149,7 @@ goesOn("cut with Content-Length", "twice", { type: "cut", after: MIB }, [
 ]);
 goesOn("cut with Content-Length", "before its first byte", { type: "cut", after: 0 }, ["bytes=0-"]);
 goesOn("cut with Content-Length", "before its last byte", { type: "cut", after: LAST }, [`bytes=${LAST}-`]);
-goesOn("reset in mid-stream", "with a length", { type: "reset", after: MIB }, [upTo(MIB)]);
+goesOn("reset mid-stream", "with a length", { type: "reset", after: MIB }, [upTo(MIB)]);
 goesOn("cut at a multiple of 8 MiB with full length declared", "once", { type: "cut-at-8-mib" }, [
   `bytes=${EIGHT_MIB}-`,
 ]);
@@ -157,7 +157,7 @@ goesOn("cut at a multiple of 8 MiB with full length declared", "once", { type: "
 breaksOff("cut with Content-Length", "before its first byte, for ever", { type: "cut", after: 0 });
 breaksOff("cut while chunked", null, { type: "cut", after: MIB, framing: "chunked" });
 breaksOff("length too large", null, { type: "wrong-length", by: 1 });
-breaksOff("reset in mid-stream", "while chunked", { type: "reset", after: MIB, framing: "chunked" });
+breaksOff("reset mid-stream", "while chunked", { type: "reset", after: MIB, framing: "chunked" });
 breaksOff("cut at a multiple of 8 MiB with full length declared", "for ever", { type: "cut-at-8-mib" });
 
 fault("cut with Content-Length", "by a primary, and resumed at its fallback", async () => {
@@ -232,7 +232,7 @@ fault(
 );
 
 fault(
-  "Content-Encoding gzip added on the way",
+  "Content-Encoding gzip added in transit",
   "decoded for the client, whole, and stored as it was pushed",
   async () => {
     const bytes = patternBytes(300_000, 11);
@@ -428,7 +428,7 @@ fault("huge query", "is answered or refused, and never forwarded", async () => {
   expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
 });
 
-fault("the leader leaves", "the others finish, and the blob is stored anyway", async () => {
+fault("the leader disconnects", "the others finish, and the blob is stored anyway", async () => {
   const trickle = { type: "trickle", bytesPerSecond: 4 * MIB } as const;
   const blob = serveBlob(upstream, 4 * MIB, { fault: trickle });
   const leader = await Download.open(urlOf(blob));
