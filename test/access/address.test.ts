@@ -1,4 +1,4 @@
-/** The address that requests are counted by: the client's own, and never one that a stranger makes up. */
+/** The address that requests are counted by: the client's own, never one that a client forges. */
 import { describe, expect, test } from "vitest";
 import { clientAddress } from "../../src/access/address.ts";
 
@@ -7,7 +7,7 @@ function requestFrom(clientIp: string | null, named: string | null): Request {
   return { headers: new Headers(headers), cf: clientIp === null ? {} : { clientIp } } as unknown as Request;
 }
 
-test("on Cloudflare it is what Cloudflare says", () => {
+test("on Cloudflare it is the one Cloudflare reports", () => {
   expect(clientAddress(requestFrom(null, "198.51.100.7"))).toBe("198.51.100.7");
   expect(clientAddress(requestFrom(null, null))).toBeNull();
 });
@@ -24,7 +24,7 @@ describe("on one machine", () => {
   });
 
   test.each(["127.0.0.1:40000", "[::ffff:127.0.0.1]:40000", "172.17.0.2:40000", "[fd00::2]:40000"])(
-    "a proxy at %s says whose request it is",
+    "a proxy at %s names the client's address",
     (clientIp) => expect(clientAddress(requestFrom(clientIp, "198.51.100.7"))).toBe("198.51.100.7"),
   );
 

@@ -1,4 +1,4 @@
-/** What pages of other sites can have a browser do with the mirror: nothing. */
+/** Browsers: pages of other sites can't use the mirror. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { useMirror } from "../support/mirror.ts";
 
@@ -90,13 +90,13 @@ describe("a fetch that a browser makes for a page", () => {
     expect(await mirror.stored()).toEqual([]);
   });
 
-  test("of the mirror's own, or that a person asks for, is answered", async () => {
+  test("of the mirror's own, or that a person navigates to, is answered", async () => {
     for (const site of ["same-origin", "none"]) {
       expect((await mirror.ask(TAG, { headers: { "Sec-Fetch-Site": site } })).status).toBe(200);
     }
   });
 
-  test("leads from anywhere to the mirror's page", async () => {
+  test("may link to the mirror's page from any site", async () => {
     expect((await mirror.ask("/", { headers: { "Sec-Fetch-Site": "cross-site" } })).status).toBe(200);
   });
 });
@@ -151,14 +151,14 @@ describe("on loopback", () => {
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("says how a name is added", async () => {
+  test("explains how a name is added", async () => {
     const { errors } = (await mirror.ask("/v2/", { host: "evil.test" })).json() as {
       errors: { message: string }[];
     };
     expect(errors[0]?.message).toContain("HOSTS");
   });
 
-  test("believes no header over Host", async () => {
+  test("trusts no header over Host", async () => {
     for (const name of ["X-Forwarded-Host", "X-Original-Host", "X-Host", "Forwarded"]) {
       const value = name === "Forwarded" ? "host=localhost" : "localhost";
       expect((await mirror.ask("/v2/", { host: "evil.test", headers: { [name]: value } })).status).toBe(421);

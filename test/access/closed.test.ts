@@ -1,4 +1,4 @@
-/** Closed by default: what a mirror answers of which nobody has said that it is open. */
+/** Closed by default: the responses of a mirror that isn't configured as open. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -6,7 +6,7 @@ import { basic, KEY, KEYED } from "./keyed.ts";
 
 const { ACCESS: _, ...keys } = KEYED;
 
-describe("who may pull", () => {
+describe("access configuration", () => {
   test.each<[string, object, "open" | "keys"]>([
     ["deployed without a word", {}, "keys"],
     ["deployed with keys and no ACCESS, as `wrangler deploy` does", keys, "keys"],
@@ -59,7 +59,7 @@ describe("a deployment without ACCESS and without keys", () => {
 describe("a deployment with keys and without ACCESS", () => {
   const mirror = useMirror({ ...keys, ACCESS: undefined });
 
-  test("is for their holders", async () => {
+  test("serves the holders of those keys only", async () => {
     await mirror.docker.addImage("library/demo", "latest");
     const path = "/v2/library/demo/manifests/latest";
     expect((await mirror.ask(path)).status).toBe(401);

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { readAuthorization } from "../../src/access/credentials.ts";
 
 describe("an Authorization", () => {
-  test("of Basic has a user name and all that follows the first colon", () => {
+  test("of Basic has a user name, and as password all that follows the first colon", () => {
     const read = readAuthorization(`Basic ${btoa("user:pass:word")}`);
     expect(read).toEqual({ scheme: "basic", username: "user", password: "pass:word" });
     expect(readAuthorization("basic dTo=")).toEqual({ scheme: "basic", username: "u", password: "" });

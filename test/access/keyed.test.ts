@@ -1,4 +1,4 @@
-/** A keyed mirror: the holders of keys get what their keys open, and nobody else learns anything. */
+/** A keyed mirror: holders of keys get what their keys permit, and other clients learn nothing. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Image } from "../support/fake-registry.ts";
 import { type Answer, useMirror } from "../support/mirror.ts";
@@ -38,8 +38,8 @@ describe("without a key", () => {
     "/nothing/at/all",
   ];
 
-  test.each(["GET", "HEAD"])("every path is challenged in the same words: %s", async (method) => {
-    // Also once all of it is held.
+  test.each(["GET", "HEAD"])("every path gets the same challenge: %s", async (method) => {
+    // Also once all of it is cached.
     await mirror.ask(TAG, { headers: basic(KEY) });
     mirror.docker.reset();
     for (const path of paths()) {
@@ -50,7 +50,7 @@ describe("without a key", () => {
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("the challenge names the host that was asked, in https if a proxy in front says so, and nothing else", async () => {
+  test("the challenge names the requested host only, with https if a proxy in front says so", async () => {
     const forged = {
       "X-Forwarded-Host": "evil.example.org",
       Forwarded: "host=evil.example.org;proto=http",
@@ -64,7 +64,7 @@ describe("without a key", () => {
     );
   });
 
-  test("the pages are there, and say nothing that is secret", async () => {
+  test("the pages are served, and contain no secrets", async () => {
     for (const path of ["/", "/_/health", "/robots.txt"]) expect(await pulled(path, {})).toBe(200);
   });
 
@@ -96,20 +96,20 @@ describe("with a key", () => {
     expect([answer.status, answer.headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
   });
 
-  test("no cache on the way may keep what it was needed for", async () => {
+  test("no shared cache may store responses that required it", async () => {
     for (const path of [TAG, `/v2/library/demo/blobs/${image.layers[0]?.digest}`]) {
       const { headers } = await mirror.ask(path, { headers: basic(KEY) });
       expect(headers.get("Cache-Control")).toMatch(/^private,/);
     }
   });
 
-  test("a page of tags leads to the next one with the key that stood in the path", async () => {
+  test("the Link of a tags list keeps the key of the path", async () => {
     for (const tag of ["a", "b", "c"]) mirror.docker.moveTag("library/demo", tag, image.target.digest);
     const { headers } = await mirror.ask(`/${KEY}/docker.io/v2/library/demo/tags/list?n=2`);
     expect(headers.get("Link")).toBe(`</${KEY}/docker.io/v2/library/demo/tags/list?n=2&last=b>; rel="next"`);
   });
 
-  test("it never goes upstream, nor to the store, the tag records, or the log", async () => {
+  test("it never reaches upstream, the store, the tag records, or the log", async () => {
     const spies = (["log", "warn", "error"] as const).map((name) =>
       vi.spyOn(console, name).mockImplementation(() => {}),
     );
@@ -134,12 +134,12 @@ describe("with a key", () => {
 });
 
 describe("a key that is limited", () => {
-  test("to patterns opens those, and denies the rest of everything: manifests, blobs, tags, referrers", async () => {
+  test("to patterns permits those, and nothing else: manifests, blobs, tags, referrers", async () => {
     const headers = basic(NARROW);
     await mirror.docker.addImage("library/secret", "latest");
     await mirror.ghcr.addImage("owner/image", "latest");
     expect(await pulled(TAG, { headers })).toBe(200);
-    // Also where all of it is held because somebody else has pulled it.
+    // Also where all of it is cached after another client's pull.
     for (const name of ["library/secret", "ghcr.io/owner/image"]) {
       await mirror.ask(`/v2/${name}/manifests/latest`, { headers: basic(KEY) });
       const { digest } = image.target;
@@ -157,7 +157,7 @@ describe("a key that is limited", () => {
     }
   });
 
-  test("to a rate is told when to come back", async () => {
+  test("to a rate gets Retry-After", async () => {
     const headers = basic(SLOW);
     expect(await pulled(TAG, { headers })).toBe(200);
     const answer = await mirror.ask(TAG, { headers });
@@ -197,13 +197,13 @@ describe("the token endpoint", () => {
     );
   });
 
-  test("gives one that opens no more than its key", async () => {
+  test("issues one that permits no more than its key", async () => {
     const given = (await token("?scope=repository:ghcr.io/owner/image:pull", basic(NARROW))).json().token;
     await mirror.ghcr.addImage("owner/image", "latest");
     expect(await pulled("/v2/ghcr.io/owner/image/manifests/latest", { headers: bearer(given) })).toBe(403);
   });
 
-  test("gives one that is good at its own host alone", async () => {
+  test("issues one that is valid at its own host only", async () => {
     const given = (await token()).json().token;
     expect(await pulled(TAG, { headers: bearer(given), host: "other.test" })).toBe(401);
   });
@@ -212,7 +212,7 @@ describe("the token endpoint", () => {
     ["GET", () => token("", {})],
     ["POST", () => post({ grant_type: "password" })],
   ])(
-    "tells a %s without a login that it needs a key, and a wrong key that it is wrong",
+    "answers a %s without a login that a key is needed, and one with a wrong key that it is wrong",
     async (_, anonymous) => {
       const answer = await anonymous();
       expect(answer.status).toBe(401);
@@ -224,7 +224,7 @@ describe("the token endpoint", () => {
     },
   );
 
-  test("takes a password by POST, and gives a token to renew with where that is asked for", async () => {
+  test("accepts a password by POST, and issues a refresh token on request", async () => {
     const plain = await post({
       grant_type: "password",
       username: "x",
@@ -247,7 +247,7 @@ describe("the token endpoint", () => {
     });
     expect(await pulled(TAG, { headers: bearer(renewed.json().access_token) })).toBe(200);
     expect(renewed.json().refresh_token).toBe(refresh_token);
-    // What renews doesn't pull.
+    // A refresh token can't pull.
     expect(await pulled(TAG, { headers: bearer(refresh_token) })).toBe(401);
     const byGet = (await token("?offline_token=true")).json().refresh_token;
     expect((await post({ grant_type: "refresh_token", refresh_token: String(byGet) })).status).toBe(200);
@@ -268,7 +268,7 @@ describe("the token endpoint", () => {
     expect(new TextDecoder().decode(answer.bytes)).not.toContain(UNKNOWN);
   });
 
-  test("gives nothing to another method, and nothing at all on an open mirror", async () => {
+  test("issues nothing to another method, and nothing at all on an open mirror", async () => {
     expect(await pulled("/_/token", { method: "PUT", headers: basic(KEY) })).toBe(405);
   });
 });

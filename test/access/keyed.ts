@@ -1,15 +1,15 @@
-/** What the tests of a keyed mirror share: keys, and the ways in which clients show them. */
+/** Shared by the tests of a keyed mirror: keys, and the headers with which clients present them. */
 import { hashKey } from "../../src/access/keys.ts";
 
-/** Opens everything. */
+/** Permits everything. */
 export const KEY = "k".repeat(32);
-/** Opens `docker.io/library/*` but for `docker.io/library/secret`. */
+/** Permits `docker.io/library/*` except `docker.io/library/secret`. */
 export const NARROW = "n".repeat(32);
-/** Ended before any test. */
+/** Expired before any test. */
 export const EXPIRED = "e".repeat(32);
 /** One request a minute. */
 export const SLOW = "s".repeat(32);
-/** Was valid once, or never. */
+/** Isn't in the list of keys. */
 export const UNKNOWN = "u".repeat(32);
 
 export const KEYED = {

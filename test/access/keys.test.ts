@@ -8,7 +8,7 @@ async function keyOf(key: string, expires: number | null = null): Promise<Access
 }
 
 describe("a generated key", () => {
-  test("fits a host label beside the longest built-in upstream, and is another each time", () => {
+  test("fits in a host label beside the longest built-in upstream's name, and is unique", () => {
     const keys = Array.from({ length: 50 }, generateKey);
     for (const key of keys) {
       expect(key).toMatch(KEY);
@@ -22,8 +22,8 @@ describe("a generated key", () => {
   });
 });
 
-describe("looking for a key", () => {
-  test("finds the one that was shown among others", async () => {
+describe("looking up a key", () => {
+  test("finds it among others", async () => {
     const [mine, other] = [generateKey(), generateKey()];
     const keys = [await keyOf(other), await keyOf(mine)];
     expect(await findKey(keys, mine, NOW)).toBe(keys[1]);
@@ -31,21 +31,21 @@ describe("looking for a key", () => {
   });
 
   test.each(["", ":", "a".repeat(31), "A".repeat(32), `${"a".repeat(32)} `, "1".repeat(32), "ä".repeat(32)])(
-    "finds none for what is no key: %j",
+    "finds none for an invalid one: %j",
     async (shown) => {
       const keys = [{ ...(await keyOf("a".repeat(32))), hash: await hashKey(shown) }];
       expect(await findKey(keys, shown, NOW)).toBeNull();
     },
   );
 
-  test("ends with its time, to the millisecond", async () => {
+  test("honours its expiry to the millisecond", async () => {
     const key = generateKey();
     const keys = [await keyOf(key, NOW)];
     expect(await findKey(keys, key, NOW - 1)).toBe(keys[0]);
     expect(await findKey(keys, key, NOW)).toBeNull();
   });
 
-  test("isn't satisfied with a part of a hash", async () => {
+  test("doesn't accept a part of a hash", async () => {
     const keys = [await keyOf(generateKey())];
     const hash = keys[0]?.hash ?? "";
     for (const wrong of ["", hash.slice(0, 63), `${hash}0`, hash.toUpperCase()]) {

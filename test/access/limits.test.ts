@@ -9,7 +9,7 @@ beforeEach(() => {
 const clock = () => now;
 
 describe("a bucket", () => {
-  test("gives a minute's worth at once, then one as each comes in", () => {
+  test("permits a minute's worth at once, then one as each token is added", () => {
     const buckets = new Buckets(clock);
     for (let taken = 0; taken < 60; taken++) expect(buckets.take("one", 60)).toBe(0);
     expect(buckets.take("one", 60)).toBe(1);
@@ -18,7 +18,7 @@ describe("a bucket", () => {
     expect(buckets.take("one", 60)).toBe(1);
   });
 
-  test("says how long to wait where tokens come slowly", () => {
+  test("reports how long to wait where tokens are added slowly", () => {
     const buckets = new Buckets(clock);
     expect(buckets.take("one", 2)).toBe(0);
     expect(buckets.take("one", 2)).toBe(0);
@@ -34,7 +34,7 @@ describe("a bucket", () => {
     expect(buckets.take("one", 2)).toBe(30);
   });
 
-  test("is each caller's own", () => {
+  test("is separate for each client", () => {
     const buckets = new Buckets(clock);
     buckets.take("one", 1);
     expect(buckets.take("one", 1)).toBe(60);
@@ -61,20 +61,20 @@ describe("an address", () => {
   test("is limited by the platform's counters where it has them, as wrangler.toml says", async () => {
     const { ADDRESSES } = env as unknown as { ADDRESSES: RateLimiter };
     const limits = new Limits(ADDRESSES, clock);
-    // The counters' minute is the clock's: a new one may begin in between, but not twice.
+    // The counters' minutes follow the clock: a new one may begin in between, but not twice.
     const floods = flood(limits, "198.51.100.9", ADDRESS_RATE).then(() =>
       flood(limits, "198.51.100.9", ADDRESS_RATE),
     );
     await expect(floods).rejects.toMatchObject({ status: 429 });
   });
 
-  test("isn't refused because the counters are out of order", async () => {
+  test("isn't refused because the counters fail", async () => {
     vi.spyOn(console, "warn").mockImplementation(() => {});
     const limits = new Limits({ limit: () => Promise.reject(new Error("down")) }, clock);
     await limits.countAddress("203.0.113.7");
   });
 
-  test("of this machine isn't limited, nor one that isn't known", async () => {
+  test("of this machine isn't limited, nor an unknown one", async () => {
     const limits = new Limits({ limit: async () => ({ success: false }) }, clock);
     for (const address of [null, "127.0.0.1", "::1", "::ffff:127.0.0.1"]) await limits.countAddress(address);
     await expect(limits.countAddress("203.0.113.7")).rejects.toThrow();

@@ -1,4 +1,4 @@
-/** Behind keys, registries within the operator's network are private: a key opens what of them its patterns name. */
+/** Behind keys, registries within the operator's network are private: a key permits those its patterns name. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import {
   createFakeNetwork,
@@ -36,8 +36,8 @@ const rest = () => [
 const status = async (path: string, key: string, method = "GET") =>
   (await mirror.ask(path, { method, headers: basic(key) })).status;
 
-describe("a registry within the network, that asks for no login", () => {
-  test("is served to a key that opens it, and stored apart from what is public", async () => {
+describe("a registry within the network that requires no login", () => {
+  test("is served to a key that permits it, and stored apart from public content", async () => {
     for (let round = 0; round < 2; round++) {
       for (const path of rest())
         expect([path, await status(`/v2/corp/team/app/${path}`, KEY)]).toEqual([path, 200]);
@@ -45,7 +45,7 @@ describe("a registry within the network, that asks for no login", () => {
     for (const key of await mirror.stored()) expect(key).toMatch(/^(private|links)\//);
   });
 
-  test("isn't read by its digests through what a narrow key opens", async () => {
+  test("can't be read by digest through the repositories that a narrow key permits", async () => {
     await mirror.docker.addImage("library/demo", "latest");
     for (const path of rest()) await status(`/v2/corp/team/app/${path}`, KEY);
     for (const isNew of [false, true]) {
@@ -60,7 +60,7 @@ describe("a registry within the network, that asks for no login", () => {
     }
   });
 
-  test("is served while it is down to whom it is open", async () => {
+  test("is served while it is down to keys that permit it", async () => {
     for (const path of rest()) await status(`/v2/corp/team/app/${path}`, KEY);
     corp.fail({ path: /./ }, { status: 503 });
     mirror.clock.ahead += 6 * 60_000;

@@ -1,4 +1,4 @@
-/** What a mirror serves at all: ALLOW and DENY hold for everybody and for everything that can be asked. */
+/** What a mirror serves: ALLOW and DENY apply to every client and every kind of request. */
 import { beforeEach, expect, test } from "vitest";
 import type { Image } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -28,7 +28,7 @@ function everything(repository: string): string[] {
   ].map((rest) => `${repository}/${rest}`);
 }
 
-test("what ALLOW names is served, in whatever shape it is asked for", async () => {
+test("what ALLOW names is served, in every shape of request", async () => {
   for (const path of everything("/v2/library/demo")) {
     expect([path, (await mirror.ask(path)).status]).toEqual([path, 200]);
   }

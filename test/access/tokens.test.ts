@@ -1,4 +1,4 @@
-/** Tokens: what is issued opens what its key opens, and nothing that isn't issued opens anything. */
+/** Tokens: an issued token permits what its key permits, and a forged one nothing. */
 import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test } from "vitest";
 import type { AccessKey } from "../../src/access/keys.ts";
@@ -22,7 +22,7 @@ function claims(changes: object = {}) {
   return { iss: "portolan", aud: HOST, sub: KEY.hash, use: "pull", iat, exp: iat + 60, ...changes };
 }
 
-test("a token stands for its key until it ends", async () => {
+test("a token grants its key's access until it expires", async () => {
   const { token } = await tokens().issue(KEY, HOST, "pull");
   now += LIFETIME.pull * 1000 - 1;
   expect(await tokens().keyOf(token, HOST, "pull")).toBe(KEY);
@@ -38,21 +38,21 @@ test("a token never outlives its key", async () => {
   expect(await tokens([{ ...brief, expires: null }]).keyOf(token, HOST, "pull")).toBeNull();
 });
 
-test("a key that is revoked takes its tokens along", async () => {
+test("revoking a key revokes its tokens", async () => {
   const { token } = await tokens().issue(KEY, HOST, "refresh");
   expect(await tokens([{ ...KEY, hash: "cd".repeat(32) }]).keyOf(token, HOST, "refresh")).toBeNull();
 });
 
-test("a token for pulling gets no others, and one for getting others doesn't pull", async () => {
+test("a pull token can't be refreshed, and a refresh token can't pull", async () => {
   expect(await tokens().keyOf((await tokens().issue(KEY, HOST, "pull")).token, HOST, "refresh")).toBeNull();
   expect(await tokens().keyOf((await tokens().issue(KEY, HOST, "refresh")).token, HOST, "pull")).toBeNull();
 });
 
-describe("a forged token opens nothing", () => {
+describe("a forged token grants nothing", () => {
   const encode = (value: object) =>
     btoa(JSON.stringify(value)).replace(/=+$/, "").replaceAll("+", "-").replaceAll("/", "_");
 
-  test("the one it is made after does", async () => {
+  test("the genuine one it imitates does", async () => {
     expect(await tokens().keyOf(await sign(claims(), SECRET, "HS256"), HOST, "pull")).toBe(KEY);
   });
 
@@ -60,7 +60,7 @@ describe("a forged token opens nothing", () => {
     ["signed by another", () => sign(claims(), "t".repeat(32), "HS256")],
     ["without a signature", () => `${encode({ alg: "none", typ: "JWT" })}.${encode(claims())}.`],
     [
-      "that says alg none and is signed",
+      "with alg none and a signature",
       async () => {
         const [, payload, signature] = (await sign(claims(), SECRET, "HS256")).split(".");
         return `${encode({ alg: "none", typ: "JWT" })}.${payload}.${signature}`;
@@ -68,7 +68,7 @@ describe("a forged token opens nothing", () => {
     ],
     ["signed by another algorithm", () => sign(claims(), SECRET, "HS512")],
     [
-      "of another payload under a right signature",
+      "with another payload under a valid signature",
       async () => {
         const [header, , signature] = (await sign(claims(), SECRET, "HS256")).split(".");
         return `${header}.${encode(claims({ exp: claims().exp + 1 }))}.${signature}`;

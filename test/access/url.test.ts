@@ -39,11 +39,11 @@ describe("a key in the URL", () => {
     expect(taken(sent)).toEqual({ url: sent, key: null, prefix: "" });
   });
 
-  test("in the host counts for nothing without a DOMAIN", () => {
+  test("in the host is ignored without a DOMAIN", () => {
     expect(taken(`https://docker-${KEY}.example.com/v2/`, null).key).toBeNull();
   });
 
-  test("in the host is the one that counts, and neither is left", () => {
+  test("in the host takes precedence over the path, and both are removed", () => {
     const other = "z".repeat(32);
     expect(taken(`https://docker-${KEY}.example.com/${other}/v2/`)).toEqual({
       url: "https://docker.example.com/v2/",
@@ -54,7 +54,7 @@ describe("a key in the URL", () => {
 });
 
 describe("a path for the log", () => {
-  test("has no key, whatever follows it", () => {
+  test("contains no key, whatever follows it", () => {
     fc.assert(
       fc.property(fc.webPath(), fc.webQueryParameters(), (path, query) => {
         expect(withoutKey(`/${KEY}${path}?${query}`)).not.toContain(KEY);
@@ -72,7 +72,7 @@ describe("a path for the log", () => {
     expect(withoutKey(`/_/token?${query}`)).toBe(`/_/token?${shown}`);
   });
 
-  test("is left as it is otherwise", () => {
+  test("is otherwise unchanged", () => {
     for (const path of [
       "/",
       "/v2/",
@@ -114,8 +114,8 @@ describe("a path for the log", () => {
   });
 });
 
-describe("what could be a key", () => {
-  test("is found wherever it is glued to, escaped, or in upper case", () => {
+describe("a possible key", () => {
+  test("is found joined to anything, escaped, or in upper case", () => {
     fc.assert(
       fc.property(
         fc.webSegment(),
@@ -131,7 +131,7 @@ describe("what could be a key", () => {
     );
   });
 
-  test("is too much to look at in a URL of nothing else", () => {
+  test("makes a URL of nothing else too long to examine", () => {
     expect(keysIn("a".repeat(32 + 511))).toHaveLength(512);
     expect(keysIn("a".repeat(32 + 512))).toBeNull();
     expect(keysIn(`/v2/library/alpine/blobs/sha512:${"c2".repeat(64)}`)).not.toBeNull();
