@@ -37,7 +37,7 @@ describe("a circuit breaker", () => {
     return { clock, breaker, fail, pause, isClosed, probe: () => breaker.tryAcquireProbe() };
   };
 
-  test("starts closed, and wants no probe", () => {
+  test("starts closed, without a probe", () => {
     const { isClosed, probe } = createBreaker();
     expect([isClosed(), probe()]).toEqual([true, false]);
   });
@@ -81,7 +81,7 @@ describe("a circuit breaker", () => {
     expect(probe()).toBe(true);
   });
 
-  test("closes with one success, and starts from nothing", () => {
+  test("closes with one success, and counts from zero again", () => {
     const { fail, isClosed, probe, pause, breaker } = createBreaker();
     fail(3);
     pause();
@@ -91,7 +91,7 @@ describe("a circuit breaker", () => {
     expect(isClosed()).toBe(true);
   });
 
-  test("is open no longer for many failures at once", () => {
+  test("isn't open longer because of many concurrent failures", () => {
     const { fail, breaker } = createBreaker();
     fail(20);
     expect(breaker.retryAfter()).toBe(5);
@@ -122,7 +122,7 @@ describe("the record of an endpoint", () => {
     expect(await admits("https://one.test")).toBe(true);
   });
 
-  test("is forgotten when there are very many others: clients choose which members of a family there are", async () => {
+  test("is evicted when there are very many others, since clients choose a family's members", async () => {
     const { of, quarantine, admits } = createRecords();
     quarantine("https://first.gcr.io");
     for (let index = 0; index < 9_999; index++) of(`https://x${index}.gcr.io`);
@@ -150,7 +150,7 @@ describe("an endpoint", () => {
     return { clock, health, endpoint, fail, admits };
   };
 
-  test("is pinged after three failed requests in a row, and in use as before if it answers", async () => {
+  test("is pinged after three failed requests in a row, and stays in use if the ping succeeds", async () => {
     const { fail, admits, endpoint } = createHealth();
     await fail(2);
     expect(endpoint.pings).toBe(0);
@@ -168,7 +168,7 @@ describe("an endpoint", () => {
     expect(endpoint.pings).toBe(0);
   });
 
-  test("is pinged at most every five seconds for what goes on failing", async () => {
+  test("is pinged at most every five seconds while requests keep failing", async () => {
     const { fail, clock, endpoint } = createHealth();
     await fail(50);
     expect(endpoint.pings).toBe(1);
@@ -190,7 +190,7 @@ describe("an endpoint", () => {
     expect(health.retryAfter()).toBe(5);
   });
 
-  test("is pinged by one caller after that, who goes on if it is up again; the others are refused meanwhile", async () => {
+  test("is probed by one caller after that, who continues if the probe succeeds; the others are refused meanwhile", async () => {
     const { fail, admits, clock, endpoint } = createHealth();
     endpoint.isUp = false;
     await fail(3);
@@ -201,7 +201,7 @@ describe("an endpoint", () => {
     expect(endpoint.pings).toBe(2);
   });
 
-  test("is refused for longer each time that the ping fails, not each time that a request did", async () => {
+  test("is refused for longer with each failed ping, not with each failed request", async () => {
     const { fail, admits, clock, endpoint, health } = createHealth();
     endpoint.isUp = false;
     await fail(30);
@@ -212,7 +212,7 @@ describe("an endpoint", () => {
   });
 
   test.each(["succeeded", "failed"] as const)(
-    "that sent wrong bytes isn't used for ten minutes, also when another request of before %s",
+    "that sent wrong bytes isn't used for ten minutes, even if an earlier request %s",
     async (outcome) => {
       const { health, admits, clock } = createHealth();
       health.quarantine();
@@ -246,7 +246,7 @@ describe("a dead primary", () => {
   const lost = () => {
     throw new TypeError("network connection lost");
   };
-  /** Lets so many milliseconds pass, in which it fails. */
+  /** Advances the clock by so many milliseconds, during which it fails. */
   const failureAfter = async <Failure>(milliseconds: number, failing: Promise<Failure>) => {
     await vi.advanceTimersByTimeAsync(milliseconds);
     return failing;
@@ -256,7 +256,7 @@ describe("a dead primary", () => {
     for (let round = 0; round < 3; round++) await failureAfter(QUESTION, failure({ upstream }));
     await vi.advanceTimersByTimeAsync(PING);
   };
-  /** Milliseconds that an answer takes on the test's clock. */
+  /** Milliseconds that a response takes on the test's clock. */
   const timed = async (asking: Promise<unknown>): Promise<number> => {
     const started = Date.now();
     let isSettled = false;
@@ -274,7 +274,7 @@ describe("a dead primary", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   });
 
-  test("costs a tag a time-out three times, and then none: the client learns at once when to retry", async () => {
+  test("costs three time-outs for tags, and then none: the client gets Retry-After at once", async () => {
     const scene = createScene({ "registry.test": silent });
     const { failure, asked, hosts } = scene;
     await goSilent(scene);
@@ -288,7 +288,7 @@ describe("a dead primary", () => {
     expect(hosts()).toEqual([]);
   });
 
-  test("costs digests no wait once tags have shown that it is dead", async () => {
+  test("costs digests no wait once tags have opened its circuit", async () => {
     const scene = createScene({ "registry.test": silent });
     const { status, hosts } = scene;
     await goSilent(scene);
@@ -297,7 +297,7 @@ describe("a dead primary", () => {
     expect(hosts()).toEqual(["one.test"]);
   });
 
-  test("costs most digests no wait, also where no tag is asked for", async () => {
+  test("costs most digests no wait, also without requests for tags", async () => {
     const { status } = createScene({ "registry.test": silent });
     const waits: number[] = [];
     for (let round = 0; round < 20; round++) {
@@ -308,7 +308,7 @@ describe("a dead primary", () => {
     expect(waits.filter((wait) => wait === 0).length).toBeGreaterThan(10);
   });
 
-  test("isn't one that is merely slower than its fallbacks: its tags can still be resolved", async () => {
+  test("isn't one that is merely slower than its fallbacks: its tags are still resolved", async () => {
     const { status } = createScene({
       "registry.test": async ({ signal }) => {
         await new Promise((resolve, reject) => {
@@ -324,7 +324,7 @@ describe("a dead primary", () => {
     expect(await tag).toBe(200);
   });
 
-  test("is asked again after its rest, and back for good with one answer", async () => {
+  test("is probed once its circuit is half-open, and back in use after one success", async () => {
     let isUp = false;
     const scene = createScene({
       "registry.test": (request) => (isUp ? new Response("content") : silent(request)),
@@ -340,7 +340,7 @@ describe("a dead primary", () => {
     expect(hosts()).toHaveLength(3);
   });
 
-  test("doesn't make content missing that one fallback lacks: the others are tried, and else the failure is that the primary is down", async () => {
+  test("doesn't make content missing that one fallback lacks: the others are tried, or the primary's outage is reported", async () => {
     let hasTwo = true;
     const gone = () => new Response(null, { status: 404 });
     const scene = createScene({
@@ -357,7 +357,7 @@ describe("a dead primary", () => {
     expect((await failure({ upstream, path: BLOB })).kind).toBe("unavailable");
   });
 
-  test("has a fallback stand in that was down itself, as soon as that one's circuit is half-open", async () => {
+  test("is replaced by a fallback that was down itself, as soon as that one's circuit is half-open", async () => {
     let isFallbackUp = false;
     let isPrimaryUp = true;
     const { status, hosts } = createScene({
@@ -374,7 +374,7 @@ describe("a dead primary", () => {
     isPrimaryUp = true;
     isFallbackUp = true;
     await vi.advanceTimersByTimeAsync(6_000);
-    // It doesn't need the fallback, so it mustn't use up the fallback's chance either.
+    // It doesn't need the fallback, so it mustn't take the fallback's probe either.
     expect(await status({ upstream, path: BLOB })).toBe(200);
     isPrimaryUp = false;
     hosts();
@@ -382,7 +382,7 @@ describe("a dead primary", () => {
     expect(hosts()).toContain("one.test");
   });
 
-  test("is one that can't be reached or is behind a failing gateway, not one that says 500, 404 or 429", async () => {
+  test("is one that is unreachable or behind a failing gateway, not one that answers 500, 404 or 429", async () => {
     for (const code of [500, 404, 429, 403, 400]) {
       const { failure, hosts } = createScene({ "registry.test": () => new Response(null, { status: code }) });
       for (let round = 0; round < 6; round++) await failure({ upstream });
@@ -432,7 +432,7 @@ describe("a dead primary", () => {
     expect(asked.some(isPing)).toBe(false);
   });
 
-  test("isn't one whose storage is silent", async () => {
+  test("isn't one whose storage doesn't respond", async () => {
     const { failure, asked } = createScene({
       "registry.test": () =>
         new Response(null, { status: 307, headers: { Location: "https://storage.test/x" } }),
@@ -473,7 +473,7 @@ describe("wrong bytes", () => {
     const mirror = useMirror({ UPSTREAMS: { "docker.io": { endpoints } } });
 
     test.each(["blob", "manifest"] as const)(
-      "as a %s from a fallback are never stored, and the next pull goes elsewhere",
+      "as a %s from a fallback are never stored, and the next pull uses another endpoint",
       async (kind) => {
         const bad = createFakeRegistry({ registryHost: "bad.example.org", auth: "none" });
         const good = createFakeRegistry({ registryHost: "good.example.org", auth: "none" });
@@ -493,7 +493,7 @@ describe("wrong bytes", () => {
         expect(await stored()).toEqual([]);
         good.clearFaults();
         expect((await mirror.ask(path)).status).toBe(200);
-        // The failed fill may hold the lease still: then it is its alarm that fills.
+        // The failed fill may still hold the lease; then its alarm fills.
         if (kind === "blob") await mirror.runAlarm(`${digest}`);
         expect(await stored()).toHaveLength(1);
         expect(bad.count({ kind })).toBe(1);

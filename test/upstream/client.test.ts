@@ -36,11 +36,11 @@ describe("an upstream request", () => {
     expect(bare.headers.has("Range")).toBe(false);
   });
 
-  test("asks for the bytes as they are: encoded on the way they would no longer be what the digest names", async () => {
+  test("requests identity encoding: encoded bytes wouldn't match the digest", async () => {
     expect((await sent({ path: BY_DIGEST[1] ?? "" })).headers.get("Accept-Encoding")).toBe("identity");
   });
 
-  test("carries no Authorization that the registry didn't ask for", async () => {
+  test("carries no Authorization before the registry's challenge", async () => {
     expect((await sent({})).headers.has("Authorization")).toBe(false);
   });
 
@@ -52,7 +52,7 @@ describe("an upstream request", () => {
   });
 });
 
-describe("an answer", () => {
+describe("a response", () => {
   test.each([200, 206, 416])("of %i is returned", async (code) => {
     expect(await createClient(stub(() => status(code)).fetch).status()).toBe(code);
   });
@@ -85,7 +85,7 @@ describe("an answer", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("of 429 tells how long to wait, by either form of Retry-After", async () => {
+  test("of 429 reports how long to wait, by either form of Retry-After", async () => {
     const clock = createClock();
     for (const text of ["90", new Date(clock.now() + 90_000).toUTCString()]) {
       const { fetch } = stub(() => status(429, { "Retry-After": text }));
@@ -94,7 +94,7 @@ describe("an answer", () => {
   });
 });
 
-describe("a second try", () => {
+describe("a retry", () => {
   test.each([502, 503, 504])("recovers from a transient %i", async (code) => {
     const { fetch, asked } = stub(() => (asked.length === 1 ? status(code) : new Response("x")));
     expect(await createClient(fetch).status()).toBe(200);
@@ -117,7 +117,7 @@ describe("a second try", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("is the last for a host that can't be reached, and the error's own words stay here", async () => {
+  test("is the last for an unreachable host, and the error's text isn't exposed", async () => {
     const { fetch, asked } = stub(LOST);
     const failure = await createClient(fetch).failure();
     expect(failure).toMatchObject({ kind: "unavailable", status: 0 });
@@ -150,14 +150,14 @@ describe("a second try", () => {
   });
 });
 
-describe("an upstream that never answers", () => {
+describe("an upstream that never responds", () => {
   const silent = () =>
     stub(
       ({ signal }) =>
         new Promise<Response>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason))),
     );
 
-  test("is given up in time for the client, and not tried twice", async () => {
+  test("is given up in time for the client, and not retried", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
     const { fetch, asked } = silent();
     const failure = createClient(fetch).failure();
@@ -166,7 +166,7 @@ describe("an upstream that never answers", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("is waited for a good while first", async () => {
+  test("is given enough time first", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
     const { fetch } = silent();
     let settled = false;
@@ -181,7 +181,7 @@ describe("an upstream that never answers", () => {
     await failure;
   });
 
-  test("is given up in time also when it stays silent only after a redirect", async () => {
+  test("is given up in time also when only the redirect's target doesn't respond", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
     const quiet = silent();
     const { fetch } = stub((request) =>
@@ -194,7 +194,7 @@ describe("an upstream that never answers", () => {
     expect((await failure).kind).toBe("unavailable");
   });
 
-  test("once its headers are there the body may take its time", async () => {
+  test("its body may take any time once the headers have arrived", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
     const { fetch, asked } = stub(() => new Response("bytes"));
     const response = await createClient(fetch).ask();
@@ -208,7 +208,7 @@ describe("a fallback", () => {
   const upstream = upstreamOf({
     endpoints: ["https://registry.test", "https://one.test", "https://two.test"],
   });
-  /** Which hosts are asked, each once in a row, when each answers as given. */
+  /** The hosts requested, without immediate repetitions, when each responds as given. */
   const hostsAsked = async (answers: Record<string, () => Response>, path: string) => {
     const { fetch, asked } = stub(({ url }) => answers[new URL(url).host]?.() ?? new Response("x"));
     const client = createClient(fetch);
@@ -219,7 +219,7 @@ describe("a fallback", () => {
     return { result, hosts: [...new Set(asked.map(({ url }) => new URL(url).host))] };
   };
 
-  test.each(BY_DIGEST)("is asked for %s once the primary is limited or unavailable", async (path) => {
+  test.each(BY_DIGEST)("is requested for %s once the primary is limited or unavailable", async (path) => {
     for (const answer of [() => status(429), () => status(500), () => status(503), LOST]) {
       const { result, hosts } = await hostsAsked({ "registry.test": answer }, path);
       expect(result).toBe("served");
@@ -227,11 +227,11 @@ describe("a fallback", () => {
     }
   });
 
-  test.each(BY_DIGEST)("isn't asked for %s while the primary serves it", async (path) => {
+  test.each(BY_DIGEST)("isn't requested for %s while the primary serves it", async (path) => {
     expect((await hostsAsked({}, path)).hosts).toEqual(["registry.test"]);
   });
 
-  test.each(BY_DIGEST)("isn't asked for %s after the primary's refusal", async (path) => {
+  test.each(BY_DIGEST)("isn't requested for %s after the primary's refusal", async (path) => {
     for (const [code, kind] of [
       [404, "missing"],
       [403, "denied"],
@@ -244,7 +244,7 @@ describe("a fallback", () => {
   });
 
   test.each(["manifests/latest", "tags/list", "manifests/sha256-aaaa"])(
-    "is never asked for %s, which no digest proves",
+    "is never requested for %s, which no digest verifies",
     async (path) => {
       for (const answer of [() => status(429), () => status(500), LOST]) {
         const { hosts } = await hostsAsked({ "registry.test": answer }, path);
@@ -253,7 +253,7 @@ describe("a fallback", () => {
     },
   );
 
-  test("is never asked what refers to a digest: that digest doesn't prove the list", async () => {
+  test("is never requested for referrers: the digest doesn't verify the list", async () => {
     const { hosts } = await hostsAsked({ "registry.test": () => status(500) }, `referrers/${DIGEST}`);
     expect(hosts).toEqual(["registry.test"]);
   });
@@ -271,15 +271,15 @@ describe("a fallback", () => {
     expect((await hostsAsked(answers, BY_DIGEST[1] ?? "")).result).toBe("limited 429");
   });
 
-  test("that hasn't got it is followed by the next, which may", async () => {
+  test("that lacks the content is followed by the next", async () => {
     const answers = { "registry.test": () => status(429), "one.test": () => status(404) };
     expect((await hostsAsked(answers, BY_DIGEST[1] ?? "")).hosts).toContain("two.test");
   });
 
-  describe("asked for the rest of what broke off", () => {
+  describe("when a body is resumed", () => {
     const path = BY_DIGEST[1] ?? "";
     const etags: Record<string, string> = { "registry.test": '"first"', "one.test": 'W/"weak"' };
-    /** Asks as often as hosts are to be asked; each time for the rest of all that came before. */
+    /** Requests once for each expected host; each time the rest after all earlier bytes. */
     const continued = async (times: number) => {
       const { fetch, asked } = stub(({ url }) => {
         const { host } = new URL(url);
@@ -295,7 +295,7 @@ describe("a fallback", () => {
       return asked.map(({ url, headers }) => [new URL(url).host, headers.get("If-Range")]);
     };
 
-    test("goes before the primary that broke off, and the primary before a fallback that did", async () => {
+    test("is preferred to a primary that broke off, and the primary to a fallback that did", async () => {
       expect((await continued(3)).map(([host]) => host)).toEqual([
         "registry.test",
         "one.test",
@@ -307,12 +307,12 @@ describe("a fallback", () => {
       expect((await continued(3)).map(([, tag]) => tag)).toEqual([null, null, '"first"']);
     });
 
-    test("isn't sent a weak ETag of its own, with which no range may be requested", async () => {
+    test("isn't sent its own weak ETag, which If-Range doesn't permit", async () => {
       expect((await continued(4)).at(-1)).toEqual(["one.test", null]);
     });
   });
 
-  test("gets no token of the primary's", async () => {
+  test("gets no token of the primary", async () => {
     const primary = createFakeRegistry();
     const { layers } = await primary.addImage("owner/image", "latest");
     const { fetch, asked } = stub((request) =>

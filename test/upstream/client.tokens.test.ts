@@ -1,4 +1,4 @@
-// How a client gets past a registry's challenges: which requests it makes, what they carry, and when it gives up.
+// How the client handles a registry's challenges: its requests, their headers, and when it gives up.
 
 import { describe, expect, test } from "vitest";
 import {
@@ -27,12 +27,12 @@ async function createScene(options: FakeRegistryOptions = {}) {
   return { clock, registry, upstream, kinds, ...client };
 }
 
-/** The tokens that came to a registry, in order. */
+/** The tokens that a registry received, in order. */
 const tokensSeen = (registry: FakeRegistry) =>
   registry.requests.map(({ headers }) => headers.authorization).filter((header) => header !== undefined);
 
-describe("a registry that wants a token", () => {
-  test("is asked without one, then for one, then with it; and from then on with it at once", async () => {
+describe("a registry that requires a token", () => {
+  test("gets a request without one, a token request, then a request with it; later requests carry it at once", async () => {
     const { status, kinds } = await createScene();
     expect(await status()).toBe(200);
     expect(kinds()).toEqual(["manifest 401", "token 200", "manifest 200"]);
@@ -40,7 +40,7 @@ describe("a registry that wants a token", () => {
     expect(kinds()).toEqual(["manifest 200"]);
   });
 
-  test("teaches by its first challenge where the next repository's token is to be had", async () => {
+  test("has its challenge reused to get the next repository's token", async () => {
     const { status, kinds } = await createScene();
     await status();
     kinds();
@@ -48,7 +48,7 @@ describe("a registry that wants a token", () => {
     expect(kinds()).toEqual(["token 200", "manifest 200"]);
   });
 
-  test("never sees one repository's token at another", async () => {
+  test("never receives one repository's token for another", async () => {
     const { status, registry } = await createScene();
     await status();
     const [first] = tokensSeen(registry);
@@ -79,7 +79,7 @@ describe("a registry that wants a token", () => {
     expect(kinds().filter((kind) => kind === "manifest 401")).toHaveLength(1);
   });
 
-  test("may let it expire earlier than it said: in mid-pull a new one is asked for", async () => {
+  test("may let it expire early: a new one is requested mid-pull", async () => {
     const { status, kinds, clock } = await createScene({ expiresIn: 300, tokenLifetime: 5 });
     await status();
     clock.pass(100);
@@ -89,7 +89,7 @@ describe("a registry that wants a token", () => {
   });
 });
 
-describe("a registry with habits of its own", () => {
+describe("a registry with peculiarities", () => {
   test.each([
     "docker.io",
     "ghcr.io",
@@ -111,7 +111,7 @@ describe("a registry with habits of its own", () => {
     }
   });
 
-  test("nvcr.io's other realm after a token has expired is never asked: the first challenge is sought again", async () => {
+  test("nvcr.io's other realm for expired tokens is never used: its first challenge is requested again", async () => {
     const options = { ...profiles["nvcr.io"], expiresIn: 300, tokenLifetime: 5 };
     const { registry, upstream, clock } = await createScene(options);
     const { fetch, strays } = createFakeNetwork(registry);
@@ -122,7 +122,7 @@ describe("a registry with habits of its own", () => {
     expect(strays).toEqual([]);
   });
 
-  test("lscr.io leads to ghcr.io, whose challenge and token are good there", async () => {
+  test("lscr.io redirects to ghcr.io, whose challenge and token are used there", async () => {
     const ghcr = createFakeRegistry(profiles["ghcr.io"]);
     const { layers } = await ghcr.addImage("linuxserver/image", "latest");
     const { fetch, asked } = stub((request) => {
@@ -166,7 +166,7 @@ describe("401 without end", () => {
     expect(registry.count({ kind: "token" })).toBe(1);
   });
 
-  test("doesn't keep the next ask from succeeding", async () => {
+  test("doesn't keep the next request from succeeding", async () => {
     const { status, failure, registry } = await createScene();
     const fault = registry.fail({ kind: "manifest" }, behaviours.challenge("https://auth.test/token"));
     expect((await failure()).kind).toBe("denied");
@@ -175,7 +175,7 @@ describe("401 without end", () => {
   });
 });
 
-describe("many asks at once", () => {
+describe("concurrent requests", () => {
   const ten = <Answer>(ask: () => Promise<Answer>) => Promise.all(Array.from({ length: 10 }, ask));
 
   test("on a cold start cause one request for a token", async () => {
@@ -184,7 +184,7 @@ describe("many asks at once", () => {
     expect(registry.count({ kind: "token" })).toBe(1);
   });
 
-  test("on a token that has run out cause one request for a token", async () => {
+  test("with an expired token cause one request for a token", async () => {
     const { status, registry, clock } = await createScene();
     await status();
     clock.pass(400);
@@ -194,7 +194,7 @@ describe("many asks at once", () => {
     expect(registry.count({ status: 401 })).toBe(0);
   });
 
-  /** Lets each refusal come later than the one before it: those of requests with a token, or of those without. */
+  /** Delays each refusal more than the previous one, of requests with a token or of those without. */
   const staggered = (registry: FakeRegistry, withToken: boolean) => {
     let wait = 0;
     return stub(async (request) => {
@@ -207,7 +207,7 @@ describe("many asks at once", () => {
     }).fetch;
   };
 
-  test("cause one request for a token also where the refusals come in one after the other", async () => {
+  test("cause one request for a token also where the refusals arrive one after the other", async () => {
     const { registry, clock } = await createScene();
     const { status } = createClient(staggered(registry, false), clock.now);
     expect(await ten(() => status())).toEqual(Array(10).fill(200));
@@ -225,8 +225,8 @@ describe("many asks at once", () => {
   });
 });
 
-describe("trouble with tokens", () => {
-  test("a hostile realm is refused, and nothing is sent to it", async () => {
+describe("problems with tokens", () => {
+  test("a hostile realm is rejected, and nothing is sent to it", async () => {
     const { registry, clock } = await createScene({ realm: "https://nowhere.example/token" });
     const { fetch, strays } = createFakeNetwork(registry);
     const failure = await createClient(fetch, clock.now).failure();
@@ -235,7 +235,7 @@ describe("trouble with tokens", () => {
     expect(registry.requests).toHaveLength(1);
   });
 
-  test("a storage host can't ask for one: its challenge names no realm of this upstream's", async () => {
+  test("a storage host can't demand one: its challenge names no realm of this upstream", async () => {
     const { failure, registry } = await createScene({ redirect: "absolute" });
     const { layers } = await registry.addImage("owner/image", "latest");
     registry.fail({ kind: "storage" }, behaviours.challenge("https://storage.test/token"));
@@ -259,7 +259,7 @@ describe("trouble with tokens", () => {
     expect(retryAfter).toBe(kind === "limited" ? 11 : null);
   });
 
-  test("once it is over everything goes on", async () => {
+  test("requests succeed once they are over", async () => {
     const { failure, status, registry } = await createScene();
     const fault = registry.fail({ kind: "token" }, { status: 500 });
     await failure();
@@ -267,7 +267,7 @@ describe("trouble with tokens", () => {
     expect(await status()).toBe(200);
   });
 
-  test("a realm that has moved is found at the second ask at the latest", async () => {
+  test("a realm that has moved is found at the second request at the latest", async () => {
     const { registry, clock, ask, status } = await createScene();
     const upstream = upstreamOf({ realms: ["auth.test", "new-auth.test"] });
     await ask({ upstream });
@@ -277,7 +277,7 @@ describe("trouble with tokens", () => {
     expect(await status({ upstream })).toBe(200);
   });
 
-  test("a private repository is a denial, however its registry says so", async () => {
+  test("a private repository is a denial, in every form of registry response", async () => {
     for (const deniedScope of ["refuse", "grant-nothing"] as const) {
       const { failure, registry } = await createScene({ deniedScope });
       registry.setVisibility("owner/image", "private");
@@ -285,7 +285,7 @@ describe("trouble with tokens", () => {
     }
   });
 
-  test("no failure tells a token", async () => {
+  test("no failure message contains a token", async () => {
     const { status, failure, registry } = await createScene();
     await status();
     const [token = ""] = tokensSeen(registry);

@@ -37,19 +37,19 @@ describe("the pool", () => {
     };
   };
 
-  test("belongs to the one upstream it was given for", () => {
+  test("belongs to the upstream it was configured for", () => {
     const { pool } = createPool();
     expect(pool.has(UPSTREAM)).toBe(true);
     const other = upstreamOf({ name: "other.test" });
     expect([pool.has(other), pool.usable(other)]).toEqual([false, []]);
   });
 
-  test("names each login by its place, for messages", () => {
+  test("names each login by its position, for messages", () => {
     const { ann, bob } = createPool();
     expect([ann.name, bob.name]).toEqual(["registry.test #1", "registry.test #2"]);
   });
 
-  test("gives the login with most left first, and one that isn't known yet before that", () => {
+  test("prefers the login with most pulls left, and before that one whose limit is unknown", () => {
     const { pool, ann, bob, remaining, users } = createPool();
     expect(users()).toEqual(["ann", "bob"]);
     pool.note(ann, remaining("76;w=21600"));
@@ -67,7 +67,7 @@ describe("the pool", () => {
     expect(users()).toEqual(["bob", "ann"]);
   });
 
-  test("sets a login aside until its limit ends, then takes it for as good as new", () => {
+  test("sets a login aside until its limit ends, then treats it as new", () => {
     const { clock, pool, ann, bob, remaining, users } = createPool();
     pool.note(bob, remaining("100"));
     pool.setAside(ann, 90);
@@ -77,7 +77,7 @@ describe("the pool", () => {
     expect(users()).toEqual(["ann", "bob"]);
   });
 
-  test("sets one aside for a minute where upstream doesn't say how long", () => {
+  test("sets one aside for a minute where upstream names no duration", () => {
     const { clock, pool, ann, users } = createPool();
     pool.setAside(ann, null);
     clock.pass(59);
@@ -86,7 +86,7 @@ describe("the pool", () => {
     expect(users()).toEqual(["ann", "bob"]);
   });
 
-  test("sets none aside for longer than Docker Hub's window, whatever upstream says", () => {
+  test("sets none aside for longer than Docker Hub's window, whatever upstream sends", () => {
     const { clock, pool, ann, users } = createPool();
     pool.setAside(ann, 365 * 24 * 3600);
     clock.pass(SIX_HOURS - 1);
@@ -95,14 +95,14 @@ describe("the pool", () => {
     expect(users()).toEqual(["ann", "bob"]);
   });
 
-  test("keeps one aside that an answer under way speaks of", () => {
+  test("keeps one aside although a response to an earlier request arrives", () => {
     const { pool, ann, remaining, users } = createPool();
     pool.setAside(ann, 90);
     pool.note(ann, remaining("100"));
     expect(users()).toEqual(["bob"]);
   });
 
-  test("sets a refused login aside for a quarter of an hour, and says so once, by its place and nothing else", () => {
+  test("sets a refused login aside for a quarter of an hour, and logs that once, by its position only", () => {
     const { clock, pool, bob, users } = createPool();
     pool.refuse(bob);
     pool.refuse(bob);
@@ -119,7 +119,7 @@ describe("the pool", () => {
     expect(users()).toEqual(["ann"]);
   });
 
-  test("has an accepted login as long as one isn't refused, though its limit is reached", () => {
+  test("has an accepted login as long as one isn't refused, even if its limit is reached", () => {
     const { pool, ann, bob } = createPool();
     pool.setAside(ann, 90);
     pool.refuse(bob);
@@ -128,7 +128,7 @@ describe("the pool", () => {
     expect(pool.hasAccepted(UPSTREAM)).toBe(false);
   });
 
-  test("writes a login in UTF-8, as RFC 7617 asks", () => {
+  test("encodes a login in UTF-8, as RFC 7617 requires", () => {
     expect(basic(ANN)).toBe(`Basic ${btoa("ann:secret-of-ann")}`);
     expect(basic({ username: "ü", password: "p:€" })).toBe("Basic w7w6cDrigqw=");
   });
@@ -166,7 +166,7 @@ function createScene(answer: Answer = () => null, credentials: readonly Credenti
     clock,
     asked,
     ask,
-    /** Asks, and tells who asked the registry for it, one after the other: "GET ann". */
+    /** Makes a request and returns the logins with which the registry was requested, in order: "GET ann". */
     async tries(question: Partial<UpstreamRequest> = {}) {
       asked.length = 0;
       await (await ask(question)).body?.cancel();
@@ -175,7 +175,7 @@ function createScene(answer: Answer = () => null, credentials: readonly Credenti
         return new URL(url).host === "registry.test" && token !== undefined ? [`${method} ${token}`] : [];
       });
     },
-    /** Has the token endpoint refuse a user with a status. */
+    /** Makes the token endpoint refuse a user with a status. */
     refuse: (user: string, status: number) => refused.set(user, status),
     accept: (user: string) => refused.delete(user),
     tokensFor: (user: string) =>
@@ -191,8 +191,8 @@ const limited = (seconds?: number) =>
 const left = (count: number) =>
   new Response("content", { headers: { "ratelimit-remaining": `${count};w=21600` } });
 
-describe("public content is asked for", () => {
-  test("as the login with most left", async () => {
+describe("public content is requested", () => {
+  test("with the login that has most pulls left", async () => {
     const remaining: Record<string, number> = { ann: 40, bob: 90 };
     const { tries } = createScene((who) => left(remaining[who] ?? 0));
     expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
@@ -203,7 +203,7 @@ describe("public content is asked for", () => {
     expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
   });
 
-  test("as another login in the same breath when one has nothing left, and as that one again afterwards", async () => {
+  test("with another login at once when one has no pulls left, and with that one again afterwards", async () => {
     let isOver = false;
     const { tries, clock } = createScene((who) => (who === "ann" && !isOver ? limited(120) : null));
     expect(await tries()).toEqual(["HEAD anonymous", "GET ann", "GET bob"]);
@@ -220,14 +220,14 @@ describe("public content is asked for", () => {
     expect(await tries()).toEqual(["GET anonymous"]);
   });
 
-  test("in vain when the anonymous limit is reached too: that limit is what the client learns", async () => {
+  test("without success when the anonymous limit is reached too: that limit is reported to the client", async () => {
     const { ask } = createScene((who, { method }) =>
       method === "HEAD" ? null : limited(who === "anonymous" ? 33 : 120),
     );
     expect(await failureOf(ask())).toMatchObject({ kind: "limited", retryAfter: 33 });
   });
 
-  test("as a login also where only the anonymous limit is known to be reached", async () => {
+  test("with a login also where only the anonymous limit is known to be reached", async () => {
     let hasLogins = false;
     const { tries, ask, clock } = createScene((who, { method }) => {
       if (method === "HEAD") return null;
@@ -298,7 +298,7 @@ describe("a login that the token endpoint refuses", () => {
     expect(await tries()).toEqual(["HEAD anonymous", "GET anonymous"]);
   });
 
-  test("when its old token has run out is set aside then", async () => {
+  test("when its token has expired is set aside then", async () => {
     const { tries, refuse, clock } = createScene(undefined, [ANN]);
     expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
     refuse("ann", 401);
@@ -319,7 +319,7 @@ describe("a login that the token endpoint refuses", () => {
     expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
   });
 
-  test("with 500 isn't blamed: the endpoint is out of order", async () => {
+  test("with 500 isn't set aside: the endpoint is failing", async () => {
     const { ask, refuse } = createScene(undefined, [ANN]);
     refuse("ann", 500);
     expect(await failureOf(ask())).toMatchObject({ kind: "unavailable", status: 500 });
@@ -337,7 +337,7 @@ describe("a login to which the registry itself denies public content", () => {
   });
 
   test.each([401, 403])(
-    "with %i is still good for other repositories: its password wasn't refused",
+    "with %i still works for other repositories: its password wasn't refused",
     async (status) => {
       const { tries } = createScene(
         (who, { url }) =>
@@ -351,8 +351,8 @@ describe("a login to which the registry itself denies public content", () => {
   );
 });
 
-describe("a registry that wants Basic", () => {
-  /** Anybody may HEAD; a GET takes a login, or whatever `mayGet` says. */
+describe("a registry that requires Basic", () => {
+  /** HEAD is anonymous; a GET requires a login, or what `mayGet` decides. */
   const createBasicScene = (mayGet: (authorization: string | null) => boolean) => {
     const clock = createClock();
     const { fetch, asked } = stub(({ method, headers }) =>
@@ -369,19 +369,19 @@ describe("a registry that wants Basic", () => {
     return { ask, asked, shown: () => asked.map(({ headers }) => headers.get("Authorization")) };
   };
 
-  test("gets the login once it asks for one, and not before", async () => {
+  test("gets the login only after its challenge", async () => {
     const { ask, shown } = createBasicScene((authorization) => authorization === basic(ANN));
     expect((await ask()).status).toBe(200);
     expect(shown()).toEqual([null, null, basic(ANN)]);
   });
 
-  test("and gives to anonymous requests never receives a login", async () => {
+  test("but serves anonymous requests never receives a login", async () => {
     const { ask, shown } = createBasicScene(() => true);
     for (const _ of [1, 2]) await ask();
     expect(shown()).toEqual([null, null, null, null]);
   });
 
-  test("isn't shown again a login that it has refused: that gets accounts locked", async () => {
+  test("isn't sent a refused login again: that gets accounts locked", async () => {
     const { ask, shown } = createBasicScene(() => false);
     for (let round = 0; round < 3; round++) await failureOf(ask());
     expect(shown().filter((authorization) => authorization === basic(ANN))).toHaveLength(1);

@@ -1,4 +1,4 @@
-/** The two networks of one machine: which hosts are the operator's own, and that nothing else goes by their network. */
+/** The two networks of one machine: only the operator's configured hosts are reached through the internal one. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { readConfig } from "../../src/config.ts";
 import { egress } from "../../src/upstream/egress.ts";
@@ -11,8 +11,8 @@ const UPSTREAMS = {
 
 afterEach(() => vi.unstubAllGlobals());
 
-/** Which network a URL goes by. */
-async function wayOf(url: string, upstreams: object = UPSTREAMS): Promise<string> {
+/** The network through which a URL is fetched. */
+async function networkOf(url: string, upstreams: object = UPSTREAMS): Promise<string> {
   const by = (name: string) => async () => new Response(name);
   vi.stubGlobal("fetch", by("internet"));
   const { isOperators } = readConfig({ UPSTREAMS: upstreams });
@@ -20,7 +20,7 @@ async function wayOf(url: string, upstreams: object = UPSTREAMS): Promise<string
   return response.text();
 }
 
-describe("goes by the operator's network", () => {
+describe("is fetched through the operator's network", () => {
   test.each([
     "https://registry-1.docker.io/v2/",
     "https://mirror.lan:8443/v2/docker.io/library/alpine/manifests/latest",
@@ -28,17 +28,17 @@ describe("goes by the operator's network", () => {
     "https://login.corp.example/token",
     "https://team.ci.example/v2/",
   ])("%s, which the configuration names", async (url) => {
-    expect(await wayOf(url)).toBe("operator");
+    expect(await networkOf(url)).toBe("operator");
   });
 
   test("another port of this machine, where an upstream is on it", async () => {
     const local = { "local.test": { endpoints: ["http://127.0.0.1:5000"] } };
-    expect(await wayOf("http://127.0.0.1:9000/storage", local)).toBe("operator");
-    expect(await wayOf("http://localhost:9000/storage", local)).toBe("operator");
+    expect(await networkOf("http://127.0.0.1:9000/storage", local)).toBe("operator");
+    expect(await networkOf("http://localhost:9000/storage", local)).toBe("operator");
   });
 });
 
-describe("goes by the Internet's network", () => {
+describe("is fetched through the Internet's network", () => {
   test.each([
     "https://ghcr.io/v2/",
     "https://cdn.example/blob",
@@ -47,7 +47,7 @@ describe("goes by the Internet's network", () => {
     "https://a.team.ci.example/",
     "http://127.0.0.1:9000/",
   ])("%s, which it doesn't name", async (url) => {
-    expect(await wayOf(url)).toBe("internet");
+    expect(await networkOf(url)).toBe("internet");
   });
 
   test("everything, where there is no other", async () => {

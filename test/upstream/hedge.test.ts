@@ -62,7 +62,7 @@ function createRace(count: number) {
 }
 
 describe("the first attempt", () => {
-  test("has the field to itself until patience is over, and not a moment longer", async () => {
+  test("runs alone until patience is over, and no longer", async () => {
     const race = createRace(3);
     await race.pass(PATIENCE - 1);
     expect(race.started()).toBe(1);
@@ -70,7 +70,7 @@ describe("the first attempt", () => {
     expect(race.started()).toBe(2);
   });
 
-  test("that answers in time is the only one, also when time goes on", async () => {
+  test("that succeeds in time stays the only one", async () => {
     const race = createRace(3);
     await race.answer(0);
     await race.pass(10 * PATIENCE);
@@ -92,7 +92,7 @@ describe("the first attempt", () => {
     expect(race.started()).toBe(1);
   });
 
-  test("that ends the matter late does so all the same, and what still comes is discarded", async () => {
+  test("that fails finally, even late, ends the race, and later results are discarded", async () => {
     const race = createRace(3);
     await race.pass(PATIENCE);
     await race.fail(0, FINAL);
@@ -129,7 +129,7 @@ describe("at most two run at a time", () => {
     expect(race.started()).toBe(4);
   });
 
-  test("when the first fails before patience is over: the slow second gets one beside it, no more", async () => {
+  test("when the first fails before patience is over: only one more runs beside the slow second", async () => {
     const race = createRace(5);
     await race.pass(PATIENCE / 2);
     await race.fail(0);
@@ -163,7 +163,7 @@ describe("the answer", () => {
     expect(race.settled()).toBe("answer #0");
   });
 
-  test("of the last is as good as any", async () => {
+  test("of the last attempt counts as any other", async () => {
     const race = createRace(3);
     await race.fail(0);
     await race.fail(1);
@@ -192,7 +192,7 @@ describe("the error", () => {
     expect(race.settled()).toBe("error #0");
   });
 
-  test("of any but the first doesn't end the matter, whatever it is", async () => {
+  test("of any but the first never ends the race", async () => {
     const race = createRace(3);
     await race.fail(0);
     await race.fail(1, FINAL);
@@ -229,7 +229,7 @@ describe("the error", () => {
 describe("an upstream with a fallback", () => {
   const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
   const path = `blobs/${DIGEST}`;
-  /** The primary takes so long, the fallback no time. */
+  /** The primary takes so long, the fallback responds at once. */
   const createScene = (milliseconds: number) => {
     const cancelled = vi.fn();
     const { fetch, asked } = stub(async ({ url, signal }) => {
@@ -244,7 +244,7 @@ describe("an upstream with a fallback", () => {
     return { ...createClient(fetch), asked, hosts, cancelled };
   };
 
-  test("has it asked beside a slow primary after two seconds, and leaves no request to the primary open", async () => {
+  test("has it requested beside a slow primary after two seconds, and leaves no request to the primary open", async () => {
     const { ask, asked, hosts, cancelled, background } = createScene(5_000);
     const answer = ask({ upstream, path });
     await vi.advanceTimersByTimeAsync(PATIENCE - 1);
@@ -253,12 +253,12 @@ describe("an upstream with a fallback", () => {
     expect(await (await answer).text()).toBe("from the fallback");
     await vi.advanceTimersByTimeAsync(3_000);
     await Promise.all(background);
-    // Either it was given up when it was overtaken, or what it sent late was.
+    // Either the request was aborted when overtaken, or its late response was cancelled.
     expect(asked[0]?.signal.aborted || cancelled.mock.calls.length === 1).toBe(true);
     expect(asked[1]?.signal.aborted).toBe(false);
   });
 
-  test("doesn't ask it for a tag, however slow the primary is", async () => {
+  test("doesn't request a tag from it, however slow the primary is", async () => {
     const { ask, hosts } = createScene(9_000);
     const answer = ask({ upstream, path: "manifests/latest" });
     await vi.advanceTimersByTimeAsync(9_000);
@@ -266,7 +266,7 @@ describe("an upstream with a fallback", () => {
     expect(hosts()).toEqual(["registry.test"]);
   });
 
-  test("whose primary is merely slow still gets from there what the fallback lacks", async () => {
+  test("whose primary is merely slow still gets content there that the fallback lacks", async () => {
     const { fetch } = stub(async ({ url, signal }) => {
       const isAlternate = new URL(url).host === "one.test";
       if (isAlternate) return new Response(null, { status: url.endsWith(path) ? 200 : 404 });

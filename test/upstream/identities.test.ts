@@ -1,4 +1,4 @@
-/** Identities: what only the operator or a user may have is fetched from the primary alone. */
+/** Identities: content for the operator or a user is fetched from the primary only. */
 import { describe, expect, test } from "vitest";
 import type { Identity } from "../../src/upstream/request.ts";
 import { createClient, DIGEST, stub, upstreamOf } from "./support.ts";

@@ -1,4 +1,4 @@
-// The owner's login for docker.io, followed on every way out of the mirror: only docker.io may ever see it.
+// The owner's login for docker.io, looked for in every output of the mirror: only docker.io may ever receive it.
 
 import { createExecutionContext, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
@@ -28,7 +28,7 @@ let fallback: FakeRegistry;
 let answers: string[];
 let sent: Request[];
 let logged: string[];
-/** What must show up nowhere: the markers, and the tokens that docker.io gave for the login. */
+/** What must appear nowhere: the markers, and the tokens that docker.io issued for the login. */
 let secrets: string[];
 
 beforeEach(async () => {
@@ -59,9 +59,9 @@ beforeEach(async () => {
   });
 });
 
-/** Looks everywhere. Where the login wasn't used at all it would prove nothing, unless it is `unused` on purpose. */
+/** Searches everywhere. The login must have been used, or the check would prove nothing, unless it is `unused` on purpose. */
 async function expectNoLeak(use: "used" | "unused" = "used"): Promise<void> {
-  const held = await everythingHeld();
+  const held = await everythingStored();
   const urls = sent.map(({ url }) => url);
   const foreign = sent.filter(({ url }) => !OWN_HOSTS.includes(new URL(url).origin)).map(textOf);
   expect(sent.filter(({ redirect }) => redirect !== "manual")).toEqual([]);
@@ -78,14 +78,14 @@ function textOf({ method, url, headers }: Request): string {
   return [method, url, ...[...headers].flat()].join(" ");
 }
 
-/** Whatever was logged, with what hangs on an error besides its message. */
+/** The text of a logged value, including an error's properties besides its message. */
 function written(value: unknown): string {
   if (!(value instanceof Error)) return typeof value === "string" ? value : JSON.stringify(value);
   const rest = Object.getOwnPropertyNames(value).map((name) => written(Reflect.get(value, name)));
   return [String(value), ...rest].join(" ");
 }
 
-async function everythingHeld(): Promise<string[]> {
+async function everythingStored(): Promise<string[]> {
   const { STORE, TAGS } = mirror.bindings;
   const texts: string[] = [];
   for (const { key } of (await STORE.list()).objects) {
@@ -130,7 +130,7 @@ async function askEverything(): Promise<number[]> {
   return answered.map(({ status }) => status);
 }
 
-describe("the login goes to docker.io alone", () => {
+describe("the login is sent to docker.io only", () => {
   test("when everything goes well, storage and the fill by alarm included", async () => {
     expect(await askEverything()).toEqual([200, 200, 206, 200, 200, 200]);
     expect(mirror.docker.count({ kind: "storage" })).toBeGreaterThan(1);
@@ -166,7 +166,7 @@ describe("the login goes to docker.io alone", () => {
     await expectNoLeak();
   });
 
-  test("when docker.io wants Basic and redirects to storage", async () => {
+  test("when docker.io requires Basic and redirects to storage", async () => {
     mirror.docker.fail(
       { method: "GET" },
       {
@@ -195,7 +195,7 @@ describe("the login goes to docker.io alone", () => {
   );
 
   test.each(["Basic realm=x", 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"'])(
-    "when another upstream asks for it with %s",
+    "when another upstream demands it with %s",
     async (header) => {
       await ask(manifest);
       mirror.ghcr.fail({}, { status: 401, headers: { "www-authenticate": header } });
@@ -221,7 +221,7 @@ describe("a fallback never receives the login", () => {
     await expectNoLeak();
   });
 
-  test("that is asked beside a primary that is slow", async () => {
+  test("that is requested beside a slow primary", async () => {
     await ask(manifest);
     mirror.docker.fail({ kind: "blob" }, { delay: 4_000 });
     expect((await ask(blob())).status).toBe(200);
@@ -233,7 +233,7 @@ describe("a fallback never receives the login", () => {
     "that asks for it with %s",
     async (header) => {
       await ask(manifest);
-      // No 429: that would set the login aside, and there would be none to give away.
+      // No 429: that would set the login aside, leaving none to leak.
       mirror.docker.fail({ kind: "blob" }, { status: 500 });
       fallback.fail({}, { status: 401, headers: { "www-authenticate": header } });
       await ask(blob());
@@ -243,7 +243,7 @@ describe("a fallback never receives the login", () => {
   );
 });
 
-describe("no word of the login", () => {
+describe("no part of the login", () => {
   test.each([
     ["denied", { status: 403 }],
     ["limited", behaviours.tooManyRequests(60)],
@@ -258,7 +258,7 @@ describe("no word of the login", () => {
       },
     ],
     [
-      "breaking with words of its own",
+      "failing with an error message of its own",
       {
         transform: () => {
           throw new TypeError(`fetch failed: Authorization: Basic ${BASIC}`);
@@ -266,7 +266,7 @@ describe("no word of the login", () => {
       },
     ],
   ])(
-    "is said when docker.io is %s, be it in an error, a warning, a stale answer or the log",
+    "appears when docker.io is %s, be it in an error, a warning, a stale response or the log",
     async (_, behaviour) => {
       await askEverything();
       await ask(blob());
@@ -281,7 +281,7 @@ describe("no word of the login", () => {
     },
   );
 
-  test.each([401, 403])("but its place is said when docker.io refuses it with %i", async (status) => {
+  test.each([401, 403])("but its position is logged when docker.io refuses it with %i", async (status) => {
     mirror.docker.fail(
       { kind: "token" },
       {
@@ -296,7 +296,7 @@ describe("no word of the login", () => {
 });
 
 describe("a client's own Authorization", () => {
-  test("stays here: no upstream, storage, fallback or token endpoint sees it", async () => {
+  test("isn't forwarded: no upstream, storage, fallback or token endpoint receives it", async () => {
     const headers = {
       Authorization: `Basic ${CLIENT}`,
       Cookie: CLIENT,
@@ -309,11 +309,11 @@ describe("a client's own Authorization", () => {
     const other = `${REPOSITORY}/blobs/${image.layers[1]?.digest}`;
     const bearer = { headers: { Authorization: `Bearer ${CLIENT}` } };
     expect((await ask(other, bearer)).status).toBe(200);
-    const texts = [...sent.map(textOf), ...logged, ...answers, ...(await everythingHeld())];
+    const texts = [...sent.map(textOf), ...logged, ...answers, ...(await everythingStored())];
     expect(texts.filter((text) => text.includes(CLIENT))).toEqual([]);
   });
 
-  test("is none of docker.io's: what is private stays closed to it", async () => {
+  test("isn't used for docker.io: private content stays closed to it", async () => {
     mirror.docker.setVisibility("library/demo", "private");
     expect((await ask(manifest, { headers: { Authorization: `Basic ${BASIC}` } })).status).toBe(403);
     await expectNoLeak("unused");

@@ -78,7 +78,7 @@ describe("an upstream that has answered 429", () => {
     return { clock, asked, end, ...createClient(fetch, clock.now) };
   };
 
-  test("isn't asked again before its Retry-After ends, and the client hears how long that is", async () => {
+  test("gets no request before its Retry-After ends, and the remaining time is reported to the client", async () => {
     const { failure, status, asked, clock, end } = createScene(120);
     expect(await failure()).toMatchObject({ kind: "limited", status: 429, retryAfter: 120 });
     clock.pass(50);
@@ -89,7 +89,7 @@ describe("an upstream that has answered 429", () => {
     expect(await status()).toBe(200);
   });
 
-  test("is asked again at once where it didn't say how long: Docker Hub's abuse limit may be over", async () => {
+  test("is requested again at once where it sent no Retry-After: Docker Hub's abuse limit may be over", async () => {
     const { failure, status, asked, end } = createScene(undefined);
     expect(await failure()).toMatchObject({ kind: "limited", retryAfter: null });
     end();
@@ -103,7 +103,7 @@ describe("an upstream that has answered 429", () => {
     expect(await status({ method: "HEAD" })).toBe(200);
   });
 
-  test("has its fallbacks asked at once for content by digest", async () => {
+  test("has its fallbacks requested at once for content by digest", async () => {
     const clock = createClock();
     const { fetch, asked } = stub(({ url }) =>
       new URL(url).host === "registry.test"
@@ -132,7 +132,7 @@ describe("an upstream that has answered 429", () => {
 describe("docker.io, out of pulls", () => {
   const mirror = useMirror();
 
-  test("still gives blobs, and tells of manifests how long to wait without asking again", async () => {
+  test("still serves blobs, and reports Retry-After for manifests without another request", async () => {
     const { layers } = await mirror.docker.addImage("library/demo", "latest");
     await mirror.docker.addImage("library/other", "latest");
     mirror.docker.fail(
@@ -151,7 +151,7 @@ describe("docker.io, out of pulls", () => {
     }
   });
 
-  test("gives manifests again once the time is over", async () => {
+  test("serves manifests again once the time is over", async () => {
     await mirror.docker.addImage("library/demo", "latest");
     const fault = mirror.docker.fail(
       { kind: "manifest", method: "GET", authorized: true },

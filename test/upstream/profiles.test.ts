@@ -1,4 +1,4 @@
-// The registries of the wide world, each with its habits, pulled from end to end through the whole mirror.
+// Public registries, each with its peculiarities, pulled from end to end through the whole mirror.
 
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import {
@@ -48,7 +48,7 @@ beforeEach(() => {
     Name,
     FakeRegistry
   >;
-  // Whatever it is asked for, it sends on to ghcr.io.
+  // It redirects every request to ghcr.io.
   lscr = createFakeRegistry({ registryHost: "lscr.io", storageHost: "lscr.test", auth: "none" });
   lscr.fail(
     {},
@@ -76,7 +76,7 @@ const digestOf = async (bytes: Uint8Array) => {
   return `sha256:${[...hash].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 };
 
-/** Pulls as a client does: the tag, then its manifest, the config and the layers; each must be what it is called. */
+/** Pulls as a client does: the tag, then its manifest, the config and the layers; each must match its digest. */
 async function pull(path: string, { target, configs, layers }: Image): Promise<Answer> {
   const tagged = await mirror.ask(`/v2/${path}/manifests/latest`);
   expect(tagged.headers.get("Docker-Content-Digest")).toBe(target.digest);
@@ -104,7 +104,7 @@ const strayAuthorizations = ({ requests, settings }: FakeRegistry) =>
 describe.each(names)("%s", (name) => {
   const repository = REPOSITORIES[name];
 
-  test("is pulled from whole, and from then on served from here", async () => {
+  test("is pulled from completely, and from then on served from the store", async () => {
     const registry = registries[name];
     const image = await registry.addImage(repository, "latest", { format: "docker" });
     await pull(`${name}/${repository}`, image);
@@ -117,7 +117,7 @@ describe.each(names)("%s", (name) => {
     expect(network.strays).toEqual([]);
   });
 
-  test("goes on being pulled from after a day, when every token has run out", async () => {
+  test("is still pulled from after a day, when every token has expired", async () => {
     const registry = registries[name];
     const image = await registry.addImage(repository, "latest");
     await pull(`${name}/${repository}`, image);
@@ -127,7 +127,7 @@ describe.each(names)("%s", (name) => {
     expect(network.strays).toEqual([]);
   });
 
-  test("says of a tag that isn't there that it is missing, not that something is wrong", async () => {
+  test("reports a missing tag as missing, not as a failure", async () => {
     await registries[name].addImage(repository, "latest");
     const { status, json } = await mirror.ask(`/v2/${name}/${repository}/manifests/gone`);
     expect(status).toBe(404);
@@ -135,7 +135,7 @@ describe.each(names)("%s", (name) => {
   });
 });
 
-test("ghcr.io's placeholder scope is never asked for: the scope is the repository's own, and pull alone", async () => {
+test("ghcr.io's placeholder scope is never requested: the scope is the repository's own, for pull only", async () => {
   const registry = registries["ghcr.io"];
   registry.fail(
     { kind: "manifest", authorized: false },
@@ -153,7 +153,7 @@ test("ghcr.io's placeholder scope is never asked for: the scope is the repositor
   expect(scopes).toEqual([["repository:owner/demo:pull"]]);
 });
 
-test("quay.io gives today's manifest to a client that names no type at all", async () => {
+test("quay.io serves a current manifest to a client without an Accept header", async () => {
   const image = await registries["quay.io"].addImage("organization/demo", "latest");
   for (const init of [{}, { headers: { Accept: "application/json" } }]) {
     const { headers } = await mirror.ask("/v2/quay.io/organization/demo/manifests/latest", init);
@@ -163,7 +163,7 @@ test("quay.io gives today's manifest to a client that names no type at all", asy
   }
 });
 
-test("gcr.io's relative redirects stay at gcr.io, token and all", async () => {
+test("gcr.io's relative redirects stay at gcr.io, with the token", async () => {
   const registry = registries["gcr.io"];
   const image = await registry.addImage("project/demo", "latest");
   await pull("gcr.io/project/demo", image);
@@ -208,7 +208,7 @@ describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
     expect(await mirror.stored()).toHaveLength(1);
   });
 
-  test("and that gives no part of anything: the client sees a break, nothing is kept, and the next pull is whole", async () => {
+  test("and that ignores ranges: the client's body breaks off, nothing is stored, and the next pull is complete", async () => {
     const registry = registries["mcr.microsoft.com"];
     registry.settings.ranges = false;
     const { layers } = await registry.addImage("dotnet/runtime", "latest", {
@@ -232,7 +232,7 @@ describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
   });
 });
 
-test("nvcr.io's other realm after expiry is never asked, and its missing service never made up", async () => {
+test("nvcr.io's other realm after expiry is never used, and its missing service never invented", async () => {
   const registry = registries["nvcr.io"];
   registry.settings.tokenLifetime = 5;
   await registry.addImage("nvidia/cuda", "latest");
@@ -247,7 +247,7 @@ test("nvcr.io's other realm after expiry is never asked, and its missing service
   expect(network.strays).toEqual([]);
 });
 
-test("public.ecr.aws isn't asked for the second that its limit lasts, and the client learns so", async () => {
+test("public.ecr.aws gets no request for the second that its limit lasts, which is reported to the client", async () => {
   const registry = registries["public.ecr.aws"];
   await registry.addImage("docker/library/demo", "latest");
   registry.fail({ kind: "manifest", authorized: true }, behaviours.tooManyRequests(1), 1);
@@ -258,7 +258,7 @@ test("public.ecr.aws isn't asked for the second that its limit lasts, and the cl
   expect((await mirror.ask(path)).status).toBe(200);
 });
 
-test("lscr.io is pulled from by way of ghcr.io, with ghcr.io's challenge and token", async () => {
+test("lscr.io is pulled from through ghcr.io, with ghcr.io's challenge and token", async () => {
   const image = await registries["ghcr.io"].addImage("linuxserver/demo", "latest");
   await pull("lscr.io/linuxserver/demo", image);
   expect(lscr.requests.length).toBeGreaterThan(0);
@@ -266,7 +266,7 @@ test("lscr.io is pulled from by way of ghcr.io, with ghcr.io's challenge and tok
   expect(network.strays).toEqual([]);
 });
 
-test("registry.ollama.ai's models come, whatever their layers are called", async () => {
+test("registry.ollama.ai's models are pulled, with any layer media types", async () => {
   const registry = registries["registry.ollama.ai"];
   const layers = await Promise.all(
     ["model", "license", "params"].map(async (what) => ({
@@ -294,7 +294,7 @@ test("registry.ollama.ai's models come, whatever their layers are called", async
   expect(tagged.headers.get("Content-Type")).toBe(mediaType);
 });
 
-test("m.daocloud.io, a fallback below a path, is asked for names below it, with a token for such a name", async () => {
+test("m.daocloud.io, a fallback with a path, is requested for names below it, with a token for such a name", async () => {
   const options = { layers: [patternBytes(100)] };
   const image = await registries["docker.io"].addImage("library/demo", "latest", options);
   await daocloud.addImage("docker.io/library/demo", "latest", options);
@@ -315,7 +315,7 @@ test("m.daocloud.io, a fallback below a path, is asked for names below it, with 
   );
 });
 
-test("a member of a family that sends wrong bytes to a fill by alarm is still asked for new content: it is the primary", async () => {
+test("a family member that sends wrong bytes to a fill by alarm is still requested for new content: it is the primary", async () => {
   const registry = registries["us-docker.pkg.dev"];
   const { layers } = await registry.addImage("project/repository/demo", "latest");
   const digest = `${layers[0]?.digest}`;
@@ -328,7 +328,7 @@ test("a member of a family that sends wrong bytes to a fill by alarm is still as
         request.headers.has("Range") ? response : transform(response, request),
     },
   );
-  // The second range has the whole blob filled in the background.
+  // The second range starts a background fill of the whole blob.
   for (const Range of ["bytes=0-", "bytes=1-"]) {
     expect((await mirror.ask(`${path}/blobs/${digest}`, { headers: { Range } })).status).toBe(206);
   }

@@ -30,7 +30,7 @@ describe("what is known of a repository", () => {
     expect(createKnowledge().known.isPublic(imageOf("registry.test", "owner/image"))).toBeNull();
   });
 
-  test("lasts for minutes since it last was given to an anonymous request", () => {
+  test("lasts for minutes after the last successful anonymous request", () => {
     const { known, clock } = createKnowledge();
     known.noteGiven(imageOf("registry.test", "owner/image"));
     clock.pass(299);
@@ -51,7 +51,7 @@ describe("what is known of a repository", () => {
     expect(known.isPublic(imageOf("registry.test", "owner/image"))).toBeNull();
   });
 
-  test("says nothing of another repository, nor of the same name elsewhere", () => {
+  test("doesn't extend to another repository, nor to the same name at another upstream", () => {
     const { known } = createKnowledge();
     known.noteGiven(imageOf("registry.test", "owner/image"));
     known.noteGiven(imageOf("other.test", "owner/other"));
@@ -89,7 +89,7 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
       { upstream, repository: "owner/image", method: "GET", path: "manifests/latest", ...question },
       () => {},
     );
-  /** What came to the registry past its 401s since the last call, and whose tokens were asked for. */
+  /** The registry's requests since the last call without its 401s, and whose tokens were requested. */
   const seen = () => {
     const lines = registry.requests
       .filter(({ status }) => status !== 401)
@@ -107,7 +107,7 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
 }
 
 describe("the operator's login is used", () => {
-  test("for what a tag names after an anonymous HEAD of it, each time", async () => {
+  test("for a tag's manifest after an anonymous HEAD of the tag, each time", async () => {
     const { ask, seen } = await createScene();
     await ask();
     expect(seen()).toEqual(["token of anonymous", "HEAD manifest", "token of owner", "GET manifest"]);
@@ -119,7 +119,7 @@ describe("the operator's login is used", () => {
   });
 
   test.each(["manifest", "blob"] as const)(
-    "for a %s by digest for minutes after an anonymous HEAD of it, which says nothing of any other",
+    "for a %s by digest for minutes after an anonymous HEAD of it, but for no other",
     async (kind) => {
       const { ask, seen, image, clock } = await createScene();
       const paths = {
@@ -152,7 +152,7 @@ describe("the operator's login is used", () => {
     ]);
   });
 
-  test("and its answer thrown away where the tag has moved since: then the anonymous answer stands", async () => {
+  test("and its response discarded where the tag has moved since: then the anonymous response counts", async () => {
     const { ask, registry, image, seen } = await createScene();
     registry.fail(
       { kind: "manifest", method: "HEAD", authorized: true },
@@ -189,7 +189,7 @@ describe("the operator's login is never used", () => {
     expect(wasLoginUsed()).toBe(false);
   });
 
-  test("for what isn't there: the anonymous answer stands", async () => {
+  test("for missing content: the anonymous response counts", async () => {
     const { ask, wasLoginUsed } = await createScene();
     expect((await failureOf(ask({ path: "manifests/gone" }))).kind).toBe("missing");
     expect(wasLoginUsed()).toBe(false);
@@ -231,7 +231,7 @@ describe("the operator's login is never used", () => {
     },
   );
 
-  test("for what is in a repository whose tags are listed anonymously, and that never gave more", async () => {
+  test("for content of a repository of which only the tags list was ever served anonymously", async () => {
     const { ask, registry, image, wasLoginUsed } = await createScene();
     registry.setVisibility("owner/image", "private");
     registry.fail(
@@ -261,7 +261,7 @@ describe("the operator's login is never used", () => {
     expect(wasLoginUsed()).toBe(false);
   });
 
-  test("because a tags list was given to an anonymous client: that says nothing of who may pull", async () => {
+  test("because a tags list was served anonymously: that doesn't imply access to content", async () => {
     const { ask, registry, wasLoginUsed } = await createScene();
     await ask({ path: "tags/list" });
     registry.setVisibility("owner/image", "private");
@@ -269,7 +269,7 @@ describe("the operator's login is never used", () => {
     expect(wasLoginUsed()).toBe(false);
   });
 
-  test("because a fallback gave it anonymously: a fallback doesn't know who may pull", async () => {
+  test("because a fallback served it anonymously: a fallback doesn't control access", async () => {
     const endpoints = ["https://registry.test", "https://one.test"];
     const { ask, registry, image, wasLoginUsed } = await createScene({}, endpoints);
     registry.setVisibility("owner/image", "private");
@@ -299,7 +299,7 @@ describe("a mirror with a login for docker.io", () => {
     "tags/list",
   ];
 
-  test("answers 403 for a private repository that the login could open, and keeps nothing of it", async () => {
+  test("answers 403 for a private repository that the login could pull, and stores nothing of it", async () => {
     mirror.docker.setVisibility("owner/image", "private");
     for (const path of paths()) {
       for (const headers of [{}, { Range: "bytes=0-3" }]) {
@@ -316,7 +316,7 @@ describe("a mirror with a login for docker.io", () => {
     expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
   });
 
-  test("gives nothing new of a repository that was public when it was pulled", async () => {
+  test("serves no new content of a repository that was public when it was pulled", async () => {
     for (const path of paths()) expect((await mirror.ask(`/v2/owner/image/${path}`)).status).toBe(200);
     const content = async () => (await mirror.stored()).filter((key) => !key.startsWith("listings/"));
     const before = await content();

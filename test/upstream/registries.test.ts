@@ -27,7 +27,7 @@ describe("the built-in table", () => {
     "registry.ollama.ai",
   ])("knows %s", (name) => expect(config.upstream(name)?.name).toBe(name));
 
-  test("is a configuration that can be used, with nothing in it that UPSTREAMS would not be allowed", () => {
+  test("is a valid configuration, with nothing that UPSTREAMS doesn't permit", () => {
     const settings = entries.map(([name, { aliases, endpoints, realms }]) => [
       name,
       { aliases, endpoints, realms },
@@ -35,7 +35,7 @@ describe("the built-in table", () => {
     expect(() => readConfig({ UPSTREAMS: JSON.stringify(Object.fromEntries(settings)) })).not.toThrow();
   });
 
-  test("leads to nothing but https on the public Internet", () => {
+  test("contains only https URLs on the public Internet", () => {
     for (const [name, { endpoints = [], realms = [] }] of entries) {
       const hosts = realms.map((host) => `https://${host}`);
       for (const text of [...endpoints, ...hosts, `https://${name.replace("*", "x")}`]) {
@@ -61,7 +61,7 @@ describe("the built-in table", () => {
     expect(config.upstream(name)?.realms).toEqual(realms);
   });
 
-  test("leaves out the realm that nvcr.io names once a token has expired: it gives none to the anonymous", () => {
+  test("leaves out the realm that nvcr.io names once a token has expired: it issues no anonymous tokens", () => {
     expect(config.upstream("nvcr.io")?.realms).toEqual([]);
   });
 

@@ -70,7 +70,7 @@ export function createClient(
     );
   return {
     ask,
-    /** The work that would be kept alive after the request's end. */
+    /** The work that continues after the request's end. */
     background,
     status: async (question: Partial<UpstreamRequest> = {}): Promise<number> => {
       const response = await ask(question);
@@ -81,7 +81,7 @@ export function createClient(
   };
 }
 
-/** How a promise failed; fails itself if it didn't, or with anything but an UpstreamError. */
+/** The failure with which a promise rejects; throws if it doesn't, or rejects with another error. */
 export async function failureOf(promise: Promise<unknown>): Promise<Failure> {
   try {
     await promise;

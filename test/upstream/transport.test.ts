@@ -7,7 +7,7 @@ const BLOB = `blobs/${DIGEST}`;
 /** Milliseconds that a whole upstream request may take. */
 const QUESTION = 10_000;
 
-/** An answer that takes so many milliseconds, unless the request is given up before. */
+/** A response that takes so many milliseconds, unless the request is aborted before. */
 function after(milliseconds: number, { signal }: Request, answer: Response): Promise<Response> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) reject(signal.reason);
@@ -45,7 +45,7 @@ describe("a whole upstream request takes ten seconds at most", () => {
       },
     ],
     [
-      "a slow challenge and a token endpoint that never answers",
+      "a slow challenge and a token endpoint that never responds",
       (request) =>
         isToken(request) ? after(NEVER, request, status(200)) : after(9_000, request, challenged()),
     ],
@@ -54,7 +54,7 @@ describe("a whole upstream request takes ten seconds at most", () => {
       (request, count) => after(3_000, request, redirected(`https://storage.test/${count}`)),
     ],
     [
-      "a broken connection and the silence of the second try",
+      "a broken connection and a retry that never responds",
       (request, count) => {
         if (count === 1) throw new TypeError("network connection lost");
         return after(NEVER, request, status(200));
@@ -70,13 +70,13 @@ describe("a whole upstream request takes ten seconds at most", () => {
       });
     await vi.advanceTimersByTimeAsync(QUESTION - 1);
     expect(settled).toBe(false);
-    // A second try that has just been decided on pauses first.
+    // A retry pauses first.
     await vi.advanceTimersByTimeAsync(250);
     expect(settled).toBe(true);
     expect(await failure).toMatchObject({ kind: "unavailable", status: 0 });
   });
 
-  test("and an answer that comes just in time is served", async () => {
+  test("and a response that arrives just in time is served", async () => {
     const { fetch } = stub((request) => after(QUESTION - 1, request, new Response("x")));
     const answer = createClient(fetch).ask();
     await vi.advanceTimersByTimeAsync(QUESTION);
@@ -84,12 +84,12 @@ describe("a whole upstream request takes ten seconds at most", () => {
   });
 });
 
-describe("one more try", () => {
+describe("one retry", () => {
   beforeEach(() => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
   });
 
-  test("comes after a short pause, so that what broke has a moment to recover", async () => {
+  test("follows a short pause, so that the upstream has a moment to recover", async () => {
     const { fetch, asked } = stub(() => (asked.length === 1 ? status(503) : new Response("x")));
     const answer = createClient(fetch).status();
     await vi.advanceTimersByTimeAsync(49);
@@ -104,7 +104,7 @@ describe("one more try", () => {
     ["a gateway's 504 that comes", 2_400, 2],
     ["a gateway's 504 that comes", 2_600, 1],
   ])(
-    "after %s in %i ms makes %i in all: a client that has waited long must not wait twice",
+    "after %s in %i ms makes %i requests in all: a client that has waited long must not wait twice",
     async (what, wait, tries) => {
       const { fetch, asked } = stub(async (request) => {
         const answer = await after(wait, request, status(504));
@@ -118,7 +118,7 @@ describe("one more try", () => {
     },
   );
 
-  test("leaves nothing of the first answer open", async () => {
+  test("leaves nothing of the first response open", async () => {
     const cancelled = vi.fn();
     const { fetch, asked } = stub(() =>
       asked.length === 1
@@ -131,7 +131,7 @@ describe("one more try", () => {
     expect(cancelled).toHaveBeenCalledTimes(1);
   });
 
-  test("is made for each round of its own: a gateway may fail before the challenge and after it", async () => {
+  test("is made separately for each round: a gateway may fail before the challenge and after it", async () => {
     const counts = { without: 0, with: 0 };
     const { fetch } = stub((request) => {
       if (isToken(request)) return Response.json({ token: "t", expires_in: 300 });
@@ -160,7 +160,7 @@ describe("a signed URL that storage refuses", () => {
   };
 
   test.each([400, 401, 403, 410])(
-    "with %i is followed by a new one from the registry, once",
+    "with %i is replaced by a new one from the registry, once",
     async (code) => {
       const { ask, urls } = createScene(code, 1);
       expect(await (await ask({ path: BLOB })).text()).toBe("bytes");
@@ -172,30 +172,27 @@ describe("a signed URL that storage refuses", () => {
     },
   );
 
-  test.each([400, 401, 403, 410])(
-    "with %i twice is no denial: it says nothing of who may pull",
-    async (code) => {
-      const { failure, given } = createScene(code, 2);
-      const { kind, message } = await failure({ path: BLOB });
-      expect(kind).toBe("unavailable");
-      expect(message).not.toContain("signature");
-      expect(given()).toBe(2);
-    },
-  );
+  test.each([400, 401, 403, 410])("with %i twice is no denial of the repository", async (code) => {
+    const { failure, given } = createScene(code, 2);
+    const { kind, message } = await failure({ path: BLOB });
+    expect(kind).toBe("unavailable");
+    expect(message).not.toContain("signature");
+    expect(given()).toBe(2);
+  });
 
-  test("again and again doesn't open the circuit of the registry, which has responded", async () => {
+  test("repeatedly doesn't open the circuit of the registry, which has responded", async () => {
     const { failure, status: statusOf } = createScene(403, 10);
     for (let round = 0; round < 5; round++) await failure({ path: BLOB });
     expect(await statusOf({ path: BLOB })).toBe(200);
   });
 
-  test("with 404 is missing, at once: where manifests are redirected it is the only way to hear it", async () => {
+  test("with 404 is missing, at once: for redirected manifests it is the only such response", async () => {
     const { failure, given } = createScene(404, 10);
     expect((await failure()).kind).toBe("missing");
     expect(given()).toBe(1);
   });
 
-  test("is reported in our words only", async () => {
+  test("is reported without storage's own message", async () => {
     const { fetch } = stub(({ url }) =>
       new URL(url).host === "registry.test"
         ? redirected("https://storage.test/x?signature=s3cret")
@@ -206,7 +203,7 @@ describe("a signed URL that storage refuses", () => {
 });
 
 describe("the attempts of an upstream request", () => {
-  test.each([1, 2, 3])("end when tokens are refused for ever, at ask %i too", async (round) => {
+  test.each([1, 2, 3])("end when tokens are always refused, at request %i too", async (round) => {
     let tokens = 0;
     const { fetch, asked } = stub((request) =>
       isToken(request) ? Response.json({ token: `t${++tokens}`, expires_in: 300 }) : challenged(),
@@ -219,7 +216,7 @@ describe("the attempts of an upstream request", () => {
     expect(asked.filter(isToken).length).toBeLessThanOrEqual(1);
   });
 
-  test("get along with a registry that refuses a token while others ask with it", async () => {
+  test("cope with a registry that refuses a token while other requests use it", async () => {
     const registry = createFakeRegistry({ expiresIn: 300 });
     await registry.addImage("owner/image", "latest");
     const { status: statusOf } = createClient(registry.fetch);
@@ -249,7 +246,7 @@ describe("the attempts of an upstream request", () => {
     expect(sent).toEqual(Array(2).fill(["HEAD", "?n=5", "a/b", "bytes=1-2"]));
   });
 
-  test("carry the Via of the request that they are for, with an entry more, to registry and token endpoint", async () => {
+  test("carry the client request's Via with one more entry, to registry and token endpoint", async () => {
     const registry = createFakeRegistry({ redirect: "absolute" });
     const { layers } = await registry.addImage("owner/image", "latest");
     const path = `blobs/${layers[0]?.digest}`;
@@ -260,7 +257,7 @@ describe("the attempts of an upstream request", () => {
     );
   });
 
-  test("say nothing to the registry of who asked for it", async () => {
+  test("reveal nothing of the client to the registry", async () => {
     const { fetch, asked } = stub(() => new Response("x"));
     await createClient(fetch).ask({ upstream: upstreamOf() });
     const known = ["accept-encoding", "user-agent", "via"];
