@@ -1,5 +1,6 @@
 /** Does for the Worker what workerd's disk service can't: publish by renaming, delete, and list with sizes and times. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { isStoreKey } from "../../src/store/store.ts";
 import type { Checksum, FileStore } from "./file-store.ts";
 
 export interface WriterOptions {
@@ -11,9 +12,6 @@ export interface WriterOptions {
   onFull(): void;
 }
 
-const CONTENT = /^(restricted\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
-/** No component starts with a dot, so that no path leaves the folder. */
-const LINK = /^links(\/[a-z0-9][a-z0-9._-]*)+\/_\/sha(256|512)\/[0-9a-f]+$/;
 /** As `worker/disk-records.ts` spells keys. */
 const RECORD = /^([a-z0-9=-][a-z0-9._=-]*\/)+_\/[a-z0-9=-][a-z0-9._=-]*$/;
 /** Error codes of a full disk or an exceeded quota. */
@@ -72,7 +70,7 @@ function taskOf(
 ): Task | null {
   const [, root = "", key = ""] = /^\/([^/]+)\/(.*)$/.exec(pathname) ?? [];
   if (root === "records" && RECORD.test(key)) return { files: records, key, checksum: null };
-  if (root !== "store" || !(CONTENT.test(key) || LINK.test(key))) return null;
+  if (root !== "store" || !isStoreKey(key)) return null;
   const [algorithm = "", hex = ""] = String(header).split(":");
   return { files: store, key, checksum: { algorithm, hex } };
 }

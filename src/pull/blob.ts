@@ -24,12 +24,7 @@ import type { PullServices } from "./services.ts";
  * Answers a blob, or the range of it that was asked for.
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
-export async function pullBlob(
-  services: PullServices,
-  pull: PullRequest,
-
-  digest: Digest,
-): Promise<Response> {
+export async function pullBlob(services: PullServices, pull: PullRequest, digest: Digest): Promise<Response> {
   const ranges = pull.method === "GET" ? requestedRanges(pull.headers, digest) : [];
   const stored = await fromStore(services, pull, digest, ranges, { servedBy: "store" });
   if (stored) return stored;
@@ -59,7 +54,6 @@ function requestedRanges(headers: Headers, digest: Digest): readonly ByteRange[]
 async function fromStore(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
   ranges: readonly ByteRange[],
   status: CacheStatus,
@@ -94,7 +88,6 @@ async function fromStore(
 async function severalFromStore(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
   ranges: readonly ByteRange[],
   status: CacheStatus,

@@ -36,7 +36,6 @@ const LARGEST_PAGE = 1024 * 1024;
 export async function pullColdBlob(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
   range: ByteRange | null,
   queue: FillQueue,
@@ -48,7 +47,7 @@ export async function pullColdBlob(
   const upstreamRequest: UpstreamRequest = {
     upstream,
     repository,
-    identity: identity,
+    identity,
     via,
     method,
     path: `blobs/${digest}`,
@@ -220,7 +219,6 @@ function part(
 function teeIntoStore(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
   lease: FillLease,
   { readable, pumped, answers }: BodyTransfer,

@@ -44,7 +44,6 @@ interface Kept extends Omit<Listing, "next"> {
 export async function answerListing(
   services: PullServices,
   pull: PullRequest,
-
   path: string,
   read: () => Promise<Listing>,
 ): Promise<Response> {
@@ -160,7 +159,6 @@ function nextLink(pull: PullRequest, path: string, next: URLSearchParams): strin
 /** @param stale why the page isn't upstream's of now, and its age in milliseconds; null where it is. */
 function answer(
   pull: PullRequest,
-
   path: string,
   { listing, next, responseHeaders }: Listing,
   stale: { failure: Failure; age: number } | null,

@@ -39,7 +39,6 @@ interface Outcome {
 export async function pullManifestByDigest(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
 ): Promise<Response> {
   const content = await contentOf(services, pull, digest);
@@ -55,7 +54,6 @@ export async function pullManifestByDigest(
 export async function pullManifestByTag(
   services: PullServices,
   pull: PullRequest,
-
   tag: string,
 ): Promise<Response> {
   const access = pull.access;
@@ -100,7 +98,6 @@ const STATUS_OF: Record<"nothing" | "the same" | "something new", CacheStatus> =
 async function answerStale(
   services: PullServices,
   pull: PullRequest,
-
   name: TagName,
   { failure, record }: { failure: Failure; record: TagRecord | null },
 ): Promise<Response> {
@@ -119,7 +116,6 @@ async function answerStale(
 async function meaningOf(
   services: PullServices,
   pull: PullRequest,
-
   record: TagRecord,
   status: CacheStatus,
 ): Promise<Outcome | null> {
@@ -134,7 +130,6 @@ async function meaningOf(
 async function contentOf(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
 ): Promise<Outcome | { failure: Failure }> {
   const access = pull.access;
@@ -176,7 +171,6 @@ function outcomeOf(manifest: StoredManifest, status: CacheStatus): Outcome {
 async function resolve(
   services: PullServices,
   pull: PullRequest,
-
   tag: string,
   mode: ResolveMode,
 ): Promise<Resolution> {
@@ -219,12 +213,7 @@ async function throughResolver<Answer>(
   }
 }
 
-function answer(
-  pull: PullRequest,
-
-  outcome: Outcome,
-  responseHeaders: Record<string, string>,
-): Response {
+function answer(pull: PullRequest, outcome: Outcome, responseHeaders: Record<string, string>): Response {
   const headers = {
     ...commonHeaders(pull.target, outcome.status),
     ...contentHeaders(outcome.digest),

@@ -23,7 +23,6 @@ interface Page {
 export async function pullReferrers(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
 ): Promise<Response> {
   const artifactType = pull.search.get("artifactType");
@@ -47,7 +46,6 @@ export async function pullReferrers(
 async function fromApi(
   services: PullServices,
   pull: PullRequest,
-
   digest: Digest,
   search: URLSearchParams,
 ): Promise<Page | null> {

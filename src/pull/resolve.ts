@@ -92,7 +92,7 @@ async function getManifest(
   const upstreamRequest = {
     upstream,
     repository,
-    identity: identity,
+    identity,
     via,
     method,
     path,
@@ -148,7 +148,7 @@ export async function headManifest(
     const upstreamRequest = {
       upstream,
       repository,
-      identity: identity,
+      identity,
       via,
       method: "HEAD" as const,
       path,

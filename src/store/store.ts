@@ -117,3 +117,12 @@ export function listingsOf(upstream: string, repository: string): string {
 export function linksOf(upstream: string, repository: string): string {
   return `links/${upstream}/${repository}/_/`;
 }
+
+const CONTENT_KEY = /^(private\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
+const SCOPED_KEY =
+  /^(links|listings)(\/[A-Za-z0-9][A-Za-z0-9._-]*)+\/_\/((sha256|sha512|listings)\/)?[0-9a-f]+$/;
+
+/** Whether a text is a key that the functions above make. None has a component that starts with a dot. */
+export function isStoreKey(key: string): boolean {
+  return CONTENT_KEY.test(key) || SCOPED_KEY.test(key);
+}

@@ -10,6 +10,8 @@ import { FileStore } from "../../../scripts/local/file-store.ts";
 import { CacheLimit } from "../../../scripts/local/limit.ts";
 import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { writer } from "../../../scripts/local/writer.ts";
+import { parseDigest } from "../../../src/oci/digest.ts";
+import { contentKey, linkKey, listingKey } from "../../../src/store/store.ts";
 import { createFakeRegistry, patternBytes } from "../../support/fake-registry.ts";
 import { type Listening, listen } from "../../support/node/listen.ts";
 
@@ -85,9 +87,33 @@ describe("the writer", () => {
     expect(await filesIn(data)).toEqual([]);
   });
 
-  test.each(["x", "blobs/sha256/ab/%2e%2e%2fx", "incoming/x", "blobs/md5/ab/abcd"])(
-    "takes no other name than a key of the store: %s",
-    async (key) => expect(await put(key, content, `sha256:${checksumOf(content)}`)).toBe(400),
+  test("publishes under every kind of key that the store has", async () => {
+    const hex = checksumOf(content);
+    const digest = parseDigest(`sha256:${hex}`);
+    if (!digest) throw new Error("this is a digest");
+    const visibilities = ["public", "private"] as const;
+    const keys = [
+      ...visibilities.flatMap((visibility) => [
+        contentKey("blobs", digest, visibility),
+        contentKey("manifests", digest, visibility),
+        listingKey("ghcr.io", "owner/some.image", hex, visibility),
+      ]),
+      linkKey("registry.ollama.ai", "library/Model", digest),
+    ];
+    for (const key of keys) expect([key, await put(key, content, digest)]).toEqual([key, 204]);
+    expect(new Set(keys).size).toBe(7);
+    expect(await filesIn(data)).toHaveLength(7);
+  });
+
+  test.each([
+    "x",
+    "links/../x/_/sha256/ab",
+    "listings/.a/_/ab",
+    "blobs/sha256/ab/%2e%2e%2fx",
+    "incoming/x",
+    "blobs/md5/ab/abcd",
+  ])("takes no other name than a key of the store: %s", async (key) =>
+    expect(await put(key, content, `sha256:${checksumOf(content)}`)).toBe(400),
   );
 });
 
