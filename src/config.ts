@@ -34,7 +34,7 @@ export interface Config extends GateSettings {
   cacheLimit: number;
   /** The operator's logins by upstream's name. */
   credentials: Readonly<Record<string, readonly Credential[]>>;
-  /** Patterns of repositories that `credentials` open to the holders of keys, although not everybody may pull them. */
+  /** Patterns of repositories that `credentials` open to the holders of keys, although anonymous clients may not pull them. */
   private: readonly string[];
 }
 
@@ -109,7 +109,7 @@ const upstreamSettings = v.strictObject(
   "can only have aliases, endpoints, realms, tagTtl and login",
 );
 const upstreamTable = v.pipe(table("must be a table or a JSON object"), v.record(hostName, upstreamSettings));
-/** None of its messages may hold what it is about: they go to the log, and to whoever asks a mirror that can't start. */
+/** None of its messages may hold what it is about: they go to the log, and to every client of a mirror that can't start. */
 const credentials = v.pipe(
   table(SHAPE_OF_CREDENTIALS),
   v.record(
@@ -231,7 +231,7 @@ export function readConfig(env: object): Config {
 
 type Variables = v.InferOutput<typeof variables>;
 
-/** Closed unless ACCESS says otherwise, or nobody but this machine can reach a mirror that has no keys. */
+/** Closed unless ACCESS says otherwise, or the mirror has no keys and only this machine can reach it. */
 function accessOf({ ACCESS, ACCESS_KEYS, LOOPBACK }: Variables): Config["access"] {
   return ACCESS ?? (LOOPBACK && ACCESS_KEYS.length === 0 ? "open" : "keys");
 }

@@ -40,7 +40,7 @@ export interface Services extends PullServices {
 /** Bytes of manifests an isolate keeps in memory, of the 128 MB it shares with all its requests. */
 const REMEMBERED_MANIFESTS = 16 * 1024 * 1024;
 
-/** Milliseconds. Most layers are filled by then; nobody waits so long for what may never come. */
+/** Milliseconds. Most layers are filled by then; no client should wait longer for what may never come. */
 const FILL_PATIENCE = 8_000;
 
 /** Of the 50 subrequests that a request has on the Free plan; on one machine nothing counts them. */

@@ -8,7 +8,7 @@ import { matchesAny } from "./patterns.ts";
 import { AccessTokens } from "./tokens.ts";
 import { keysIn } from "./url.ts";
 
-/** Nobody in particular, unless one of its parts says more. */
+/** An anonymous client, unless one of its parts says more. */
 export interface Caller {
   /** Null where ACCESS is open. */
   key: AccessKey | null;
@@ -31,7 +31,7 @@ export interface RequestCredentials {
 
 /** What of the configuration says who may pull what. */
 export interface GateSettings {
-  /** `open` to everybody, or to the holders of `keys`. */
+  /** `open` to every client, or to the holders of `keys`. */
   access: "open" | "keys";
   keys: readonly AccessKey[];
   /** Patterns on `upstream/repository` that are served; empty: all. */
@@ -54,7 +54,7 @@ export class Gate {
   }
 
   /**
-   * Finds out who sends a request. On an open mirror nobody is asked, and what a client sends by itself is ignored,
+   * Finds out who sends a request. An open mirror asks for no login, and ignores what a client sends by itself,
    * unless the host passes logins through.
    * @throws RegistryError 401 with a challenge where a key is needed and none that is valid was shown, or 403 where no key
    *   could be valid.

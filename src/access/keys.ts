@@ -23,14 +23,14 @@ export const KEY = /^[a-z2-7]{32}$/;
 const KEY_LENGTH = 32;
 const ALPHABET = "abcdefghijklmnopqrstuvwxyz234567";
 
-/** Makes a key that nobody can guess. */
+/** Makes a key that can't be guessed. */
 export function generateKey(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(KEY_LENGTH));
   // 256 is a multiple of 32, so that every character is as likely as any other.
   return Array.from(bytes, (byte) => ALPHABET[byte % ALPHABET.length]).join("");
 }
 
-/** What is kept of a key: no salt, no slow hash, since nobody can try 2^160 keys. */
+/** What is kept of a key: no salt, no slow hash, since 2^160 keys can't be tried. */
 export async function hashKey(key: string): Promise<string> {
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(key)));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");

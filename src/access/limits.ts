@@ -12,7 +12,7 @@ export const ADDRESS_RATE = 1200;
 export const REFUSED_LOGIN_RATE = 20;
 /** Characters of a user name by which it is counted; a longer one is no account's. */
 const MAXIMUM_USERNAME = 128;
-/** Seconds after which a limited client is told to come back; the binding doesn't say when its period ends. */
+/** Seconds after which a limited client may retry; the binding doesn't say when its period ends. */
 const PERIOD = 60;
 const MAXIMUM_BUCKETS = 10_000;
 

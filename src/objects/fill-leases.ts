@@ -116,7 +116,7 @@ export class Leases {
     if (state?.holder !== holder) return;
     const delay = RETRY_AFTER[attempts];
     if (outcome === "failed" && delay !== undefined) {
-      // Until then nobody is at it: a request that upstream gives the content to meanwhile may as well store it.
+      // Until then no fill runs: a request that gets the content from upstream meanwhile may as well store it.
       await this.#put({ ...state, leasedUntil: 0, attempts: attempts + 1, due: this.#now() + delay });
       return;
     }

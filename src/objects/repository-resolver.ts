@@ -1,7 +1,7 @@
 /**
- * The Durable Object of some repositories, through which everybody asks upstream about its tags and manifests: whoever asks
- * for the same thing at the same time, anywhere, waits for the same answer. Inside it the work belongs to the object and
- * not to the request that began it, so it goes on when that client leaves.
+ * The Durable Object of some repositories, through which all requests for their tags and manifests go upstream: requests for the
+ * same thing at the same time, from anywhere, share one response. Inside it the work belongs to the object and not to the request
+ * that began it, so it goes on when that client disconnects.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Digest } from "../oci/digest.ts";

@@ -13,7 +13,7 @@ export const EMPTY_DIGEST: Digest = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae
 export const EMPTY_OBJECT_DIGEST: Digest =
   "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 
-/** The content of the two digests that everybody knows; null for all others. */
+/** The content of the two well-known digests; null for all others. */
 export function wellKnown(digest: Digest): string | null {
   if (digest === EMPTY_DIGEST) return "";
   return digest === EMPTY_OBJECT_DIGEST ? "{}" : null;

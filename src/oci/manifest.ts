@@ -83,7 +83,7 @@ export function readManifest(bytes: Uint8Array): Manifest | null {
 
 /**
  * The media type to serve a manifest with: the body's own; else what its form says, for only OCI's types may be absent
- * from the body. What an upstream called it doesn't count: the same bytes are served to all, whoever gave them first.
+ * from the body. What an upstream called it doesn't count: the same bytes are served to all clients, wherever they came from first.
  * @returns null for what is no manifest.
  */
 export function manifestType(bytes: Uint8Array): string | null {

@@ -21,7 +21,7 @@ const SCHEMA1_TYPES: readonly string[] = [
 
 /**
  * The Accept of every manifest request that goes upstream, whatever the client sent: with less, some registries convert
- * to schema 1, whose bytes are signed anew each time and so have no stable digest.
+ * to schema 1, whose bytes are signed again each time and so have no stable digest.
  */
 export const MANIFEST_ACCEPT: string = MANIFEST_TYPES.join(", ");
 

@@ -7,7 +7,7 @@ export function declaredLength(response: Response): number | null {
   return isEncoded(response) ? null : lengthSent(response);
 }
 
-/** Whether a body is labelled as encoded. Nobody was asked to encode it: the label can be wrong as well as right. */
+/** Whether a body is labelled as encoded. No encoding was requested, so the label can be wrong as well as right. */
 export function isEncoded({ headers }: Response): boolean {
   return (headers.get("Content-Encoding") ?? "identity") !== "identity";
 }

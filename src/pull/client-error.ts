@@ -1,4 +1,4 @@
-/** What a client is told when upstream can't serve it and nothing is held: what suits that client best. */
+/** The error response when upstream fails and nothing is stored: the one that each client handles best. */
 import { type ErrorCode, RegistryError } from "../oci/errors.ts";
 import { type Failure, LOOP } from "../registry/failure.ts";
 
@@ -29,7 +29,7 @@ const DEFAULT_WAIT = 60;
  *
  * Clients differ in what sends them on to the next mirror or the origin: dockerd repeats a blob's 5xx for minutes but
  * goes on at a 4xx at once; containerd repeats a 429 several times before it goes on, podman for half a minute, and both
- * go on at a 503. Whoever asked for the mirror by name has nowhere to go on to, and is told the truth.
+ * go on at a 503. A client that named the mirror itself has nowhere to go on to, and gets upstream's own status.
  */
 export function clientError(failure: Failure, wanted: Wanted, clientInfo: ClientInfo): RegistryError {
   const { kind, message } = failure;

@@ -134,7 +134,7 @@ async function ask(
   throw new UpstreamError("unavailable", `upstream answered ${what}`, status);
 }
 
-/** The headers of a blob; by a GET whose body nobody reads where upstream doesn't answer HEAD. */
+/** The headers of a blob; by a GET whose body is cancelled where upstream doesn't support HEAD. */
 async function head(
   services: PullServices,
   upstreamRequest: UpstreamRequest,
@@ -169,7 +169,7 @@ async function blobIn(response: Response, digest: Digest, method: string): Promi
   return new Response(bytes, { headers });
 }
 
-/** What is answered when upstream fails: everybody knows the content of two digests, and a clientError for all others. */
+/** The response when upstream fails: the content of two well-known digests, or an error for all others. */
 function withoutUpstream(pull: PullRequest, digest: Digest, failure: Failure): Response {
   const known = isTransient(failure.kind) ? wellKnown(digest) : null;
   if (known === null) throw clientError(failure, "blob", pull.clientInfo);

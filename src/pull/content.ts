@@ -50,7 +50,7 @@ function typeOf(bytes: Uint8Array): string {
   return manifestType(bytes) ?? "application/octet-stream";
 }
 
-/** Keeps a verified manifest in memory, if it is for everybody: what is there is asked for nobody's right to it. */
+/** Keeps a verified manifest in memory if it is public: access isn't checked for what is there. */
 export function remember(services: PullServices, access: RepositoryAccess, manifest: StoredManifest): void {
   if (access.visibility === "public") services.manifests.set(manifest.digest, manifest);
 }
@@ -69,7 +69,7 @@ export async function storeManifest(
   }
 }
 
-/** Stores a manifest for everybody that the store has lost. */
+/** Stores a public manifest again that the store has lost. */
 export async function storeAgain(
   services: PullServices,
   access: RepositoryAccess,

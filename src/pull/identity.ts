@@ -14,9 +14,9 @@ import type { PullServices } from "./services.ts";
 import type { Resource, Target } from "./target.ts";
 
 /**
- * Public content is everybody's, whoever asks. What isn't public is asked for with the caller's own login on a host that
+ * Public content is served to every client. Private content is requested with the caller's own login on a host that
  * passes logins through, or with the operator's where PRIVATE opens it to the holders of keys; either way only after
- * upstream has confirmed within the last minutes that this login is let in.
+ * upstream has confirmed within the last minutes that this login may pull.
  *
  * @throws RegistryError where it isn't, or where that can't be found out. Only the operator's own login is trusted while
  *   upstream fails: whom it opens held content to is for this mirror's keys to say.
@@ -31,7 +31,7 @@ export async function identityFor(
   const claimed = claimedIdentity(services, caller, upstream, repository);
   if (claimed.kind === "anonymous") return ANONYMOUS;
   const path = pathOf(ask);
-  // Some registries have no manifest for whoever doesn't accept its type, and would seem to have none for anybody.
+  // Some registries answer 404 for a manifest whose type the request doesn't accept.
   const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
   const upstreamRequest = { upstream, repository, path, via: clientInfo.via, ...accepting };
   if (!isWithinNetwork(upstream) && (await services.upstream.isPublic(upstreamRequest, waitUntil)))
@@ -68,7 +68,7 @@ async function takeBack(
     if (kind === "denied") await unlinkContent(services.store, access, null);
     else if ("digest" in reference) await unlinkContent(services.store, access, reference.digest);
   } catch (error) {
-    console.warn(`what is held of ${access.upstream}/${access.repository} can't be taken back: ${error}`);
+    console.warn(`the stored links of ${access.upstream}/${access.repository} can't be deleted: ${error}`);
   }
 }
 

@@ -17,7 +17,7 @@ export type Turn = FillLease | "stored" | "none";
 export interface FillQueue {
   /** Takes the lease, or waits for who has it. */
   acquire(): Promise<Turn>;
-  /** Takes the lease only if nobody has it. */
+  /** Takes the lease only if it is free. */
   tryAcquire(): Promise<Turn>;
   /** Waits for who has the lease, if anybody does. */
   join(): Promise<Turn>;

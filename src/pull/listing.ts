@@ -49,7 +49,7 @@ export async function answerListing(
 ): Promise<Response> {
   const access = pull.access;
   const key = await keyOf(pull, path);
-  // What one user's login opens is for nobody to see when that login can't be checked.
+  // What one user's login opens must not be shown while that login can't be checked.
   const isKept = pull.access.identity.kind !== "user";
   try {
     const page = await read();
@@ -64,7 +64,7 @@ export async function answerListing(
       const page = { ...kept, next: kept.next === null ? null : new URLSearchParams(kept.next) };
       return answer(pull, path, page, { failure, age });
     }
-    // What is gone, or no longer for everybody, isn't to come back when upstream is down next.
+    // A listing that is gone or no longer public must not come back at the next outage.
     if (kept && !isTransient(failure.kind)) await services.store.delete([key]);
     throw clientError(failure, "listing", pull.clientInfo);
   }
@@ -72,7 +72,7 @@ export async function answerListing(
 
 /**
  * Deletes a repository's public listings, because something of it was denied to an anonymous request: it may have become
- * private, and its tags are nobody else's to know. A repository is looked for once in a few minutes, however often it is
+ * private, and its tags must not be shown any more. A repository is looked for once in a few minutes, however often it is
  * denied.
  */
 export async function deleteListings(

@@ -60,7 +60,7 @@ export async function checkLogin(
 }
 
 /**
- * Answers a token request with upstream's own token. What it is asked for as is the user's login, and nobody keeps it.
+ * Answers a token request with upstream's own token. The user's login is passed on and not kept.
  * @throws RegistryError 401 for a login that upstream refuses.
  */
 export async function passThroughToken(

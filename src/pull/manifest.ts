@@ -197,7 +197,7 @@ async function fetchByDigest(
 
 /**
  * Asks the repository's resolver, or alone if that can't be reached: coalescing saves requests and decides nothing. A user
- * with a login of their own asks alone too: nobody else may have their answer.
+ * with a login of their own sends their own request: no other client may have its response.
  */
 async function throughResolver<Answer>(
   { identity }: RepositoryAccess,

@@ -52,7 +52,7 @@ export async function resolveTag(
     return { ok: true, record, manifest, said: compare(record.digest) };
   } catch (error) {
     const failure = failureOf(error);
-    // What is gone, or no longer for everybody, isn't to come back as stale when upstream is down next.
+    // A tag that is gone or no longer public must not come back as stale at the next outage.
     if (!isTransient(failure.kind)) await services.tags.end(name, before);
     return { ok: false, failure, record: before };
   }
@@ -68,7 +68,7 @@ export async function fetchManifest(
   try {
     const held = await findManifest(services, access, digest);
     if (held) {
-      // Whoever asks found nothing in the store: what only memory holds has been lost there.
+      // The caller found nothing in the store: what is only in memory has been lost there.
       if (held.from === "memory") await storeAgain(services, access, held.manifest);
       return { ok: true, manifest: held.manifest };
     }
@@ -127,7 +127,7 @@ async function fillConfig(
   if (typeof turn === "object") await turn.scheduleCheck(0);
 }
 
-/** Bytes of the largest config that is fetched although nobody has asked for it, and of the largest manifest it is looked for in. */
+/** Bytes of the largest config that is fetched although no client requested it, and of the largest manifest it is looked for in. */
 const SMALL = 256 * 1024;
 
 /**

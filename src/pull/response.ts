@@ -30,9 +30,9 @@ export function contentHeaders(digest: Digest): ResponseHeaders {
   return { "Docker-Content-Digest": digest, ETag: `"${digest}"` };
 }
 
-/** For content asked for by its digest: it can never change, and nobody may re-encode it. */
+/** For content asked for by its digest: it never changes, and must not be re-encoded. */
 export const IMMUTABLE = "public, max-age=31536000, immutable, no-transform";
-/** For what a tag or a listing says: whoever keeps it must ask again. */
+/** For what a tag or a listing says: caches must revalidate it. */
 export const REVALIDATE = "public, max-age=0, must-revalidate, no-transform";
 
 /** Whether If-None-Match names this content (RFC 9110 §13.1.2), so that the client needs no bytes. */

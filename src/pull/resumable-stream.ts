@@ -21,11 +21,11 @@ export class ResumableStream {
     this.#length = length;
     this.#intake = new FixedLengthStream(length);
     this.#delivered = connect(this.#intake.readable, outlet.writable);
-    // The runtime doesn't tell whoever feeds that nobody reads any more.
+    // The runtime doesn't report to the writing side that the reader has gone.
     this.#delivered.catch((error) => this.#unread.abort(error));
   }
 
-  /** Bytes that have passed; null where the runtime doesn't tell, and when nobody reads any more. */
+  /** Bytes that have passed; null where the runtime doesn't report it, and once the reader has gone. */
   get passed(): number | null {
     const left = bytesLeft(this.#intake.readable);
     return left === null ? null : this.#length - left;
@@ -34,7 +34,7 @@ export class ResumableStream {
   /**
    * Passes a body on to its end.
    * @param stall milliseconds without a byte after which it is taken to have stalled; twice as many at most.
-   * @throws when it breaks off, stalls, or is given up by the signal; unless nobody reads any more, another may follow.
+   * @throws when it breaks off, stalls, or is given up by the signal; another may follow, unless the reader has gone.
    */
   async feed(body: ReadableStream<Uint8Array>, signal: AbortSignal, stall: number): Promise<void> {
     const stalled = new AbortController();
@@ -45,7 +45,7 @@ export class ResumableStream {
       signal: AbortSignal.any([signal, stalled.signal, this.#unread.signal]),
     });
     try {
-      // What nobody reads any more must not be waited for.
+      // A body without a reader must not be waited for.
       await Promise.race([piped, this.#delivered.then(() => piped)]);
     } finally {
       clearInterval(watch);
@@ -130,7 +130,7 @@ async function connect(readable: ReadableStream, writable: WritableStream): Prom
   await readable.pipeTo(passed);
 }
 
-/** What the runtime shows of a stream to whoever inspects it: the bytes that are still to be read, also while it is piped. */
+/** What the runtime shows of an inspected stream: the bytes that are still to be read, also while it is piped. */
 const LENGTH = Object.getOwnPropertySymbols(ReadableStream.prototype).find(
   ({ description }) => description === "length",
 );

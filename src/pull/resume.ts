@@ -15,7 +15,7 @@ export interface Source {
   /** Bytes of the whole. */
   length: number;
   waitUntil: WaitUntil;
-  /** Fires when nobody waits for the body any more: what breaks off then isn't continued. */
+  /** Fires when the client has gone: a body that breaks off then isn't resumed. */
   signal: AbortSignal | null;
 }
 

@@ -92,7 +92,7 @@ export async function areStored(
   }
 }
 
-/** How many objects one request may look for: each look takes up to three reads where content isn't for everybody. */
+/** How many objects one request may look for: each look takes up to three reads where content isn't public. */
 function looksOf({ storeReads }: PullServices, access: RepositoryAccess): number {
   return access.visibility === "public" ? storeReads : Math.floor(storeReads / 3);
 }

@@ -34,7 +34,7 @@ export async function pullTags(services: PullServices, pull: PullRequest): Promi
     });
     const limit = Math.min(size ?? MAXIMUM_PAGE, MAXIMUM_PAGE);
     const read = await readTags(response, last, limit);
-    // Behind a cursor, `last` is a place on the page of upstream's. Else upstream has heeded it if it isn't on the page.
+    // Behind a cursor, `last` is a place on the page of upstream's. Otherwise upstream has honoured it if it isn't on the page.
     const { tags, hasMore } = cursor !== null || read.hasLast ? read.rest : read.all;
     const listing = { name: nameOf(pull.target), tags };
     if (size === 0) return { listing, next: null };

@@ -1,4 +1,4 @@
-/** Stored content and for whom it is: public content for everybody, private content for the repositories it is linked to. */
+/** Stored content and for whom it is: public content for every client, private content for the repositories it is linked to. */
 import { type Digest, EMPTY_DIGEST } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";
 import {
@@ -13,7 +13,7 @@ import {
   type Visibility,
 } from "./store.ts";
 
-/** A repository, and whether what it has is for everybody. */
+/** A repository, and whether its content is public. */
 export interface ContentScope {
   upstream: string;
   repository: string;

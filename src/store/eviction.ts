@@ -16,7 +16,7 @@ const HEADROOM = 0.1;
 /** Keys that one delete takes. */
 const BATCH = 1000;
 
-/** Where cached content lies, for everybody and for some. */
+/** The prefixes of cached content, public and private. */
 const PREFIXES = ["blobs/", "private/blobs/", "manifests/", "private/manifests/", "listings/"];
 
 /**

@@ -93,7 +93,7 @@ export function linkKey(upstream: string, repository: string, digest: Digest): s
 }
 
 /**
- * The key of a page of a listing. One that is private lies among the repository's link records, so that it is taken back
+ * The key of a page of a listing. One that is private lies among the repository's link records, so that it is deleted
  * with them.
  * @param request a hash of what was asked for.
  */
@@ -108,7 +108,7 @@ export function listingKey(
   return `${access}${request}`;
 }
 
-/** Where all of a repository's listings lie that are for everybody. */
+/** The prefix of all of a repository's public listings. */
 export function listingsOf(upstream: string, repository: string): string {
   return `listings/${upstream}/${repository}/_/`;
 }

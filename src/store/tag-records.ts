@@ -19,7 +19,7 @@ export interface TagName {
   upstream: string;
   repository: string;
   tag: string;
-  /** Records of what is private lie apart from those that anybody may be told. */
+  /** Records of private tags are kept apart from public ones. */
   visibility: Visibility;
 }
 
@@ -32,7 +32,7 @@ export interface TagRecordsOptions {
 }
 
 /**
- * An unchanged tag's record is written anew when it is this old, so that "confirmed" in KV is never off by more than a
+ * An unchanged tag's record is written again when it is this old, so that "confirmed" in KV is never off by more than a
  * day: without it, a tag that has not moved for STALE_MAX could not be served when upstream fails.
  */
 const REWRITE_AFTER = 24 * 3600 * 1000;
@@ -63,7 +63,7 @@ export class TagRecords {
   }
 
   /**
-   * Milliseconds since upstream last confirmed the record. One from the future is as old as can be: whoever wrote it had
+   * Milliseconds since upstream last confirmed the record. One from the future is as old as can be: its writer had
    * a wrong clock, and believing it would pin the tag until that day comes.
    */
   age(record: TagRecord): number {
@@ -136,7 +136,7 @@ export class TagRecords {
   }
 }
 
-/** False also for less than nothing: then the older record has a wrong time, which is to be mended. */
+/** False also for less than nothing: then the older record has a wrong time, which must be corrected. */
 function isRecent(milliseconds: number): boolean {
   return milliseconds >= 0 && milliseconds < REWRITE_AFTER;
 }

@@ -1,5 +1,5 @@
 /**
- * What anonymous requests were given, so that a client with a key or a login is served public content as anyone is. That a
+ * What anonymous requests were given, so that a client with a key or a login is served public content as an anonymous one is. That a
  * repository is public doesn't permit using the operator's credential: only what is known of a single object does
  * (`identities.ts`).
  */
