@@ -38,7 +38,7 @@ describe("a deployment without ACCESS and without keys", () => {
   test.each<[string, RequestInit]>([
     ["without a login", {}],
     ["with one", { headers: basic(KEY) }],
-  ])("answers nothing, challenges nobody, and says what to do: %s", async (_, init) => {
+  ])("serves nothing, sends no challenge, and says what to do: %s", async (_, init) => {
     for (const path of ["/v2/", "/v2/library/demo/manifests/latest", `/${KEY}/v2/`, "/_/token", "/nothing"]) {
       const answer = await mirror.ask(path, init);
       expect([path, answer.status, answer.headers.get("WWW-Authenticate")]).toEqual([path, 403, null]);

@@ -165,7 +165,7 @@ describe("who finds a lease held", () => {
     });
   });
 
-  test("doesn't wait where nobody is at it", async () => {
+  test("doesn't wait where no fill is running", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
       expect(await leases.join(job, MINUTE)).toEqual({ kind: "none" });
       expect(await untilAlarm()).toBe(null);

@@ -160,7 +160,7 @@ describe("the type a manifest is served with", () => {
     expect(typeOf({ schemaVersion: 2, mediaType: DOCKER_MANIFEST, manifests: [] })).toBe(DOCKER_MANIFEST);
   });
 
-  test("is told by form where the body names none", () => {
+  test("is derived from the form where the body names none", () => {
     expect(typeOf({ schemaVersion: 2, manifests: [] })).toBe(OCI_INDEX);
     expect(typeOf({ schemaVersion: 2, config, layers: [] })).toBe(OCI_MANIFEST);
     const docker = { ...config, mediaType: "application/vnd.docker.container.image.v1+json" };
