@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { BlobFill } from "../src/index.ts";
 import { basic, bearer, EXPIRED, KEY, KEYED, NARROW, UNKNOWN } from "./access/keyed.ts";
 import { type Image, patternBytes } from "./support/fake-registry.ts";
 import { useMirror } from "./support/mirror.ts";
@@ -52,6 +53,8 @@ beforeEach(() => {
   const real = globalThis.setTimeout;
   const soon = (run: () => void, milliseconds = 0) => real(run, milliseconds <= 250 ? 0 : milliseconds);
   vi.stubGlobal("setTimeout", soon);
+  // A fill in the background asks upstream for an earlier request, while a later one is judged by what upstream was asked.
+  vi.spyOn(BlobFill.prototype, "alarm").mockResolvedValue();
 });
 afterEach(() => {
   vi.restoreAllMocks();
