@@ -1,11 +1,11 @@
-/** Every route, and the order in which a request passes what stands in its way. */
+/** Every route, and the order of the middleware. */
 import { type Context, Hono } from "hono";
 import { clientAddress } from "./access/address.ts";
 import { checkBounds, checkLoop } from "./access/bounds.ts";
 import { checkHost, checkSite, protect } from "./access/browsers.ts";
 import { CLOSED, TOKEN_PATH } from "./access/gate.ts";
 import type { Config } from "./config.ts";
-import { answerRegistry, answerToken } from "./handler.ts";
+import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
 import { logged } from "./request-log.ts";
 import type { Services } from "./services.ts";
@@ -28,16 +28,16 @@ export function createApp(services: Services): Hono {
   app.get("/", (c) => c.text(welcome(services)));
   app.get("/robots.txt", (c) => c.text("User-agent: *\nDisallow: /\n"));
   app.get("/_/health", (c) => health(services, c));
-  // Pages can be followed a link to; below here, requests cost something.
+  // Links on other sites may lead to the pages above; the routes below cost upstream requests.
   app.use(async (c, next) => {
     checkSite(c.req.raw.headers);
     await next();
   });
-  app.all(TOKEN_PATH, (c) => answerToken(services, c));
-  app.all("*", (c) => answerRegistry(services, c));
+  app.all(TOKEN_PATH, (c) => handleTokenRequest(services, c));
+  app.all("*", (c) => handleRegistryRequest(services, c));
   app.onError((error, c) => {
     if (error instanceof RegistryError) return errorResponse(error, c.req.method);
-    // What went wrong is for the log; a stranger has no use for it.
+    // Internal errors are logged, not sent to clients.
     console.error(error);
     return errorResponse(
       new RegistryError(500, "UNAVAILABLE", "the mirror failed; its log says why"),
@@ -47,7 +47,7 @@ export function createApp(services: Services): Hono {
   return app;
 }
 
-/** Whether pulls can be served and stored. What is wrong is for the log: anyone may ask. */
+/** Whether pulls can be served and stored. The reason for a failure is logged only: the endpoint is open to all. */
 async function health({ store }: Services, c: Context): Promise<Response> {
   try {
     await store.head(HEALTH_KEY);
@@ -58,7 +58,7 @@ async function health({ store }: Services, c: Context): Promise<Response> {
   }
 }
 
-/** What is mirrored is for callers to know: behind keys, the operator's own registries may be named among it. */
+/** Upstreams are listed on an open mirror only: they may include the operator's own registries. */
 function welcome({ config }: Services): string {
   return `This is Portolan, a pull-through mirror for container registries.\n\n${admission(config)}\n`;
 }

@@ -26,7 +26,7 @@ export interface Config extends GateSettings {
   upstreamNames: readonly string[];
   /** Whether the operator's own UPSTREAMS name a URL's host, as an endpoint or a realm. */
   isOperators(url: URL): boolean;
-  /** Seconds for which a tag held without asking is as good as asked. */
+  /** Seconds for which a stored tag is served without revalidation. */
   tagTtl: number;
   /** Seconds since its last confirmation after which a tag is no longer served when upstream fails. */
   staleMax: number;
@@ -140,7 +140,7 @@ const accessKeys = v.pipe(
   writtenKeys,
   v.transform((keys) => keys.map(readKey)),
 );
-const SHAPE_OF_SECRET = "must be text of 32 characters at least that nobody can guess";
+const SHAPE_OF_SECRET = "must be text of 32 characters at least that can't be guessed";
 const variables = v.object({
   DOMAIN: v.optional(v.union([v.literal(""), domainName], "must be a lower-case host name"), ""),
   HOSTS: v.optional(v.pipe(list("must be a list of host names"), v.array(domainName)), []),
@@ -244,7 +244,7 @@ function accessFaults(given: Variables, access: Config["access"]): string[] {
     faults.push("SIGNING_SECRET: is needed beside ACCESS_KEYS; `npm run deploy` makes one");
   }
   if (access === "open" && PRIVATE.length > 0) {
-    faults.push("PRIVATE: would open private images to everybody; set ACCESS to keys");
+    faults.push("PRIVATE: would make private images public on an open mirror; set ACCESS to keys");
   }
   if (DOMAIN === "" && Object.values(UPSTREAMS).some(({ login }) => login)) {
     faults.push(
@@ -292,7 +292,7 @@ export function hyphenated(name: string): string {
 
 type GivenSettings = v.InferOutput<typeof upstreamSettings>;
 
-/** Merges what the operator says of an upstream over what is built in; each thing said replaces its like whole. */
+/** Merges the operator's settings of an upstream over the built-in settings; each setting replaces the built-in one. */
 function settle(
   name: string,
   builtIn: UpstreamSettings = {},

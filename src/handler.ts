@@ -1,4 +1,4 @@
-/** The way of a registry request: from who sends it, to what it asks for, to the pull that answers. */
+/** How a registry request is handled: authenticated, routed, authorized, then served by the pull path. */
 import type { Context } from "hono";
 import { readAuthorization } from "./access/credentials.ts";
 import type { Caller, RequestCredentials } from "./access/gate.ts";
@@ -16,19 +16,20 @@ import { pullReferrers } from "./pull/referrers.ts";
 import { accessOf } from "./pull/repository-access.ts";
 import type { PullRequest } from "./pull/request.ts";
 import { pullTags } from "./pull/tag-list.ts";
+import type { Target } from "./pull/target.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
-import { LOGGED_UPSTREAM } from "./request-log.ts";
+import { detailsOf, type RequestDetails } from "./request-log.ts";
 import { route, upstreamOfHost } from "./route.ts";
 import type { Services } from "./services.ts";
 import type { Upstream } from "./upstream/registries.ts";
 
-/** Who sends the request, what it asks for once its key is taken out of the URL, and whose logins its host passes on. */
+/** The request's credentials, its URL without an access key, and the upstream whose logins its host passes through. */
 function requestCredentialsOf({ config }: Services, c: Context) {
   const sent = new URL(c.req.url);
   const { url, key, prefix } =
     config.access === "keys" ? takeKey(sent, config.domain) : { url: sent, key: null, prefix: "" };
   const upstream = upstreamOfHost(url.hostname, config);
-  // Behind keys, what a client sends is its key, unless that stands in the host already.
+  // Behind keys, a client's credential is its key, unless the key is in the host already.
   const mayPass = config.access === "open" || (key !== null && prefix === "");
   const loginUpstream = upstream?.login && mayPass ? upstream : null;
   const passesLogins = loginUpstream !== null;
@@ -42,8 +43,8 @@ function requestCredentialsOf({ config }: Services, c: Context) {
   return { requestCredentials, url, prefix, loginUpstream };
 }
 
-/** Answers a token request: with a token of this mirror's, or on a host that passes logins through with upstream's. */
-export async function answerToken(services: Services, c: Context): Promise<Response> {
+/** Issues a token of this mirror's, or on a host that passes logins through fetches upstream's. */
+export async function handleTokenRequest(services: Services, c: Context): Promise<Response> {
   const { requestCredentials, loginUpstream } = requestCredentialsOf(services, c);
   if (loginUpstream) {
     if (requestCredentials.key !== null) await services.gate.identify(requestCredentials);
@@ -54,10 +55,10 @@ export async function answerToken(services: Services, c: Context): Promise<Respo
 }
 
 /**
- * Answers a request of the distribution specification: who asks, for what, and whether they may, before anything is pulled.
+ * Handles a request of the distribution specification. Nothing is looked up or pulled before the caller is known and admitted.
  * @throws RegistryError
  */
-export async function answerRegistry(services: Services, c: Context): Promise<Response> {
+export async function handleRegistryRequest(services: Services, c: Context): Promise<Response> {
   const { method } = c.req;
   if (method !== "GET" && method !== "HEAD") {
     const headers = { Allow: "GET, HEAD" };
@@ -69,10 +70,12 @@ export async function answerRegistry(services: Services, c: Context): Promise<Re
     );
   }
   const { requestCredentials, url, prefix, loginUpstream } = requestCredentialsOf(services, c);
-  // Before it is challenged, too: dockerd would answer with its user's Docker Hub password, and no key would be right.
+  // Before any challenge: dockerd would send its user's Docker Hub password in response, and no key would be accepted.
   await services.gate.rejectKeysIn(url.pathname + url.search);
-  // Before anything is said of what there is: the challenge is the same for all of it.
+  // Before routing: the challenge must not depend on what exists here.
   const caller = await services.gate.identify(requestCredentials);
+  const details = detailsOf(c);
+  details.key = caller.key?.name ?? null;
   if (caller.key) services.limits.countKey(caller.key);
   const routed = route(url, services.config);
   if (routed.kind === "elsewhere") throw nothingHere();
@@ -92,7 +95,7 @@ export async function answerRegistry(services: Services, c: Context): Promise<Re
   }
   if (routed.kind === "ping") return pong();
   const { target } = routed;
-  c.set(LOGGED_UPSTREAM, target.upstream.name);
+  Object.assign(details, described(target));
   services.gate.admit(caller, `${target.upstream.name}/${target.repository}`);
 
   const waitUntil = waitUntilOf(c.executionCtx);
@@ -115,48 +118,57 @@ export async function answerRegistry(services: Services, c: Context): Promise<Re
     access,
     prefix,
     waitUntil,
+    details,
   };
-  const response = await answer(services, pull).catch((error) => {
+  const response = await serve(services, pull).catch((error) => {
     const isDenied = error instanceof RegistryError && (error.status === 401 || error.status === 403);
     if (isDenied && identity.kind === "anonymous") waitUntil(deleteListings(services, target));
     throw error;
   });
   neutralize(response);
-  const isEverybodys = caller.key === null && identity.kind === "anonymous";
-  if (!isEverybodys) keepPrivate(response);
+  const isPublic = caller.key === null && identity.kind === "anonymous";
+  if (!isPublic) markPrivate(response);
   return response;
 }
 
-/** Does what passes the caller's password on to upstream, if they have shown one. */
+/** Runs an upstream request that passes the caller's password on, within the limit of login attempts. */
 function limited<Result>(
   { limits }: Services,
   upstream: Upstream,
   { login }: Caller,
-  relay: () => Promise<Result>,
+  run: () => Promise<Result>,
 ): Promise<Result> {
-  const shown = readAuthorization(login);
-  return shown?.scheme === "basic" ? limits.passThroughLogin(upstream.name, shown.username, relay) : relay();
+  const sent = readAuthorization(login);
+  return sent?.scheme === "basic" ? limits.passThroughLogin(upstream.name, sent.username, run) : run();
 }
 
-/** An open mirror never challenges: dockerd would send its user's Docker Hub password to the challenge's realm. */
+/** The response to a ping. An open mirror never challenges: dockerd would send its user's Docker Hub password to the challenge's realm. */
 function pong(): Response {
   return Response.json({}, { headers: { "Docker-Distribution-API-Version": "registry/2.0" } });
 }
 
-function answer(services: Services, pull: PullRequest): Promise<Response> {
-  const { ask } = pull.target;
-  switch (ask.kind) {
+function serve(services: Services, pull: PullRequest): Promise<Response> {
+  const { resource } = pull.target;
+  switch (resource.kind) {
     case "manifest":
-      return "digest" in ask.reference
-        ? pullManifestByDigest(services, pull, ask.reference.digest)
-        : pullManifestByTag(services, pull, ask.reference.tag);
+      return "digest" in resource.reference
+        ? pullManifestByDigest(services, pull, resource.reference.digest)
+        : pullManifestByTag(services, pull, resource.reference.tag);
     case "blob":
-      return pullBlob(services, pull, ask.digest);
+      return pullBlob(services, pull, resource.digest);
     case "tags":
       return pullTags(services, pull);
     case "referrers":
-      return pullReferrers(services, pull, ask.digest);
+      return pullReferrers(services, pull, resource.digest);
   }
+}
+
+/** What the request log says of a target. */
+function described({ upstream, repository, resource }: Target): Partial<RequestDetails> {
+  const { kind } = resource;
+  const name = kind === "manifest" ? resource.reference : resource;
+  const reference = "tag" in name ? "tag" : "digest" in name ? "digest" : null;
+  return { upstream: upstream.name, repository, resource: kind, reference };
 }
 
 function nothingHere(): RegistryError {
@@ -166,15 +178,15 @@ function nothingHere(): RegistryError {
 /** Types of responses that are no manifests. */
 const OTHER_TYPES = ["", "application/json", "application/octet-stream", "multipart/byteranges"];
 
-/** Leaves only types that registries have: what a manifest says of itself is its publisher's to choose. */
+/** Replaces types that no registry has: a manifest's publisher chooses its type, and a browser would render HTML. */
 function neutralize({ headers }: Response): void {
   const type = essence(headers.get("Content-Type"));
   if (isManifestType(type) || OTHER_TYPES.includes(type)) return;
   headers.set("Content-Type", "application/octet-stream");
 }
 
-/** What a key or a login was needed for, no cache on the way may give to anybody else (RFC 9111 §3.5). */
-function keepPrivate({ headers }: Response): void {
+/** Keeps a response that needed a key or a login out of shared caches (RFC 9111 §3.5). */
+function markPrivate({ headers }: Response): void {
   const directives = headers.get("Cache-Control")?.replace(/^public\b/, "private");
   if (directives) headers.set("Cache-Control", directives);
 }

@@ -27,7 +27,7 @@ export default {
 
   async scheduled(_controller, env) {
     const { store, config } = servicesOf(env);
-    const { held, freed } = await evict(store, config.cacheLimit);
-    if (freed > 0) console.log(`evicted ${freed} bytes; the store holds ${held} of ${config.cacheLimit}`);
+    const { stored, freed } = await evict(store, config.cacheLimit);
+    if (freed > 0) console.log(`evicted ${freed} bytes; ${stored} of ${config.cacheLimit} are stored`);
   },
 } satisfies ExportedHandler<Env>;

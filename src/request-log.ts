@@ -1,30 +1,41 @@
 /** A record of every request, as JSON, so that it can be searched in Workers Logs and be made readable elsewhere. */
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import { withoutKey } from "./access/url.ts";
+import type { CacheStatus } from "./oci/cachestatus.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
 
-/** What is said of a request; `scripts/start.ts` prints it for a person. */
-export interface RequestRecord {
+/** What the handler learns about a request on its way; what it didn't get to know is null. */
+export interface RequestDetails {
+  /** Name of the upstream; null where the request is about none, or wasn't admitted. */
+  upstream: string | null;
+  /** As the upstream knows it. */
+  repository: string | null;
+  resource: "manifest" | "blob" | "tags" | "referrers" | null;
+  /** How the manifest or blob is named. */
+  reference: "tag" | "digest" | null;
+  /** Name of the access key that admitted the request. */
+  key: string | null;
+  /** Where the response came from; null where it isn't a registry's content. */
+  servedBy: CacheStatus["servedBy"] | null;
+}
+
+export interface RequestRecord extends RequestDetails {
   method: string;
   /** With its query, without an access key, and shortened where it is long. */
   path: string;
-  /** The upstream that it is about; null where it is about none, or wasn't let that far. */
-  upstream: string | null;
   status: number;
-  /** The `detail` of Cache-Status; null where nothing of a registry was answered. */
-  servedBy: string | null;
   /** Declared length of the body; null where it isn't known. */
   bytes: number | null;
-  /** Until the answer's headers were ready. */
+  /** Until the response's headers were ready. */
   ms: number;
-  /** Why it failed, where that isn't the client's doing; else null. */
+  /** Why the mirror failed; null where it didn't, or the request is at fault. */
   reason: string | null;
 }
 
-/** The variable of a request's context that says which upstream it is about. */
-export const LOGGED_UPSTREAM = "upstream";
+/** The variable of a request's context that holds its RequestDetails. */
+const DETAILS = "details";
 
-/** Milliseconds for which records are gathered: writing each by itself takes a tenth of a warm answer's time. */
+/** Milliseconds for which records are gathered: writing each by itself takes a tenth of a warm response's time. */
 const GATHER = 50;
 /** Records that are written without waiting any longer. */
 const ENOUGH = 50;
@@ -36,24 +47,50 @@ let gathered: RequestRecord[] = [];
 
 export const logged: MiddlewareHandler = async (c, next) => {
   const started = Date.now();
-  await next();
+  try {
+    await next();
+  } finally {
+    gathered.push(recordOf(c, Date.now() - started));
+    // Should the runtime end the request that was to write them, the next full batch still does.
+    if (gathered.length >= ENOUGH) write();
+    else if (gathered.length === 1) waitUntilOf(c.executionCtx)(pause(GATHER).then(write));
+  }
+};
+
+/** The details of a request, to be filled in by its handler. */
+export function detailsOf(c: Context): RequestDetails {
+  const known: RequestDetails | undefined = c.get(DETAILS);
+  if (known) return known;
+  const details: RequestDetails = {
+    upstream: null,
+    repository: null,
+    resource: null,
+    reference: null,
+    key: null,
+    servedBy: null,
+  };
+  c.set(DETAILS, details);
+  return details;
+}
+
+/** @param ms milliseconds since the request came. */
+function recordOf(c: Context, ms: number): RequestRecord {
   const { url, method } = c.req.raw;
-  const { status, headers } = c.res;
+  // Without a response the handler has thrown what isn't an Error, and the runtime answers in its stead.
+  const { status, headers } = c.finalized ? c.res : new Response(null, { status: 500 });
   const length = headers.get("Content-Length");
-  gathered.push({
+  const details = detailsOf(c);
+  return {
     method,
     path: shortened(withoutKey(url.slice(url.indexOf("/", "https://".length)))),
-    upstream: c.get(LOGGED_UPSTREAM) ?? null,
+    ...details,
+    servedBy: c.error ? null : details.servedBy,
     status,
-    servedBy: /detail=([a-z]+)/.exec(headers.get("Cache-Status") ?? "")?.[1] ?? null,
     bytes: length === null ? null : Number(length),
-    ms: Date.now() - started,
+    ms,
     reason: status >= 500 && c.error ? shortened(c.error.message) : null,
-  });
-  // Should the runtime end the request that was to write them, the next full batch still does.
-  if (gathered.length >= ENOUGH) write();
-  else if (gathered.length === 1) waitUntilOf(c.executionCtx)(pause(GATHER).then(write));
-};
+  };
+}
 
 function shortened(text: string): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text;

@@ -84,7 +84,7 @@ function target(upstream: Upstream, tail: string, prefix: string, namespace: str
   if (!isValid(repository) || upstream.name.length + 1 + repository.length > MAXIMUM_NAME) {
     throw new RegistryError(400, "NAME_INVALID", `${printable(name)} is not a valid repository name`);
   }
-  return { upstream, repository, ask: askFor(kind, last), path: `${prefix}/${name}`, namespace };
+  return { upstream, repository, resource: resourceOf(kind, last), path: `${prefix}/${name}`, namespace };
 }
 
 /** Upstreams whose repositories may have letters in upper case. */
@@ -93,7 +93,7 @@ const MIXED_CASE = ["registry.ollama.ai", "hf.co"];
 /** "The total length of the repository name, including the hostname" that clients accept (distribution spec, "Pull"). */
 const MAXIMUM_NAME = 255;
 
-function askFor(kind: string, last: string): Resource {
+function resourceOf(kind: string, last: string): Resource {
   if (kind === "tags") return { kind };
   const digest = parseDigest(last);
   if (kind === "manifests") {

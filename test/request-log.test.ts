@@ -27,6 +27,10 @@ describe("a record", () => {
         method: "GET",
         path: "/v2/library/demo/manifests/latest?ns=docker.io",
         upstream: "docker.io",
+        repository: "library/demo",
+        resource: "manifest",
+        reference: "tag",
+        key: null,
         status: 200,
         servedBy: "upstream",
         bytes: image.target.size,
@@ -64,6 +68,30 @@ describe("a record", () => {
       "store",
       null,
     ]);
+  });
+
+  test("names the key that admitted the request, and how its resource is named", async () => {
+    const blob = `/v2/library/demo/blobs/${image.layers[0]?.digest}`;
+    for (const path of [blob, "/v2/library/demo/tags/list", "/v2/"]) await mirror.ask(path);
+    expect(
+      records().map(({ resource, reference, repository, key }) => [resource, reference, repository, key]),
+    ).toEqual([
+      ["blob", "digest", "library/demo", null],
+      ["tags", null, "library/demo", null],
+      [null, null, null, null],
+    ]);
+  });
+
+  test("is written also when a handler throws what isn't an error", async () => {
+    const app = new Hono();
+    app.use(logged);
+    app.get("*", () => {
+      throw "text";
+    });
+    const context = createExecutionContext();
+    await expect(app.fetch(new Request("https://mirror.test/x"), {}, context)).rejects.toBe("text");
+    await waitOnExecutionContext(context);
+    expect(records()).toMatchObject([{ path: "/x", status: 500, servedBy: null }]);
   });
 
   test("is made of refusals and failures too", async () => {

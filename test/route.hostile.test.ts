@@ -168,7 +168,7 @@ describe("whatever is asked", () => {
           return;
         }
         if (routed.kind !== "target") return;
-        const { upstream, repository, path, ask: asked } = routed.target;
+        const { upstream, repository, path, resource } = routed.target;
         expect(isRepository(repository)).toBe(true);
         const family = upstream.name.replace(/^[a-z0-9][a-z0-9-]*/, "*");
         expect(
@@ -178,9 +178,9 @@ describe("whatever is asked", () => {
           expect(upstream.endpoints.map(({ host }) => host)).toEqual([upstream.name]);
         }
         expect(path).toMatch(/^\/[\x21-\x7e]+$/);
-        if ("digest" in asked) expect(parseDigest(asked.digest)).toBe(asked.digest);
-        if (asked.kind === "manifest" && "tag" in asked.reference) {
-          expect(isTag(asked.reference.tag)).toBe(true);
+        if ("digest" in resource) expect(parseDigest(resource.digest)).toBe(resource.digest);
+        if (resource.kind === "manifest" && "tag" in resource.reference) {
+          expect(isTag(resource.reference.tag)).toBe(true);
         }
       }),
       { numRuns: 3000 },

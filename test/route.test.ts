@@ -183,14 +183,14 @@ describe("what is asked for is read from the right", () => {
     ["/v2/o/manifests/tags/list", "o/manifests", { kind: "tags" }],
     ["/v2/v2/manifests/1", "library/v2", { kind: "manifest", reference: { tag: "1" } }],
     ["/v2/referrers/x/manifests/1", "referrers/x", { kind: "manifest", reference: { tag: "1" } }],
-  ])("%s", (place, repository, asked) => {
-    expect(targetOf(place)).toMatchObject({ upstream: { name: "docker.io" }, repository, ask: asked });
+  ])("%s", (place, repository, resource) => {
+    expect(targetOf(place)).toMatchObject({ upstream: { name: "docker.io" }, repository, resource });
   });
 
   test("a digest's colon may be escaped, in either case", () => {
     for (const colon of ["%3A", "%3a"]) {
       const place = `/v2/o/i/blobs/${SHA256.replace(":", colon)}`;
-      expect(targetOf(place).ask).toEqual({ kind: "blob", digest: SHA256 });
+      expect(targetOf(place).resource).toEqual({ kind: "blob", digest: SHA256 });
     }
   });
 

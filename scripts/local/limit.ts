@@ -45,7 +45,7 @@ export class CacheLimit {
   async #evictNow(limit: number): Promise<void> {
     const before = this.#stored;
     const eviction = await evict(this.#store, limit);
-    this.#stored = eviction.held + (this.#stored - before);
+    this.#stored = eviction.stored + (this.#stored - before);
     if (eviction.freed > 0) this.#onEvicted(eviction);
   }
 

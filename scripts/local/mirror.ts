@@ -81,8 +81,8 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   await mkdir(folders.objects, { mode: 0o700 });
   const store = await FileStore.open(folders.store);
   const records = await FileStore.open(folders.records);
-  const limit = new CacheLimit(store, cacheLimit, ({ freed, held }) =>
-    say(options, "log", `evicted ${size(freed)}; the store holds ${size(held)} of ${size(cacheLimit)}`),
+  const limit = new CacheLimit(store, cacheLimit, ({ freed, stored }) =>
+    say(options, "log", `evicted ${size(freed)}; ${size(stored)} of ${size(cacheLimit)} stored`),
   );
   const sockets = await makeSocketFolder(options.data);
   started.defer(() => rm(sockets, { recursive: true, force: true }));

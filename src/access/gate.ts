@@ -12,7 +12,7 @@ import { keysIn } from "./url.ts";
 export interface Caller {
   /** Null where ACCESS is open. */
   key: AccessKey | null;
-  /** The Authorization to ask upstream with: only on a host that is set up for login pass-through. */
+  /** The Authorization for upstream requests: only on a host that is set up for login pass-through. */
   login: string | null;
 }
 
@@ -166,7 +166,7 @@ export function challengeOf({ url, host, headers }: RequestCredentials): string 
 
 /** What an operator is to do whose mirror has no keys. */
 export const CLOSED =
-  "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME` and runs `npm run deploy`, or restarts `npm start`; or opens it to everybody by ACCESS=open, with `npm run deploy -- --open`";
+  "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME` and runs `npm run deploy`, or restarts `npm start`; or makes it public by ACCESS=open, with `npm run deploy -- --open`";
 
 /** What a caller without a key reads, wherever one is needed. */
 export const NEEDS_KEY =

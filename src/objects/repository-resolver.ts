@@ -39,9 +39,9 @@ export class RepositoryResolver extends DurableObject<Env> implements Resolver {
     return `${upstream}/${repository} ${identity.kind} ${passesOf(via, this.#services.via)}`;
   }
 
-  #once<Answer>(name: string, ask: () => Promise<Answer>): Promise<Answer> {
-    const pending = this.#pending.get(name) ?? ask().finally(() => this.#pending.delete(name));
+  #once<Result>(name: string, run: () => Promise<Result>): Promise<Result> {
+    const pending = this.#pending.get(name) ?? run().finally(() => this.#pending.delete(name));
     this.#pending.set(name, pending);
-    return pending as Promise<Answer>;
+    return pending as Promise<Result>;
   }
 }

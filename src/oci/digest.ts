@@ -37,7 +37,7 @@ export function digestParts(digest: Digest): { algorithm: DigestAlgorithm; hex: 
   return { algorithm, hex: digest.slice(algorithm.length + 1) };
 }
 
-/** The digest of `bytes`, which are held in memory: for manifests, never for layers. */
+/** The digest of `bytes`, which are in memory: for manifests, never for layers. */
 export async function digestOf(bytes: Uint8Array, algorithm: DigestAlgorithm = "sha256"): Promise<Digest> {
   // The DOM's types, unlike the Worker's, ask for memory that isn't shared; none here is.
   const unshared = bytes as Uint8Array<ArrayBuffer>;

@@ -59,7 +59,7 @@ async function fromStore(
   status: CacheStatus,
 ): Promise<Response | null> {
   const name = nameOf(pull, digest);
-  const responseHeaders = blobHeaders(pull.target, digest, status);
+  const responseHeaders = blobHeaders(pull, digest, status);
   try {
     const isKnown = isUnchanged(pull.headers, digest);
     if (pull.method === "HEAD" || isKnown) {
@@ -106,7 +106,7 @@ async function severalFromStore(
     const only = { first: first.offset, last: first.offset + first.length - 1 };
     return fromStore(services, pull, digest, [only], status);
   }
-  const responseHeaders = blobHeaders(pull.target, digest, status);
+  const responseHeaders = blobHeaders(pull, digest, status);
   return multipart(pull, responseHeaders, slices, size, (range) => services.store.get(key, range));
 }
 

@@ -70,7 +70,7 @@ export async function pullColdBlob(
     forward: "uri-miss",
     forwardStatus: response.status,
   };
-  const responseHeaders = blobHeaders(pull.target, digest, status);
+  const responseHeaders = blobHeaders(pull, digest, status);
   if (response.status === 416) {
     await response.body?.cancel();
     return unsatisfiable(responseHeaders, response.headers.get("Content-Range"));
@@ -103,7 +103,7 @@ export async function pullColdBlob(
   const transfer = await streamWithResume(services, source);
   if (lease && isStorable(length)) {
     const toClient = teeIntoStore(services, pull, digest, lease, transfer);
-    return whole(toClient, blobHeaders(pull.target, digest, { ...status, stored: true }), length);
+    return whole(toClient, blobHeaders(pull, digest, { ...status, stored: true }), length);
   }
   if (lease) pull.waitUntil(lease.release());
   pull.waitUntil(transfer.pumped.catch(() => {}));
@@ -175,7 +175,7 @@ function withoutUpstream(pull: PullRequest, digest: Digest, failure: Failure): R
   if (known === null) throw clientError(failure, "blob", pull.clientInfo);
   const status: CacheStatus = { servedBy: "memory", forward: "uri-miss" };
   const body = pull.method === "GET" ? known : null;
-  return whole(body, blobHeaders(pull.target, digest, status), known.length);
+  return whole(body, blobHeaders(pull, digest, status), known.length);
 }
 
 /**

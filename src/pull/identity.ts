@@ -1,4 +1,4 @@
-/** As whom upstream is asked on a caller's behalf; decided before anything that is held can answer. */
+/** The identity of upstream requests for a caller; decided before stored content may answer. */
 import type { Caller } from "../access/gate.ts";
 import { matchesAny } from "../access/patterns.ts";
 import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
@@ -19,18 +19,18 @@ import type { Resource, Target } from "./target.ts";
  * upstream has confirmed within the last minutes that this login may pull.
  *
  * @throws RegistryError where it isn't, or where that can't be found out. Only the operator's own login is trusted while
- *   upstream fails: whom it opens held content to is for this mirror's keys to say.
+ *   upstream fails: this mirror's keys decide who may have the content that it opens.
  */
 export async function identityFor(
   services: PullServices,
   caller: Caller,
-  { upstream, repository, ask }: Target,
+  { upstream, repository, resource }: Target,
   clientInfo: ClientInfo,
   waitUntil: WaitUntil,
 ): Promise<Identity> {
   const claimed = claimedIdentity(services, caller, upstream, repository);
   if (claimed.kind === "anonymous") return ANONYMOUS;
-  const path = pathOf(ask);
+  const path = pathOf(resource);
   // Some registries answer 404 for a manifest whose type the request doesn't accept.
   const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
   const upstreamRequest = { upstream, repository, path, via: clientInfo.via, ...accepting };
@@ -42,24 +42,24 @@ export async function identityFor(
     const failure = failureOf(error);
     const isOperator = claimed.kind === "operator";
     if (isOperator && isTransient(failure.kind)) return claimed;
-    if (isOperator) await takeBack(services, { upstream: upstream.name, repository }, ask, failure);
-    throw clientError(failure, wantedOf(ask), clientInfo);
+    if (isOperator) await revoke(services, { upstream: upstream.name, repository }, resource, failure);
+    throw clientError(failure, wantedOf(resource), clientInfo);
   }
   return claimed;
 }
 
 /**
- * Ends what upstream has just taken from the operator: what was asked for, and where the repository itself is denied, all
- * that is held for it. Else it would come back as soon as upstream is down. A store that is itself out of order can't give
- * it out either.
+ * Deletes what upstream has just denied to the operator: the requested object, and where the repository itself is denied,
+ * all that is stored for it. Otherwise it would be served again as soon as upstream is down. A store that fails can't
+ * serve it either.
  */
-async function takeBack(
+async function revoke(
   services: PullServices,
   access: Pick<RepositoryAccess, "upstream" | "repository">,
-  ask: Resource,
+  resource: Resource,
   { kind }: Failure,
 ): Promise<void> {
-  const reference = ask.kind === "manifest" ? ask.reference : ask;
+  const reference = resource.kind === "manifest" ? resource.reference : resource;
   try {
     if ("tag" in reference) {
       const name = { ...access, tag: reference.tag, visibility: "private" as const };
@@ -89,14 +89,14 @@ function wantedOf({ kind }: Resource): Wanted {
   return kind === "manifest" || kind === "blob" ? kind : "listing";
 }
 
-function pathOf(ask: Resource): string {
-  switch (ask.kind) {
+function pathOf(resource: Resource): string {
+  switch (resource.kind) {
     case "manifest":
-      return `manifests/${"digest" in ask.reference ? ask.reference.digest : ask.reference.tag}`;
+      return `manifests/${"digest" in resource.reference ? resource.reference.digest : resource.reference.tag}`;
     case "blob":
-      return `blobs/${ask.digest}`;
+      return `blobs/${resource.digest}`;
     case "referrers":
-      return `manifests/${ask.digest}`;
+      return `manifests/${resource.digest}`;
     case "tags":
       return "tags/list";
   }

@@ -41,7 +41,7 @@ interface Kept extends Omit<Listing, "next"> {
  * @param read asks upstream, and throws an UpstreamError if that fails.
  * @throws RegistryError
  */
-export async function answerListing(
+export async function serveListing(
   services: PullServices,
   pull: PullRequest,
   path: string,
@@ -55,14 +55,14 @@ export async function answerListing(
     const page = await read();
     if (isKept) pull.waitUntil(keepListing(services, key, page));
     services.unlisted.delete(listingsOf(access.upstream, access.repository));
-    return answer(pull, path, page, null);
+    return respond(pull, path, page, null);
   } catch (error) {
     const failure = failureOf(error);
     const kept = isKept ? await readKept(services, key) : null;
     const age = kept && services.now() - kept.confirmed;
     if (kept && age !== null && isTransient(failure.kind) && age < services.config.staleMax * 1000) {
       const page = { ...kept, next: kept.next === null ? null : new URLSearchParams(kept.next) };
-      return answer(pull, path, page, { failure, age });
+      return respond(pull, path, page, { failure, age });
     }
     // A listing that is gone or no longer public must not come back at the next outage.
     if (kept && !isTransient(failure.kind)) await services.store.delete([key]);
@@ -157,7 +157,7 @@ function nextLink(pull: PullRequest, path: string, next: URLSearchParams): strin
 }
 
 /** @param stale why the page isn't upstream's of now, and its age in milliseconds; null where it is. */
-function answer(
+function respond(
   pull: PullRequest,
   path: string,
   { listing, next, responseHeaders }: Listing,
@@ -166,7 +166,7 @@ function answer(
   const body = new TextEncoder().encode(JSON.stringify(listing));
   const headers: ResponseHeaders = {
     ...commonHeaders(
-      pull.target,
+      pull,
       stale ? staleStatus(stale.failure) : { servedBy: "upstream", forward: "bypass", forwardStatus: 200 },
     ),
     "Cache-Control": REVALIDATE,

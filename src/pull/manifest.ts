@@ -10,7 +10,7 @@ import { findManifest, remember } from "./content.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 import type { PullRequest } from "./request.ts";
 import { fetchManifest, headManifest, resolveTag } from "./resolve.ts";
-import type { Fetched, Resolution, ResolveMode, StoredManifest } from "./resolver.ts";
+import type { Fetched, Resolution, ResolveMode, StoredManifest, TagChange } from "./resolver.ts";
 import {
   commonHeaders,
   contentHeaders,
@@ -23,7 +23,7 @@ import {
 import type { PullServices } from "./services.ts";
 import { findStale } from "./stale.ts";
 
-/** A manifest about to be answered; its bytes are null where a HEAD is answered without having them. */
+/** A manifest about to be served; its bytes are null where a HEAD doesn't need them. */
 interface Outcome {
   digest: Digest;
   mediaType: string;
@@ -33,7 +33,7 @@ interface Outcome {
 }
 
 /**
- * Answers a manifest by digest from what is held, else from upstream.
+ * Serves a manifest by digest from the store, else from upstream.
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullManifestByDigest(
@@ -43,12 +43,12 @@ export async function pullManifestByDigest(
 ): Promise<Response> {
   const content = await contentOf(services, pull, digest);
   if ("failure" in content) throw clientError(content.failure, "manifest", pull.clientInfo);
-  return answer(pull, content, { "Cache-Control": IMMUTABLE });
+  return respond(pull, content, { "Cache-Control": IMMUTABLE });
 }
 
 /**
- * Answers a manifest by tag: at once while the tag is fresh, else after upstream has confirmed it; and when upstream
- * fails, with what the tag last meant (`stale.ts`).
+ * Serves a manifest by tag: at once while the tag is fresh, else after upstream has confirmed it; and when upstream
+ * fails, the manifest that the tag last named (`stale.ts`).
  * @throws RegistryError
  */
 export async function pullManifestByTag(
@@ -65,20 +65,20 @@ export async function pullManifestByTag(
   };
   const ttl = pull.target.upstream.tagTtl;
   const fresh = await services.tags.fresh(name, ttl);
-  const known = fresh && (await meaningOf(services, pull, fresh.record, { servedBy: fresh.from }));
-  if (known) return answer(pull, known, { "Cache-Control": REVALIDATE });
+  const known = fresh && (await outcomeOfRecord(services, pull, fresh.record, { servedBy: fresh.from }));
+  if (known) return respond(pull, known, { "Cache-Control": REVALIDATE });
 
-  // What a record leads to may be gone, here and upstream: then the tag itself has the last word.
+  // The manifest that a record names may be gone, here and upstream: then only resolving the tag again can tell.
   for (const mode of fresh ? (["refetch"] as const) : ([pull.method, "refetch"] as const)) {
     const resolution = await resolve(services, pull, tag, mode);
-    if (!resolution.ok) return answerStale(services, pull, name, resolution);
-    const { record, manifest, said } = resolution;
+    if (!resolution.ok) return serveStale(services, pull, name, resolution);
+    const { record, manifest, change } = resolution;
     const outcome = manifest
       ? fetched(services, access, manifest)
-      : await meaningOf(services, pull, record, STATUS_OF[said]);
+      : await outcomeOfRecord(services, pull, record, STATUS_OF[change]);
     if (!outcome) continue;
     pull.waitUntil(services.tags.remember(name, record, ttl));
-    return answer(pull, outcome, { "Cache-Control": REVALIDATE });
+    return respond(pull, outcome, { "Cache-Control": REVALIDATE });
   }
   throw new RegistryError(
     404,
@@ -87,15 +87,15 @@ export async function pullManifestByTag(
   );
 }
 
-/** What a resolved tag's answer says of itself, before it is known where the content comes from. */
-const STATUS_OF: Record<"nothing" | "the same" | "something new", CacheStatus> = {
-  nothing: { servedBy: "edge" },
-  "the same": { servedBy: "upstream", forward: "stale", forwardStatus: 200 },
-  "something new": { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200 },
+/** The Cache-Status of a resolved tag, before it is known where the content comes from. */
+const STATUS_OF: Record<TagChange, CacheStatus> = {
+  unchecked: { servedBy: "edge" },
+  unchanged: { servedBy: "upstream", forward: "stale", forwardStatus: 200 },
+  changed: { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200 },
 };
 
-/** @throws RegistryError where what the tag last meant can't be served. */
-async function answerStale(
+/** @throws RegistryError where the manifest that the tag last named can't be served. */
+async function serveStale(
   services: PullServices,
   pull: PullRequest,
   name: TagName,
@@ -104,16 +104,16 @@ async function answerStale(
   if (!isTransient(failure.kind)) await services.tags.forget(name);
   const stale = await findStale(services, pull.access, record, failure, pull.clientInfo);
   if (!stale || !record) throw clientError(failure, "manifest", pull.clientInfo);
-  const warning = staleWarning(failure, "what the tag meant", services.tags.age(record));
+  const warning = staleWarning(failure, "what the tag named", services.tags.age(record));
   const responseHeaders = { "Cache-Control": REVALIDATE, Warning: warning };
-  return answer(pull, outcomeOf(stale, staleStatus(failure)), responseHeaders);
+  return respond(pull, outcomeOf(stale, staleStatus(failure)), responseHeaders);
 }
 
 /**
- * What a tag's record leads to; null if that is nowhere to be had. A HEAD needs no more than the record.
- * @throws RegistryError if it is to be had but can't be got.
+ * The manifest that a tag's record names; null if it exists nowhere. A HEAD needs no more than the record.
+ * @throws RegistryError if upstream fails.
  */
-async function meaningOf(
+async function outcomeOfRecord(
   services: PullServices,
   pull: PullRequest,
   record: TagRecord,
@@ -126,24 +126,24 @@ async function meaningOf(
   throw clientError(content.failure, "manifest", pull.clientInfo);
 }
 
-/** A manifest's content by digest, wherever it is to be had. */
+/** A manifest by digest, from the store or from upstream. */
 async function contentOf(
   services: PullServices,
   pull: PullRequest,
   digest: Digest,
 ): Promise<Outcome | { failure: Failure }> {
   const access = pull.access;
-  const held = await findManifest(services, access, digest);
-  if (held) return outcomeOf(held.manifest, { servedBy: held.from });
+  const stored = await findManifest(services, access, digest);
+  if (stored) return outcomeOf(stored.manifest, { servedBy: stored.from });
   if (pull.method === "HEAD") {
     const head = await headByDigest(services, pull, access, digest);
     if (head) return head;
   }
-  const answered = await fetchByDigest(services, pull, access, digest);
-  return answered.ok ? fetched(services, access, answered.manifest) : answered;
+  const result = await fetchByDigest(services, pull, access, digest);
+  return result.ok ? fetched(services, access, result.manifest) : result;
 }
 
-/** What upstream says of a manifest to a HEAD, which Docker Hub doesn't count; null where it has to be fetched to know. */
+/** A manifest's type and size from a HEAD, which Docker Hub doesn't count; null where only a GET can tell. */
 async function headByDigest(
   services: PullServices,
   pull: PullRequest,
@@ -196,14 +196,14 @@ async function fetchByDigest(
 }
 
 /**
- * Asks the repository's resolver, or alone if that can't be reached: coalescing saves requests and decides nothing. A user
- * with a login of their own sends their own request: no other client may have its response.
+ * Uses the repository's resolver, or goes upstream directly if that fails: coalescing saves requests and decides nothing.
+ * A user with a login of their own has a request of their own: no other client may have its response.
  */
-async function throughResolver<Answer>(
+async function throughResolver<Result>(
   { identity }: RepositoryAccess,
-  together: () => Promise<Answer>,
-  alone: () => Promise<Answer>,
-): Promise<Answer> {
+  together: () => Promise<Result>,
+  alone: () => Promise<Result>,
+): Promise<Result> {
   if (identity.kind === "user") return alone();
   try {
     return await together();
@@ -213,9 +213,9 @@ async function throughResolver<Answer>(
   }
 }
 
-function answer(pull: PullRequest, outcome: Outcome, responseHeaders: Record<string, string>): Response {
+function respond(pull: PullRequest, outcome: Outcome, responseHeaders: Record<string, string>): Response {
   const headers = {
-    ...commonHeaders(pull.target, outcome.status),
+    ...commonHeaders(pull, outcome.status),
     ...contentHeaders(outcome.digest),
     ...responseHeaders,
     "Content-Type": outcome.mediaType,

@@ -5,7 +5,7 @@ import { MANIFEST_ACCEPT, OCI_INDEX } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import { MAXIMUM_MANIFEST } from "./content.ts";
-import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";
+import { CURSOR, nextQuery, requestListing, serveListing } from "./listing.ts";
 import type { PullRequest } from "./request.ts";
 import type { PullServices } from "./services.ts";
 
@@ -28,7 +28,7 @@ export async function pullReferrers(
   const artifactType = pull.search.get("artifactType");
   const search = new URLSearchParams(pull.search.get(CURSOR) ?? "");
   if (artifactType !== null) search.set("artifactType", artifactType);
-  return answerListing(services, pull, `referrers/${digest}`, async () => {
+  return serveListing(services, pull, `referrers/${digest}`, async () => {
     const page = (await fromApi(services, pull, digest, search)) ?? (await fromTag(services, pull, digest));
     const manifests = page.entries.filter(
       (entry) => artifactType === null || (entry as { artifactType?: unknown }).artifactType === artifactType,

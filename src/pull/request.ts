@@ -1,4 +1,5 @@
-/** One client request as the pull path sees it: made once in `handler.ts`, and all that a function is handed of it. */
+/** One client request as the pull path sees it: made once in `handler.ts`; functions get nothing else of it. */
+import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { ClientInfo } from "./client-error.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
@@ -18,4 +19,6 @@ export interface PullRequest {
   /** What stands before this client's paths here, for links that it is to follow. */
   prefix: string;
   waitUntil: WaitUntil;
+  /** For the request log: where the response came from, once that is known. */
+  details: { servedBy: CacheStatus["servedBy"] | null };
 }

@@ -1,4 +1,4 @@
-/** What a tag means and what a manifest says, asked of upstream. Runs where it is coalesced: in a repository's resolver. */
+/** Tags and manifests from upstream. Runs in a repository's resolver, which coalesces simultaneous requests. */
 
 import { type Digest, parseDigest, wellKnown } from "../oci/digest.ts";
 import { artifactConfig } from "../oci/manifest.ts";
@@ -17,12 +17,12 @@ import {
 } from "./content.ts";
 import { fillQueueOf } from "./lease.ts";
 import { type RepositoryAccess, upstreamOf } from "./repository-access.ts";
-import type { Fetched, Resolution, ResolveMode, StoredManifest } from "./resolver.ts";
+import type { Fetched, Resolution, ResolveMode, StoredManifest, TagChange } from "./resolver.ts";
 import type { PullServices } from "./services.ts";
 
 /**
- * Finds out what a tag means now. A known tag costs one HEAD, which Docker Hub doesn't count, and a GET only if it has
- * moved and its content is wanted; an unknown one costs just the request that the client made.
+ * Resolves a tag. A known tag costs one HEAD, which Docker Hub doesn't count, and a GET only if it has moved and its
+ * content is needed; an unknown one costs the same request as the client's.
  */
 export async function resolveTag(
   services: PullServices,
@@ -36,20 +36,20 @@ export async function resolveTag(
   const name = { upstream: access.upstream, repository, tag, visibility: access.visibility };
   const before = await services.tags.read(name);
   if (mode !== "refetch" && before && services.tags.age(before) < upstream.tagTtl * 1000) {
-    return { ok: true, record: before, manifest: null, said: "nothing" };
+    return { ok: true, record: before, manifest: null, change: "unchecked" };
   }
-  const compare = (digest: Digest) => (digest === before?.digest ? "the same" : "something new");
+  const compare = (digest: Digest): TagChange => (digest === before?.digest ? "unchanged" : "changed");
   try {
     const isHeadOf = mode === "HEAD" || (mode === "GET" && before !== null);
     const head = isHeadOf ? await headManifest(services, access, tag, waitUntil) : null;
     if (head && (mode === "HEAD" || head.digest === before?.digest)) {
       await services.tags.write(name, head, before);
-      return { ok: true, record: head, manifest: null, said: compare(head.digest) };
+      return { ok: true, record: head, manifest: null, change: compare(head.digest) };
     }
     const manifest = await getManifest(services, access, tag, null, waitUntil);
     const record = recordOf(manifest, services.now());
     await services.tags.write(name, record, before);
-    return { ok: true, record, manifest, said: compare(record.digest) };
+    return { ok: true, record, manifest, change: compare(record.digest) };
   } catch (error) {
     const failure = failureOf(error);
     // A tag that is gone or no longer public must not come back as stale at the next outage.
@@ -58,7 +58,7 @@ export async function resolveTag(
   }
 }
 
-/** Fetches a manifest by digest, unless somebody else has brought it in meanwhile. */
+/** Fetches a manifest by digest, unless another request has stored it meanwhile. */
 export async function fetchManifest(
   services: PullServices,
   access: RepositoryAccess,
@@ -66,11 +66,11 @@ export async function fetchManifest(
   waitUntil: WaitUntil,
 ): Promise<Fetched> {
   try {
-    const held = await findManifest(services, access, digest);
-    if (held) {
-      // The caller found nothing in the store: what is only in memory has been lost there.
-      if (held.from === "memory") await storeAgain(services, access, held.manifest);
-      return { ok: true, manifest: held.manifest };
+    const stored = await findManifest(services, access, digest);
+    if (stored) {
+      // The caller found nothing in the store: a manifest that is only in memory has been lost there.
+      if (stored.from === "memory") await storeAgain(services, access, stored.manifest);
+      return { ok: true, manifest: stored.manifest };
     }
     return { ok: true, manifest: await getManifest(services, access, digest, digest, waitUntil) };
   } catch (error) {
@@ -113,8 +113,8 @@ async function getManifest(
 }
 
 /**
- * Has an artifact's config filled in the background: its clients don't ask for it, but without it the artifact isn't whole
- * when upstream is down.
+ * Has an artifact's config filled in the background: its clients don't request it, but without it the artifact isn't
+ * complete when upstream is down.
  */
 async function fillConfig(
   services: PullServices,
@@ -131,8 +131,8 @@ async function fillConfig(
 const SMALL = 256 * 1024;
 
 /**
- * Asks by HEAD what a tag means, or how large the manifest of a digest is.
- * @returns null if upstream doesn't answer HEAD, or not with all that a client needs to know.
+ * Resolves a tag, or finds out the size of a manifest, by HEAD.
+ * @returns null if upstream doesn't support HEAD, or its response lacks a header that clients need.
  */
 export async function headManifest(
   services: PullServices,
@@ -162,8 +162,9 @@ export async function headManifest(
   const digest = parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
   const mediaType = essence(response.headers.get("Content-Type"));
   const size = declaredLength(response);
-  const asked = parseDigest(reference);
-  if (!digest || !size || !isManifestType(mediaType) || (asked !== null && asked !== digest)) return null;
+  const requested = parseDigest(reference);
+  if (!digest || !size || !isManifestType(mediaType) || (requested !== null && requested !== digest))
+    return null;
   return { digest, mediaType, size, confirmed: services.now() };
 }
 

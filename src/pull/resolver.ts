@@ -1,4 +1,4 @@
-/** What a repository's resolver does: all who ask for the same tag or manifest at the same time wait for one upstream request. */
+/** A repository's resolver: simultaneous requests for the same tag or manifest share one upstream request. */
 import type { Digest } from "../oci/digest.ts";
 import type { Failure } from "../registry/failure.ts";
 import type { TagRecord } from "../store/tag-records.ts";
@@ -10,21 +10,23 @@ export interface StoredManifest {
   bytes: Uint8Array;
 }
 
+/** How a tag compares with its record: `unchecked` where the record was fresh and upstream wasn't requested. */
+export type TagChange = "unchecked" | "unchanged" | "changed";
+
 export type Resolution =
   | {
       ok: true;
       record: TagRecord;
       /** The manifest, if it had to be fetched anyway. */
       manifest: StoredManifest | null;
-      /** What upstream said: nothing, because the record was fresh after all; the same as before; or something new. */
-      said: "nothing" | "the same" | "something new";
+      change: TagChange;
     }
-  /** `record` is what the tag meant when upstream last said so: what may be served stale. */
+  /** `record` is what the tag named when upstream last confirmed it, which may be served stale. */
   | { ok: false; failure: Failure; record: TagRecord | null };
 
 export type Fetched = { ok: true; manifest: StoredManifest } | { ok: false; failure: Failure };
 
-/** `refetch`: by a GET of the tag whatever is remembered, because the content that the record names is nowhere to be had. */
+/** `refetch`: by a GET of the tag whatever is remembered, because the content that the record names exists nowhere. */
 export type ResolveMode = "GET" | "HEAD" | "refetch";
 
 export interface Resolver {

@@ -1,13 +1,20 @@
-/** The pieces every pull's answer is made of. */
+/** The parts that every response to a pull is made of. */
 import { type CacheStatus, formatCacheStatus } from "../oci/cachestatus.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Failure } from "../registry/failure.ts";
-import type { Target } from "./target.ts";
+import type { PullRequest } from "./request.ts";
+
+/** What headers need to know of a request. */
+type HeaderContext = Pick<PullRequest, "target" | "details">;
 
 export type ResponseHeaders = Record<string, string>;
 
-/** What every answer says: where it came from, and which registry `ns` chose (distribution spec, "OCI-Namespace"). */
-export function commonHeaders(target: Target, status: CacheStatus): ResponseHeaders {
+/**
+ * What every response says: where it came from, and which registry `ns` chose (distribution spec, "OCI-Namespace"). The
+ * request log gets the same.
+ */
+export function commonHeaders({ target, details }: HeaderContext, status: CacheStatus): ResponseHeaders {
+  details.servedBy = status.servedBy;
   return {
     "Cache-Status": formatCacheStatus(status),
     ...(target.namespace === null ? {} : { "OCI-Namespace": target.upstream.name }),
@@ -42,16 +49,16 @@ export function isUnchanged(headers: Headers, digest: Digest): boolean {
   return header.split(",").some((tag) => ["*", `"${digest}"`, `W/"${digest}"`].includes(tag.trim()));
 }
 
-/** What every answer of a blob says. */
-export function blobHeaders(target: Target, digest: Digest, status: CacheStatus): ResponseHeaders {
+/** What every response for a blob says. */
+export function blobHeaders(pull: HeaderContext, digest: Digest, status: CacheStatus): ResponseHeaders {
   return {
-    ...commonHeaders(target, status),
+    ...commonHeaders(pull, status),
     ...contentHeaders(digest),
     "Accept-Ranges": "bytes",
     "Cache-Control": IMMUTABLE,
     "Content-Type": "application/octet-stream",
-    // Ollama asks for ranges of where a blob's answer leads to, and takes an answer that leads nowhere for an error.
-    ...(target.upstream.name === "registry.ollama.ai" ? { Location: `./${digest}` } : {}),
+    // Ollama requests ranges of the URL that Location names, and takes a response without one for an error.
+    ...(pull.target.upstream.name === "registry.ollama.ai" ? { Location: `./${digest}` } : {}),
   };
 }
 

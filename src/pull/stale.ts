@@ -1,4 +1,4 @@
-/** A tag's last known meaning, for when upstream can't be asked. */
+/** The manifest that a tag last named, served while upstream fails. */
 
 import { type Digest, EMPTY_DIGEST, EMPTY_OBJECT_DIGEST } from "../oci/digest.ts";
 import { type Descriptor, isForeign, readManifest } from "../oci/manifest.ts";
@@ -14,10 +14,10 @@ import type { PullServices } from "./services.ts";
 /** Levels of indexes within indexes that are looked into; deeper ones are taken to be incomplete. */
 const MAXIMUM_DEPTH = 3;
 /**
- * The manifest to serve for a tag in spite of the failure; null where an error is the better answer: the failure is
- * upstream's word on the tag and no mishap, the record is older than STALE_MAX, or a part of the image isn't held and the
- * client may have another source, for a mirror that hands out a manifest and then fails on its layers is worse than none.
- * A client that has no other source is given what there is: those of artifacts never ask for all parts.
+ * The manifest to serve for a tag although upstream failed; null where an error is the better response: the failure isn't
+ * transient, the record is older than STALE_MAX, or a part of the image isn't stored and the client may have another source,
+ * since a mirror that serves a manifest and then fails on its layers is worse than none. A client without another source
+ * gets what is stored: clients of artifacts never request all parts.
  */
 export async function findStale(
   services: PullServices,
@@ -41,11 +41,11 @@ interface Search {
   looks: number;
 }
 
-/** Whether an image, or one platform of an index at least, is held with its config and every layer that is pulled. */
+/** Whether an image, or one platform of an index at least, is stored with its config and every layer that is pulled. */
 async function isWhole(search: Search, digest: Digest, depth: number): Promise<boolean> {
   if (depth > MAXIMUM_DEPTH || search.looks-- <= 0) return false;
-  const held = await findManifest(search.services, search.access, digest);
-  const manifest = held && readManifest(held.manifest.bytes);
+  const stored = await findManifest(search.services, search.access, digest);
+  const manifest = stored && readManifest(stored.manifest.bytes);
   if (!manifest) return false;
   if (manifest.kind === "index") {
     for (const child of manifest.manifests) {

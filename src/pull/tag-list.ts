@@ -4,7 +4,7 @@ import { isTag } from "../oci/names.ts";
 import { MalformedTagList, TagListReader } from "../oci/tag-list.ts";
 import { TooLarge } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import { answerListing, CURSOR, nextQuery, requestListing } from "./listing.ts";
+import { CURSOR, nextQuery, requestListing, serveListing } from "./listing.ts";
 import type { PullRequest } from "./request.ts";
 import type { PullServices } from "./services.ts";
 import type { Target } from "./target.ts";
@@ -25,7 +25,7 @@ export async function pullTags(services: PullServices, pull: PullRequest): Promi
   const cursor = pull.search.get(CURSOR);
   const last = pull.search.get("last");
   const query = new URLSearchParams(cursor ?? specsQuery(size, last));
-  return answerListing(services, pull, "tags/list", async () => {
+  return serveListing(services, pull, "tags/list", async () => {
     const accept = "application/json";
     const response = await requestListing(services, pull, {
       path: "tags/list",

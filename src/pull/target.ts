@@ -1,4 +1,4 @@
-/** What a request is for. */
+/** The resource that a request names, and the upstream that has it. */
 import type { Digest } from "../oci/digest.ts";
 import type { Upstream } from "../upstream/registries.ts";
 
@@ -12,7 +12,7 @@ export interface Target {
   upstream: Upstream;
   /** As the upstream knows it: with `library/` where Docker Hub wants it. */
   repository: string;
-  ask: Resource;
+  resource: Resource;
   /** Path under which this client finds the repository on this mirror, for Link headers: `/v2/ghcr.io/owner/image`. */
   path: string;
   /** The `ns` query parameter where it decided on the upstream (answered as OCI-Namespace), else null. */

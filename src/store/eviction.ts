@@ -3,7 +3,7 @@ import type { Store, StoredEntry } from "./store.ts";
 
 export interface Eviction {
   /** Bytes that the store holds now. */
-  held: number;
+  stored: number;
   /** Bytes that were freed. */
   freed: number;
 }
@@ -21,14 +21,14 @@ const PREFIXES = ["blobs/", "private/blobs/", "manifests/", "private/manifests/"
 
 /**
  * Deletes what was stored first, until the store is a tenth below `limit` bytes; does nothing while it is under it. Small
- * manifests go last: all of them together weigh little, and without them nothing could be said of a tag when upstream is
+ * manifests go last: all of them together weigh little, and without them no tag can be served while upstream is
  * down. A blob that is being read is read to its end; one that is asked for again is fetched again.
  */
 export async function evict(store: Listed, limit: number): Promise<Eviction> {
   const entries: StoredEntry[] = [];
   for (const prefix of PREFIXES) entries.push(...(await listAll(store, prefix)));
   const total = sizeOf(entries);
-  if (total <= limit) return { held: total, freed: 0 };
+  if (total <= limit) return { stored: total, freed: 0 };
   entries.sort(
     (one, other) => Number(isKeptLonger(one)) - Number(isKeptLonger(other)) || one.stored - other.stored,
   );
@@ -42,7 +42,7 @@ export async function evict(store: Listed, limit: number): Promise<Eviction> {
   for (let start = 0; start < doomed.length; start += BATCH) {
     await store.delete(doomed.slice(start, start + BATCH));
   }
-  return { held: total - freed, freed };
+  return { stored: total - freed, freed };
 }
 
 /** Bytes. Real manifests and indexes are smaller; one that is larger is evicted like a blob. */

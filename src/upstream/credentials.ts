@@ -4,7 +4,7 @@ import { DEFAULT_LIMIT, LONGEST_LIMIT } from "./limits.ts";
 import type { Upstream } from "./registries.ts";
 
 interface State {
-  /** Pulls left in the limit's window, as upstream last said; null before it has. */
+  /** Pulls left in the limit's window, as upstream last reported; null before it has. */
   remaining: number | null;
   /** Milliseconds since the epoch until which it isn't used. */
   asideUntil: number;

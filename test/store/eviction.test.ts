@@ -26,7 +26,7 @@ async function put(kind: (digest: Digest) => string, seed: number): Promise<stri
   return kind(digest);
 }
 
-async function held(): Promise<string[]> {
+async function storedKeys(): Promise<string[]> {
   return (await bindings.STORE.list()).objects.map(({ key }) => key).sort();
 }
 
@@ -44,41 +44,41 @@ describe("a store over its limit", () => {
   });
 
   test("loses what was stored first, until a tenth of the limit is free", async () => {
-    expect(await evict(store, 3500)).toEqual({ held: 3000, freed: 1000 });
-    expect(await held()).toEqual([...rest].sort());
+    expect(await evict(store, 3500)).toEqual({ stored: 3000, freed: 1000 });
+    expect(await storedKeys()).toEqual([...rest].sort());
   });
 
   test("loses its manifests last, and they too when nothing else is left", async () => {
-    expect(await evict(store, 1200)).toEqual({ held: 1000, freed: 3000 });
-    expect(await held()).toEqual([rest[0]]);
-    expect(await evict(store, 0)).toEqual({ held: 0, freed: 1000 });
+    expect(await evict(store, 1200)).toEqual({ stored: 1000, freed: 3000 });
+    expect(await storedKeys()).toEqual([rest[0]]);
+    expect(await evict(store, 0)).toEqual({ stored: 0, freed: 1000 });
   });
 
   test("loses a large manifest as it loses blobs, so that a few of them can't take all the room", async () => {
     const bytes = patternBytes(300_000, 9);
     const digest = await digestOf(bytes);
     await store.put(contentKey("manifests", digest, "public"), bytes, { digest });
-    expect(await evict(store, 4500)).toEqual({ held: 1000, freed: 303_000 });
-    expect(await held()).toEqual([rest[0]]);
+    expect(await evict(store, 4500)).toEqual({ stored: 1000, freed: 303_000 });
+    expect(await storedKeys()).toEqual([rest[0]]);
   });
 
   test("counts what is private, and loses it in its turn", async () => {
     const manifest = await put((digest) => contentKey("manifests", digest, "private"), 4);
     const blob = await put((digest) => contentKey("blobs", digest, "private"), 5);
-    expect(await evict(store, 5500)).toEqual({ held: 4000, freed: 2000 });
-    expect(await held()).toEqual([rest[0], rest[2], manifest, blob].sort());
-    expect(await evict(store, 2500)).toEqual({ held: 2000, freed: 2000 });
-    expect(await held()).toEqual([rest[0], manifest].sort());
+    expect(await evict(store, 5500)).toEqual({ stored: 4000, freed: 2000 });
+    expect(await storedKeys()).toEqual([rest[0], rest[2], manifest, blob].sort());
+    expect(await evict(store, 2500)).toEqual({ stored: 2000, freed: 2000 });
+    expect(await storedKeys()).toEqual([rest[0], manifest].sort());
   });
 
   test("that is under it loses nothing", async () => {
-    expect(await evict(store, 4000)).toEqual({ held: 4000, freed: 0 });
-    expect(await held()).toEqual([first, ...rest].sort());
+    expect(await evict(store, 4000)).toEqual({ stored: 4000, freed: 0 });
+    expect(await storedKeys()).toEqual([first, ...rest].sort());
   });
 
   test("is brought back under it by the cron", async () => {
     isolate.services = createServices({ ...bindings, ...{ CACHE_LIMIT: "3.5 kB" } });
     await worker.scheduled({ scheduledTime: 0, cron: "", noRetry() {} }, bindings);
-    expect(await held()).toEqual([...rest].sort());
+    expect(await storedKeys()).toEqual([...rest].sort());
   });
 });

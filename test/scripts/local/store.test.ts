@@ -166,7 +166,7 @@ describe("CACHE_LIMIT", () => {
     await start("150 kB");
     for (const layer of layers) await pull(layer);
     await expect.poll(blobs).toEqual(layers.slice(1).sort());
-    expect(messages).toContain("evicted 60 kB; the store holds 120 kB of 150 kB");
+    expect(messages).toContain("evicted 60 kB; 120 kB of 150 kB stored");
   });
 
   test("is kept from the start on, when it was lowered", async () => {

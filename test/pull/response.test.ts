@@ -8,9 +8,10 @@ import { route } from "../../src/route.ts";
 test.each([
   { upstream: "registry.ollama.ai", location: `./${EMPTY_DIGEST}` },
   { upstream: "ghcr.io", location: undefined },
-])("a blob of $upstream leads to itself only where the client asks for that", ({ upstream, location }) => {
+])("a Location that names the blob itself is sent for $upstream: $location", ({ upstream, location }) => {
   const url = new URL(`https://mirror.test/v2/${upstream}/library/demo/blobs/${EMPTY_DIGEST}`);
   const routed = route(url, readConfig({ ACCESS: "open" }));
   if (routed.kind !== "target") throw new Error("this is no pull");
-  expect(blobHeaders(routed.target, EMPTY_DIGEST, { servedBy: "store" }).Location).toBe(location);
+  const pull = { target: routed.target, details: { servedBy: null } };
+  expect(blobHeaders(pull, EMPTY_DIGEST, { servedBy: "store" }).Location).toBe(location);
 });
