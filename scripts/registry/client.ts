@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { type Digest, digestParts, parseDigest, referrersTag } from "../../src/oci/digest.ts";
-import { parseLinks } from "../../src/oci/link.ts";
+import { nextTarget } from "../../src/oci/link.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
 import { essence, MANIFEST_ACCEPT, OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import { isRepository, isTag } from "../../src/oci/names.ts";
@@ -237,10 +237,8 @@ export class RegistryClient {
     let response = await this.#get(remote, at, accept, search);
     for (;;) {
       yield parseJson(await readDocument(response, remote, what), remote, what);
-      const link = parseLinks(response.headers.get("Link")).find(({ relations }) =>
-        relations.includes("next"),
-      );
-      const next = link && URL.parse(link.target, first);
+      const target = nextTarget(response.headers.get("Link"));
+      const next = target === null ? null : URL.parse(target, first);
       if (!next) return;
       // A name of its own that a registry behind a proxy takes for its host is none to connect to.
       const { protocol, hostname, port } = remote.endpoint;

@@ -3,7 +3,7 @@
  */
 
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
-import { formatLink, parseLinks } from "../oci/link.ts";
+import { formatLink, nextTarget } from "../oci/link.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import { deleteAll } from "../store/content.ts";
 import { listingKey, listingsOf } from "../store/store.ts";
@@ -144,8 +144,8 @@ export function requestListing(
 
 /** The query of upstream's own `rel="next"`: null where upstream has no more. */
 export function nextQuery(response: Response): URLSearchParams | null {
-  const link = parseLinks(response.headers.get("Link")).find(({ relations }) => relations.includes("next"));
-  const next = link && URL.parse(link.target, "https://upstream.invalid/");
+  const target = nextTarget(response.headers.get("Link"));
+  const next = target === null ? null : URL.parse(target, "https://upstream.invalid/");
   return next && next.searchParams.size > 0 ? next.searchParams : null;
 }
 
