@@ -30,6 +30,8 @@ export interface Config extends GateSettings {
   tagTtl: number;
   /** Seconds since its last confirmation after which a tag is no longer served when upstream fails. */
   staleMax: number;
+  /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
+  resume: boolean;
   /** Bytes under which the store is kept. */
   cacheLimit: number;
   /** The operator's logins by upstream's name. */
@@ -65,6 +67,10 @@ const seconds = v.pipe(
   ),
   v.integer("must be a whole number of seconds"),
   v.minValue(0, "must not be negative"),
+);
+const onOff = v.pipe(
+  v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false"),
+  v.transform((given) => String(given) === "true"),
 );
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 const SIZE = "must be a size such as 9.5 GB";
@@ -151,6 +157,7 @@ const variables = v.object({
   TAG_TTL: v.optional(seconds, 300),
   STALE_MAX: v.optional(seconds, 30 * 24 * 3600),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
+  RESUME: v.optional(onOff, true),
   UPSTREAM_CREDENTIALS: v.optional(credentials, {}),
   ACCESS: v.optional(v.picklist(["open", "keys"], "must be open or keys")),
   ACCESS_KEYS: v.optional(accessKeys, []),
@@ -219,6 +226,7 @@ export function readConfig(env: object): Config {
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
     cacheLimit: parsed.output.CACHE_LIMIT,
+    resume: parsed.output.RESUME,
     credentials: UPSTREAM_CREDENTIALS,
     access,
     keys: parsed.output.ACCESS_KEYS,

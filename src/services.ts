@@ -73,6 +73,7 @@ export function createServices(env: Env): Services {
     leasesOf: leasesIn(env.FILLS),
     fillPatience: FILL_PATIENCE,
     bodyLimits: BODY_LIMITS,
+    resumes: { count: 0 },
     ...env.TIMING,
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
     unlisted: new Remembered(UNLISTED, now),

@@ -215,6 +215,7 @@ describe("a wrong value is refused by its name", () => {
     ["a time below zero", { STALE_MAX: -1 }, "STALE_MAX"],
     ["a time below zero as text", { STALE_MAX: "-1" }, "STALE_MAX"],
     ["an empty time", { STALE_MAX: "" }, "STALE_MAX"],
+    ["a switch that is neither on nor off", { RESUME: "yes" }, "RESUME: must be true or false"],
     ["broken JSON", { UPSTREAMS: '{"a.b":' }, "UPSTREAMS: must be a table or a JSON object"],
     ["JSON that is a list", { UPSTREAMS: "[{}]" }, "UPSTREAMS"],
     ["a list for the table", { UPSTREAMS: [{}] }, "UPSTREAMS"],

@@ -1,6 +1,8 @@
 /** Wrangler: what it is given, and what it prints. No secret is ever among its arguments. */
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
+import * as v from "valibot";
+import { parseJson } from "../../src/oci/json.ts";
 
 export interface Wrangler {
   /**
@@ -113,10 +115,9 @@ export async function pushKeys(wrangler: Wrangler, list: string, target: readonl
 }
 
 function namesIn(output: string): string[] {
-  try {
-    const listed: { name: string }[] = JSON.parse(output.slice(output.indexOf("[")));
-    return listed.map(({ name }) => name);
-  } catch {
+  const listed = parseJson(v.array(v.object({ name: v.string() })), output.slice(output.indexOf("[")));
+  if (listed === null) {
     throw new Error(`wrangler secret list printed something that isn't its list:\n${output}`);
   }
+  return listed.map(({ name }) => name);
 }

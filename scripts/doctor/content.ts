@@ -1,5 +1,7 @@
 /** What the mirror answers: as a registry at all, to a key, with a manifest, a layer and a part of one. */
 import { performance } from "node:perf_hooks";
+import * as v from "valibot";
+import { parseJson } from "../../src/oci/json.ts";
 import { readBounded } from "../../src/registry/bounded-read.ts";
 import { readSmallBlob } from "../image/blobs.ts";
 import { blobsOf, entriesOf, type Image, isAttestation, isPlatform } from "../image/image.ts";
@@ -205,8 +207,8 @@ async function partOf(
 async function isPortolan({ endpoint }: RemoteRepository, { fetch }: Network): Promise<boolean> {
   try {
     const response = await fetch(new URL("/_/health", endpoint), { signal: AbortSignal.timeout(DEADLINE) });
-    const { status } = (await response.json()) as { status?: unknown };
-    return response.ok && status === "ok";
+    const health = parseJson(v.object({ status: v.literal("ok") }), await response.text());
+    return response.ok && health !== null;
   } catch {
     return false;
   }

@@ -1,4 +1,6 @@
 /** What artifacts beside an image are, and what made its layers, in words. Pure. */
+import * as v from "valibot";
+import { lenient, parseJson } from "../../src/oci/json.ts";
 import type { Descriptor } from "../../src/oci/manifest.ts";
 
 const KINDS: readonly [pattern: RegExp, kind: string][] = [
@@ -30,17 +32,15 @@ export function predicates(parts: readonly Descriptor[]): string {
 
 /** The commands that made an image's layers, in their order, by the history in its config (image-spec, config.md). */
 export function madeBy(config: Uint8Array | null): (string | null)[] {
-  try {
-    const { history } = JSON.parse(new TextDecoder().decode(config ?? undefined));
-    return history
-      .filter((entry: { empty_layer?: unknown }) => entry.empty_layer !== true)
-      .map(({ created_by }: { created_by?: unknown }) =>
-        typeof created_by === "string" ? readable(created_by) : null,
-      );
-  } catch {
-    return [];
-  }
+  const history = (config && parseJson(ImageConfig, config)?.history) ?? [];
+  return history
+    .filter(({ empty_layer }) => empty_layer !== true)
+    .map(({ created_by }) => (created_by === null ? null : readable(created_by)));
 }
+
+const ImageConfig = v.object({
+  history: v.array(v.object({ created_by: lenient(v.string()), empty_layer: lenient(v.boolean()) })),
+});
 
 /** A history's entry without what builders write around the command. */
 function readable(command: string): string {

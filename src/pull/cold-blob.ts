@@ -221,7 +221,7 @@ function teeIntoStore(
   pull: PullRequest,
   digest: Digest,
   lease: FillLease,
-  { readable, pumped, answers }: BodyTransfer,
+  { readable, pumped, responses }: BodyTransfer,
 ): ReadableStream<Uint8Array> {
   const [toClient, toStore] = readable.tee();
   const stored = putContent(services.store, { kind: "blobs", digest, scope: pull.access }, toStore);
@@ -229,7 +229,7 @@ function teeIntoStore(
     if (put.status === "fulfilled") return;
     console.warn(`storing ${digest} failed: ${put.reason}`);
     if (put.reason instanceof DigestMismatch)
-      for (const answer of answers) services.upstream.quarantine(answer, pull.target.upstream);
+      for (const each of responses) services.upstream.quarantine(each, pull.target.upstream);
     await lease.scheduleCheck(0);
   });
   pull.waitUntil(settled);

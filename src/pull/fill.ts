@@ -66,11 +66,11 @@ async function store(
     return "permanent";
   }
   const source = { upstreamRequest: request, response, body, length, waitUntil, signal: null };
-  const { readable, pumped: pumping, answers } = await streamWithResume(services, source);
+  const { readable, pumped: pumping, responses } = await streamWithResume(services, source);
   const [pumped, stored] = await Promise.allSettled([pumping, putContent(services.store, name, readable)]);
   if (stored.status === "fulfilled") return "stored";
   if (stored.reason instanceof DigestMismatch) {
-    for (const answer of answers) services.upstream.quarantine(answer, request.upstream);
+    for (const each of responses) services.upstream.quarantine(each, request.upstream);
   }
   const reason = pumped.status === "rejected" ? pumped.reason : stored.reason;
   console.warn(`filling ${name.digest} failed: ${reason}`);

@@ -1,8 +1,10 @@
 /**
- * Listings: asked of upstream every time, since they change; the last known is kept, and served stale while upstream fails.
+ * Listings: requested from upstream every time, since they change; the last one is stored, and served stale while upstream fails.
  */
 
+import * as v from "valibot";
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
+import { parseJson } from "../oci/json.ts";
 import { formatLink, nextTarget } from "../oci/link.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import { deleteAll } from "../store/content.ts";
@@ -15,12 +17,12 @@ import type { Target } from "./target.ts";
 
 /** The parameter of our own links that carries upstream's query, which is upstream's own affair. */
 export const CURSOR = "cursor";
-/** Bytes of the largest listing that is kept. */
-const MAXIMUM_KEPT = 4 * 1024 * 1024;
+/** Bytes of the largest listing that is stored. */
+const MAXIMUM_STORED = 4 * 1024 * 1024;
 /** Milliseconds after which an unchanged listing is written again, so that its age is never off by more. */
 const REWRITE_AFTER = 24 * 3600 * 1000;
 
-/** One page of a listing, as it is answered. */
+/** One page of a listing, as it is served. */
 export interface Listing {
   listing: object;
   /** The query of the next page on this mirror; null after the last. */
@@ -28,17 +30,19 @@ export interface Listing {
   responseHeaders?: ResponseHeaders;
 }
 
-/** A page as it is kept. */
-interface Kept extends Omit<Listing, "next"> {
-  next: string | null;
-  /** When upstream said so; milliseconds since the epoch. */
-  confirmed: number;
-}
+/** A page as it is stored; `confirmed` is when upstream sent it, in milliseconds since the epoch. */
+const StoredPage = v.object({
+  listing: v.looseObject({}),
+  next: v.nullable(v.string()),
+  responseHeaders: v.exactOptional(v.record(v.string(), v.string())),
+  confirmed: v.number(),
+});
+type StoredPage = v.InferOutput<typeof StoredPage>;
 
 /**
- * Answers a page of a listing: upstream's, or the last known of the same request while upstream fails.
+ * Serves a page of a listing: upstream's, or the last one of the same request while upstream fails.
  * @param path below the repository.
- * @param read asks upstream, and throws an UpstreamError if that fails.
+ * @param read requests the page from upstream, and throws an UpstreamError if that fails.
  * @throws RegistryError
  */
 export async function serveListing(
@@ -49,23 +53,23 @@ export async function serveListing(
 ): Promise<Response> {
   const access = pull.access;
   const key = await keyOf(pull, path);
-  // What one user's login opens must not be shown while that login can't be checked.
-  const isKept = pull.access.identity.kind !== "user";
+  // A listing for one user's login must not be served while that login can't be checked.
+  const mayStore = pull.access.identity.kind !== "user";
   try {
     const page = await read();
-    if (isKept) pull.waitUntil(keepListing(services, key, page));
+    if (mayStore) pull.waitUntil(storeListing(services, key, page));
     services.unlisted.delete(listingsOf(access.upstream, access.repository));
     return respond(pull, path, page, null);
   } catch (error) {
     const failure = failureOf(error);
-    const kept = isKept ? await readKept(services, key) : null;
-    const age = kept && services.now() - kept.confirmed;
-    if (kept && age !== null && isTransient(failure.kind) && age < services.config.staleMax * 1000) {
-      const page = { ...kept, next: kept.next === null ? null : new URLSearchParams(kept.next) };
+    const stored = mayStore ? await readStored(services, key) : null;
+    const age = stored && services.now() - stored.confirmed;
+    if (stored && age !== null && isTransient(failure.kind) && age < services.config.staleMax * 1000) {
+      const page = { ...stored, next: stored.next === null ? null : new URLSearchParams(stored.next) };
       return respond(pull, path, page, { failure, age });
     }
     // A listing that is gone or no longer public must not come back at the next outage.
-    if (kept && !isTransient(failure.kind)) await services.store.delete([key]);
+    if (stored && !isTransient(failure.kind)) await services.store.delete([key]);
     throw clientError(failure, "listing", pull.clientInfo);
   }
 }
@@ -97,33 +101,33 @@ async function keyOf({ access, search, target }: PullRequest, path: string): Pro
   );
 }
 
-/** Keeps a page if it says something new, or what is kept is a day old. */
-async function keepListing(
+/** Stores a page if it has changed, or the stored one is a day old. */
+async function storeListing(
   services: PullServices,
   key: string,
   { listing, next, responseHeaders }: Listing,
 ): Promise<void> {
   try {
     const page = { listing, next: next && String(next), responseHeaders };
-    const kept = await readKept(services, key);
-    const isKnown =
-      kept !== null && JSON.stringify({ ...page, confirmed: kept.confirmed }) === JSON.stringify(kept);
-    if (isKnown && services.now() - kept.confirmed < REWRITE_AFTER) return;
+    const before = await readStored(services, key);
+    const isUnchanged =
+      before !== null && JSON.stringify({ ...page, confirmed: before.confirmed }) === JSON.stringify(before);
+    if (isUnchanged && services.now() - before.confirmed < REWRITE_AFTER) return;
     const bytes = new TextEncoder().encode(JSON.stringify({ ...page, confirmed: services.now() }));
-    if (bytes.byteLength > MAXIMUM_KEPT) return;
+    if (bytes.byteLength > MAXIMUM_STORED) return;
     const digest: Digest = await digestOf(bytes);
     await services.store.put(key, bytes, { digest, contentType: "application/json" });
   } catch (error) {
-    console.warn(`a listing can't be kept: ${error}`);
+    console.warn(`a listing can't be stored: ${error}`);
   }
 }
 
-async function readKept(services: PullServices, key: string): Promise<Kept | null> {
+async function readStored(services: PullServices, key: string): Promise<StoredPage | null> {
   try {
     const object = await services.store.get(key);
-    return object && (await new Response(object.body).json<Kept>());
+    return object && parseJson(StoredPage, await new Response(object.body).text());
   } catch (error) {
-    console.warn(`a kept listing can't be read: ${error}`);
+    console.warn(`a stored listing can't be read: ${error}`);
     return null;
   }
 }

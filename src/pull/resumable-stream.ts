@@ -1,13 +1,21 @@
-/** A native way for bytes that outlives the body which feeds it, and knows how many have passed. */
+/**
+ * A native stream that outlives the body which feeds it, and knows how many bytes have passed.
+ *
+ * It rests on two behaviours of the runtime that Cloudflare doesn't document, which is why the variable RESUME switches it
+ * off, one byte is tried in each isolate before it is used, and every resume is logged:
+ * - A FixedLengthStream can be piped into another one if the writable side has passed through an RPC stub; without that the
+ *   runtime refuses (`connect`).
+ * - An inspected stream shows how many of its bytes are still to be read, also while it is piped (`bytesLeft`).
+ */
 import { RpcStub, RpcTarget } from "cloudflare:workers";
 
 /**
- * Two hops: what feeds it goes into the first, and what is left of the first one's length tells how much has passed on
- * into the second. A body may break off then without either of them noticing, and another one take its place. No
- * JavaScript touches the bytes, and the second hop costs hardly any processor time.
+ * Two streams in a row: bodies are piped into the first, whose remaining length tells how much has passed on into the second.
+ * When a body breaks off, neither of them ends, and another body can follow. No JavaScript touches the bytes, and the second
+ * stream costs hardly any processor time.
  */
 export class ResumableStream {
-  /** Of the whole length, so that it can be stored, or split between two readers. It breaks off when the relay does. */
+  /** Of the whole length, so that it can be stored, or split between two readers. */
   readonly readable: ReadableStream<Uint8Array>;
   readonly #length: number;
   readonly #intake: FixedLengthStream;
@@ -69,10 +77,7 @@ export class ResumableStream {
 const TRIAL = 1_000;
 let isProved: boolean | null = null;
 
-/**
- * Whether this runtime lets bytes pass so. Neither the way nor the count is documented: it is tried with one byte, once an
- * isolate, before anybody's layer depends on it.
- */
+/** Whether this runtime has both behaviours, tried with one byte once an isolate. */
 export async function canResume(): Promise<boolean> {
   isProved ??= await prove();
   return isProved;
@@ -89,7 +94,7 @@ async function prove(): Promise<boolean> {
     await stream.close();
     return passed === 1 && (await read) === "1";
   } catch (error) {
-    console.warn(`bodies that break off aren't continued here: ${error}`);
+    console.warn(`bodies that break off can't be resumed in this runtime: ${error}`);
     return false;
   }
 }
@@ -107,7 +112,7 @@ function watchful(body: ReadableStream, stream: ResumableStream, stalled: AbortC
     const left = bytesLeft(body);
     const { passed } = stream;
     if (whole === null || left === null || start === null || passed === null) return;
-    // What was read and hasn't passed waits for a slow reader, which is no fault of who sends.
+    // Bytes that were read and haven't passed wait for a slow reader, which isn't upstream's fault.
     const isOwed = whole - left === passed - start;
     if (left === before && isOwed) stalled.abort(new Error("upstream has stopped sending"));
     before = left;
@@ -120,17 +125,14 @@ class Handover extends RpcTarget {
   }
 }
 
-/**
- * Pipes one FixedLengthStream into another. The runtime refuses that, lest anybody build a circle; but not once the
- * other one has been passed over a stub, be it only from here to here.
- */
+/** Pipes one FixedLengthStream into another, whose writable side has passed through an RPC stub within this isolate. */
 async function connect(readable: ReadableStream, writable: WritableStream): Promise<void> {
   const stub = new RpcStub(new Handover());
   const passed = await stub.pass(writable).finally(() => stub[Symbol.dispose]());
   await readable.pipeTo(passed);
 }
 
-/** What the runtime shows of an inspected stream: the bytes that are still to be read, also while it is piped. */
+/** The property under which the runtime shows an inspected stream's remaining length. */
 const LENGTH = Object.getOwnPropertySymbols(ReadableStream.prototype).find(
   ({ description }) => description === "length",
 );

@@ -1,4 +1,4 @@
-/** Whole bodies that go on when upstream breaks them off: the rest is asked for, and follows in the same stream. */
+/** Whole bodies that go on when upstream breaks them off: the rest is requested, and follows in the same stream. */
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
@@ -7,7 +7,7 @@ import { declaredLength, overdue } from "./body.ts";
 import { canResume, isMeasured, ResumableStream } from "./resumable-stream.ts";
 import type { PullServices } from "./services.ts";
 
-/** What a body is the answer to, and how to ask for the rest of it. */
+/** A body, and the request by which the rest of it can be had. */
 export interface Source {
   upstreamRequest: UpstreamRequest;
   response: Response;
@@ -21,7 +21,7 @@ export interface Source {
 
 /** Milliseconds to wait before the next try for the rest, by how many in a row have brought too little; then it is over. */
 const PAUSES = [0, 500, 1_000, 2_000, 4_000];
-/** Bytes that a try must bring, so that breaking off isn't held against it. */
+/** Bytes that a try must bring to count as progress. */
 const WORTHWHILE = 1024 * 1024;
 /** Tries for the rest, however much each brings: on the Free plan all that one request asks for is 50 requests at most. */
 const MOST_TRIES = 15;
@@ -34,23 +34,23 @@ export interface BodyTransfer {
   readonly readable: ReadableStream<Uint8Array>;
   /** Settles when all has been passed on, or not. */
   readonly pumped: Promise<void>;
-  /** The answers that the bytes came from. */
-  readonly answers: readonly Response[];
+  /** The responses that the bytes came from. */
+  readonly responses: readonly Response[];
 }
 
-/** Leads a body on, natively, from as many answers as it takes; where the runtime doesn't let it, from the first alone. */
+/** Streams a body natively, from as many responses as it takes; where resuming is off or impossible, from the first alone. */
 export async function streamWithResume(services: PullServices, source: Source): Promise<BodyTransfer> {
-  if (await canResume()) return new ResumableBody(services, source);
+  if (services.config.resume && (await canResume())) return new ResumableBody(services, source);
   const { readable, writable } = new FixedLengthStream(source.length);
   const pumped = source.body.pipeTo(writable, { signal: overdue(source.length, services.bodyLimits) });
-  return { readable, pumped, answers: [source.response] };
+  return { readable, pumped, responses: [source.response] };
 }
 
 class ResumableBody implements BodyTransfer {
   readonly readable: ReadableStream<Uint8Array>;
   readonly pumped: Promise<void>;
-  readonly answers: Response[];
-  /** Those and the ones that weren't what was asked for. */
+  readonly responses: Response[];
+  /** Those and the ones that weren't the requested range. */
   readonly #tried: Response[];
   readonly #services: PullServices;
   readonly #source: Source;
@@ -64,7 +64,7 @@ class ResumableBody implements BodyTransfer {
     // A client may take its time, and upstream is found to have stalled in spite of that.
     const isPacedByClient = source.signal !== null && isMeasured(source.body);
     this.#overdue = isPacedByClient ? NEVER : overdue(source.length, services.bodyLimits);
-    this.answers = [source.response];
+    this.responses = [source.response];
     this.#tried = [source.response];
     this.readable = this.#stream.readable;
     this.pumped = this.#pump();
@@ -80,7 +80,7 @@ class ResumableBody implements BodyTransfer {
     let fruitless = 0;
     for (let tries = 0; ; tries++) {
       try {
-        body ??= await Promise.race([this.#askRest(before), late.promise]);
+        body ??= await Promise.race([this.#requestRest(before), late.promise]);
         await this.#stream.feed(body, this.#overdue, this.#services.bodyLimits.stall);
         // Some end their bodies in good order where they break off.
         if ((this.#stream.passed ?? length) === length) break;
@@ -95,7 +95,8 @@ class ResumableBody implements BodyTransfer {
           await this.#stream.abort(error);
           throw error;
         }
-        console.warn(`${upstreamRequest.path} broke off after ${passed} bytes: ${error}`);
+        const count = ++this.#services.resumes.count;
+        console.warn(`${upstreamRequest.path} broke off after ${passed} bytes (resume ${count}): ${error}`);
         await new Promise((resolve) => setTimeout(resolve, pause));
         before = passed;
         body = null;
@@ -108,24 +109,24 @@ class ResumableBody implements BodyTransfer {
    * What follows the first bytes.
    * @throws UpstreamError also for anything but exactly that.
    */
-  async #askRest(passed: number): Promise<ReadableStream<Uint8Array>> {
+  async #requestRest(passed: number): Promise<ReadableStream<Uint8Array>> {
     const { upstreamRequest, length, waitUntil } = this.#source;
-    const asked = { ...upstreamRequest, range: `bytes=${passed}-`, continues: this.#tried };
-    const response = await this.#services.upstream.fetch(asked, waitUntil);
+    const request = { ...upstreamRequest, range: `bytes=${passed}-`, continues: this.#tried };
+    const response = await this.#services.upstream.fetch(request, waitUntil);
     this.#tried.push(response);
     if (response.body && isRest(response, passed, length) && !this.#overdue.aborted) {
-      this.answers.push(response);
+      this.responses.push(response);
       return response.body;
     }
     await response.body?.cancel();
     // Another endpoint may do better, but none does twice.
-    const refused = this.#tried.length - this.answers.length;
+    const refused = this.#tried.length - this.responses.length;
     const kind = refused < upstreamRequest.upstream.endpoints.length ? "unavailable" : "missing";
     throw new UpstreamError(kind, `upstream doesn't send the rest from byte ${passed} on`, response.status);
   }
 }
 
-/** Whether asking again would be in vain; a body that broke off says nothing of that. */
+/** Whether another try would fail too; a body that broke off doesn't show that. */
 function isFinal(error: unknown): boolean {
   return error instanceof UpstreamError && error.failure.kind !== "unavailable";
 }

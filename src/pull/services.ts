@@ -11,7 +11,7 @@ import type { FillLeases } from "./fill-leases.ts";
 import type { Resolver, StoredManifest } from "./resolver.ts";
 
 export interface PullServices {
-  config: Pick<Config, "upstream" | "staleMax" | "private">;
+  config: Pick<Config, "upstream" | "staleMax" | "private" | "resume">;
   store: Store;
   tags: TagRecords;
   /** Manifests by digest. */
@@ -24,6 +24,8 @@ export interface PullServices {
   /** Milliseconds for which a request waits for another one's fill. */
   fillPatience: number;
   bodyLimits: BodyLimits;
+  /** How many bodies that broke off were resumed since the isolate started. */
+  resumes: { count: number };
   /** Reads of the store that one request may make for itself alone. */
   storeReads: number;
   /** Where listings were deleted lately. */

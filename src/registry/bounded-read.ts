@@ -49,17 +49,3 @@ export async function readBounded(
   }
   return bytes;
 }
-
-/**
- * Reads a body of JSON within a bound.
- * @returns undefined for what isn't JSON.
- * @throws UpstreamError as `readBounded` does.
- */
-export async function readJson(response: Body, maximum: number, what: string): Promise<unknown> {
-  const bytes = await readBounded(response, maximum, what);
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch {
-    return undefined;
-  }
-}

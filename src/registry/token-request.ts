@@ -1,6 +1,8 @@
 /** One request for a bearer token: which realm is asked for what, and how its response is read. */
+import * as v from "valibot";
 import type { Challenge } from "../oci/challenge.ts";
-import { MAXIMUM_TOKEN, readJson } from "./bounded-read.ts";
+import { lenient, parseJson } from "../oci/json.ts";
+import { MAXIMUM_TOKEN, readBounded } from "./bounded-read.ts";
 import { failureOfResponse, UpstreamError } from "./failure.ts";
 import { followRedirects, PINNED, type Trust, Untrusted } from "./redirects.ts";
 import { basic, type Login, type Registry } from "./registry.ts";
@@ -38,6 +40,14 @@ export interface Token {
   /** Milliseconds since the epoch. */
   usableUntil: number;
 }
+
+const tokenText = lenient(v.pipe(v.string(), v.regex(/^[\x21-\x7e]+$/)));
+/** Registries differ in which of the two names a token has (distribution spec, "Token Authentication"). */
+const TokenResponse = v.object({
+  token: tokenText,
+  access_token: tokenText,
+  expires_in: lenient(v.pipe(v.number(), v.gtValue(0))),
+});
 
 /** A login's password isn't accepted, whatever it was used for. */
 export class LoginRefused extends UpstreamError {
@@ -92,16 +102,13 @@ export async function requestToken(
     }
     throw failureOfResponse(response, `a token for ${repository}`, started);
   }
-  const received = await readJson(response, MAXIMUM_TOKEN, `the token response of ${url.host}`);
-  const { token, access_token, expires_in } = (received ?? {}) as Record<string, unknown>;
-  const value = [token, access_token].find((text) => typeof text === "string" && /^[\x21-\x7e]+$/.test(text));
-  if (value === undefined) {
+  const body = await readBounded(response, MAXIMUM_TOKEN, `the token response of ${url.host}`);
+  const received = parseJson(TokenResponse, body);
+  const value = received?.token ?? received?.access_token ?? null;
+  if (value === null) {
     throw new UpstreamError("unavailable", `${url.host} gave no token for ${repository}`);
   }
-  const lifetime =
-    typeof expires_in === "number" && expires_in > 0
-      ? Math.min(expires_in, MAXIMUM_LIFETIME)
-      : DEFAULT_LIFETIME;
+  const lifetime = Math.min(received?.expires_in ?? DEFAULT_LIFETIME, MAXIMUM_LIFETIME);
   // A fifth early, half a minute at most: a pull that starts on it must still get through its redirects.
   const usableUntil = started + (lifetime - Math.min(30, lifetime / 5)) * 1000;
   return { authorization: `Bearer ${value}`, usableUntil };

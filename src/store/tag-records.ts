@@ -3,7 +3,9 @@
  * (Free plan: 1,000 writes a day); isolate memory and the edge cache add when it was last confirmed.
  */
 import { LRUCache } from "lru-cache";
+import * as v from "valibot";
 import { type Digest, parseDigest } from "../oci/digest.ts";
+import { parseJson } from "../oci/json.ts";
 import type { Visibility } from "./store.ts";
 
 export interface TagRecord {
@@ -136,6 +138,17 @@ export class TagRecords {
   }
 }
 
+const WrittenRecord = v.object({
+  digest: v.pipe(
+    v.string(),
+    v.transform(parseDigest),
+    v.custom<Digest>((digest) => digest !== null),
+  ),
+  mediaType: v.string(),
+  size: v.pipe(v.number(), v.safeInteger()),
+  confirmed: v.pipe(v.number(), v.finite()),
+});
+
 /** False also for less than nothing: then the older record has a wrong time, which must be corrected. */
 function isRecent(milliseconds: number): boolean {
   return milliseconds >= 0 && milliseconds < REWRITE_AFTER;
@@ -153,19 +166,5 @@ function edgeUrl(key: string): string {
 
 /** A record as it was written; null for one of another version, or damaged. */
 function parseRecord(text: string): TagRecord | null {
-  try {
-    const { digest, mediaType, size, confirmed } = JSON.parse(text);
-    const known = parseDigest(String(digest));
-    if (
-      !known ||
-      typeof mediaType !== "string" ||
-      !Number.isSafeInteger(size) ||
-      !Number.isFinite(confirmed)
-    ) {
-      return null;
-    }
-    return { digest: known, mediaType, size, confirmed };
-  } catch {
-    return null;
-  }
+  return parseJson(WrittenRecord, text);
 }

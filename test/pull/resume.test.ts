@@ -50,11 +50,16 @@ describe("a cold blob that breaks off", () => {
     expect(await mirror.stored()).toEqual([key]);
   });
 
-  test("repeatedly is resumed each time from where it broke off", async () => {
+  test("repeatedly is resumed each time from where it broke off, and each resume is counted in the log", async () => {
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     mirror.ghcr.fail(BYTES, behaviours.cutAfter(100_000));
     expectWhole(await mirror.ask(`${SOLE}/${digest}`));
     expect(rangesOf(mirror.ghcr)).toEqual(["", "bytes=100000-", "bytes=200000-"]);
     expect(await mirror.stored()).toEqual([key]);
+    expect(warn.mock.calls.map(([line]) => line)).toEqual([
+      expect.stringContaining(`blobs/${digest} broke off after 100000 bytes (resume 1): `),
+      expect.stringContaining(`blobs/${digest} broke off after 200000 bytes (resume 2): `),
+    ]);
   });
 
   test("is resumed from the fallback", async () => {

@@ -208,6 +208,7 @@ describe("the configuration table", () => {
       TAG_TTL: String(config.tagTtl),
       STALE_MAX: String(config.staleMax),
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
+      RESUME: String(config.resume),
       ACCESS: config.access,
       ALLOW: "all",
       DENY: "none",
