@@ -1,4 +1,4 @@
-/** Manifests as content: found in what is held, or taken in from upstream once they prove to be what they should be. */
+/** Manifests as content: looked up in memory and the store, and accepted from upstream once their digest is verified. */
 
 import { type Digest, digestOf, digestParts, parseDigest } from "../oci/digest.ts";
 import { manifestType } from "../oci/manifest.ts";
@@ -14,9 +14,11 @@ import type { PullServices } from "./services.ts";
 /** Bytes. The spec asks for 4 MiB at least; more would crowd an isolate's memory. */
 export const MAXIMUM_MANIFEST = 4 * 1024 * 1024;
 
+type ManifestServices = Pick<PullServices, "manifests" | "store">;
+
 /** Looks a manifest up in memory, then in the store. */
 export async function findManifest(
-  services: PullServices,
+  services: ManifestServices,
   access: RepositoryAccess,
   digest: Digest,
 ): Promise<{ manifest: StoredManifest; from: "memory" | "store" } | null> {
@@ -30,7 +32,7 @@ export async function findManifest(
 
 /** A store that can't be read is as good as an empty one while upstream answers. */
 async function readStored(
-  services: PullServices,
+  services: Pick<PullServices, "store">,
   access: RepositoryAccess,
   digest: Digest,
 ): Promise<StoredManifest | null> {
@@ -51,13 +53,17 @@ function typeOf(bytes: Uint8Array): string {
 }
 
 /** Keeps a verified manifest in memory if it is public: access isn't checked for what is there. */
-export function remember(services: PullServices, access: RepositoryAccess, manifest: StoredManifest): void {
+export function remember(
+  services: Pick<PullServices, "manifests">,
+  access: RepositoryAccess,
+  manifest: StoredManifest,
+): void {
   if (access.visibility === "public") services.manifests.set(manifest.digest, manifest);
 }
 
 /** Stores a verified manifest. A store that fails costs a fetch next time and nothing now. */
 export async function storeManifest(
-  services: PullServices,
+  services: Pick<PullServices, "store">,
   access: RepositoryAccess,
   { digest, mediaType, bytes }: StoredManifest,
 ): Promise<void> {
@@ -71,7 +77,7 @@ export async function storeManifest(
 
 /** Stores a public manifest again that the store has lost. */
 export async function storeAgain(
-  services: PullServices,
+  services: Pick<PullServices, "store">,
   access: RepositoryAccess,
   manifest: StoredManifest,
 ): Promise<void> {

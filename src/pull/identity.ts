@@ -22,7 +22,7 @@ import type { Resource, Target } from "./target.ts";
  *   upstream fails: this mirror's keys decide who may have the content that it opens.
  */
 export async function identityFor(
-  services: PullServices,
+  services: Pick<PullServices, "config" | "upstream" | "store" | "tags">,
   caller: Caller,
   { upstream, repository, resource }: Target,
   clientInfo: ClientInfo,
@@ -54,7 +54,7 @@ export async function identityFor(
  * serve it either.
  */
 async function revoke(
-  services: PullServices,
+  services: Pick<PullServices, "store" | "tags">,
   access: Pick<RepositoryAccess, "upstream" | "repository">,
   resource: Resource,
   { kind }: Failure,
@@ -73,7 +73,7 @@ async function revoke(
 }
 
 function claimedIdentity(
-  services: PullServices,
+  services: Pick<PullServices, "config">,
   { key, login }: Caller,
   upstream: Upstream,
   repository: string,

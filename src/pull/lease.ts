@@ -41,8 +41,11 @@ const ALONE: FillQueue = {
   fillInBackground: async () => {},
 };
 
+/** What a queue is made of. */
+export type QueueServices = Pick<PullServices, "fillPatience" | "leasesOf" | "now" | "via">;
+
 /** The queue for one request, which waits no longer than the mirror's patience in all. */
-export function fillQueueOf(services: PullServices, access: RepositoryAccess, digest: Digest): FillQueue {
+export function fillQueueOf(services: QueueServices, access: RepositoryAccess, digest: Digest): FillQueue {
   if (access.identity.kind === "user") return ALONE;
   const { upstream, repository, via } = access;
   const job: FillJob = { upstream, repository, digest, visibility: access.visibility, via };

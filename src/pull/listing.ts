@@ -22,6 +22,9 @@ const MAXIMUM_STORED = 4 * 1024 * 1024;
 /** Milliseconds after which an unchanged listing is written again, so that its age is never off by more. */
 const REWRITE_AFTER = 24 * 3600 * 1000;
 
+/** What listings are read from, and where they are stored. */
+export type ListingServices = Pick<PullServices, "config" | "now" | "store" | "unlisted" | "upstream">;
+
 /** One page of a listing, as it is served. */
 export interface Listing {
   listing: object;
@@ -46,7 +49,7 @@ type StoredPage = v.InferOutput<typeof StoredPage>;
  * @throws RegistryError
  */
 export async function serveListing(
-  services: PullServices,
+  services: ListingServices,
   pull: PullRequest,
   path: string,
   read: () => Promise<Listing>,
@@ -80,7 +83,7 @@ export async function serveListing(
  * denied.
  */
 export async function deleteListings(
-  services: PullServices,
+  services: Pick<PullServices, "store" | "unlisted">,
   { upstream, repository }: Target,
 ): Promise<void> {
   const prefix = listingsOf(upstream.name, repository);
@@ -103,7 +106,7 @@ async function keyOf({ access, search, target }: PullRequest, path: string): Pro
 
 /** Stores a page if it has changed, or the stored one is a day old. */
 async function storeListing(
-  services: PullServices,
+  services: Pick<PullServices, "store" | "now">,
   key: string,
   { listing, next, responseHeaders }: Listing,
 ): Promise<void> {
@@ -122,7 +125,7 @@ async function storeListing(
   }
 }
 
-async function readStored(services: PullServices, key: string): Promise<StoredPage | null> {
+async function readStored(services: Pick<PullServices, "store">, key: string): Promise<StoredPage | null> {
   try {
     const object = await services.store.get(key);
     return object && parseJson(StoredPage, await new Response(object.body).text());
@@ -134,7 +137,7 @@ async function readStored(services: PullServices, key: string): Promise<StoredPa
 
 /** @throws UpstreamError */
 export function requestListing(
-  services: PullServices,
+  services: Pick<PullServices, "upstream">,
   { target, access, waitUntil }: PullRequest,
   upstreamRequest: { path: string; search: URLSearchParams; accept: string },
 ): Promise<Response> {

@@ -9,7 +9,7 @@ import { clientError } from "./client-error.ts";
 import { findManifest, remember } from "./content.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 import type { PullRequest } from "./request.ts";
-import { fetchManifest, headManifest, resolveTag } from "./resolve.ts";
+import { fetchManifest, type HeadServices, headManifest, resolveTag } from "./resolve.ts";
 import type { Fetched, Resolution, ResolveMode, StoredManifest, TagChange } from "./resolver.ts";
 import {
   commonHeaders,
@@ -145,7 +145,7 @@ async function contentOf(
 
 /** A manifest's type and size from a HEAD, which Docker Hub doesn't count; null where only a GET can tell. */
 async function headByDigest(
-  services: PullServices,
+  services: HeadServices,
   pull: PullRequest,
   access: RepositoryAccess,
   digest: Digest,
@@ -159,7 +159,11 @@ async function headByDigest(
   }
 }
 
-function fetched(services: PullServices, access: RepositoryAccess, manifest: StoredManifest): Outcome {
+function fetched(
+  services: Pick<PullServices, "manifests">,
+  access: RepositoryAccess,
+  manifest: StoredManifest,
+): Outcome {
   remember(services, access, manifest);
   return outcomeOf(manifest, { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200, stored: true });
 }

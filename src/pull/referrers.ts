@@ -5,7 +5,7 @@ import { MANIFEST_ACCEPT, OCI_INDEX } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import { MAXIMUM_MANIFEST } from "./content.ts";
-import { CURSOR, nextQuery, requestListing, serveListing } from "./listing.ts";
+import { CURSOR, type ListingServices, nextQuery, requestListing, serveListing } from "./listing.ts";
 import type { PullRequest } from "./request.ts";
 import type { PullServices } from "./services.ts";
 
@@ -21,7 +21,7 @@ interface Page {
  * @throws RegistryError
  */
 export async function pullReferrers(
-  services: PullServices,
+  services: ListingServices,
   pull: PullRequest,
   digest: Digest,
 ): Promise<Response> {
@@ -44,7 +44,7 @@ export async function pullReferrers(
 
 /** A page of upstream's own; null if it has no such API, which any response says that isn't an index. */
 async function fromApi(
-  services: PullServices,
+  services: Pick<PullServices, "upstream">,
   pull: PullRequest,
   digest: Digest,
   search: URLSearchParams,
@@ -67,7 +67,11 @@ function isWithoutApi(error: unknown): boolean {
 }
 
 /** What lies under the tag that stands in for the API; some registries have the manifest itself there. */
-async function fromTag(services: PullServices, pull: PullRequest, digest: Digest): Promise<Page> {
+async function fromTag(
+  services: Pick<PullServices, "upstream">,
+  pull: PullRequest,
+  digest: Digest,
+): Promise<Page> {
   const none: Page = { entries: [], next: null };
   try {
     const search = new URLSearchParams();

@@ -15,7 +15,7 @@ import {
   storeManifest,
   WrongContent,
 } from "./content.ts";
-import { fillQueueOf } from "./lease.ts";
+import { fillQueueOf, type QueueServices } from "./lease.ts";
 import { type RepositoryAccess, upstreamOf } from "./repository-access.ts";
 import type { Fetched, Resolution, ResolveMode, StoredManifest, TagChange } from "./resolver.ts";
 import type { PullServices } from "./services.ts";
@@ -117,7 +117,7 @@ async function getManifest(
  * complete when upstream is down.
  */
 async function fillConfig(
-  services: PullServices,
+  services: QueueServices,
   access: RepositoryAccess,
   { bytes }: StoredManifest,
 ): Promise<void> {
@@ -130,12 +130,14 @@ async function fillConfig(
 /** Bytes of the largest config that is fetched although no client requested it, and of the largest manifest it is looked for in. */
 const SMALL = 256 * 1024;
 
+export type HeadServices = Pick<PullServices, "config" | "now" | "upstream">;
+
 /**
  * Resolves a tag, or finds out the size of a manifest, by HEAD.
  * @returns null if upstream doesn't support HEAD, or its response lacks a header that clients need.
  */
 export async function headManifest(
-  services: PullServices,
+  services: HeadServices,
   access: RepositoryAccess,
   reference: string,
   waitUntil: WaitUntil,

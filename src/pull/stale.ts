@@ -77,7 +77,7 @@ async function areBlobsStored(search: Search, digests: Digest[]): Promise<boolea
 
 /** Whether all of some blobs are stored for a place; false also where the store can't be read. */
 export async function areStored(
-  services: PullServices,
+  services: Pick<PullServices, "store">,
   access: RepositoryAccess,
   digests: Digest[],
 ): Promise<boolean> {
@@ -93,7 +93,7 @@ export async function areStored(
 }
 
 /** How many objects one request may look for: each look takes up to three reads where content isn't public. */
-function looksOf({ storeReads }: PullServices, access: RepositoryAccess): number {
+function looksOf({ storeReads }: Pick<PullServices, "storeReads">, access: RepositoryAccess): number {
   return access.visibility === "public" ? storeReads : Math.floor(storeReads / 3);
 }
 

@@ -4,9 +4,8 @@ import { isTag } from "../oci/names.ts";
 import { MalformedTagList, TagListReader } from "../oci/tag-list.ts";
 import { TooLarge } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import { CURSOR, nextQuery, requestListing, serveListing } from "./listing.ts";
+import { CURSOR, type ListingServices, nextQuery, requestListing, serveListing } from "./listing.ts";
 import type { PullRequest } from "./request.ts";
-import type { PullServices } from "./services.ts";
 import type { Target } from "./target.ts";
 
 /** Bytes of the largest list that is read. */
@@ -20,7 +19,7 @@ const MAXIMUM_PAGE = 100_000;
  * upstream's Link as it is.
  * @throws RegistryError
  */
-export async function pullTags(services: PullServices, pull: PullRequest): Promise<Response> {
+export async function pullTags(services: ListingServices, pull: PullRequest): Promise<Response> {
   const size = pageSize(pull.search);
   const cursor = pull.search.get(CURSOR);
   const last = pull.search.get("last");
