@@ -8,6 +8,22 @@ import { isLocal } from "./registry/redirects.ts";
 import type { Credential } from "./registry/registry.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 
+/** The registry of one's own. */
+export interface HostedSettings {
+  /** First path component of its repositories: `hosted`. */
+  path: string;
+  /** Host label under DOMAIN that has only hosted repositories: `registry`. */
+  host: string;
+  /** Whether everyone who can reach the mirror may push and delete: on an open mirror on loopback only. */
+  isOpen: boolean;
+  /** Patterns on `hosted/repository` whose tags never change, and from which nothing is deleted. */
+  immutable: readonly string[];
+  /** Bytes that the repositories of a pattern may have together; the first pattern that matches counts. */
+  quota: readonly { pattern: string; bytes: number }[];
+  /** Whether a manifest may reference content that isn't in its repository. */
+  sparse: boolean;
+}
+
 export interface Config extends GateSettings {
   /** Base of host routing: `docker.<domain>`; null turns it off. */
   domain: string | null;
@@ -32,6 +48,7 @@ export interface Config extends GateSettings {
   staleMax: number;
   /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
   resume: boolean;
+  hosted: HostedSettings;
   /** Bytes under which the store is kept. */
   cacheLimit: number;
   /** The operator's logins by upstream's name. */
@@ -72,6 +89,8 @@ const onOff = v.pipe(
   v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false"),
   v.transform((given) => String(given) === "true"),
 );
+const LABEL = "must be a word of lower-case letters, digits and hyphens";
+const label = v.pipe(v.string(LABEL), v.regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, LABEL));
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 const SIZE = "must be a size such as 9.5 GB";
 const bytes = v.pipe(
@@ -158,6 +177,11 @@ const variables = v.object({
   STALE_MAX: v.optional(seconds, 30 * 24 * 3600),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   RESUME: v.optional(onOff, true),
+  HOSTED_PATH: v.optional(label, "hosted"),
+  HOSTED_HOST: v.optional(label, "registry"),
+  HOSTED_IMMUTABLE: v.optional(patterns, []),
+  HOSTED_QUOTA: v.optional(v.pipe(table("must be a table or a JSON object"), v.record(pattern, bytes)), {}),
+  HOSTED_SPARSE: v.optional(onOff, false),
   UPSTREAM_CREDENTIALS: v.optional(credentials, {}),
   ACCESS: v.optional(v.picklist(["open", "keys"], "must be open or keys")),
   ACCESS_KEYS: v.optional(accessKeys, []),
@@ -225,6 +249,14 @@ export function readConfig(env: object): Config {
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
+    hosted: {
+      path: parsed.output.HOSTED_PATH,
+      host: parsed.output.HOSTED_HOST,
+      isOpen: access === "open" && LOOPBACK !== undefined,
+      immutable: parsed.output.HOSTED_IMMUTABLE,
+      quota: Object.entries(parsed.output.HOSTED_QUOTA).map(([pattern, bytes]) => ({ pattern, bytes })),
+      sparse: parsed.output.HOSTED_SPARSE,
+    },
     cacheLimit: parsed.output.CACHE_LIMIT,
     resume: parsed.output.RESUME,
     credentials: UPSTREAM_CREDENTIALS,

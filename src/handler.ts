@@ -1,7 +1,7 @@
 /** How a registry request is handled: authenticated, routed, authorized, then served by the pull path. */
 import type { Context } from "hono";
 import { readAuthorization } from "./access/credentials.ts";
-import type { Caller, RequestCredentials } from "./access/gate.ts";
+import type { Caller, HostedAction, RequestCredentials } from "./access/gate.ts";
 import { answerWithToken } from "./access/token-endpoint.ts";
 import { takeKey } from "./access/url.ts";
 import { RegistryError } from "./oci/errors.ts";
@@ -18,8 +18,11 @@ import type { PullRequest } from "./pull/request.ts";
 import { pullTags } from "./pull/tag-list.ts";
 import type { Target } from "./pull/target.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
+import { serveHosted } from "./push/hosted.ts";
+import { listRepositories } from "./push/listings.ts";
+import type { HostedTarget } from "./push/target.ts";
 import { detailsOf, type RequestDetails } from "./request-log.ts";
-import { route, upstreamOfHost } from "./route.ts";
+import { isHosted, type Routed, route, upstreamOfHost } from "./route.ts";
 import type { Services } from "./services.ts";
 import type { Upstream } from "./upstream/registries.ts";
 
@@ -60,25 +63,39 @@ export async function handleTokenRequest(services: Services, c: Context): Promis
  */
 export async function handleRegistryRequest(services: Services, c: Context): Promise<Response> {
   const { method } = c.req;
-  if (method !== "GET" && method !== "HEAD") {
-    const headers = { Allow: "GET, HEAD" };
-    throw new RegistryError(
-      405,
-      "UNSUPPORTED",
-      "this is a mirror: it can be pulled from, not pushed to",
-      headers,
-    );
+  if (method === "GET" || method === "HEAD") return admitAndServe(services, c);
+  try {
+    return await admitAndServe(services, c);
+  } catch (error) {
+    // A refusal that leaves the body unread is lost, or makes clients hang.
+    await drain(c.req.raw.body, DRAINED).catch(() => {});
+    throw error;
   }
+}
+
+async function admitAndServe(services: Services, c: Context): Promise<Response> {
+  const { config, gate } = services;
   const { requestCredentials, url, prefix, loginUpstream } = requestCredentialsOf(services, c);
+  const { method } = c.req;
+  if (method !== "GET" && method !== "HEAD") {
+    if (!isHosted(url, config)) throw notPushable();
+    // Browsers send Origin with every request that changes something.
+    if (c.req.header("Origin") !== undefined) throw fromPage();
+  }
   // Before any challenge: dockerd would send its user's Docker Hub password in response, and no key would be accepted.
-  await services.gate.rejectKeysIn(url.pathname + url.search);
+  await gate.rejectKeysIn(url.pathname + url.search);
   // Before routing: the challenge must not depend on what exists here.
-  const caller = await services.gate.identify(requestCredentials);
+  const caller = await gate.identify(requestCredentials);
   const details = detailsOf(c);
   details.key = caller.key?.name ?? null;
   if (caller.key) services.limits.countKey(caller.key);
-  const routed = route(url, services.config);
+  const routed = route(url, config);
   if (routed.kind === "elsewhere") throw nothingHere();
+  if (routed.kind === "hosted" || routed.kind === "catalog") {
+    const response = await handleHosted(services, c, { caller, url, prefix, routed });
+    if (caller.key !== null) markPrivate(response);
+    return response;
+  }
   const clientInfo: ClientInfo = {
     userAgent: c.req.header("User-Agent") ?? "",
     via: c.req.header("Via") ?? "",
@@ -96,23 +113,22 @@ export async function handleRegistryRequest(services: Services, c: Context): Pro
   if (routed.kind === "ping") return pong();
   const { target } = routed;
   Object.assign(details, described(target));
-  services.gate.admit(caller, `${target.upstream.name}/${target.repository}`);
+  gate.admit(caller, `${target.upstream.name}/${target.repository}`);
 
   const waitUntil = waitUntilOf(c.executionCtx);
   const identity = await limited(services, target.upstream, caller, () =>
     identityFor(services, caller, target, clientInfo, waitUntil),
   );
-  const { headers, signal } = c.req.raw;
   const access = accessOf(
     { upstream: target.upstream.name, repository: target.repository, via: clientInfo.via },
     identity,
   );
-  const search = url.searchParams;
+  const { headers, signal } = c.req.raw;
   const pull: PullRequest = {
-    method,
+    method: method === "HEAD" ? "HEAD" : "GET",
     headers,
     signal,
-    search,
+    search: url.searchParams,
     clientInfo,
     target,
     access,
@@ -129,6 +145,73 @@ export async function handleRegistryRequest(services: Services, c: Context): Pro
   const isPublic = caller.key === null && identity.kind === "anonymous";
   if (!isPublic) markPrivate(response);
   return response;
+}
+
+interface HostedCall {
+  caller: Caller;
+  url: URL;
+  prefix: string;
+  routed: Extract<Routed, { kind: "hosted" | "catalog" }>;
+}
+
+/** Serves a request for the registry of one's own. @throws RegistryError */
+async function handleHosted(services: Services, c: Context, call: HostedCall): Promise<Response> {
+  const { config, gate, hostedRecords } = services;
+  const { caller, url, prefix, routed } = call;
+  const { method } = c.req;
+  const { path, isOpen } = config.hosted;
+  const details = detailsOf(c);
+  details.upstream = path;
+  const nameOf = (repository: string) => `${path}/${repository}`;
+  const mayRead = (repository: string) => gate.mayPull(caller, nameOf(repository));
+  if (routed.kind === "catalog") {
+    details.resource = "catalog";
+    const request = { method, search: url.searchParams, path: `${prefix}${routed.path}`, mayRead };
+    return listRepositories(hostedRecords, {
+      ...request,
+      nameOf: routed.isPrefixed ? nameOf : (name) => name,
+    });
+  }
+  const { target } = routed;
+  Object.assign(details, { repository: target.repository, resource: target.resource.kind });
+  gate.admitHosted(caller, nameOf(target.repository), actionOf(method, target), isOpen);
+  const { headers, body } = c.req.raw;
+  const search = url.searchParams;
+  const response = await serveHosted(services, { method, headers, body, search, target, prefix, mayRead });
+  neutralize(response);
+  return response;
+}
+
+/** Cancelling an upload is part of pushing. */
+function actionOf(method: string, { resource }: HostedTarget): HostedAction {
+  if (resource.kind === "upload") return "push";
+  if (method === "GET" || method === "HEAD") return "pull";
+  return method === "DELETE" ? "delete" : "push";
+}
+
+/** Bytes of a refused request's body that are read. */
+const DRAINED = 8 * 1024 * 1024;
+
+async function drain(body: ReadableStream<Uint8Array> | null, bound: number): Promise<void> {
+  if (!body || body.locked) return;
+  let drained = 0;
+  for await (const chunk of body) {
+    drained += chunk.byteLength;
+    if (drained > bound) return;
+  }
+}
+
+function notPushable(): RegistryError {
+  return new RegistryError(
+    405,
+    "UNSUPPORTED",
+    "mirrored repositories can only be pulled from; hosted ones, hosted/NAME, take pushes",
+    { Allow: "GET, HEAD" },
+  );
+}
+
+function fromPage(): RegistryError {
+  return new RegistryError(403, "DENIED", "web pages can't push to this registry");
 }
 
 /** Runs an upstream request that passes the caller's password on, within the limit of login attempts. */

@@ -6,6 +6,7 @@ import { type Env, servicesOf } from "./services.ts";
 import { evict } from "./store/eviction.ts";
 
 export { BlobFill } from "./objects/blob-fill.ts";
+export { HostedRecords } from "./objects/hosted-records.ts";
 export { RepositoryResolver } from "./objects/repository-resolver.ts";
 
 let app: ReturnType<typeof createApp> | null = null;

@@ -10,7 +10,7 @@ export interface RequestDetails {
   upstream: string | null;
   /** As the upstream knows it. */
   repository: string | null;
-  resource: "manifest" | "blob" | "tags" | "referrers" | null;
+  resource: "manifest" | "blob" | "tags" | "referrers" | "upload" | "catalog" | null;
   /** How the manifest or blob is named. */
   reference: "tag" | "digest" | null;
   /** Name of the access key that admitted the request. */

@@ -4,10 +4,28 @@ import { parseDigest } from "./oci/digest.ts";
 import { RegistryError } from "./oci/errors.ts";
 import { isMixedCaseRepository, isRepository, isTag } from "./oci/names.ts";
 import type { Resource, Target } from "./pull/target.ts";
+import type { HostedResource, HostedTarget } from "./push/target.ts";
 import { repositoryOn, type Upstream } from "./upstream/registries.ts";
 
 /** `ping` is `GET /v2/`, in whatever shape; `elsewhere` is no registry request at all. */
-export type Routed = { kind: "target"; target: Target } | { kind: "ping" } | { kind: "elsewhere" };
+export type Routed =
+  | { kind: "target"; target: Target }
+  | { kind: "hosted"; target: HostedTarget }
+  | { kind: "catalog"; path: string; isPrefixed: boolean }
+  | { kind: "ping" }
+  | { kind: "elsewhere" };
+
+/** Whether a URL is one of the registry of one's own, the only one that takes other methods than GET and HEAD. */
+export function isHosted(url: URL, config: Config): boolean {
+  if (isHostedHost(url.hostname, config)) return true;
+  const [first, second] = url.pathname.slice(1).split("/");
+  return first === "v2" ? second === config.hosted.path : first === config.hosted.path && second === "v2";
+}
+
+/** Whether a host has only hosted repositories. */
+function isHostedHost(host: string, { domain, hosted }: Config): boolean {
+  return domain !== null && host === `${hosted.host}.${domain}`;
+}
 
 /**
  * Reads a request's URL in the four shapes, host before path before `ns`:
@@ -21,6 +39,16 @@ export function route(url: URL, config: Config): Routed {
   const [first = "", second, ...rest] = path.slice(1).split("/");
   const hostUpstream = upstreamOfHost(url.hostname, config);
 
+  if (isHostedHost(url.hostname, config)) {
+    return first === "v2" ? hosted(path.slice("/v2/".length), "/v2") : { kind: "elsewhere" };
+  }
+  if (first === config.hosted.path && second === "v2") return hosted(rest.join("/"), `/${first}/v2`);
+  if (first === "v2" && !hostUpstream && second === config.hosted.path) {
+    return hosted(rest.join("/"), `/v2/${second}`);
+  }
+  if (first === "v2" && !hostUpstream && second === "_catalog" && rest.length === 0) {
+    return { kind: "catalog", path: "/v2/_catalog", isPrefixed: true };
+  }
   if (first === "v2") {
     const tail = path.slice("/v2".length).replace(/^\//, "");
     if (tail === "" || (!hostUpstream && config.upstream(tail.replace(/\/$/, "")))) return { kind: "ping" };
@@ -85,6 +113,30 @@ function target(upstream: Upstream, tail: string, prefix: string, namespace: str
     throw new RegistryError(400, "NAME_INVALID", `${printable(name)} is not a valid repository name`);
   }
   return { upstream, repository, resource: resourceOf(kind, last), path: `${prefix}/${name}`, namespace };
+}
+
+/** As `target`, for a hosted repository. @param path what stands before its name in this client's paths. */
+function hosted(tail: string, path: string): Routed {
+  if (tail === "") return { kind: "ping" };
+  if (tail === "_catalog") return { kind: "catalog", path: `${path}/_catalog`, isPrefixed: false };
+  const upload = /^(.+)\/blobs\/uploads\/([^/]*)$/s.exec(tail);
+  const [, name, kind, last] =
+    /^(.+)\/(tags)\/(list)$/s.exec(tail) ?? /^(.+)\/(manifests|blobs|referrers)\/([^/]+)$/s.exec(tail) ?? [];
+  const repository = upload?.[1] ?? name;
+  if (repository === undefined) {
+    throw new RegistryError(404, "UNSUPPORTED", "this is no request of the distribution specification");
+  }
+  if (!isRepository(repository) || repository.length > MAXIMUM_NAME) {
+    throw new RegistryError(400, "NAME_INVALID", `${printable(repository)} is not a valid repository name`);
+  }
+  const resource = upload ? uploadOf(upload[2] ?? "") : resourceOf(kind ?? "", last ?? "");
+  return { kind: "hosted", target: { repository, resource, path: `${path}/${repository}` } };
+}
+
+function uploadOf(id: string): HostedResource {
+  if (id === "") return { kind: "upload", id: null };
+  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id)) return { kind: "upload", id };
+  throw new RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload here");
 }
 
 /** Upstreams whose repositories may have letters in upper case. */

@@ -8,6 +8,8 @@ import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
 import type { Resolver } from "./pull/resolver.ts";
 import type { PullServices } from "./pull/services.ts";
+import type { HostedRecords } from "./push/records.ts";
+import type { PushServices } from "./push/services.ts";
 import { Remembered } from "./registry/remembered.ts";
 import { viaOf } from "./registry/via.ts";
 import { R2Store } from "./store/r2.ts";
@@ -21,6 +23,7 @@ export interface Env {
   TAGS: KVNamespace;
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
+  HOSTED: ObjectsOf<HostedRecords>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -31,7 +34,7 @@ export interface Env {
   TIMING?: Timing;
 }
 
-export interface Services extends PullServices {
+export interface Services extends PullServices, PushServices {
   config: Config;
   gate: Gate;
   limits: Limits;
@@ -78,6 +81,9 @@ export function createServices(env: Env): Services {
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
     unlisted: new Remembered(UNLISTED, now),
     resolverOf: resolverIn(env.REPOSITORIES),
+    get hostedRecords() {
+      return env.HOSTED.getByName("hosted");
+    },
     via,
     now,
   };

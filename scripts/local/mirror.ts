@@ -76,9 +76,9 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     records: join(options.data, "records"),
     objects: join(options.data, "objects"),
   };
-  // Durable Objects store fill leases, which ended with the previous process.
-  await rm(folders.objects, { recursive: true, force: true });
-  await mkdir(folders.objects, { mode: 0o700 });
+  // Fill leases ended with the previous process.
+  await rm(join(folders.objects, "BlobFill"), { recursive: true, force: true });
+  await mkdir(folders.objects, { recursive: true, mode: 0o700 });
   const store = await FileStore.open(folders.store);
   const records = await FileStore.open(folders.records);
   const limit = new CacheLimit(store, cacheLimit, ({ freed, stored }) =>

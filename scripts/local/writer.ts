@@ -1,6 +1,6 @@
 /** Does for the Worker what workerd's disk service can't: publish by renaming, delete, and list with sizes and times. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isStoreKey } from "../../src/store/store.ts";
+import { isEvictable, isStoreKey } from "../../src/store/store.ts";
 import type { Checksum, FileStore } from "./file-store.ts";
 
 export interface WriterOptions {
@@ -71,6 +71,7 @@ function taskOf(
   const [, root = "", key = ""] = /^\/([^/]+)\/(.*)$/.exec(pathname) ?? [];
   if (root === "records" && RECORD.test(key)) return { files: records, key, checksum: null };
   if (root !== "store" || !isStoreKey(key)) return null;
+  if (header === undefined) return { files: store, key, checksum: null };
   const [algorithm = "", hex = ""] = String(header).split(":");
   return { files: store, key, checksum: { algorithm, hex } };
 }
@@ -87,6 +88,6 @@ async function perform(
   }
   const bytes = await files.put(key, request, checksum);
   if (bytes === null) return 409;
-  if (files === options.store) options.onStored(bytes);
+  if (files === options.store && isEvictable(key)) options.onStored(bytes);
   return 204;
 }

@@ -143,7 +143,39 @@ export class Gate {
       throw new RegistryError(403, "DENIED", `this access key doesn't open ${name}`);
     }
   }
+
+  /**
+   * Whether a caller may read a hosted repository; ALLOW and DENY are about mirrored ones only.
+   * @param name `hosted/repository`
+   */
+  mayPull({ key }: Caller, name: string): boolean {
+    if (key === null) return this.#settings.access === "open";
+    return permits(key, name) || matchesAny(key.push, name);
+  }
+
+  /**
+   * @param name `hosted/repository`
+   * @param isOpen whether everyone may push and delete.
+   * @throws RegistryError 403
+   */
+  admitHosted(caller: Caller, name: string, action: HostedAction, isOpen: boolean): void {
+    if (!this.mayPull(caller, name)) {
+      throw new RegistryError(403, "DENIED", `this access key doesn't open ${name}`);
+    }
+    if (action === "pull" || isOpen) return;
+    const { key } = caller;
+    if (key === null) throw new RegistryError(403, "DENIED", NO_OPEN_PUSH);
+    if (matchesAny(key[action], name)) return;
+    throw new RegistryError(
+      403,
+      "DENIED",
+      `this access key may not ${action} here: portolan key add NAME --${action} '${name}'`,
+    );
+  }
 }
+
+/** Whether a caller may do something with a hosted repository. */
+export type HostedAction = "pull" | "push" | "delete";
 
 function permits({ allow, deny }: Pick<AccessKey, "allow" | "deny">, name: string): boolean {
   return (allow.length === 0 || matchesAny(allow, name)) && !matchesAny(deny, name);
@@ -167,6 +199,10 @@ export function challengeOf({ url, host, headers }: RequestCredentials): string 
 /** What an operator is to do whose mirror has no keys. */
 export const CLOSED =
   "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME` and runs `npm run deploy`, or restarts `npm start`; or makes it public by ACCESS=open, with `npm run deploy -- --open`";
+
+/** An open mirror that others can reach takes no pushes: it doesn't know from whom they are. */
+const NO_OPEN_PUSH =
+  "an open mirror takes no pushes, except on loopback: set ACCESS=keys and make a key with push rights, portolan key add NAME --push 'hosted/*'";
 
 /** What a caller without a key reads, wherever one is needed. */
 export const NEEDS_KEY =

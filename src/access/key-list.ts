@@ -22,6 +22,8 @@ const writtenKey = v.strictObject(
     hash: v.pipe(v.string(HASH), v.regex(/^[0-9a-f]{64}$/, HASH)),
     allow: v.optional(v.array(pattern, PATTERNS)),
     deny: v.optional(v.array(pattern, PATTERNS)),
+    push: v.optional(v.array(pattern, PATTERNS)),
+    delete: v.optional(v.array(pattern, PATTERNS)),
     /** ISO 8601, in UTC. */
     expires: v.optional(v.pipe(v.string(TIME), v.isoTimestamp(TIME))),
     /** Requests a minute. */
@@ -40,12 +42,23 @@ export const writtenKeys = v.pipe(
 );
 
 /** A key as the gate uses it. */
-export function readKey({ name, hash, allow = [], deny = [], expires, rate }: WrittenKey): AccessKey {
+export function readKey({
+  name,
+  hash,
+  allow = [],
+  deny = [],
+  push = [],
+  delete: deletes = [],
+  expires,
+  rate,
+}: WrittenKey): AccessKey {
   return {
     name,
     hash,
     allow,
     deny,
+    push,
+    delete: deletes,
     expires: expires === undefined ? null : Date.parse(expires),
     rate: rate ?? null,
   };

@@ -8,6 +8,10 @@ export interface AccessKey {
   /** Patterns on `upstream/repository`; empty allows all. */
   allow: readonly string[];
   deny: readonly string[];
+  /** Patterns on `hosted/repository` that it may push to; empty: none. */
+  push: readonly string[];
+  /** Patterns on `hosted/repository` that it may delete from; empty: none. */
+  delete: readonly string[];
   /** Milliseconds since the epoch; null: never. */
   expires: number | null;
   /** Requests a minute; null: no limit of its own. */

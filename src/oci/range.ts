@@ -26,6 +26,12 @@ export function parseRanges(header: string | null): readonly ByteRange[] {
   return ranges.length === list.length && ranges.length <= MOST_RANGES ? ranges : [];
 }
 
+/** Whether a Range ends before it begins, so that a server may reject it with 416 (RFC 9110 §14.2). */
+export function isInverted(header: string | null): boolean {
+  const [, first, last] = /^bytes=(\d+)-(\d+)$/i.exec(header?.trim() ?? "") ?? [];
+  return first !== undefined && Number(last) < Number(first);
+}
+
 function parseRange(text: string): ByteRange | null {
   const match = RANGE.exec(text);
   if (match === null) return null;

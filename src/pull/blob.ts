@@ -1,6 +1,7 @@
 /** Blobs that are held, and the way to `cold-blob.ts` for those that aren't. No JavaScript touches a blob's bytes. */
 
 import type { CacheStatus } from "../oci/cachestatus.ts";
+import { isUnchanged, partial, unsatisfiable, whole } from "../oci/content-response.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import {
@@ -17,7 +18,7 @@ import { pullColdBlob } from "./cold-blob.ts";
 import { fillQueueOf } from "./lease.ts";
 import { multipart } from "./multipart.ts";
 import type { PullRequest } from "./request.ts";
-import { blobHeaders, isUnchanged, partial, unsatisfiable, whole } from "./response.ts";
+import { blobHeaders } from "./response.ts";
 import type { PullServices } from "./services.ts";
 
 /**

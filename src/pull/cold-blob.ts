@@ -1,6 +1,7 @@
 /** Blobs that aren't held: from upstream to the client and the store in one fetch. */
 
 import type { CacheStatus } from "../oci/cachestatus.ts";
+import { partial, unsatisfiable, whole } from "../oci/content-response.ts";
 import { type Digest, digestOf, digestParts, wellKnown } from "../oci/digest.ts";
 import { essence } from "../oci/mediatypes.ts";
 import { type ByteRange, type ContentRange, parseContentRange } from "../oci/range.ts";
@@ -14,7 +15,7 @@ import { declaredLength, isEncoded, isStorable } from "./body.ts";
 import { clientError } from "./client-error.ts";
 import type { FillLease, FillQueue, Turn } from "./lease.ts";
 import type { PullRequest } from "./request.ts";
-import { blobHeaders, partial, unsatisfiable, whole } from "./response.ts";
+import { blobHeaders } from "./response.ts";
 import { type BodyTransfer, streamWithResume } from "./resume.ts";
 import type { PullServices } from "./services.ts";
 

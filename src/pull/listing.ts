@@ -3,6 +3,7 @@
  */
 
 import * as v from "valibot";
+import { REVALIDATE, type ResponseHeaders } from "../oci/content-response.ts";
 import { type Digest, digestOf, digestParts } from "../oci/digest.ts";
 import { parseJson } from "../oci/json.ts";
 import { formatLink, nextTarget } from "../oci/link.ts";
@@ -11,7 +12,7 @@ import { deleteAll } from "../store/content.ts";
 import { listingKey, listingsOf } from "../store/store.ts";
 import { clientError } from "./client-error.ts";
 import type { PullRequest } from "./request.ts";
-import { commonHeaders, REVALIDATE, type ResponseHeaders, staleStatus, staleWarning } from "./response.ts";
+import { commonHeaders, staleStatus, staleWarning } from "./response.ts";
 import type { PullServices } from "./services.ts";
 import type { Target } from "./target.ts";
 

@@ -1,6 +1,7 @@
 /** Manifests, by tag and by digest. */
 
 import type { CacheStatus } from "../oci/cachestatus.ts";
+import { contentHeaders, IMMUTABLE, isUnchanged, REVALIDATE } from "../oci/content-response.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
@@ -11,15 +12,7 @@ import type { RepositoryAccess } from "./repository-access.ts";
 import type { PullRequest } from "./request.ts";
 import { fetchManifest, type HeadServices, headManifest, resolveTag } from "./resolve.ts";
 import type { Fetched, Resolution, ResolveMode, StoredManifest, TagChange } from "./resolver.ts";
-import {
-  commonHeaders,
-  contentHeaders,
-  IMMUTABLE,
-  isUnchanged,
-  REVALIDATE,
-  staleStatus,
-  staleWarning,
-} from "./response.ts";
+import { commonHeaders, staleStatus, staleWarning } from "./response.ts";
 import type { PullServices } from "./services.ts";
 import { findStale } from "./stale.ts";
 

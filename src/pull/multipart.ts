@@ -1,7 +1,8 @@
 /** Several ranges of a stored blob in one answer (RFC 9110 §14.6). */
+
+import type { ResponseHeaders } from "../oci/content-response.ts";
 import { type ByteRange, contentRange, type Slice } from "../oci/range.ts";
 import type { PullRequest } from "./request.ts";
-import type { ResponseHeaders } from "./response.ts";
 
 /** What a part is read with; the store's `get`, for one object. */
 export type ReadPart = (range: ByteRange) => Promise<{ body: ReadableStream<Uint8Array> } | null>;

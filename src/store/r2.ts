@@ -51,12 +51,17 @@ export class R2Store implements Store {
   }
 
   async put(key: string, body: ReadableStream<Uint8Array> | Uint8Array, options: PutOptions): Promise<void> {
-    const { algorithm, hex } = digestParts(options.digest);
-    const httpMetadata = options.contentType === undefined ? {} : { contentType: options.contentType };
+    const { digest, contentType } = options;
+    const httpMetadata = contentType === undefined ? {} : { contentType };
+    if (digest === undefined) {
+      await this.#bucket.put(key, body, { httpMetadata });
+      return;
+    }
+    const { algorithm, hex } = digestParts(digest);
     try {
       await this.#bucket.put(key, body, { [algorithm]: hex, httpMetadata });
     } catch (error) {
-      throw CHECKSUM_ERROR.test(String(error)) ? new DigestMismatch(options.digest) : error;
+      throw CHECKSUM_ERROR.test(String(error)) ? new DigestMismatch(digest) : error;
     }
   }
 

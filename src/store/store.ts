@@ -16,8 +16,8 @@ export interface StoredObject extends StoredHead {
 }
 
 export interface PutOptions {
-  /** What the content must hash to, else nothing is stored. */
-  digest: Digest;
+  /** What the content must hash to, else nothing is stored; absent for parts of an upload, whose digest isn't known. */
+  digest?: Digest;
   contentType?: string;
 }
 
@@ -118,11 +118,27 @@ export function linksOf(upstream: string, repository: string): string {
   return `links/${upstream}/${repository}/_/`;
 }
 
-const CONTENT_KEY = /^(private\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
+/** The key of content that was pushed to this registry. It is never evicted, only collected once nothing references it. */
+export function hostedKey(kind: ContentKind, digest: Digest): string {
+  return `hosted/${contentKey(kind, digest, "public")}`;
+}
+
+/** The prefix of an upload's parts. @param id a UUID. */
+export function uploadPrefix(id: string): string {
+  return `uploads/${id}/`;
+}
+
+const UPLOAD_KEY = /^uploads\/[0-9a-f-]{36}\/[0-9a-f-]{36}$/;
+const CONTENT_KEY = /^(private\/|hosted\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
 const SCOPED_KEY =
   /^(links|listings)(\/[A-Za-z0-9][A-Za-z0-9._-]*)+\/_\/((sha256|sha512|listings)\/)?[0-9a-f]+$/;
 
+/** Whether an object is cached, so that it counts for CACHE_LIMIT and may be evicted. */
+export function isEvictable(key: string): boolean {
+  return !key.startsWith("hosted/") && !key.startsWith("uploads/");
+}
+
 /** Whether a text is a key that the functions above make. None has a component that starts with a dot. */
 export function isStoreKey(key: string): boolean {
-  return CONTENT_KEY.test(key) || SCOPED_KEY.test(key);
+  return CONTENT_KEY.test(key) || SCOPED_KEY.test(key) || UPLOAD_KEY.test(key);
 }

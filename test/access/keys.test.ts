@@ -4,7 +4,16 @@ import { type AccessKey, findHash, findKey, generateKey, hashKey, KEY } from "..
 const NOW = Date.UTC(2026, 0, 1);
 
 async function keyOf(key: string, expires: number | null = null): Promise<AccessKey> {
-  return { name: "ci", hash: await hashKey(key), allow: [], deny: [], expires, rate: null };
+  return {
+    name: "ci",
+    hash: await hashKey(key),
+    allow: [],
+    deny: [],
+    push: [],
+    delete: [],
+    expires,
+    rate: null,
+  };
 }
 
 describe("a generated key", () => {

@@ -6,7 +6,16 @@ import { AccessTokens, LIFETIME } from "../../src/access/tokens.ts";
 
 const SECRET = "s".repeat(32);
 const HOST = "mirror.example.com";
-const KEY: AccessKey = { name: "ci", hash: "ab".repeat(32), allow: [], deny: [], expires: null, rate: null };
+const KEY: AccessKey = {
+  name: "ci",
+  hash: "ab".repeat(32),
+  allow: [],
+  deny: [],
+  push: [],
+  delete: [],
+  expires: null,
+  rate: null,
+};
 
 let now: number;
 beforeEach(() => {

@@ -34,7 +34,8 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     body: ReadableStream<Uint8Array> | Uint8Array,
     { sha256, sha512 }: { sha256?: string; sha512?: string },
   ): Promise<void> {
-    const headers = { "X-Checksum": sha512 === undefined ? `sha256:${sha256}` : `sha512:${sha512}` };
+    const checksum = sha512 === undefined ? sha256 && `sha256:${sha256}` : `sha512:${sha512}`;
+    const headers: Record<string, string> = checksum === undefined ? {} : { "X-Checksum": checksum };
     await this.#write(`store/${key}`, { method: "PUT", headers, body });
   }
 

@@ -1,0 +1,249 @@
+/**
+ * The Durable Object of all hosted repositories' records. There is one of it, so that a change is seen by every request at once,
+ * and so that what garbage collection deletes can't be linked at the same moment. No content passes it.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { Digest } from "../oci/digest.ts";
+import type {
+  Collected,
+  DeleteResult,
+  ManifestRecord,
+  NewManifest,
+  Page,
+  Part,
+  PartClaim,
+  Policy,
+  PutManifestResult,
+  HostedRecords as Records,
+  Referrer,
+} from "../push/records.ts";
+import type { Reference } from "../push/target.ts";
+import { type Env, servicesOf } from "../services.ts";
+import { deleteAll } from "../store/content.ts";
+import { type ContentKind, hostedKey, uploadPrefix } from "../store/store.ts";
+import { type Content, HostedTables } from "./hosted-tables.ts";
+
+/** Milliseconds that content stays which nothing references: a push that relies on it may be under way. */
+const GRACE = 24 * 3600 * 1000;
+/** Milliseconds after which an upload that nobody continues is given up. */
+const UPLOAD_LIFETIME = GRACE;
+/** Milliseconds between two collections. */
+const COLLECT_EVERY = 3600 * 1000;
+/** Milliseconds between two notes that a blob was looked for. */
+const TOUCH_EVERY = 3600 * 1000;
+/** Repositories among which the source of a mount is looked for. */
+const MOST_SOURCES = 100;
+/** Objects that are collected at a time. */
+const BATCH = 500;
+
+export class HostedRecords extends DurableObject<Env> implements Records {
+  readonly #services = servicesOf(this.env);
+  readonly #tables = new HostedTables(this.ctx.storage.sql);
+  /** Deletions from the store that are under way, by kind and digest. */
+  readonly #deletions = new Map<string, Promise<void>>();
+
+  async findBlob(repository: string, digest: Digest): Promise<number | null> {
+    this.#tables.touch(repository, digest, this.#now(), TOUCH_EVERY);
+    return this.#tables.blobSize(repository, digest);
+  }
+
+  async repositoriesWith(digest: Digest): Promise<string[]> {
+    return this.#tables.repositoriesWith(digest, MOST_SOURCES);
+  }
+
+  async findManifest(repository: string, reference: Reference): Promise<ManifestRecord | null> {
+    return this.#tables.manifest(repository, reference);
+  }
+
+  async listTags(repository: string, page: Page) {
+    if (!this.#tables.hasRepository(repository)) return null;
+    return pageOf(page, (larger) => this.#tables.tags(repository, larger));
+  }
+
+  async listRepositories(page: Page) {
+    return pageOf(page, (larger) => this.#tables.repositories(larger));
+  }
+
+  async listReferrers(repository: string, subject: Digest): Promise<Referrer[]> {
+    return this.#tables.referrers(repository, subject);
+  }
+
+  async putManifest(
+    repository: string,
+    manifest: NewManifest,
+    tags: readonly string[],
+    policy: Policy,
+  ): Promise<PutManifestResult> {
+    const missing = manifest.references.filter((each) => !this.#isThere(repository, each, policy));
+    if (missing.length > 0) return { kind: "missing", digests: missing.map(({ digest }) => digest) };
+    const frozen = policy.isImmutable
+      ? tags.find((tag) => ![null, manifest.digest].includes(this.#tables.tagged(repository, tag)))
+      : undefined;
+    if (frozen !== undefined) return { kind: "immutable", tag: frozen };
+    const known = this.#tables.manifest(repository, manifest);
+    if (!known && this.#exceeds(policy, manifest.size)) {
+      return { kind: "over-quota", bytes: policy.quota?.bytes ?? 0 };
+    }
+    this.#tables.setSize({ kind: "manifests", ...manifest });
+    this.#tables.putManifest(repository, manifest, tags, this.#now());
+    await this.#planCollection();
+    return { kind: "stored" };
+  }
+
+  async deleteTag(repository: string, tag: string, policy: Policy): Promise<DeleteResult> {
+    if (policy.isImmutable) return "immutable";
+    return this.#tables.deleteTag(repository, tag) ? "deleted" : "unknown";
+  }
+
+  async deleteManifest(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult> {
+    if (policy.isImmutable) return "immutable";
+    const isDeleted = this.#tables.deleteManifest(repository, digest, this.#now());
+    if (isDeleted) this.#tables.reserve("manifests", digest, this.#now() + GRACE);
+    return isDeleted ? "deleted" : "unknown";
+  }
+
+  async deleteBlob(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult> {
+    if (policy.isImmutable) return "immutable";
+    const isDeleted = this.#tables.unlink(repository, digest);
+    if (isDeleted) this.#tables.reserve("blobs", digest, this.#now() + GRACE);
+    return isDeleted ? "deleted" : "unknown";
+  }
+
+  async startUpload(repository: string): Promise<string> {
+    const id = crypto.randomUUID();
+    this.#tables.startUpload(id, repository, this.#now());
+    await this.#planCollection();
+    return id;
+  }
+
+  async findUpload(repository: string, id: string): Promise<number | null> {
+    return this.#uploadOf(repository, id)?.offset ?? null;
+  }
+
+  async cancelUpload(repository: string, id: string): Promise<boolean> {
+    if (!this.#uploadOf(repository, id)) return false;
+    await this.#endUpload(id);
+    return true;
+  }
+
+  async claimUpload(repository: string, id: string, start: number | null): Promise<PartClaim> {
+    const upload = this.#uploadOf(repository, id);
+    if (!upload) return { kind: "unknown" };
+    const { offset } = upload;
+    if (start !== null && start !== offset) return { kind: "out-of-order", offset };
+    const holder = crypto.randomUUID();
+    this.#tables.claimUpload(id, holder, this.#now());
+    return { kind: "claimed", holder, offset };
+  }
+
+  async addPart(id: string, holder: string, part: Part): Promise<number | null> {
+    if (this.#tables.upload(id)?.holder !== holder) return null;
+    this.#tables.addPart(id, part, this.#now());
+    return this.#tables.upload(id)?.offset ?? null;
+  }
+
+  async partsOf(id: string, holder: string): Promise<readonly Part[] | null> {
+    return this.#tables.upload(id)?.holder === holder ? this.#tables.parts(id) : null;
+  }
+
+  async reserve(kind: ContentKind, digest: Digest): Promise<void> {
+    this.#tables.reserve(kind, digest, this.#now() + GRACE);
+    await this.#deletions.get(`${kind} ${digest}`);
+    // The deletion has forgotten it.
+    this.#tables.reserve(kind, digest, this.#now() + GRACE);
+    await this.#planCollection();
+  }
+
+  async linkBlob(
+    repository: string,
+    { digest, size }: { digest: Digest; size: number },
+    upload: string | null,
+    policy: Policy,
+  ): Promise<boolean> {
+    const isNew = this.#tables.blobSize(repository, digest) === null;
+    if (isNew && this.#exceeds(policy, size)) return false;
+    this.#tables.setSize({ kind: "blobs", digest, size });
+    this.#tables.link(repository, digest, this.#now());
+    if (upload !== null) await this.#endUpload(upload);
+    return true;
+  }
+
+  async collect(isDryRun: boolean): Promise<Collected> {
+    const now = this.#now();
+    const collected: Collected = { unlinked: 0, deleted: 0, freed: 0, uploads: 0 };
+    const limit = isDryRun ? Number.MAX_SAFE_INTEGER : BATCH;
+    const unneeded = this.#tables.unneeded(now - GRACE, limit);
+    const expired = this.#tables.uploadsBefore(now - UPLOAD_LIFETIME);
+    collected.unlinked = unneeded.length;
+    collected.uploads = expired.length;
+    if (!isDryRun) {
+      for (const { repository, digest } of unneeded) this.#tables.unlink(repository, digest);
+      for (const id of expired) await this.#endUpload(id);
+    }
+    const orphans = this.#tables.orphans(now, limit);
+    collected.deleted = orphans.length;
+    collected.freed = orphans.reduce((sum, { size }) => sum + size, 0);
+    if (!isDryRun && orphans.length > 0) await this.#delete(orphans);
+    return collected;
+  }
+
+  override async alarm(): Promise<void> {
+    await this.collect(false);
+    await this.#planCollection();
+  }
+
+  /** Deletes content from the store; who reserves it meanwhile waits, and stores it again. */
+  async #delete(contents: readonly Content[]): Promise<void> {
+    const deletion = this.#services.store
+      .delete(contents.map(({ kind, digest }) => hostedKey(kind, digest)))
+      .then(() => {
+        for (const content of contents) this.#tables.forgetContent(content);
+      })
+      .finally(() => {
+        for (const { kind, digest } of contents) this.#deletions.delete(`${kind} ${digest}`);
+      });
+    for (const { kind, digest } of contents) this.#deletions.set(`${kind} ${digest}`, deletion);
+    await deletion;
+  }
+
+  async #endUpload(id: string): Promise<void> {
+    const hasParts = this.#tables.parts(id).length > 0;
+    this.#tables.forgetUpload(id);
+    if (hasParts) this.ctx.waitUntil(deleteAll(this.#services.store, uploadPrefix(id)));
+  }
+
+  #isThere(
+    repository: string,
+    { kind, digest }: { kind: ContentKind; digest: Digest },
+    { allowsSparse }: Policy,
+  ): boolean {
+    if (allowsSparse) return true;
+    if (kind === "blobs") return this.#tables.blobSize(repository, digest) !== null;
+    return this.#tables.manifest(repository, { digest }) !== null;
+  }
+
+  #exceeds({ quota }: Policy, added: number): boolean {
+    return quota !== null && this.#tables.bytesOf(quota.pattern) + added > quota.bytes;
+  }
+
+  #uploadOf(repository: string, id: string) {
+    const upload = this.#tables.upload(id);
+    return upload?.repository === repository ? upload : null;
+  }
+
+  async #planCollection(): Promise<void> {
+    if (this.#tables.isEmpty() || (await this.ctx.storage.getAlarm()) !== null) return;
+    await this.ctx.storage.setAlarm(this.#now() + COLLECT_EVERY);
+  }
+
+  #now(): number {
+    return this.#services.now();
+  }
+}
+
+/** Reads one name more than the page has, which tells whether there is a next page. */
+function pageOf(page: Page, read: (larger: Page) => string[]): { names: string[]; hasMore: boolean } {
+  if (page.limit === 0) return { names: [], hasMore: false };
+  const names = read({ ...page, limit: page.limit + 1 });
+  return { names: names.slice(0, page.limit), hasMore: names.length > page.limit };
+}

@@ -1,0 +1,318 @@
+/** The tables in which the records of hosted repositories are kept: SQL, and nothing else. All of it is synchronous. */
+import type { Digest } from "../oci/digest.ts";
+import type { ManifestRecord, NewManifest, Page, Part, Referrer } from "../push/records.ts";
+import type { Reference } from "../push/target.ts";
+import type { ContentKind } from "../store/store.ts";
+
+/** Content that is, was or is about to be stored. */
+export interface Content {
+  kind: ContentKind;
+  digest: Digest;
+  size: number;
+}
+
+export interface Upload {
+  repository: string;
+  /** Bytes. */
+  offset: number;
+  /** Who appends; null before anybody has. */
+  holder: string | null;
+}
+
+const TABLES = `
+CREATE TABLE IF NOT EXISTS contents (
+  kind TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, reserved_until INTEGER NOT NULL,
+  PRIMARY KEY (kind, digest)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blobs (
+  repository TEXT NOT NULL, digest TEXT NOT NULL, touched INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS blobs_by_digest ON blobs (digest);
+CREATE TABLE IF NOT EXISTS manifests (
+  repository TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL, size INTEGER NOT NULL,
+  subject TEXT, artifact_type TEXT, annotations TEXT NOT NULL, pushed INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS manifests_by_digest ON manifests (digest);
+CREATE INDEX IF NOT EXISTS manifests_by_subject ON manifests (repository, subject);
+CREATE TABLE IF NOT EXISTS needs (
+  repository TEXT NOT NULL, manifest TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
+  PRIMARY KEY (repository, manifest, kind, digest)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS needs_by_digest ON needs (repository, kind, digest);
+CREATE TABLE IF NOT EXISTS tags (
+  repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, updated INTEGER NOT NULL,
+  PRIMARY KEY (repository, tag)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS tags_by_digest ON tags (repository, digest);
+CREATE TABLE IF NOT EXISTS uploads (
+  id TEXT PRIMARY KEY, repository TEXT NOT NULL, size INTEGER NOT NULL, holder TEXT, touched INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS parts (
+  upload TEXT NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
+  PRIMARY KEY (upload, position)) WITHOUT ROWID;
+`;
+
+export class HostedTables {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    for (const statement of TABLES.split(";").filter((text) => text.trim() !== "")) sql.exec(statement);
+  }
+
+  #rows<Row extends Record<string, SqlStorageValue>>(query: string, ...values: unknown[]): Row[] {
+    return this.#sql.exec<Row>(query, ...values).toArray();
+  }
+
+  /** @returns the number of rows that were changed. */
+  #change(query: string, ...values: unknown[]): number {
+    return this.#sql.exec(query, ...values).rowsWritten;
+  }
+
+  // Content
+
+  /** @param until milliseconds since the epoch before which it isn't collected. */
+  reserve(kind: ContentKind, digest: Digest, until: number): void {
+    this.#sql.exec(
+      `INSERT INTO contents VALUES (?, ?, 0, ?) ON CONFLICT DO UPDATE SET reserved_until = max(reserved_until, excluded.reserved_until)`,
+      kind,
+      digest,
+      until,
+    );
+  }
+
+  setSize({ kind, digest, size }: Content): void {
+    this.#sql.exec("UPDATE contents SET size = ? WHERE kind = ? AND digest = ?", size, kind, digest);
+  }
+
+  /** Content that no repository has, and that isn't reserved. @param limit rows at most. */
+  orphans(now: number, limit: number): Content[] {
+    return this.#rows<{ kind: ContentKind; digest: Digest; size: number }>(
+      `SELECT kind, digest, size FROM contents AS c WHERE reserved_until < ?
+         AND NOT EXISTS (SELECT 1 FROM blobs WHERE c.kind = 'blobs' AND digest = c.digest)
+         AND NOT EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest)
+       LIMIT ?`,
+      now,
+      limit,
+    );
+  }
+
+  forgetContent({ kind, digest }: Omit<Content, "size">): void {
+    this.#sql.exec("DELETE FROM contents WHERE kind = ? AND digest = ?", kind, digest);
+  }
+
+  // Blobs of a repository
+
+  /** Bytes; null where the repository doesn't have it. */
+  blobSize(repository: string, digest: Digest): number | null {
+    const [row] = this.#rows<{ size: number }>(
+      `SELECT size FROM blobs JOIN contents ON contents.kind = 'blobs' AND contents.digest = blobs.digest
+       WHERE repository = ? AND blobs.digest = ?`,
+      repository,
+      digest,
+    );
+    return row?.size ?? null;
+  }
+
+  repositoriesWith(digest: Digest, limit: number): string[] {
+    return this.#rows<{ repository: string }>(
+      "SELECT repository FROM blobs WHERE digest = ? LIMIT ?",
+      digest,
+      limit,
+    ).map(({ repository }) => repository);
+  }
+
+  link(repository: string, digest: Digest, now: number): void {
+    this.#sql.exec("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", repository, digest, now);
+  }
+
+  /** A client that looks for a blob may rely on it in the manifest that it pushes next. */
+  touch(repository: string, digest: Digest, now: number, atMostEvery: number): void {
+    this.#sql.exec(
+      "UPDATE blobs SET touched = ? WHERE repository = ? AND digest = ? AND touched < ?",
+      now,
+      repository,
+      digest,
+      now - atMostEvery,
+    );
+  }
+
+  unlink(repository: string, digest: Digest): boolean {
+    return this.#change("DELETE FROM blobs WHERE repository = ? AND digest = ?", repository, digest) > 0;
+  }
+
+  /** Blobs that no manifest of their repository needs, and that were last touched before. */
+  unneeded(before: number, limit: number): { repository: string; digest: Digest }[] {
+    return this.#rows<{ repository: string; digest: Digest }>(
+      `SELECT repository, digest FROM blobs AS b WHERE touched < ? AND NOT EXISTS
+         (SELECT 1 FROM needs WHERE repository = b.repository AND kind = 'blobs' AND digest = b.digest)
+       LIMIT ?`,
+      before,
+      limit,
+    );
+  }
+
+  /** Bytes of the distinct content of all repositories that a pattern matches. @param pattern with `*` for any text. */
+  bytesOf(pattern: string): number {
+    const [row] = this.#rows<{ bytes: number | null }>(
+      `SELECT sum(size) AS bytes FROM contents AS c WHERE
+         EXISTS (SELECT 1 FROM blobs WHERE c.kind = 'blobs' AND digest = c.digest AND repository GLOB ?1) OR
+         EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest AND repository GLOB ?1)`,
+      pattern,
+    );
+    return row?.bytes ?? 0;
+  }
+
+  // Manifests and tags
+
+  manifest(repository: string, reference: Reference): ManifestRecord | null {
+    const digest = "digest" in reference ? reference.digest : this.tagged(repository, reference.tag);
+    const [row] = this.#rows<{ digest: Digest; mediaType: string; size: number }>(
+      "SELECT digest, media_type AS mediaType, size FROM manifests WHERE repository = ? AND digest = ?",
+      repository,
+      digest,
+    );
+    return row ?? null;
+  }
+
+  tagged(repository: string, tag: string): Digest | null {
+    const [row] = this.#rows<{ digest: Digest }>(
+      "SELECT digest FROM tags WHERE repository = ? AND tag = ?",
+      repository,
+      tag,
+    );
+    return row?.digest ?? null;
+  }
+
+  putManifest(repository: string, manifest: NewManifest, tags: readonly string[], now: number): void {
+    const { digest, mediaType, size, subject, artifactType, annotations, references } = manifest;
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      repository,
+      digest,
+      mediaType,
+      size,
+      subject,
+      artifactType,
+      JSON.stringify(annotations),
+      now,
+    );
+    for (const { kind, digest: needed } of references) {
+      this.#sql.exec("INSERT OR IGNORE INTO needs VALUES (?, ?, ?, ?)", repository, digest, kind, needed);
+    }
+    for (const tag of tags) {
+      this.#sql.exec("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", repository, tag, digest, now);
+    }
+  }
+
+  deleteTag(repository: string, tag: string): boolean {
+    return this.#change("DELETE FROM tags WHERE repository = ? AND tag = ?", repository, tag) > 0;
+  }
+
+  /** Deletes a manifest with its tags; the blobs that only it needed are touched, so that their time begins now. */
+  deleteManifest(repository: string, digest: Digest, now: number): boolean {
+    this.#sql.exec(
+      `UPDATE blobs SET touched = ?3 WHERE repository = ?1 AND digest IN
+         (SELECT digest FROM needs WHERE repository = ?1 AND manifest = ?2 AND kind = 'blobs')`,
+      repository,
+      digest,
+      now,
+    );
+    this.#sql.exec("DELETE FROM needs WHERE repository = ? AND manifest = ?", repository, digest);
+    this.#sql.exec("DELETE FROM tags WHERE repository = ? AND digest = ?", repository, digest);
+    return this.#change("DELETE FROM manifests WHERE repository = ? AND digest = ?", repository, digest) > 0;
+  }
+
+  hasRepository(repository: string): boolean {
+    const [row] = this.#rows<{ known: number }>(
+      `SELECT EXISTS (SELECT 1 FROM manifests WHERE repository = ?1)
+           OR EXISTS (SELECT 1 FROM blobs WHERE repository = ?1) AS known`,
+      repository,
+    );
+    return row?.known === 1;
+  }
+
+  tags(repository: string, { last, limit }: Page): string[] {
+    return this.#rows<{ tag: string }>(
+      "SELECT tag FROM tags WHERE repository = ? AND tag > ? ORDER BY tag LIMIT ?",
+      repository,
+      last ?? "",
+      limit,
+    ).map(({ tag }) => tag);
+  }
+
+  /** Repositories that have a manifest. */
+  repositories({ last, limit }: Page): string[] {
+    return this.#rows<{ repository: string }>(
+      "SELECT DISTINCT repository FROM manifests WHERE repository > ? ORDER BY repository LIMIT ?",
+      last ?? "",
+      limit,
+    ).map(({ repository }) => repository);
+  }
+
+  referrers(repository: string, subject: Digest): Referrer[] {
+    return this.#rows<{
+      mediaType: string;
+      digest: Digest;
+      size: number;
+      artifactType: string | null;
+      annotations: string;
+    }>(
+      `SELECT media_type AS mediaType, digest, size, artifact_type AS artifactType, annotations FROM manifests
+       WHERE repository = ? AND subject = ? ORDER BY pushed, digest`,
+      repository,
+      subject,
+    ).map(({ artifactType, annotations, ...descriptor }) => ({
+      ...descriptor,
+      ...(artifactType === null ? {} : { artifactType }),
+      ...(annotations === "{}" ? {} : { annotations: JSON.parse(annotations) }),
+    }));
+  }
+
+  // Uploads
+
+  startUpload(id: string, repository: string, now: number): void {
+    this.#sql.exec("INSERT INTO uploads VALUES (?, ?, 0, NULL, ?)", id, repository, now);
+  }
+
+  upload(id: string): Upload | null {
+    const [row] = this.#rows<{ repository: string; offset: number; holder: string | null }>(
+      "SELECT repository, size AS offset, holder FROM uploads WHERE id = ?",
+      id,
+    );
+    return row ?? null;
+  }
+
+  claimUpload(id: string, holder: string, now: number): void {
+    this.#sql.exec("UPDATE uploads SET holder = ?, touched = ? WHERE id = ?", holder, now, id);
+  }
+
+  addPart(id: string, { key, size }: Part, now: number): void {
+    this.#sql.exec(
+      "INSERT INTO parts SELECT ?1, count(*), ?2, ?3 FROM parts WHERE upload = ?1",
+      id,
+      key,
+      size,
+    );
+    this.#sql.exec("UPDATE uploads SET size = size + ?, touched = ? WHERE id = ?", size, now, id);
+  }
+
+  parts(id: string): Part[] {
+    return this.#rows<{ key: string; size: number }>(
+      "SELECT key, size FROM parts WHERE upload = ? ORDER BY position",
+      id,
+    );
+  }
+
+  forgetUpload(id: string): void {
+    this.#sql.exec("DELETE FROM parts WHERE upload = ?", id);
+    this.#sql.exec("DELETE FROM uploads WHERE id = ?", id);
+  }
+
+  uploadsBefore(before: number): string[] {
+    return this.#rows<{ id: string }>("SELECT id FROM uploads WHERE touched < ?", before).map(({ id }) => id);
+  }
+
+  isEmpty(): boolean {
+    const [row] = this.#rows<{ any: number }>(
+      "SELECT EXISTS (SELECT 1 FROM contents) OR EXISTS (SELECT 1 FROM uploads) AS any",
+    );
+    return row?.any === 0;
+  }
+}

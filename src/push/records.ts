@@ -1,0 +1,135 @@
+/**
+ * The records of hosted repositories: which content each has, its tags, its referrers, and the uploads that are under way.
+ * `objects/hosted-records.ts` keeps them in one Durable Object, so that every change is atomic and all see it at once.
+ */
+import type { Digest } from "../oci/digest.ts";
+import type { ContentKind } from "../store/store.ts";
+import type { Reference } from "./target.ts";
+
+export interface ManifestRecord {
+  digest: Digest;
+  mediaType: string;
+  /** Bytes. */
+  size: number;
+}
+
+/** A manifest that is being pushed. */
+export interface NewManifest extends ManifestRecord {
+  /** The content that it needs: an image's config and layers, an index's manifests. */
+  references: readonly { kind: ContentKind; digest: Digest }[];
+  subject: Digest | null;
+  artifactType: string | null;
+  annotations: Record<string, string>;
+}
+
+/** A descriptor in a list of referrers (distribution-spec, "Listing Referrers"). */
+export interface Referrer {
+  mediaType: string;
+  digest: Digest;
+  size: number;
+  artifactType?: string;
+  annotations?: Record<string, string>;
+}
+
+/** The rules of the configuration that apply to one repository. */
+export interface Policy {
+  /** A tag, once pushed, names this manifest for ever, and nothing is deleted. */
+  isImmutable: boolean;
+  /** Whether a manifest may reference content that isn't here. */
+  allowsSparse: boolean;
+  /** Bytes that all repositories of a pattern may have together; null for no quota. */
+  quota: { pattern: string; bytes: number } | null;
+}
+
+export type PutManifestResult =
+  | { kind: "stored" }
+  | { kind: "missing"; digests: Digest[] }
+  | { kind: "immutable"; tag: string }
+  | { kind: "over-quota"; bytes: number };
+
+export type DeleteResult = "deleted" | "unknown" | "immutable";
+
+/** Part of an upload, stored under a key of its own; what exceeds `size` of it is padding. */
+export interface Part {
+  key: string;
+  /** Bytes. */
+  size: number;
+}
+
+export type PartClaim =
+  | { kind: "claimed"; holder: string; offset: number }
+  | { kind: "unknown" }
+  /** The part doesn't begin where the upload ends. */
+  | { kind: "out-of-order"; offset: number };
+
+/** A page of names in lexical order, those after `last`. */
+export interface Page {
+  last: string | null;
+  limit: number;
+}
+
+/** What garbage collection frees, or would free. */
+export interface Collected {
+  /** Blobs that no manifest of their repository references. */
+  unlinked: number;
+  /** Stored objects that no repository has. */
+  deleted: number;
+  /** Bytes of those. */
+  freed: number;
+  /** Uploads that were given up. */
+  uploads: number;
+}
+
+export interface HostedRecords {
+  /** Bytes of a blob that the repository has; null if it hasn't. */
+  findBlob(repository: string, digest: Digest): Promise<number | null>;
+  /** Some repositories that have a blob. */
+  repositoriesWith(digest: Digest): Promise<string[]>;
+  findManifest(repository: string, reference: Reference): Promise<ManifestRecord | null>;
+  /** Null for an unknown repository. */
+  listTags(repository: string, page: Page): Promise<{ names: string[]; hasMore: boolean } | null>;
+  listRepositories(page: Page): Promise<{ names: string[]; hasMore: boolean }>;
+  listReferrers(repository: string, subject: Digest): Promise<Referrer[]>;
+
+  /** Records a manifest whose content is stored, and lets tags name it. */
+  putManifest(
+    repository: string,
+    manifest: NewManifest,
+    tags: readonly string[],
+    policy: Policy,
+  ): Promise<PutManifestResult>;
+  deleteTag(repository: string, tag: string, policy: Policy): Promise<DeleteResult>;
+  deleteManifest(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult>;
+  deleteBlob(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult>;
+
+  startUpload(repository: string): Promise<string>;
+  /** Bytes that an upload has; null for one that is unknown or has expired. */
+  findUpload(repository: string, id: string): Promise<number | null>;
+  cancelUpload(repository: string, id: string): Promise<boolean>;
+  /**
+   * Makes the caller the one who appends. A later claim ends an earlier one, whose client may be gone without a trace.
+   * @param start the byte at which the caller's content begins; null where it doesn't say.
+   */
+  claimUpload(repository: string, id: string, start: number | null): Promise<PartClaim>;
+  /** @returns the bytes that the upload has now; null if the claim has ended. */
+  addPart(id: string, holder: string, part: Part): Promise<number | null>;
+  /** The parts in their order; null if the claim has ended. */
+  partsOf(id: string, holder: string): Promise<readonly Part[] | null>;
+
+  /** Protects content that is about to be stored from garbage collection, and waits for one that deletes it just now. */
+  reserve(kind: ContentKind, digest: Digest): Promise<void>;
+  /**
+   * Gives a repository a blob that is stored.
+   * @param upload the upload that it came from, which ends; null for none.
+   * @returns false if that exceeds the quota.
+   */
+  linkBlob(
+    repository: string,
+    blob: { digest: Digest; size: number },
+    upload: string | null,
+    policy: Policy,
+  ): Promise<boolean>;
+
+  /** Frees what isn't referenced, a day after it was last. @param isDryRun whether it is only counted. */
+  collect(isDryRun: boolean): Promise<Collected>;
+}

@@ -1,0 +1,14 @@
+/** One request for a hosted repository, made once in `handler.ts`. */
+import type { HostedTarget } from "./target.ts";
+
+export interface HostedRequest {
+  method: string;
+  headers: Headers;
+  body: ReadableStream<Uint8Array> | null;
+  search: URLSearchParams;
+  target: HostedTarget;
+  /** What stands before this client's paths here, for Location and Link. */
+  prefix: string;
+  /** Whether the client may read a repository, as the source of a mount. */
+  mayRead: (repository: string) => boolean;
+}

@@ -1,0 +1,252 @@
+/** Uploads of blobs: started, appended to, finished, mounted and cancelled (distribution-spec, "Pushing Blobs"). */
+import { type Digest, parseDigest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { isRepository } from "../oci/names.ts";
+import { DigestMismatch, hostedKey, MAXIMUM_PUT } from "../store/store.ts";
+import { policyFor } from "./policy.ts";
+import type { HostedRequest } from "./request.ts";
+import type { PushServices } from "./services.ts";
+import { joinParts, storePart, storeParts } from "./staging.ts";
+
+/** `POST`: a mount, a whole blob, or an upload of its own. @throws RegistryError */
+export async function startUpload(services: PushServices, request: HostedRequest): Promise<Response> {
+  const { search, target } = request;
+  const mount = digestIn(search, "mount");
+  if (mount !== null && (await mountBlob(services, request, mount))) return created(request, mount);
+  const digest = digestIn(search, "digest");
+  if (digest !== null) {
+    await storeWhole(services, request, digest);
+    return created(request, digest);
+  }
+  const id = await services.hostedRecords.startUpload(target.repository);
+  return progress(request, 202, id, 0);
+}
+
+/** `GET`: how far an upload is. @throws RegistryError */
+export async function uploadStatus(
+  services: PushServices,
+  request: HostedRequest,
+  id: string,
+): Promise<Response> {
+  const offset = await services.hostedRecords.findUpload(request.target.repository, id);
+  if (offset === null) throw unknownUpload();
+  return progress(request, 204, id, offset);
+}
+
+/** `PATCH`: appends. @throws RegistryError 416 where the content begins at another byte than the upload ends at. */
+export async function appendToUpload(
+  services: PushServices,
+  request: HostedRequest,
+  id: string,
+): Promise<Response> {
+  const claim = await claimUpload(services, request, id);
+  if (claim instanceof Response) return claim;
+  const offset = await append(services, request, id, claim.holder);
+  return progress(request, 202, id, offset ?? claim.offset);
+}
+
+/** `PUT`: appends what the body has, and finishes the upload. @throws RegistryError */
+export async function finishUpload(
+  services: PushServices,
+  request: HostedRequest,
+  id: string,
+): Promise<Response> {
+  const { hostedRecords, store } = services;
+  const digest = digestIn(request.search, "digest");
+  if (digest === null) throw new RegistryError(400, "DIGEST_INVALID", "the query has no digest");
+  const claim = await claimUpload(services, request, id);
+  if (claim instanceof Response) return claim;
+  if (claim.offset === 0 && lengthOf(request) !== null) {
+    await storeWhole(services, request, digest, id);
+    return created(request, digest);
+  }
+  await append(services, request, id, claim.holder);
+  await hostedRecords.reserve("blobs", digest);
+  const parts = await hostedRecords.partsOf(id, claim.holder);
+  if (parts === null) throw unknownUpload();
+  try {
+    const size = await joinParts(store, parts, digest);
+    await link(services, request, digest, size, id);
+  } catch (error) {
+    if (!(error instanceof DigestMismatch)) throw error;
+    await hostedRecords.cancelUpload(request.target.repository, id);
+    throw mismatch(digest);
+  }
+  return created(request, digest);
+}
+
+/** `DELETE`: gives an upload up. @throws RegistryError */
+export async function cancelUpload(
+  services: PushServices,
+  { target }: HostedRequest,
+  id: string,
+): Promise<Response> {
+  if (!(await services.hostedRecords.cancelUpload(target.repository, id))) throw unknownUpload();
+  return new Response(null, { status: 204 });
+}
+
+/**
+ * Gives the repository a blob of another one that the client may read: the one that `from` names, else any. A blob of a
+ * repository that it may not read is treated as unknown, so that nothing is revealed about it.
+ */
+async function mountBlob(
+  { hostedRecords, config }: PushServices,
+  { search, target, mayRead }: HostedRequest,
+  digest: Digest,
+): Promise<boolean> {
+  const { repository } = target;
+  const sources = search.has("from")
+    ? sourceIn(search, config.hosted.path)
+    : await hostedRecords.repositoriesWith(digest);
+  const source = sources.find((each) => each === repository || mayRead(each));
+  const size = source === undefined ? null : await hostedRecords.findBlob(source, digest);
+  if (size === null) return false;
+  const policy = policyFor(config.hosted, repository);
+  if (!(await hostedRecords.linkBlob(repository, { digest, size }, null, policy))) throw overQuota(policy);
+  return true;
+}
+
+/** The hosted repository that `from` names; none for one of another registry (`origin`). */
+function sourceIn(search: URLSearchParams, path: string): string[] {
+  const from = search.get("from") ?? "";
+  const repository = from.startsWith(`${path}/`) ? from.slice(path.length + 1) : from;
+  return isRepository(repository) && !search.has("origin") ? [repository] : [];
+}
+
+/** Stores a body that is the whole blob natively, under its digest. */
+async function storeWhole(
+  services: PushServices,
+  request: HostedRequest,
+  digest: Digest,
+  upload: string | null = null,
+): Promise<void> {
+  const length = lengthOf(request);
+  if (length === null) throw new RegistryError(411, "SIZE_INVALID", "the request has no Content-Length");
+  if (length > MAXIMUM_PUT) {
+    throw new RegistryError(
+      413,
+      "DENIED",
+      `a blob of more than ${MAXIMUM_PUT} bytes can't be stored in one request`,
+    );
+  }
+  await services.hostedRecords.reserve("blobs", digest);
+  const { readable, writable } = new FixedLengthStream(length);
+  const body = request.body ?? new Response("").body;
+  try {
+    await Promise.all([
+      body?.pipeTo(writable),
+      services.store.put(hostedKey("blobs", digest), readable, { digest }),
+    ]);
+  } catch (error) {
+    if (error instanceof DigestMismatch) throw mismatch(digest);
+    throw error;
+  }
+  await link(services, request, digest, length, upload);
+}
+
+async function link(
+  { hostedRecords, config }: PushServices,
+  { target }: HostedRequest,
+  digest: Digest,
+  size: number,
+  upload: string | null,
+): Promise<void> {
+  const policy = policyFor(config.hosted, target.repository);
+  if (!(await hostedRecords.linkBlob(target.repository, { digest, size }, upload, policy))) {
+    throw overQuota(policy);
+  }
+}
+
+/** @returns the response where the content begins at a wrong byte. */
+async function claimUpload(services: PushServices, request: HostedRequest, id: string) {
+  const start = startOf(request.headers.get("Content-Range"));
+  const claim = await services.hostedRecords.claimUpload(request.target.repository, id, start);
+  if (claim.kind === "unknown") throw unknownUpload();
+  return claim.kind === "claimed" ? claim : progress(request, 416, id, claim.offset);
+}
+
+/** @returns the bytes that the upload has then; null if there was nothing to append. */
+async function append(
+  { hostedRecords, store }: PushServices,
+  request: HostedRequest,
+  id: string,
+  holder: string,
+): Promise<number | null> {
+  const { body } = request;
+  const length = lengthOf(request);
+  if (!body || length === 0) return null;
+  let offset: number | null = null;
+  const onPart = async (part: { key: string; size: number }) => {
+    offset = await hostedRecords.addPart(id, holder, part);
+    if (offset === null)
+      throw new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request continues this upload");
+  };
+  if (length === null) await storeParts(store, id, body, onPart);
+  else await onPart(await storePart(store, id, body, length));
+  return offset;
+}
+
+/** Bytes of the body; null for a body without a length. */
+function lengthOf({ headers, body }: HostedRequest): number | null {
+  const length = headers.get("Content-Length");
+  if (length !== null && /^\d+$/.test(length)) return Number(length);
+  return body === null ? 0 : null;
+}
+
+/** The first byte of a Content-Range as uploads have it, `0-1023`; null where there is none. */
+function startOf(header: string | null): number | null {
+  if (header === null) return null;
+  const start = Number(/^(?:bytes )?(\d+)-\d+(?:\/.*)?$/.exec(header)?.[1] ?? Number.NaN);
+  if (!Number.isSafeInteger(start)) {
+    throw new RegistryError(400, "BLOB_UPLOAD_INVALID", "Content-Range must have the form 0-1023");
+  }
+  return start;
+}
+
+function digestIn(search: URLSearchParams, name: string): Digest | null {
+  const text = search.get(name);
+  if (text === null) return null;
+  const digest = parseDigest(text);
+  if (!digest) throw new RegistryError(400, "DIGEST_INVALID", `${name} is not a sha256 or sha512 digest`);
+  return digest;
+}
+
+/** How far an upload is, and where it is continued. */
+function progress(request: HostedRequest, status: number, id: string, offset: number): Response {
+  const { target, prefix } = request;
+  return new Response(null, {
+    status,
+    headers: {
+      Location: `${prefix}${target.path}/blobs/uploads/${id}`,
+      Range: `0-${Math.max(0, offset - 1)}`,
+      "Docker-Upload-UUID": id,
+      "Content-Length": "0",
+    },
+  });
+}
+
+function created({ target, prefix }: HostedRequest, digest: Digest): Response {
+  const headers = {
+    Location: `${prefix}${target.path}/blobs/${digest}`,
+    "Docker-Content-Digest": digest,
+    "Content-Length": "0",
+  };
+  return new Response(null, { status: 201, headers });
+}
+
+function unknownUpload(): RegistryError {
+  return new RegistryError(
+    404,
+    "BLOB_UPLOAD_UNKNOWN",
+    "there is no such upload here, or it has expired: push again",
+  );
+}
+
+function mismatch(digest: Digest): RegistryError {
+  return new RegistryError(400, "DIGEST_INVALID", `the content is not ${digest}`);
+}
+
+function overQuota({ quota }: { quota: { pattern: string; bytes: number } | null }): RegistryError {
+  const message = `the quota of ${quota?.bytes} bytes for ${quota?.pattern} is used up: delete tags, or raise HOSTED_QUOTA`;
+  return new RegistryError(403, "DENIED", message);
+}
