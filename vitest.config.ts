@@ -20,6 +20,7 @@ export default defineConfig({
   test: {
     // Most of a test's time is waited out, for what must not happen too soon: more files than processors can wait at once.
     maxWorkers: 3,
+    setupFiles: ["./test/support/equal-bytes.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     projects: [
