@@ -81,7 +81,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
       : undefined;
     if (frozen !== undefined) return { kind: "immutable", tag: frozen };
     const known = this.#tables.manifest(repository, manifest);
-    if (!known && this.#exceeds(policy, manifest.size)) {
+    if (!known && this.#exceeds(policy, manifest)) {
       return { kind: "over-quota", bytes: policy.quota?.bytes ?? 0 };
     }
     this.#tables.setSize({ kind: "manifests", ...manifest });
@@ -161,7 +161,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
     policy: Policy,
   ): Promise<boolean> {
     const isNew = this.#tables.blobSize(repository, digest) === null;
-    if (isNew && this.#exceeds(policy, size)) return false;
+    if (isNew && this.#exceeds(policy, { digest, size })) return false;
     this.#tables.setSize({ kind: "blobs", digest, size });
     this.#tables.link(repository, digest, this.#now());
     if (upload !== null) await this.#endUpload(upload);
@@ -222,8 +222,8 @@ export class HostedRecords extends DurableObject<Env> implements Records {
     return this.#tables.manifest(repository, { digest }) !== null;
   }
 
-  #exceeds({ quota }: Policy, added: number): boolean {
-    return quota !== null && this.#tables.bytesOf(quota.pattern) + added > quota.bytes;
+  #exceeds({ quota }: Policy, { digest, size }: { digest: Digest; size: number }): boolean {
+    return quota !== null && this.#tables.bytesOf(quota.pattern, digest) + size > quota.bytes;
   }
 
   #uploadOf(repository: string, id: string) {

@@ -148,13 +148,18 @@ export class HostedTables {
     );
   }
 
-  /** Bytes of the distinct content of all repositories that a pattern matches. @param pattern with `*` for any text. */
-  bytesOf(pattern: string): number {
+  /**
+   * Bytes of the distinct content of all repositories that a pattern matches.
+   * @param pattern with `*` for any text.
+   * @param besides content that isn't counted.
+   */
+  bytesOf(pattern: string, besides: Digest): number {
     const [row] = this.#rows<{ bytes: number | null }>(
-      `SELECT sum(size) AS bytes FROM contents AS c WHERE
+      `SELECT sum(size) AS bytes FROM contents AS c WHERE digest != ?2 AND (
          EXISTS (SELECT 1 FROM blobs WHERE c.kind = 'blobs' AND digest = c.digest AND repository GLOB ?1) OR
-         EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest AND repository GLOB ?1)`,
+         EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest AND repository GLOB ?1))`,
       pattern,
+      besides,
     );
     return row?.bytes ?? 0;
   }
