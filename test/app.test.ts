@@ -81,7 +81,7 @@ describe("a path that is nothing here", () => {
     "/v2/demo",
     "/v2/demo/manifests/",
     "/v2/demo/blobs/",
-    "/v2/_catalog",
+    "/v2/_catalogue",
     "//v2/",
     "/http://169.254.169.254/latest",
   ])("is 404 in the registries' form: %s", async (path) => {

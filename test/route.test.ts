@@ -199,7 +199,7 @@ describe("what is asked for is read from the right", () => {
     "/v2/o/i/tags",
     "/v2/o/i/tags/all",
     "/v2/o/i/blobs/uploads/",
-    "/v2/_catalog",
+    "/v2/_catalogue",
     "/v2/x",
   ])("%s is nothing that can be pulled", (place) =>
     expect(refusal(place)).toMatchObject({ status: 404, code: "UNSUPPORTED" }),

@@ -23,6 +23,8 @@ interface Settings {
 interface AddSettings extends Settings {
   allow: string[];
   deny: string[];
+  push: string[];
+  delete: string[];
   expires?: string | null;
   rate?: number | null;
 }
@@ -36,6 +38,7 @@ export function key(context: Context): Command {
 Examples:
   npm run portolan -- key add alice
   npm run portolan -- key add ci --allow 'docker.io/library/*' --allow 'ghcr.io/owner/*' --expires 90d --rate 600
+  npm run portolan -- key add builder --push 'hosted/team/*'
   npm run portolan -- key rotate alice
   npm run portolan -- key revoke alice
   npm run portolan -- key push
@@ -46,13 +49,31 @@ A key is shown once, when it is made; its hash is kept in ${KEY_FILE}.`,
   command(key, "add <name>", "make a key and show it")
     .addOption(patternsOption("--allow <pattern>", "open only what matches, such as docker.io/library/*"))
     .addOption(patternsOption("--deny <pattern>", "don't open what matches, whatever --allow says"))
+    .addOption(
+      patternsOption("--push <pattern>", "let it push to hosted repositories, such as hosted/team/*"),
+    )
+    .addOption(
+      patternsOption(
+        "--delete <pattern>",
+        "let it delete from hosted repositories, such as hosted/team/tmp/*",
+      ),
+    )
     .addOption(expiresOption("when it ends: 90d, 12h, 4w, a day such as 2027-01-31, or never (default)"))
     .addOption(new Option("--rate <n>", "requests a minute (default: any number)").argParser(perMinute))
-    .action((name: string, { allow, deny, expires = null, rate = null, ...settings }: AddSettings) =>
-      perform(context, settings, async (file) => {
-        const list = (await readKeyFile(file)) ?? [];
-        await keep(context, file, await addKey(list, name, { allow, deny, expires, rate }), settings);
-      }),
+    .action(
+      (
+        name: string,
+        { allow, deny, push, delete: deletes, expires = null, rate = null, ...settings }: AddSettings,
+      ) =>
+        perform(context, settings, async (file) => {
+          const list = (await readKeyFile(file)) ?? [];
+          await keep(
+            context,
+            file,
+            await addKey(list, name, { allow, deny, push, delete: deletes, expires, rate }),
+            settings,
+          );
+        }),
     );
 
   command(key, "list", "show what keys there are, and what each opens").action((settings: Settings) =>
@@ -153,20 +174,31 @@ async function keep(
 }
 
 /** Without its hash. */
-function withoutHash({ name, allow = [], deny = [], expires, rate }: WrittenKey) {
-  return { name, allow, deny, expires: expires ?? null, rate: rate ?? null };
+function withoutHash({
+  name,
+  allow = [],
+  deny = [],
+  push = [],
+  delete: deletes = [],
+  expires,
+  rate,
+}: WrittenKey) {
+  return { name, allow, deny, push, delete: deletes, expires: expires ?? null, rate: rate ?? null };
 }
 
 function listed(list: readonly WrittenKey[], now: number): string {
   const rows = list
     .map(withoutHash)
-    .map(({ name, allow, deny, expires, rate }) => [
+    .map(({ name, allow, deny, push, delete: deletes, expires, rate }) => [
       name,
       [allow.join(" ") || "all", ...(deny.length > 0 ? [`but not ${deny.join(" ")}`] : [])].join(" "),
+      [push.join(" ") || "nothing", ...(deletes.length > 0 ? [`deletes ${deletes.join(" ")}`] : [])].join(
+        ", ",
+      ),
       expires === null ? "never" : ending(expires, now),
       rate === null ? "any number" : `${rate} a minute`,
     ]);
-  return table(rows, { head: ["name", "opens", "ends", "requests"].map(quiet) });
+  return table(rows, { head: ["name", "opens", "pushes", "ends", "requests"].map(quiet) });
 }
 
 function ending(expires: string, now: number): string {

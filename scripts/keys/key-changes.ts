@@ -7,6 +7,9 @@ import { generateKey, hashKey } from "../../src/access/keys.ts";
 export interface KeyTerms {
   allow: readonly string[];
   deny: readonly string[];
+  /** Patterns of hosted repositories that it may push to, and delete from. */
+  push?: readonly string[];
+  delete?: readonly string[];
   /** ISO 8601; null: for ever. */
   expires: string | null;
   /** Requests a minute; null: any number. */
@@ -27,7 +30,7 @@ const MAXIMUM_SECRET = 5 * 1024;
 export async function addKey(
   list: readonly WrittenKey[],
   name: string,
-  { allow, deny, expires, rate }: KeyTerms,
+  { allow, deny, push = [], delete: deletes = [], expires, rate }: KeyTerms,
 ): Promise<MadeKey> {
   if (list.some((each) => each.name === name)) {
     throw new Error(`there is a key named ${name} already; give it a new value with: key rotate ${name}`);
@@ -38,6 +41,8 @@ export async function addKey(
     hash: await hashKey(key),
     ...(allow.length > 0 ? { allow: [...allow] } : {}),
     ...(deny.length > 0 ? { deny: [...deny] } : {}),
+    ...(push.length > 0 ? { push: [...push] } : {}),
+    ...(deletes.length > 0 ? { delete: [...deletes] } : {}),
     ...(expires === null ? {} : { expires }),
     ...(rate === null ? {} : { rate }),
   };

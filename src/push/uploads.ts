@@ -138,8 +138,7 @@ async function storeWhole(
       services.store.put(hostedKey("blobs", digest), readable, { digest }),
     ]);
   } catch (error) {
-    if (error instanceof DigestMismatch) throw mismatch(digest);
-    throw error;
+    throw error instanceof DigestMismatch ? mismatch(digest) : brokenOff(error);
   }
   await link(services, request, digest, length, upload);
 }
@@ -181,8 +180,12 @@ async function append(
     if (offset === null)
       throw new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request continues this upload");
   };
-  if (length === null) await storeParts(store, id, body, onPart);
-  else await onPart(await storePart(store, id, body, length));
+  try {
+    if (length === null) await storeParts(store, id, body, onPart);
+    else await onPart(await storePart(store, id, body, length));
+  } catch (error) {
+    throw error instanceof RegistryError ? error : brokenOff(error);
+  }
   return offset;
 }
 
@@ -232,6 +235,16 @@ function created({ target, prefix }: HostedRequest, digest: Digest): Response {
     "Content-Length": "0",
   };
   return new Response(null, { status: 201, headers });
+}
+
+/** The client has gone, or the store has failed; the one can't read this, the other is for the log. */
+function brokenOff(error: unknown): RegistryError {
+  console.warn(`a push broke off: ${error}`);
+  return new RegistryError(
+    503,
+    "UNAVAILABLE",
+    "the content couldn't be stored; the mirror's log says why. Push again",
+  );
 }
 
 function unknownUpload(): RegistryError {

@@ -198,7 +198,7 @@ describe("the configuration table", () => {
     const { allow, deny, private: opened, keys } = config;
     expect(config.upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
     // Without patterns ALLOW opens all, and the others nothing.
-    expect([allow, deny, opened]).toEqual([[], [], []]);
+    expect([allow, deny, opened, config.hosted.immutable, config.hosted.quota]).toEqual([[], [], [], [], []]);
     expect(Object.fromEntries(defaults)).toEqual({
       DOMAIN: config.domain ?? "none",
       DEFAULT_UPSTREAM: config.defaultUpstream.name,
@@ -209,6 +209,11 @@ describe("the configuration table", () => {
       STALE_MAX: String(config.staleMax),
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
       RESUME: String(config.resume),
+      HOSTED_PATH: config.hosted.path,
+      HOSTED_HOST: config.hosted.host,
+      HOSTED_IMMUTABLE: "none",
+      HOSTED_QUOTA: "{}",
+      HOSTED_SPARSE: String(config.hosted.sparse),
       ACCESS: config.access,
       ALLOW: "all",
       DENY: "none",

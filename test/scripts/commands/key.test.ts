@@ -32,17 +32,35 @@ test("add shows the key this once, and how docker, containerd and podman are giv
 
 test("list says of each key what it opens, until when and how often", async () => {
   await key("add", "alice");
-  const terms = ["--allow", "docker.io/library/*", "--allow", "ghcr.io/*", "--deny", "ghcr.io/x/*"];
+  const terms = [
+    "--allow",
+    "docker.io/library/*",
+    "--allow",
+    "ghcr.io/*",
+    "--deny",
+    "ghcr.io/x/*",
+    "--push",
+    "hosted/a/*",
+    "--delete",
+    "hosted/b/*",
+  ];
   await key("add", "ci", ...terms, "--expires", "90d", "--rate", "600");
   const [, alice = "", ci = ""] = (await key("list")).output.split("\n");
-  expect(alice).toMatch(/^alice +all +never +any number$/);
+  expect(alice).toMatch(/^alice +all +nothing +never +any number$/);
   expect(ci).toMatch(
-    /^ci +docker\.io\/library\/\* ghcr\.io\/\* but not ghcr\.io\/x\/\* +\d{4}-\d\d-\d\d, in \d+ \w+ +600 a minute$/,
+    /^ci +docker\.io\/library\/\* ghcr\.io\/\* but not ghcr\.io\/x\/\* +hosted\/a\/\*, deletes hosted\/b\/\* +\d{4}-\d\d-\d\d, in \d+ \w+ +600 a minute$/,
   );
   expect((await key("list", "--json")).json()).toMatchObject({
     keys: [
       { name: "alice", allow: [], deny: [], expires: null, rate: null },
-      { name: "ci", allow: ["docker.io/library/*", "ghcr.io/*"], deny: ["ghcr.io/x/*"], rate: 600 },
+      {
+        name: "ci",
+        allow: ["docker.io/library/*", "ghcr.io/*"],
+        deny: ["ghcr.io/x/*"],
+        push: ["hosted/a/*"],
+        delete: ["hosted/b/*"],
+        rate: 600,
+      },
     ],
   });
 });

@@ -1,0 +1,142 @@
+/** Garbage collection of hosted content: nothing that is referenced is lost, nothing else stays beyond a day. */
+import { runDurableObjectAlarm } from "cloudflare:test";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { HostedRecords } from "../../src/index.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { encode, imageManifest, Pusher } from "../push/support.ts";
+import { patternBytes } from "../support/fake-registry.ts";
+import { useMirror } from "../support/mirror.ts";
+
+const mirror = useMirror({ LOOPBACK: true });
+const HOUR = 3600 * 1000;
+const DAY = 24 * HOUR;
+const TEAM = "hosted/team/app";
+let client: Pusher;
+
+beforeEach(() => {
+  client = new Pusher({ ...mirror, ask: (path, init) => mirror.ask(path, { host: "127.0.0.1", ...init }) });
+});
+
+const records = () =>
+  mirror.bindings.HOSTED.getByName("hosted") as unknown as DurableObjectStub<HostedRecords>;
+const collect = (isDryRun = false) => records().collect(isDryRun);
+const pass = (milliseconds: number) => {
+  mirror.clock.ahead += milliseconds;
+};
+const pulls = async (path: string) => (await client.send("GET", `/v2/${TEAM}/${path}`)).status;
+
+test("an image stays for ever, with all that it needs", async () => {
+  const image = await client.pushImage(TEAM, "1.0");
+  pass(30 * DAY);
+  expect(await collect()).toEqual({ unlinked: 0, deleted: 0, freed: 0, uploads: 0 });
+  expect([await pulls("manifests/1.0"), await pulls(`blobs/${image.layer.digest}`)]).toEqual([200, 200]);
+});
+
+test("a deleted image is freed after a day, and the dry run says how much", async () => {
+  const image = await client.pushImage(TEAM, "1.0");
+  const bytes = [image, image.config, image.layer].reduce((sum, each) => sum + each.bytes.byteLength, 0);
+  await client.send("DELETE", `/v2/${TEAM}/manifests/${image.digest}`);
+  pass(DAY - HOUR);
+  expect(await collect()).toMatchObject({ deleted: 0 });
+  expect(await mirror.stored()).toHaveLength(3);
+  pass(2 * HOUR);
+  expect(await collect(true)).toMatchObject({ unlinked: 2 });
+  expect(await mirror.stored()).toHaveLength(3);
+  expect(await collect()).toEqual({ unlinked: 2, deleted: 3, freed: bytes, uploads: 0 });
+  expect(await mirror.stored()).toEqual([]);
+});
+
+test("content that another repository or tag needs stays when one of them is deleted", async () => {
+  const image = await client.pushImage(TEAM, "1.0");
+  await client.putManifest(TEAM, "latest", image.bytes);
+  await client.send("DELETE", `/v2/${TEAM}/manifests/1.0`);
+  await client.pushImage("hosted/other", "1.0");
+  await client.send("DELETE", `/v2/hosted/other/manifests/1.0`);
+  pass(3 * DAY);
+  await collect();
+  expect([await pulls("manifests/latest"), await pulls(`blobs/${image.layer.digest}`)]).toEqual([200, 200]);
+});
+
+describe("a blob without a manifest", () => {
+  test("is freed a day after it was pushed", async () => {
+    await client.pushBlob(TEAM, patternBytes(10));
+    pass(DAY + HOUR);
+    expect(await collect()).toMatchObject({ unlinked: 1, deleted: 1, freed: 10 });
+    expect(await mirror.stored()).toEqual([]);
+  });
+
+  test("stays for a client that has found it and pushes the manifest next", async () => {
+    const layer = await client.pushBlob(TEAM, patternBytes(10));
+    pass(DAY - HOUR / 2);
+    expect((await client.send("HEAD", `/v2/${TEAM}/blobs/${layer.digest}`)).status).toBe(200);
+    pass(2 * HOUR);
+    await collect();
+    const config = await client.pushBlob(TEAM, encode({}));
+    expect((await client.putManifest(TEAM, "1.0", imageManifest(config, [layer]))).status).toBe(201);
+    pass(2 * DAY);
+    await collect();
+    expect(await pulls(`blobs/${layer.digest}`)).toBe(200);
+  });
+
+  test("that is pushed again while it is deleted is there afterwards", async () => {
+    const bytes = patternBytes(10);
+    await client.pushBlob(TEAM, bytes);
+    pass(2 * DAY);
+    const { store } = mirror.services;
+    const original = store.delete.bind(store);
+    const deletion = vi.spyOn(store, "delete").mockImplementationOnce(async (keys) => {
+      await scheduler.wait(500);
+      await original(keys);
+    });
+    const collected = collect();
+    await expect.poll(() => deletion.mock.calls.length).toBe(1);
+    const pushed = client.pushBlob(TEAM, bytes);
+    const { digest } = await pushed;
+    await collected;
+    expect(await pulls(`blobs/${digest}`)).toBe(200);
+    pass(HOUR);
+    await collect();
+    expect(await pulls(`blobs/${digest}`)).toBe(200);
+  });
+});
+
+test("a mount keeps what its source loses", async () => {
+  const { layer, digest } = await client.pushImage(TEAM, "1.0");
+  await client.send("POST", `/v2/hosted/other/blobs/uploads/?mount=${layer.digest}&from=${TEAM}`);
+  await client.send("DELETE", `/v2/${TEAM}/manifests/${digest}`);
+  const config = await client.pushBlob("hosted/other", encode({}));
+  await client.putManifest("hosted/other", "1.0", imageManifest(config, [layer]));
+  pass(3 * DAY);
+  await collect();
+  expect((await client.send("GET", `/v2/hosted/other/blobs/${layer.digest}`)).status).toBe(200);
+});
+
+test("an upload that nobody continues is given up after a day, with its parts", async () => {
+  const upload = await client.startUpload(TEAM);
+  await client.send("PATCH", upload, { body: patternBytes(100) });
+  pass(DAY + HOUR);
+  expect(await collect()).toMatchObject({ uploads: 1 });
+  await expect.poll(() => mirror.stored()).toEqual([]);
+  expect((await client.send("GET", upload)).status).toBe(404);
+});
+
+test("content whose push failed between the store and the record is collected too", async () => {
+  const bytes = patternBytes(10);
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  vi.spyOn(HostedRecords.prototype, "linkBlob").mockRejectedValueOnce(new Error("the object has restarted"));
+  const path = `/v2/${TEAM}/blobs/uploads/?digest=${await digestOf(bytes)}`;
+  expect((await client.send("POST", path, { body: bytes })).status).toBe(500);
+  expect(await mirror.stored()).toHaveLength(1);
+  pass(DAY + HOUR);
+  await collect();
+  expect(await mirror.stored()).toEqual([]);
+});
+
+test("the alarm collects by itself, and comes again", async () => {
+  await client.pushBlob(TEAM, patternBytes(10));
+  pass(DAY + HOUR);
+  expect(await runDurableObjectAlarm(records())).toBe(true);
+  expect(await mirror.stored()).toEqual([]);
+  await client.pushBlob(TEAM, patternBytes(10));
+  expect(await runDurableObjectAlarm(records())).toBe(true);
+});
