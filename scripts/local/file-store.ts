@@ -48,6 +48,15 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
     }
   }
 
+  /** Publishes a file of this file system that is complete and correct: by then it is on the disk, and so is its name. */
+  async publish(file: string, key: string): Promise<void> {
+    await sync(file);
+    const path = join(this.#root, key);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    await rename(file, path);
+    await sync(dirname(path));
+  }
+
   async delete(keys: readonly string[]): Promise<void> {
     for (const key of keys) await rm(join(this.#root, key), { force: true });
   }
@@ -78,6 +87,15 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
     } finally {
       await rm(path, { force: true });
     }
+  }
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path);
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -9,6 +9,7 @@ import { size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
 import { bundle } from "./bundle.ts";
 import { FileStore } from "./file-store.ts";
+import { Fills } from "./fills.ts";
 import { CacheLimit } from "./limit.ts";
 import { lockFolder } from "./lock.ts";
 import { readProject } from "./project.ts";
@@ -73,6 +74,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
 
   const folders = {
     store: join(options.data, "store"),
+    incoming: join(options.data, "incoming"),
     records: join(options.data, "records"),
     objects: join(options.data, "objects"),
   };
@@ -81,6 +83,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   await mkdir(folders.objects, { recursive: true, mode: 0o700 });
   const store = await FileStore.open(folders.store);
   const records = await FileStore.open(folders.records);
+  const fills = await Fills.open(folders.incoming, store);
   const limit = new CacheLimit(store, cacheLimit, ({ freed, stored }) =>
     say(options, "log", `evicted ${size(freed)}; ${size(stored)} of ${size(cacheLimit)} stored`),
   );
@@ -90,7 +93,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const onStored = (bytes: number) => limit.add(bytes);
   const server = await listenAt(
     paths.files,
-    writer({ store, records, onStored, onFull: () => limit.makeRoom() }),
+    writer({ store, records, fills, onStored, onFull: () => limit.makeRoom() }),
   );
   started.defer(() => {
     server.close();

@@ -20,6 +20,8 @@ export interface RuntimeOptions {
 export interface Folders {
   /** Manifests, blobs and links by their key. */
   store: string;
+  /** What is being written to the store and read at the same time, on the same file system. */
+  incoming: string;
   /** What is stored in KV on the platform. */
   records: string;
   /** The storage of Durable Objects. */
@@ -39,6 +41,7 @@ export function configurationText(options: RuntimeOptions): string {
       { name: "store", worker: storeWorker(options) },
       ...networks(options.certificates),
       { name: "store-files", disk: { path: options.folders.store } },
+      { name: "incoming", disk: { path: options.folders.incoming, writable: true } },
       { name: "record-files", disk: { path: options.folders.records } },
       { name: "objects", disk: { path: options.folders.objects, writable: true } },
       { name: "writer", external: { address: `unix:${options.sockets.files}`, http: {} } },
@@ -84,6 +87,7 @@ function storeWorker({ project, modules }: RuntimeOptions): Value {
     ...compatibility(project),
     bindings: [
       { name: "STORE_FILES", service: "store-files" },
+      { name: "INCOMING", service: "incoming" },
       { name: "RECORD_FILES", service: "record-files" },
       { name: "WRITER", service: "writer" },
     ],

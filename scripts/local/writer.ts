@@ -2,10 +2,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isEvictable, isStoreKey } from "../../src/store/store.ts";
 import type { Checksum, FileStore } from "./file-store.ts";
+import type { Fills } from "./fills.ts";
 
 export interface WriterOptions {
   store: FileStore;
   records: FileStore;
+  fills: Fills;
   /** Called for each object published in the store, with its size in bytes. */
   onStored(bytes: number): void;
   /** Called when there is no space left for a file. */
@@ -14,6 +16,8 @@ export interface WriterOptions {
 
 /** As `worker/disk-records.ts` spells keys. */
 const RECORD = /^([a-z0-9=-][a-z0-9._=-]*\/)+_\/[a-z0-9=-][a-z0-9._=-]*$/;
+/** The path of a fill, without the first component. */
+const FILL = /^([0-9a-f-]{36})(\/end)?$/;
 /** Error codes of a full disk or an exceeded quota. */
 const FULL = ["ENOSPC", "EDQUOT"];
 
@@ -28,6 +32,10 @@ interface Task {
  * Handles requests for `/store/<key>` and `/records/<key>`: PUT, for the store with `X-Checksum: sha256:<hex>`, answered
  * 204, 409 if the body doesn't match, or 507 if the disk is full; and DELETE, 204. GET of `/store?prefix=` is answered
  * with a JSON list, of `/health` 204 if the store can be written to.
+ *
+ * POST of `/fills/<key>?size=<bytes>` with `X-Checksum` begins a fill and is answered 201 with its id, or 507; GET of
+ * `/fills/<id>?after=<bytes>` waits and is answered with its progress as JSON, 404 once it has ended; POST of `/fills/<id>/end`
+ * is answered as the PUT of an object is; DELETE of `/fills/<id>` gives it up.
  */
 export function writer(options: WriterOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -58,6 +66,10 @@ async function handle(
     response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(entries));
     return;
   }
+  if (pathname.startsWith("/fills/")) {
+    await handleFill(options, request, response, pathname.slice("/fills/".length), searchParams);
+    return;
+  }
   const task = taskOf(options, pathname, request.headers["x-checksum"]);
   if (!task) response.writeHead(400).end("no key of the store or the records");
   else response.writeHead(await perform(options, task, request)).end();
@@ -72,8 +84,41 @@ function taskOf(
   if (root === "records" && RECORD.test(key)) return { files: records, key, checksum: null };
   if (root !== "store" || !isStoreKey(key)) return null;
   if (header === undefined) return { files: store, key, checksum: null };
+  return { files: store, key, checksum: checksumOf(header) };
+}
+
+function checksumOf(header: string | string[]): Checksum {
   const [algorithm = "", hex = ""] = String(header).split(":");
-  return { files: store, key, checksum: { algorithm, hex } };
+  return { algorithm, hex };
+}
+
+async function handleFill(
+  { fills, onStored }: WriterOptions,
+  { method, headers }: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  query: URLSearchParams,
+): Promise<void> {
+  const [, id = "", end] = FILL.exec(path) ?? [];
+  const checksum = headers["x-checksum"];
+  const size = Number(query.get("size"));
+  if (method === "POST" && isStoreKey(path) && checksum !== undefined && Number.isSafeInteger(size)) {
+    const begun = await fills.begin(path, size, checksumOf(checksum));
+    response.writeHead(201).end(begun);
+  } else if (method === "GET" && id !== "" && end === undefined) {
+    const progress = await fills.progress(id, Number(query.get("after")));
+    if (progress) response.writeHead(200).end(JSON.stringify(progress));
+    else response.writeHead(404).end();
+  } else if (method === "POST" && end !== undefined) {
+    const ended = await fills.end(id);
+    if (ended?.verdict === "stored" && isEvictable(ended.key)) onStored(ended.size);
+    response.writeHead(ended ? (ended.verdict === "stored" ? 204 : 409) : 404).end();
+  } else if (method === "DELETE" && id !== "") {
+    await fills.abort(id);
+    response.writeHead(204).end();
+  } else {
+    response.writeHead(400).end("no request about a fill");
+  }
 }
 
 /** @returns the status to answer with. */

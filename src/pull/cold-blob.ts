@@ -8,15 +8,15 @@ import { type ByteRange, type ContentRange, parseContentRange } from "../oci/ran
 import { readBounded } from "../registry/bounded-read.ts";
 import { type Failure, failureOf, isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import { putContent } from "../store/content.ts";
-import { DigestMismatch } from "../store/store.ts";
+import { openContentFill, putContent } from "../store/content.ts";
+import { DigestMismatch, type StoreFill } from "../store/store.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength, isEncoded, isStorable } from "./body.ts";
 import { clientError } from "./client-error.ts";
 import type { FillLease, FillQueue, Turn } from "./lease.ts";
 import type { PullRequest } from "./request.ts";
 import { blobHeaders } from "./response.ts";
-import { type BodyTransfer, streamWithResume } from "./resume.ts";
+import { type BodyTransfer, type Source, streamWithResume } from "./resume.ts";
 import type { PullServices } from "./services.ts";
 
 /**
@@ -101,6 +101,12 @@ export async function pullColdBlob(
   const { body } = response;
   const { waitUntil, signal } = pull;
   const source = { upstreamRequest, response, body, length, waitUntil, signal };
+  const name = { kind: "blobs", digest, scope: pull.access } as const;
+  const fill = lease && isStorable(length) ? await openContentFill(services.store, name, length) : null;
+  if (lease && fill) {
+    const filled = await fillAndFollow(services, pull, digest, lease, fill, source);
+    return whole(filled, blobHeaders(pull, digest, { ...status, stored: true }), length);
+  }
   const transfer = await streamWithResume(services, source);
   if (lease && isStorable(length)) {
     const toClient = teeIntoStore(services, pull, digest, lease, transfer);
@@ -213,6 +219,42 @@ function part(
 }
 
 /**
+ * Stores a body at upstream's pace, and gives the client what is stored at the client's own. What becomes of the client doesn't
+ * matter to the fill.
+ */
+async function fillAndFollow(
+  services: PullServices,
+  pull: PullRequest,
+  digest: Digest,
+  lease: FillLease,
+  fill: StoreFill,
+  source: Source,
+): Promise<ReadableStream<Uint8Array>> {
+  const { readable, pumped, responses } = await streamWithResume(services, { ...source, signal: null });
+  const settled = Promise.allSettled([pumped, fill.write(readable)]).then(async ([, write]) => {
+    if (write.status === "fulfilled") return lease.release();
+    await retryLater(services, pull, digest, lease, responses, write.reason);
+  });
+  pull.waitUntil(settled);
+  return fill.read();
+}
+
+/** Has a fill that failed tried again in the background, without the endpoint that sent wrong content. */
+async function retryLater(
+  services: PullServices,
+  pull: PullRequest,
+  digest: Digest,
+  lease: FillLease,
+  responses: readonly Response[],
+  reason: unknown,
+): Promise<void> {
+  console.warn(`storing ${digest} failed: ${reason}`);
+  if (reason instanceof DigestMismatch)
+    for (const each of responses) services.upstream.quarantine(each, pull.target.upstream);
+  await lease.scheduleCheck(0);
+}
+
+/**
  * Splits a body of known length between the client and the store. First the FixedLengthStream, then tee: the two native
  * branches then move in lockstep with the slower one, while in the other order the faster one's lead is buffered without
  * bound. A body that stays cut short breaks both off, so neither the client nor the store takes it for whole.
@@ -227,11 +269,7 @@ function teeIntoStore(
   const [toClient, toStore] = readable.tee();
   const stored = putContent(services.store, { kind: "blobs", digest, scope: pull.access }, toStore);
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
-    if (put.status === "fulfilled") return;
-    console.warn(`storing ${digest} failed: ${put.reason}`);
-    if (put.reason instanceof DigestMismatch)
-      for (const each of responses) services.upstream.quarantine(each, pull.target.upstream);
-    await lease.scheduleCheck(0);
+    if (put.status === "rejected") await retryLater(services, pull, digest, lease, responses, put.reason);
   });
   pull.waitUntil(settled);
   // The runtime may end this request's work before the store has all, and then nothing above runs.

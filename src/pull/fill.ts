@@ -3,7 +3,7 @@ import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseContentRange } from "../oci/range.ts";
 import { UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import { type ContentName, headContent, putContent } from "../store/content.ts";
+import { type ContentName, headContent, openContentFill, putContent } from "../store/content.ts";
 import { DigestMismatch } from "../store/store.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength, isEncoded, isStorable, lengthSent } from "./body.ts";
@@ -67,7 +67,9 @@ async function store(
   }
   const source = { upstreamRequest: request, response, body, length, waitUntil, signal: null };
   const { readable, pumped: pumping, responses } = await streamWithResume(services, source);
-  const [pumped, stored] = await Promise.allSettled([pumping, putContent(services.store, name, readable)]);
+  const running = await openContentFill(services.store, name, length);
+  const storing = running ? running.write(readable) : putContent(services.store, name, readable);
+  const [pumped, stored] = await Promise.allSettled([pumping, storing]);
   if (stored.status === "fulfilled") return "stored";
   if (stored.reason instanceof DigestMismatch) {
     for (const each of responses) services.upstream.quarantine(each, request.upstream);

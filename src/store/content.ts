@@ -10,6 +10,7 @@ import {
   type Store,
   type StoredHead,
   type StoredObject,
+  type StoreFill,
   type Visibility,
 } from "./store.ts";
 
@@ -63,6 +64,39 @@ export async function putContent(
   options: Omit<PutOptions, "digest"> = {},
 ): Promise<void> {
   await store.put(contentKey(kind, digest, scope.visibility), body, { ...options, digest });
+  await linkContent(store, { kind, digest, scope });
+}
+
+/**
+ * Begins to store what upstream gives for a scope. Public content can be had by other requests at once; private content only
+ * from the fill itself, since nothing shows yet that upstream has given it out of this repository.
+ * @param size bytes.
+ * @returns null where objects can't be read while they are written, or the fill can't begin.
+ */
+export async function openContentFill(
+  store: Store,
+  name: ContentName,
+  size: number,
+): Promise<StoreFill | null> {
+  if (size === 0) return null;
+  const { kind, digest, scope } = name;
+  const isShared = scope.visibility === "public";
+  const key = contentKey(kind, digest, scope.visibility);
+  const fill = await store.openFill?.(key, { digest, size, isShared }).catch((error) => {
+    console.warn(`a fill of ${digest} can't begin: ${error}`);
+    return null;
+  });
+  if (!fill) return null;
+  return {
+    read: () => fill.read(),
+    write: async (body) => {
+      await fill.write(body);
+      await linkContent(store, name);
+    },
+  };
+}
+
+async function linkContent(store: Store, { digest, scope }: ContentName): Promise<void> {
   if (scope.visibility === "public") return;
   const link = linkKey(scope.upstream, scope.repository, digest);
   await store.put(link, new Uint8Array(0), { digest: EMPTY_DIGEST });

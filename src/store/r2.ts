@@ -1,24 +1,44 @@
 /** The store on R2, which checks every object's digest itself, so that no wrong one can be published. */
-import { digestParts } from "../oci/digest.ts";
+import { type Digest, digestParts } from "../oci/digest.ts";
 import { type ByteRange, resolveRange } from "../oci/range.ts";
 import {
   DigestMismatch,
+  type FillOptions,
   type PutOptions,
   RangeNotSatisfiable,
   type Store,
   type StoredEntry,
   type StoredHead,
   type StoredObject,
+  type StoreFill,
 } from "./store.ts";
 
 /** R2's number for content that isn't what its checksum says, at the end of the message. */
 const CHECKSUM_ERROR = /\(10037\)$/;
 
+/** What a bucket can do beyond R2, where it is a service that keeps files (`scripts/local/worker`). */
+interface FillingBucket extends R2Bucket {
+  /** @returns an id; null if it has no room. */
+  beginFill(key: string, options: BucketFillOptions): Promise<string | null>;
+  writeFill(id: string, body: ReadableStream<Uint8Array>): Promise<void>;
+  readFill(id: string): Promise<ReadableStream<Uint8Array>>;
+}
+
+/** As `FillOptions`, with the digest in two parts. */
+export interface BucketFillOptions {
+  algorithm: string;
+  hex: string;
+  size: number;
+  isShared: boolean;
+}
+
 export class R2Store implements Store {
   readonly #bucket: R2Bucket;
+  readonly openFill?: NonNullable<Store["openFill"]>;
 
   constructor(bucket: R2Bucket) {
     this.#bucket = bucket;
+    if (canFill(bucket)) this.openFill = (key, options) => openFill(bucket, key, options);
   }
 
   async head(key: string): Promise<StoredHead | null> {
@@ -58,11 +78,7 @@ export class R2Store implements Store {
       return;
     }
     const { algorithm, hex } = digestParts(digest);
-    try {
-      await this.#bucket.put(key, body, { [algorithm]: hex, httpMetadata });
-    } catch (error) {
-      throw CHECKSUM_ERROR.test(String(error)) ? new DigestMismatch(digest) : error;
-    }
+    await rethrowing(digest, this.#bucket.put(key, body, { [algorithm]: hex, httpMetadata }));
   }
 
   async delete(keys: string[]): Promise<void> {
@@ -77,6 +93,32 @@ export class R2Store implements Store {
       stored: uploaded.getTime(),
     }));
     return { entries, cursor: page.truncated ? page.cursor : null };
+  }
+}
+
+function canFill(bucket: R2Bucket): bucket is FillingBucket {
+  return typeof Reflect.get(bucket, "beginFill") === "function";
+}
+
+async function openFill(
+  bucket: FillingBucket,
+  key: string,
+  { digest, size, isShared }: FillOptions,
+): Promise<StoreFill | null> {
+  const id = await bucket.beginFill(key, { ...digestParts(digest), size, isShared });
+  if (id === null) return null;
+  return {
+    write: (body) => rethrowing(digest, bucket.writeFill(id, body)),
+    read: () => bucket.readFill(id),
+  };
+}
+
+/** Passes R2's word for content with another checksum on as the store's. */
+async function rethrowing(digest: Digest, stored: Promise<unknown>): Promise<void> {
+  try {
+    await stored;
+  } catch (error) {
+    throw CHECKSUM_ERROR.test(String(error)) ? new DigestMismatch(digest) : error;
   }
 }
 

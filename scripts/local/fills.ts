@@ -1,0 +1,218 @@
+/**
+ * Fills: files that workerd writes and that are read while they grow. Each has a folder of its own in `incoming`, into which
+ * workerd puts the body. This process links workerd's temporary file to a name that can be read, hashes it as it grows, and
+ * publishes it in the store once it is complete and correct.
+ */
+import { createHash, type Hash, randomUUID } from "node:crypto";
+import { type FileHandle, link, mkdir, open, readdir, rm, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Checksum, FileStore } from "./file-store.ts";
+import type { Progress } from "./worker/progress.ts";
+
+/** What followers read, in the fill's folder. */
+const GROWING = "growing";
+/** Where workerd puts the body, in the fill's folder; until it is complete it is `.body.<pid>.<n>.tmp`. */
+const BODY = "body";
+const WORKERD_FILE = /^(\.body\..+\.tmp|body)$/;
+/** Bytes that are read and hashed at a time. */
+const PIECE = 1024 * 1024;
+/** Milliseconds between two looks at a file that doesn't grow: the first and the longest. */
+const SHORTEST_PAUSE = 2;
+const LONGEST_PAUSE = 20;
+/** Bytes for which a follower waits, so that a fast fill isn't read in small steps; or until as many milliseconds passed. */
+const STEP = 4 * 1024 * 1024;
+const STEP_TIME = 25;
+
+/** A fill whose body was written. */
+export interface Ended {
+  key: string;
+  /** Bytes. */
+  size: number;
+  /** `mismatch` is for content with another checksum or length. */
+  verdict: "stored" | "mismatch";
+}
+
+interface Fill {
+  key: string;
+  size: number;
+  checksum: Checksum;
+  folder: string;
+  bytes: number;
+  isVerified: boolean;
+  /** Whether workerd has written all, or given up. */
+  isWritten: boolean;
+  isAborted: boolean;
+  hashed: Promise<string | null>;
+  /** Called at each change of the above. */
+  listeners: Set<() => void>;
+}
+
+export class Fills {
+  readonly #root: string;
+  readonly #store: FileStore;
+  readonly #fills = new Map<string, Fill>();
+
+  private constructor(root: string, store: FileStore) {
+    this.#root = root;
+    this.#store = store;
+  }
+
+  /**
+   * Creates the folder, and removes what fills of the previous mirror left.
+   * @param root a folder on the same file system as the store's.
+   */
+  static async open(root: string, store: FileStore): Promise<Fills> {
+    await rm(root, { recursive: true, force: true });
+    await mkdir(root, { recursive: true, mode: 0o700 });
+    return new Fills(root, store);
+  }
+
+  /**
+   * Expects workerd to PUT a body to `<id>/body`.
+   * @param size bytes.
+   * @returns the fill's id.
+   * @throws an error with the code ENOSPC if the disk has no room for it beside the fills that are running.
+   */
+  async begin(key: string, size: number, checksum: Checksum): Promise<string> {
+    const hash = createHash(checksum.algorithm);
+    const { bavail, bsize } = await statfs(this.#root);
+    const reserved = [...this.#fills.values()].reduce((sum, fill) => sum + fill.size - fill.bytes, 0);
+    if (bavail * bsize - reserved < size)
+      throw Object.assign(new Error("no space left for a fill"), { code: "ENOSPC" });
+    const id = randomUUID();
+    const folder = join(this.#root, id);
+    await mkdir(folder, { mode: 0o700 });
+    const fill: Fill = {
+      key,
+      size,
+      checksum,
+      folder,
+      bytes: 0,
+      isVerified: false,
+      isWritten: false,
+      isAborted: false,
+      hashed: Promise.resolve(null),
+      listeners: new Set(),
+    };
+    fill.hashed = hashGrowing(fill, hash);
+    fill.hashed.catch(() => {});
+    this.#fills.set(id, fill);
+    return id;
+  }
+
+  /**
+   * Waits until a good deal more than `after` bytes can be read, or less of it after a short while.
+   * @returns null for a fill that has ended.
+   */
+  async progress(id: string, after: number): Promise<Progress | null> {
+    const fill = this.#fills.get(id);
+    if (!fill) return null;
+    await new Promise<void>((resolve) => {
+      let timer: NodeJS.Timeout | null = null;
+      const done = () => {
+        if (timer) clearTimeout(timer);
+        fill.listeners.delete(look);
+        resolve();
+      };
+      const look = () => {
+        if (fill.isVerified || fill.isAborted || fill.bytes - after >= STEP) done();
+        else if (fill.bytes > after && fill.bytes < fill.size) timer ??= setTimeout(done, STEP_TIME);
+      };
+      fill.listeners.add(look);
+      look();
+    });
+    return fill.isAborted ? null : { bytes: fill.bytes, isVerified: fill.isVerified };
+  }
+
+  /**
+   * The body is written: checks it, and publishes it.
+   * @returns null for a fill that isn't known.
+   * @throws if it can't be published.
+   */
+  async end(id: string): Promise<Ended | null> {
+    const fill = this.#fills.get(id);
+    if (!fill || fill.isWritten) return null;
+    fill.isWritten = true;
+    const { key, size, checksum } = fill;
+    try {
+      const hex = await fill.hashed;
+      if (fill.bytes !== size || hex !== checksum.hex) return { key, size, verdict: "mismatch" };
+      fill.isVerified = true;
+      notify(fill);
+      await this.#store.publish(join(fill.folder, GROWING), key);
+      return { key, size, verdict: "stored" };
+    } finally {
+      await this.abort(id);
+    }
+  }
+
+  /** Ends a fill, and removes what it hasn't published. */
+  async abort(id: string): Promise<void> {
+    const fill = this.#fills.get(id);
+    if (!fill) return;
+    this.#fills.delete(id);
+    fill.isWritten = true;
+    fill.isAborted = !fill.isVerified;
+    notify(fill);
+    await fill.hashed.catch(() => {});
+    await rm(fill.folder, { recursive: true, force: true });
+  }
+}
+
+/** @returns the checksum in hexadecimal; null if the fill was aborted. */
+async function hashGrowing(fill: Fill, hash: Hash): Promise<string | null> {
+  const file = await openGrowing(fill);
+  if (!file) return null;
+  try {
+    const piece = Buffer.allocUnsafe(Math.min(PIECE, fill.size + 1));
+    let pause = SHORTEST_PAUSE;
+    while (!fill.isAborted) {
+      // Read before the file is: what was written by then is seen by a read that follows.
+      const { isWritten } = fill;
+      const { bytesRead } = await file.read(piece, 0, piece.byteLength, fill.bytes);
+      if (bytesRead > 0) {
+        hash.update(piece.subarray(0, bytesRead));
+        fill.bytes += bytesRead;
+        pause = SHORTEST_PAUSE;
+        notify(fill);
+      } else if (isWritten) {
+        return hash.digest("hex");
+      } else {
+        await sleep(pause);
+        pause = Math.min(pause * 2, LONGEST_PAUSE);
+      }
+    }
+    return null;
+  } finally {
+    await file.close();
+  }
+}
+
+/** Links workerd's file to a name that it can be read by, as soon as there is one. */
+async function openGrowing(fill: Fill): Promise<FileHandle | null> {
+  let pause = 1;
+  while (!fill.isAborted) {
+    const { isWritten } = fill;
+    const name = (await readdir(fill.folder)).find((each) => WORKERD_FILE.test(each));
+    if (name !== undefined) {
+      try {
+        await link(join(fill.folder, name), join(fill.folder, GROWING));
+        return await open(join(fill.folder, GROWING));
+      } catch (error) {
+        // It was renamed since the folder was read.
+        if (name === BODY || !(error instanceof Error && "code" in error && error.code === "ENOENT"))
+          throw error;
+        continue;
+      }
+    }
+    if (isWritten) return null;
+    await sleep(pause);
+    pause = Math.min(pause * 2, LONGEST_PAUSE);
+  }
+  return null;
+}
+
+function notify(fill: Fill): void {
+  for (const listener of [...fill.listeners]) listener();
+}

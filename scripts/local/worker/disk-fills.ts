@@ -1,0 +1,129 @@
+/**
+ * Fills on one machine: a body goes by one PUT into a file, which any number of clients read while it grows. workerd moves the
+ * bytes of both; `scripts/local/fills.ts` hashes and publishes the file.
+ */
+
+import type { Slice } from "../../../src/oci/range.ts";
+import type { BucketFillOptions } from "../../../src/store/r2.ts";
+import type { Progress } from "./progress.ts";
+import type { StoreEnv } from "./store-env.ts";
+
+/** A fill, as all requests of this isolate share it; there is only one isolate. It holds nothing that belongs to a request. */
+export interface DiskFill {
+  readonly id: string;
+  readonly key: string;
+  readonly size: number;
+  outcome: "running" | "stored" | "failed";
+}
+
+const byId = new Map<string, DiskFill>();
+/** Those that other requests may read. */
+const byKey = new Map<string, DiskFill>();
+
+/** Milliseconds until a fill whose end was seen elsewhere is looked at again. */
+const PAUSE = 3;
+
+/** A running fill that any request may read. */
+export function findFill(key: string): DiskFill | undefined {
+  return byKey.get(key);
+}
+
+/** @returns the fill's id; null if the disk has no room for it. */
+export async function beginFill(
+  env: StoreEnv,
+  key: string,
+  options: BucketFillOptions,
+): Promise<string | null> {
+  const { algorithm, hex, size, isShared } = options;
+  const response = await env.WRITER.fetch(`http://writer/fills/${key}?size=${size}`, {
+    method: "POST",
+    headers: { "X-Checksum": `${algorithm}:${hex}` },
+  });
+  const text = await response.text();
+  if (response.status === 507) return null;
+  if (!response.ok) throw new Error(text);
+  const fill: DiskFill = { id: text, key, size, outcome: "running" };
+  byId.set(fill.id, fill);
+  if (isShared && !byKey.has(key)) byKey.set(key, fill);
+  return fill.id;
+}
+
+/** Writes the body, and publishes it. @throws with R2's error code if the checksum differs. */
+export async function writeFill(env: StoreEnv, id: string, body: ReadableStream<Uint8Array>): Promise<void> {
+  const fill = byId.get(id);
+  if (!fill) throw new Error(`there is no fill ${id}`);
+  try {
+    const put = await env.INCOMING.fetch(`http://incoming/${id}/body`, { method: "PUT", body });
+    await put.body?.cancel();
+    if (!put.ok) throw new Error(`the disk answered ${put.status}`);
+    const ended = await env.WRITER.fetch(`http://writer/fills/${id}/end`, { method: "POST" });
+    const reason = await ended.text();
+    if (ended.status === 409) throw new Error(`the checksum of ${fill.key} is another (10037)`);
+    if (!ended.ok) throw new Error(reason);
+    fill.outcome = "stored";
+  } catch (error) {
+    fill.outcome = "failed";
+    await env.WRITER.fetch(`http://writer/fills/${id}`, { method: "DELETE" });
+    throw error;
+  } finally {
+    byId.delete(id);
+    if (byKey.get(fill.key) === fill) byKey.delete(fill.key);
+  }
+}
+
+/** A running fill by the id that `beginFill` gave. */
+export function fillOf(id: string): DiskFill | undefined {
+  return byId.get(id);
+}
+
+/**
+ * Writes a part of a running fill as it comes, natively. What holds the fill's last byte gets that only once the whole has the
+ * right checksum.
+ * @throws if the fill fails, or the reader has gone.
+ */
+export async function follow(
+  env: StoreEnv,
+  fill: DiskFill,
+  { offset, length }: Slice,
+  writable: WritableStream<Uint8Array>,
+): Promise<void> {
+  const end = offset + length;
+  let position = offset;
+  while (position < end) {
+    const { bytes, isVerified } = await progressOf(env, fill, position);
+    const available = Math.min(end, isVerified ? bytes : Math.min(bytes, fill.size - 1));
+    if (available <= position) continue;
+    const body = await read(env, fill, position, available);
+    await body.pipeTo(writable, { preventClose: true });
+    position = available;
+  }
+  await writable.close();
+}
+
+async function progressOf(env: StoreEnv, fill: DiskFill, position: number): Promise<Progress> {
+  for (;;) {
+    if (fill.outcome === "stored") return { bytes: fill.size, isVerified: true };
+    if (fill.outcome === "failed") throw new Error(`the fill of ${fill.key} has failed`);
+    const response = await env.WRITER.fetch(`http://writer/fills/${fill.id}?after=${position}`);
+    if (response.ok) return response.json();
+    await response.body?.cancel();
+    // It has ended, and how is about to be reported to the one who writes.
+    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+}
+
+/** Bytes of the growing file, or of the object that it has become. */
+async function read(env: StoreEnv, fill: DiskFill, from: number, end: number): Promise<ReadableStream> {
+  const headers = { Range: `bytes=${from}-${end - 1}` };
+  const sources = [
+    [env.INCOMING, `http://incoming/${fill.id}/growing`],
+    [env.STORE_FILES, `http://store/${fill.key}`],
+  ] as const;
+  for (const [files, url] of sources) {
+    const response = await files.fetch(url, { headers });
+    // It is 200 for a range that is the whole file.
+    if (response.ok && response.body) return response.body;
+    await response.body?.cancel();
+  }
+  throw new Error(`${fill.key} is gone while it is read`);
+}

@@ -1,0 +1,107 @@
+/** One fill and its readers: how many there are, what each asks for, and what they get when it fails. */
+import { createHash } from "node:crypto";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { until } from "./support/deadline.ts";
+import { Download } from "./support/download.ts";
+import { type Blob, MIB, newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
+
+const NAME = "upstream.test";
+
+let upstream: RawFaults;
+let stage: Stage;
+beforeAll(async () => {
+  upstream = await startRawFaults();
+  stage = await startStage({ [NAME]: upstream.url });
+});
+afterAll(async () => {
+  await stage?.stop();
+  await upstream?.close();
+});
+
+const open = (blob: Blob, headers: Record<string, string> = {}): Promise<Download> =>
+  Download.open(stage.urlOf(NAME, blob), headers);
+
+/** A blob that takes some seconds. */
+function serveSlowly(size = 8 * MIB): Blob {
+  return serveBlob(upstream, size, { fault: { type: "trickle", bytesPerSecond: size / 3 }, ranges: true });
+}
+
+function filesLeft(): string[] {
+  return readdirSync(join(stage.data, "incoming"), { recursive: true }).map(String);
+}
+
+it("streams to twenty clients from one request, to all of them before it has ended", async () => {
+  const blob = serveSlowly();
+  const clients = await Promise.all(Array.from({ length: 20 }, () => open(blob)));
+  for (const client of clients) await client.readTo(MIB);
+  expect(await stage.isStored(blob)).toBe(false);
+  for (const client of clients) {
+    expect(await client.end()).toBe("whole");
+    expect(client.digest).toBe(blob.digest);
+  }
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+  await stage.waitUntilStored(blob);
+  await until("the fill to leave nothing behind", 5_000, () => filesLeft().length === 0);
+});
+
+it("answers ranges and HEADs of a running fill from it", async () => {
+  const blob = serveSlowly();
+  const leader = await open(blob);
+  await leader.readTo(MIB);
+  const url = stage.urlOf(NAME, blob);
+  const head = await fetch(url, { method: "HEAD" });
+  expect(head.status).toBe(200);
+  expect(head.headers.get("Content-Length")).toBe(String(8 * MIB));
+  const ranges = [
+    [0, 9],
+    [4 * MIB, 6 * MIB - 1],
+    [8 * MIB - 3, 8 * MIB - 1],
+  ] as const;
+  for (const [first, last] of ranges) {
+    const response = await fetch(url, { headers: { Range: `bytes=${first}-${last}` } });
+    expect(response.status).toBe(206);
+    expect(response.headers.get("Content-Range")).toBe(`bytes ${first}-${last}/${8 * MIB}`);
+    const bytes = Buffer.from(await response.arrayBuffer());
+    expect(bytes.equals(blob.bytes.subarray(first, last + 1))).toBe(true);
+  }
+  const beyond = await fetch(url, { headers: { Range: `bytes=${8 * MIB}-` } });
+  expect(beyond.status).toBe(416);
+  expect(await leader.end()).toBe("whole");
+  expect(requestsFor(upstream, blob)).toHaveLength(1);
+});
+
+it("resumes a body that breaks off, and no client notices", async () => {
+  const fault = { type: "cut", after: 5 * MIB } as const;
+  const blob = serveBlob(upstream, 8 * MIB, { fault, times: 1, ranges: true });
+  const clients = await Promise.all([open(blob), open(blob), open(blob)]);
+  for (const client of clients) {
+    expect(await client.end()).toBe("whole");
+    expect(client.digest).toBe(blob.digest);
+  }
+  expect(requestsFor(upstream, blob).map(({ bytesSent }) => bytesSent)).toEqual([5 * MIB, 3 * MIB]);
+});
+
+it("breaks every client's connection before the last byte of wrong content, and stores none of it", async () => {
+  const blob = serveSlowly();
+  const digest = `sha256:${createHash("sha256").update("other content").digest("hex")}`;
+  const wrong = { ...newBlob(0), digest, path: blob.path.replace(blob.digest, digest) };
+  upstream.serve(wrong.path, {
+    body: blob.bytes,
+    fault: { type: "trickle", bytesPerSecond: 4 * MIB },
+    times: 1,
+  });
+  const clients = await Promise.all(Array.from({ length: 5 }, () => open(wrong)));
+  for (const client of clients) await client.readTo(MIB);
+  const [first] = requestsFor(upstream, wrong);
+  for (const client of clients) {
+    expect(await client.end()).toBe("broken");
+    expect(client.received).toBeLessThan(8 * MIB);
+    expect(client.received).toBeGreaterThanOrEqual(MIB);
+  }
+  expect(first?.bytesSent).toBe(8 * MIB);
+  await until("the fills to leave nothing behind", 15_000, () => filesLeft().length === 0);
+  expect(await stage.isStored(wrong)).toBe(false);
+});
