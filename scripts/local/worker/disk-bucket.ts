@@ -15,9 +15,10 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   /** @throws for the key of the health check if the store can't be written to. */
   async head(key: string): Promise<Stored | null> {
     if (key === HEALTH_KEY) await this.#write("health", { method: "GET" });
+    // Looked up first: a fill that ends meanwhile is missing neither here nor there.
+    const fill = findFill(key);
     const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { method: "HEAD" });
     if (response.ok) return stored(key, response);
-    const fill = findFill(key);
     return fill ? { key, size: fill.size, uploaded: new Date() } : null;
   }
 
@@ -26,12 +27,10 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     key: string,
     options: { range?: R2Range } = {},
   ): Promise<(Stored & { body: ReadableStream | null }) | null> {
+    const fill = findFill(key);
     const headers = options.range ? { Range: rangeHeader(options.range) } : {};
     const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { headers });
-    if (response.status === 404) {
-      const fill = findFill(key);
-      return fill ? this.#following(fill, options.range) : null;
-    }
+    if (response.status === 404) return fill ? this.#following(fill, options.range) : null;
     if (!response.ok) throw new Error(`the disk answered ${response.status} for ${key}`);
     return { ...stored(key, response), body: response.body };
   }
