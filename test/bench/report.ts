@@ -1,5 +1,6 @@
 /** The results, for people: Portolan's ratio to each of the others, and the figures that the ratios are made of. */
 import { CROWD, type CrowdResult } from "./crowd.ts";
+import type { Footprint } from "./footprint.ts";
 import type { LoadResult } from "./load.ts";
 import type { MemoryResult } from "./memory.ts";
 import type { RoundsResult, Series } from "./rounds.ts";
@@ -13,6 +14,7 @@ export interface Results {
   /** Peak bytes of all of a server's processes together, and of workerd only, where there is one. */
   peaks: Map<ServerName, { all: number; workerd: number | null }>;
   memory: MemoryResult | null;
+  footprint: Footprint | null;
 }
 
 const TITLES: Record<ServerName, string> = {
@@ -41,7 +43,7 @@ export interface Verdict {
 }
 
 export function report(results: Results): string {
-  const { rounds, memory } = results;
+  const { rounds, memory, footprint } = results;
   const { bytes, blobs } = rounds.image;
   const count = rounds.yardsticks.empty.length;
   const lines = [
@@ -64,6 +66,7 @@ export function report(results: Results): string {
     ]),
     "",
     ...(memory ? [memoryLine(memory), ""] : []),
+    ...(footprint ? [footprintLine(footprint), ""] : []),
     ...failures(results.crowd),
     ...saturation(rounds),
     "Targets",
@@ -80,7 +83,7 @@ export function report(results: Results): string {
   return lines.join("\n");
 }
 
-export function verdicts({ rounds, crowd, memory }: Results): Verdict[] {
+export function verdicts({ rounds, crowd, memory, footprint }: Results): Verdict[] {
   const portolan = seriesOf(rounds, "portolan");
   const { empty, r2 } = rounds.yardsticks;
   const requests = ratio(rates(portolan.manifests), rates(empty));
@@ -91,13 +94,17 @@ export function verdicts({ rounds, crowd, memory }: Results): Verdict[] {
   const all: Verdict[] = [
     verdict("manifests by tag, warm, to an empty answer", requests.toFixed(2), "≥ 0.70", requests >= 0.7),
     verdict("blobs, warm, to R2.get", blobs.toFixed(2), "≥ 0.90", blobs >= 0.9),
+    ...besideRegistry(rounds),
     verdict("upstream calls that a cold pull adds", String(added), "0", added <= 0),
     verdict("upstream calls of a warm pull", String(warm), "0", warm === 0),
   ];
   const together = crowd.get("portolan");
   if (together) {
-    const { mostPerManifest } = together.calls;
+    const { mostPerManifest, mostPerBlob } = together.calls;
+    const time = together.seconds / (crowd.get("registry")?.seconds ?? 0);
     all.push(
+      verdict(`${CROWD} at once, cold, to docker-registry's time`, time.toFixed(2), "≤ 0.40", time <= 0.4),
+      verdict(`GETs per blob for ${CROWD} at once`, String(mostPerBlob), "1", mostPerBlob === 1),
       verdict(`GETs per manifest for ${CROWD} at once`, String(mostPerManifest), "1", mostPerManifest === 1),
       verdict(
         `errors for ${CROWD} at once`,
@@ -111,7 +118,30 @@ export function verdicts({ rounds, crowd, memory }: Results): Verdict[] {
     const grown = growth(memory);
     all.push(verdict("memory grown by 2 GiB, MB", megabytes(grown), "< 100", grown < 100_000_000));
   }
+  if (footprint) {
+    const { start, idle, install } = footprint;
+    all.push(
+      verdict("ready after, s", start.toFixed(2), "< 1", start < 1),
+      verdict("idle, both processes, MB", megabytes(idle), "< 150", idle < 150_000_000),
+      verdict("production install, MB", megabytes(install), "< 330", install < 330_000_000),
+    );
+  }
   return all;
+}
+
+/** What one machine's mirror should reach beside docker-registry's proxy mode. */
+function besideRegistry(rounds: RoundsResult): Verdict[] {
+  const [ours, theirs] = [seriesOf(rounds, "portolan"), seriesOf(rounds, "registry")];
+  const cold = ratio(ours.coldRate, theirs.coldRate);
+  const cpu = ratio(ours.coldCpu, theirs.coldCpu);
+  const warm = ratio(rates(ours.blobs), rates(theirs.blobs));
+  const pull = ratio(ours.coldPull, theirs.coldPull);
+  return [
+    verdict("blobs, cold, to docker-registry's MB/s", cold.toFixed(2), "≥ 1.50", cold >= 1.5),
+    verdict("  CPU, to docker-registry's", cpu.toFixed(2), "≤ 0.60", cpu <= 0.6),
+    verdict("blobs, warm, to docker-registry's MB/s", warm.toFixed(2), "≥ 0.90", warm >= 0.9),
+    verdict("whole pull, cold, to docker-registry's time", pull.toFixed(2), "≤ 0.80", pull <= 0.8),
+  ];
 }
 
 function verdict(name: string, figure: string, target: string, isReached: boolean): Verdict {
@@ -220,6 +250,13 @@ function memoryLine(memory: MemoryResult): string {
     `Memory of workerd while ${(bytes / GIB).toFixed(0)} GiB went cold to a slow client (${seconds.toFixed(0)} s): ` +
     `${megabytes(baseline)} MB before, at most ${megabytes(growth(memory))} MB more in samples a second apart, ` +
     `${megabytes(peak - baseline)} MB more at the peak.`
+  );
+}
+
+function footprintLine({ start, idle, install }: Footprint): string {
+  return (
+    `Ready ${start.toFixed(2)} s after its start; ${megabytes(idle)} MB resident in both processes at rest; ` +
+    `${megabytes(install)} MB installed without development dependencies.`
   );
 }
 

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { memoryOf, processTree } from "./accounting.ts";
 import { runCrowd } from "./crowd.ts";
+import { measureFootprint } from "./footprint.ts";
 import { LARGE_LAYERS, SMALL_LAYERS } from "./image.ts";
 import { runMemory } from "./memory.ts";
 import { MissingProgram, Workshop } from "./processes.ts";
@@ -76,6 +77,7 @@ async function main(): Promise<number> {
       crowd: await runCrowd(stage, say),
       peaks: new Map(servers.map(({ name, pid }) => [name, peaksOf(pid)])),
       memory: null,
+      footprint: null,
     };
     // The memory test runs alone on the machine and its disk.
     for (const server of servers) if (server !== upstream) await server.stop();
@@ -83,6 +85,7 @@ async function main(): Promise<number> {
       await rm(join(workshop.folder, `${name}-data`), { recursive: true, force: true });
     }
     if (!options.quick && options.memory !== false) results.memory = await runMemory(workshop, url, say);
+    if (!options.quick) results.footprint = await measureFootprint(workshop, url, say);
     console.log(options.json ? asJson(results) : report(results));
     return 0;
   } catch (error) {
