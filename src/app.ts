@@ -7,13 +7,13 @@ import { CLOSED, TOKEN_PATH } from "./access/gate.ts";
 import type { Config } from "./config.ts";
 import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
-import { logged } from "./request-log.ts";
+import { requestLog } from "./request-log.ts";
 import type { Services } from "./services.ts";
 import { HEALTH_KEY } from "./store/store.ts";
 
 export function createApp(services: Services): Hono {
   const app = new Hono();
-  app.use(logged);
+  app.use(requestLog(services.gatherLog));
   app.use(async (c, next) => {
     await next();
     protect(c.res.headers);

@@ -36,7 +36,7 @@ export interface RequestRecord extends RequestDetails {
 const DETAILS = "details";
 
 /** Milliseconds for which records are gathered: writing each by itself takes a tenth of a warm response's time. */
-const GATHER = 50;
+export const GATHER = 50;
 /** Records that are written without waiting any longer. */
 const ENOUGH = 50;
 
@@ -45,17 +45,20 @@ const LONGEST = 512;
 
 let gathered: RequestRecord[] = [];
 
-export const logged: MiddlewareHandler = async (c, next) => {
-  const started = Date.now();
-  try {
-    await next();
-  } finally {
-    gathered.push(recordOf(c, Date.now() - started));
-    // Should the runtime end the request that was to write them, the next full batch still does.
-    if (gathered.length >= ENOUGH) write();
-    else if (gathered.length === 1) waitUntilOf(c.executionCtx)(pause(GATHER).then(write));
-  }
-};
+/** @param gather milliseconds for which records are gathered. */
+export function requestLog(gather: number): MiddlewareHandler {
+  return async (c, next) => {
+    const started = Date.now();
+    try {
+      await next();
+    } finally {
+      gathered.push(recordOf(c, Date.now() - started));
+      // Should the runtime end the request that was to write them, the next full batch still does.
+      if (gathered.length >= ENOUGH) write();
+      else if (gathered.length === 1) waitUntilOf(c.executionCtx)(pause(gather).then(write));
+    }
+  };
+}
 
 /** The details of a request, to be filled in by its handler. */
 export function detailsOf(c: Context): RequestDetails {

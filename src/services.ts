@@ -12,6 +12,7 @@ import type { HostedRecords } from "./push/records.ts";
 import type { PushServices } from "./push/services.ts";
 import { Remembered } from "./registry/remembered.ts";
 import { viaOf } from "./registry/via.ts";
+import { GATHER } from "./request-log.ts";
 import { R2Store } from "./store/r2.ts";
 import { TagRecords } from "./store/tag-records.ts";
 import { UpstreamClient } from "./upstream/client.ts";
@@ -37,6 +38,8 @@ export interface Env {
 export interface Services extends PullServices, PushServices {
   config: Config;
   gate: Gate;
+  /** Milliseconds for which records of requests are gathered. */
+  gatherLog: number;
   limits: Limits;
 }
 
@@ -59,6 +62,7 @@ export function createServices(env: Env): Services {
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
   return {
     config,
+    gatherLog: GATHER,
     gate: new Gate(config, now),
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),

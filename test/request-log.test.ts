@@ -2,7 +2,7 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { Hono } from "hono";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
-import { logged, type RequestRecord } from "../src/request-log.ts";
+import { GATHER, type RequestRecord, requestLog } from "../src/request-log.ts";
 import { useMirror } from "./support/mirror.ts";
 
 const mirror = useMirror();
@@ -84,7 +84,7 @@ describe("a record", () => {
 
   test("is written also when a handler throws what isn't an error", async () => {
     const app = new Hono();
-    app.use(logged);
+    app.use(requestLog(GATHER));
     app.get("*", () => {
       throw "text";
     });
@@ -141,7 +141,7 @@ describe("a record", () => {
 
 describe("writing", () => {
   const app = new Hono();
-  app.use(logged);
+  app.use(requestLog(GATHER));
   app.get("*", (c) => c.text("x"));
   const contexts: ExecutionContext[] = [];
 

@@ -93,7 +93,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     const fills = (digest: string) => bindings.FILLS.getByName(leasesName(digest as Digest));
     const operations = countOperations(bindings);
     const newIsolate = () => {
-      test.services = { ...createServices(bindings), fillPatience: 2_000 };
+      test.services = { ...createServices(bindings), fillPatience: 2_000, gatherLog: 0 };
       // The Durable Objects share the Worker's isolate here as they may in production.
       isolate.services = test.services;
       app = createApp(test.services);
