@@ -27,10 +27,10 @@ export default defineConfig({
       {
         extends: true,
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
-        test: { name: "workerd", include: workerd },
+        test: { name: "workerd", include: workerd, isolate: false },
       },
       { extends: true, test: { name: "node", include: node, isolate: false, pool: "threads" } },
-      { extends: true, test: { name: "processes", include: processTests } },
+      { extends: true, test: { name: "processes", include: processTests, isolate: false } },
     ],
   },
 });

@@ -15,7 +15,7 @@ import { viaOf } from "./registry/via.ts";
 import { GATHER } from "./request-log.ts";
 import { R2Store } from "./store/r2.ts";
 import { TagRecords } from "./store/tag-records.ts";
-import { UpstreamClient } from "./upstream/client.ts";
+import { UPSTREAM_TIMING, UpstreamClient } from "./upstream/client.ts";
 import { egress, type Network } from "./upstream/egress.ts";
 
 /** The bindings of wrangler.toml. Variables are read by `config.ts`. */
@@ -49,6 +49,9 @@ const REMEMBERED_MANIFESTS = 16 * 1024 * 1024;
 /** Milliseconds. Most layers are filled by then; no client should wait longer for what may never come. */
 const FILL_PATIENCE = 8_000;
 
+/** Milliseconds. */
+const FILL_LOOK = 150;
+
 /** Of the 50 subrequests that a request has on the Free plan; on one machine nothing counts them. */
 const STORE_READS = 40;
 
@@ -59,6 +62,7 @@ const UNLISTED = 5 * 60_000;
 export function createServices(env: Env): Services {
   const now = () => Date.now();
   const config = readConfig(env);
+  const { upstream: upstreamTiming, ...timing } = env.TIMING ?? {};
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
   return {
     config,
@@ -76,12 +80,14 @@ export function createServices(env: Env): Services {
       now,
       credentials: config.credentials,
       via,
+      timing: { ...UPSTREAM_TIMING, ...upstreamTiming },
     }),
     leasesOf: leasesIn(env.FILLS),
     fillPatience: FILL_PATIENCE,
+    fillLook: FILL_LOOK,
     bodyLimits: BODY_LIMITS,
     resumes: { count: 0 },
-    ...env.TIMING,
+    ...timing,
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
     unlisted: new Remembered(UNLISTED, now),
     resolverOf: resolverIn(env.REPOSITORIES),

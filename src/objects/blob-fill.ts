@@ -12,7 +12,7 @@ export class BlobFill extends DurableObject<Env> implements FillLeases {
 
   constructor(state: DurableObjectState, env: Env) {
     super(state, env);
-    this.#leases = new Leases(state.storage, this.#services.now, (job) => isBlobStored(this.#services, job));
+    this.#leases = new Leases(state.storage, this.#services, (job) => isBlobStored(this.#services, job));
   }
 
   acquire(job: FillJob, patience: number): Promise<Claim> {

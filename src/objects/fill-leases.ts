@@ -6,6 +6,7 @@
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../oci/digest.ts";
 import type { Claim, FillJob, FillOutcome } from "../pull/fill-leases.ts";
+import type { PullServices } from "../pull/services.ts";
 import { linkKey } from "../store/store.ts";
 
 interface FillState {
@@ -25,8 +26,6 @@ interface FillState {
 const LEASE = 15 * 60 * 1000;
 /** Milliseconds to wait before each further attempt by alarm; after the last the fill is given up. */
 const RETRY_AFTER = [2_000, 10_000, 60_000, 300_000];
-/** Milliseconds between two looks of those who wait whether an object is stored; they all share each look. */
-const LOOK = 150;
 /** Bytes of a blob that several ranges must have asked for before the whole is filled. */
 const GOOD_PART = 8 * 1024 * 1024;
 /** Blobs whose ranges are counted at a time. */
@@ -34,21 +33,20 @@ const COUNTED = 10_000;
 
 const PREFIX = "fill:";
 
+/** `now` in milliseconds since the epoch; `fillLook` in milliseconds between two looks of those who wait, which they share. */
+type Timing = Pick<PullServices, "now" | "fillLook">;
+
 export class Leases {
   readonly #storage: DurableObjectStorage;
-  readonly #now: () => number;
+  readonly #timing: Timing;
   readonly #isStored: (job: FillJob) => Promise<boolean>;
   readonly #looks = new Map<string, Promise<boolean>>();
   /** Bytes asked for by ranges. A count that is lost with the memory only delays a fill. */
   readonly #asked = new LRUCache<string, number>({ max: COUNTED });
 
-  constructor(
-    storage: DurableObjectStorage,
-    now: () => number,
-    isStored: (job: FillJob) => Promise<boolean>,
-  ) {
+  constructor(storage: DurableObjectStorage, timing: Timing, isStored: (job: FillJob) => Promise<boolean>) {
     this.#storage = storage;
-    this.#now = now;
+    this.#timing = timing;
     this.#isStored = isStored;
   }
 
@@ -62,7 +60,7 @@ export class Leases {
     // Of many who have waited for a fill that failed, one alone takes its place.
     if (found === "free" && !this.#isLeased(state)) return this.#lease(job, false, LEASE);
     if (found === "late" && patience > 0 && state && !state.inBackground)
-      await this.#put({ ...state, holder: crypto.randomUUID(), inBackground: true, due: this.#now() });
+      await this.#put({ ...state, holder: crypto.randomUUID(), inBackground: true, due: this.#timing.now() });
     return { kind: found === "stored" ? found : "none" };
   }
 
@@ -90,7 +88,7 @@ export class Leases {
   /** The leader can't finish, or can't be sure: the alarm looks after it `delay` milliseconds from now. */
   async scheduleCheck(job: FillJob, holder: string, delay: number): Promise<void> {
     const state = this.#get(job);
-    if (state?.holder === holder) await this.#put({ ...state, due: this.#now() + delay });
+    if (state?.holder === holder) await this.#put({ ...state, due: this.#timing.now() + delay });
   }
 
   /** The leader gives up for good: there is nothing to fill. */
@@ -102,7 +100,7 @@ export class Leases {
   /** Makes an attempt at all that is due, and plans the next one of those that fail. */
   async alarm(fill: (job: FillJob) => Promise<FillOutcome>): Promise<void> {
     const states = this.#all();
-    const latest = Math.max(this.#now(), earliest(states));
+    const latest = Math.max(this.#timing.now(), earliest(states));
     const due = states.filter((state) => state.due <= latest);
     const attempts = await Promise.allSettled(due.map((state) => this.#attempt(state, fill)));
     for (const attempt of attempts) if (attempt.status === "rejected") throw attempt.reason;
@@ -117,7 +115,7 @@ export class Leases {
     const delay = RETRY_AFTER[attempts];
     if (outcome === "failed" && delay !== undefined) {
       // Until then no fill runs: a request that gets the content from upstream meanwhile may as well store it.
-      await this.#put({ ...state, leasedUntil: 0, attempts: attempts + 1, due: this.#now() + delay });
+      await this.#put({ ...state, leasedUntil: 0, attempts: attempts + 1, due: this.#timing.now() + delay });
       return;
     }
     if (outcome === "failed") console.warn(`gave up filling ${job.digest} from ${job.upstream}`);
@@ -129,7 +127,7 @@ export class Leases {
    * isn't waited for, or many would fail one after the other.
    */
   async #wait(job: FillJob, patience: number): Promise<"free" | "stored" | "late" | "failed"> {
-    const deadline = this.#now() + patience;
+    const deadline = this.#timing.now() + patience;
     const first = this.#get(job);
     if (!this.#isLeased(first)) return "free";
     let isStored = await this.#isStored(job);
@@ -139,7 +137,7 @@ export class Leases {
       // A fill in the background that has ended well has ended its lease, too.
       if (!this.#isLeased(state)) return (await this.#isStored(job)) ? "stored" : "free";
       if (state?.holder !== first?.holder && !state?.inBackground) return "failed";
-      if (this.#now() >= deadline) return "late";
+      if (this.#timing.now() >= deadline) return "late";
       isStored = await this.#look(job);
     }
   }
@@ -148,7 +146,7 @@ export class Leases {
     const id = idOf(job);
     const look =
       this.#looks.get(id) ??
-      new Promise((resolve) => setTimeout(resolve, LOOK))
+      new Promise((resolve) => setTimeout(resolve, this.#timing.fillLook))
         .then(() => this.#isStored(job))
         .finally(() => this.#looks.delete(id));
     this.#looks.set(id, look);
@@ -157,13 +155,13 @@ export class Leases {
 
   async #lease(job: FillJob, inBackground: boolean, due: number, attempts = 0) {
     const holder = crypto.randomUUID();
-    const now = this.#now();
+    const now = this.#timing.now();
     await this.#put({ job, holder, inBackground, leasedUntil: now + LEASE, due: now + due, attempts });
     return { kind: "leader", holder } as const;
   }
 
   #isLeased(state: FillState | undefined): boolean {
-    return state !== undefined && state.leasedUntil > this.#now();
+    return state !== undefined && state.leasedUntil > this.#timing.now();
   }
 
   // The storage answers at once: between a look at a lease and its change nothing else can happen.

@@ -1,5 +1,6 @@
 /** Bodies as upstream sends them: how long they are and how long they may take. */
 import { MAXIMUM_PUT } from "../store/store.ts";
+import type { UpstreamTiming } from "../upstream/client.ts";
 
 /** The length that upstream declares for a body, if its bytes will be that many; null if that can't be known. */
 export function declaredLength(response: Response): number | null {
@@ -26,6 +27,8 @@ export interface BodyLimits {
   base: number;
   /** Bytes a second of the slowest bearable line, for what a body may take beyond that. */
   slowestLine: number;
+  /** Milliseconds to wait before the next try for the rest, by how many in a row have brought too little; then it is over. */
+  pauses: readonly number[];
 }
 
 /** Other times than the usual ones. */
@@ -33,9 +36,17 @@ export interface Timing {
   /** Milliseconds for which a request waits for another one's fill. */
   fillPatience?: number;
   bodyLimits?: BodyLimits;
+  /** Milliseconds between two looks whether another request's fill has ended. */
+  fillLook?: number;
+  upstream?: Partial<UpstreamTiming>;
 }
 
-export const BODY_LIMITS: BodyLimits = { stall: 7_500, base: 30_000, slowestLine: 32_000 };
+export const BODY_LIMITS: BodyLimits = {
+  stall: 7_500,
+  base: 30_000,
+  slowestLine: 32_000,
+  pauses: [0, 500, 1_000, 2_000, 4_000],
+};
 
 /** Fires when a body of this length takes longer than it may. */
 export function overdue(length: number, { base, slowestLine }: BodyLimits): AbortSignal {

@@ -19,8 +19,6 @@ export interface Source {
   signal: AbortSignal | null;
 }
 
-/** Milliseconds to wait before the next try for the rest, by how many in a row have brought too little; then it is over. */
-const PAUSES = [0, 500, 1_000, 2_000, 4_000];
 /** Bytes that a try must bring to count as progress. */
 const WORTHWHILE = 1024 * 1024;
 /** Tries for the rest, however much each brings: on the Free plan all that one request asks for is 50 requests at most. */
@@ -89,7 +87,7 @@ class ResumableBody implements BodyTransfer {
         const { passed } = this.#stream;
         if (passed === length) break;
         fruitless = passed !== null && passed - before >= WORTHWHILE ? 0 : fruitless + 1;
-        const pause = PAUSES[fruitless];
+        const pause = this.#services.bodyLimits.pauses[fruitless];
         const isOver = this.#overdue.aborted || signal?.aborted || tries === MOST_TRIES || isFinal(error);
         if (passed === null || pause === undefined || isOver) {
           await this.#stream.abort(error);

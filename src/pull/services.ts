@@ -23,6 +23,8 @@ export interface PullServices {
   resolverOf: (repository: { upstream: string; repository: string }) => Resolver;
   /** Milliseconds for which a request waits for another one's fill. */
   fillPatience: number;
+  /** Milliseconds between two looks whether it has ended. */
+  fillLook: number;
   bodyLimits: BodyLimits;
   /** How many bodies that broke off were resumed since the isolate started. */
   resumes: { count: number };

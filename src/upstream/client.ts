@@ -24,12 +24,21 @@ export interface ClientOptions {
   credentials?: Readonly<Record<string, readonly Credential[]>>;
   /** This deployment's entry in the Via of every request. */
   via?: string;
+  timing?: UpstreamTiming;
 }
 
-/** Milliseconds until a response's headers must have arrived, whatever it takes; clients give a mirror about 15 s. */
-const TIME_OUT = 10_000;
-/** Milliseconds after which a fallback is asked beside a slow primary. */
-const PATIENCE = 2_000;
+/** All in milliseconds. */
+export interface UpstreamTiming {
+  /** Until a response's headers must have arrived, whatever it takes; clients give a mirror about 15 s. */
+  timeOut: number;
+  /** After which a fallback is requested beside a slow primary. */
+  patience: number;
+  /** The longest pause before a request is retried; the shortest is a quarter of it. */
+  retryPause: number;
+}
+
+export const UPSTREAM_TIMING: UpstreamTiming = { timeOut: 10_000, patience: 2_000, retryPause: 200 };
+
 /** Milliseconds for which an identity that was authorized for a repository stays so. */
 const AUTHORIZED = 5 * 60_000;
 
@@ -40,13 +49,16 @@ export class UpstreamClient {
   readonly #endpoints: Endpoints;
   readonly #identities: Identities;
   readonly #authorized: Remembered;
+  readonly #timing: UpstreamTiming;
   /** Which endpoint sent a response. */
   readonly #sourceOf = new WeakMap<Response, URL>();
 
-  constructor({ fetch, now, credentials = {}, via = "1.1 portolan" }: ClientOptions) {
+  constructor(options: ClientOptions) {
+    const { fetch, now, credentials = {}, via = "1.1 portolan", timing = UPSTREAM_TIMING } = options;
+    this.#timing = timing;
     this.#endpoints = new Endpoints({ fetch, now, via });
     this.#identities = new Identities({
-      transport: createTransport({ fetch, now, via }),
+      transport: createTransport({ fetch, now, via, retryPause: timing.retryPause }),
       tokens: new Tokens({ fetch, now, via }),
       credentials,
       now,
@@ -67,17 +79,17 @@ export class UpstreamClient {
     const candidates = this.#candidates(request);
     const decisive = candidates.findIndex(({ href }) => href === primary?.href);
     const inTime = new AbortController();
-    const timer = setTimeout(() => inTime.abort(), TIME_OUT);
+    const timer = setTimeout(() => inTime.abort(), this.#timing.timeOut);
     const attempts = candidates.map((url) => (overtaken: AbortSignal) => {
       const signal = AbortSignal.any([inTime.signal, overtaken]);
       return this.#fetchFrom(url, request, signal, waitUntil);
     });
     try {
       return await hedge(attempts, {
-        patience: PATIENCE,
+        patience: this.#timing.patience,
         decisive,
         isFinal: (error) => !(error instanceof UpstreamError && isTransient(error.failure.kind)),
-        // A fallback was asked because the primary was slow, and was faster.
+        // A fallback was requested because the primary was slow, and was faster.
         overtaken: (index) => {
           if (index === decisive && primary) this.#endpoints.of(primary).pace.failed();
         },
@@ -94,7 +106,7 @@ export class UpstreamClient {
     const [primary] = request.upstream.endpoints;
     if (!primary) return false;
     const endpoint = this.#endpoints.of(primary);
-    const signal = AbortSignal.timeout(TIME_OUT);
+    const signal = AbortSignal.timeout(this.#timing.timeOut);
     return this.#identities.isPublic({ ...request, method: "HEAD", endpoint, signal, waitUntil });
   }
 

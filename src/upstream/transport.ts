@@ -13,6 +13,8 @@ export interface TransportOptions {
   now: () => number;
   /** This deployment's entry in the Via of every request. */
   via: string;
+  /** Milliseconds of the longest pause before the retry. */
+  retryPause: number;
 }
 
 /** Milliseconds after which a failed attempt isn't retried: a client that has waited this long must not wait twice. */
@@ -22,7 +24,8 @@ const SOON = 2_500;
 const GATEWAY_ERRORS = [502, 503, 504];
 
 /** @returns a transport that throws UpstreamError where there is no response. */
-export function createTransport({ fetch, now, via }: TransportOptions): Transport<EndpointRequest, Response> {
+export function createTransport(options: TransportOptions): Transport<EndpointRequest, Response> {
+  const { fetch, now, via, retryPause } = options;
   return async (request, authorization) => {
     const { endpoint, upstream, signal, waitUntil } = request;
     const url = urlOf(request);
@@ -32,7 +35,9 @@ export function createTransport({ fetch, now, via }: TransportOptions): Transpor
     const started = now();
     const pauseAfter = (outcome: PromiseSettledResult<Response>, attempts: number) => {
       const isSoon = !signal.aborted && now() - started <= SOON;
-      return attempts === 1 && isSoon && isMomentary(outcome) ? 50 + Math.random() * 150 : null;
+      return attempts === 1 && isSoon && isMomentary(outcome)
+        ? (0.25 + Math.random() * 0.75) * retryPause
+        : null;
     };
     try {
       return await retry(() => followRedirects(upstream, url, init, observed), pauseAfter, signal);

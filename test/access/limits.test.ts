@@ -44,7 +44,7 @@ describe("a bucket", () => {
 
 describe("an address", () => {
   const flood = async (limits: Limits, address: string, times: number) => {
-    for (let sent = 0; sent < times; sent++) await limits.countAddress(address);
+    await Promise.all(Array.from({ length: times }, () => limits.countAddress(address)));
   };
 
   test("is limited by buckets where the platform has no counters", async () => {
@@ -62,10 +62,11 @@ describe("an address", () => {
     const { ADDRESSES } = env as unknown as { ADDRESSES: RateLimiter };
     const limits = new Limits(ADDRESSES, clock);
     // The counters' minutes follow the clock: a new one may begin in between, but not twice.
-    const floods = flood(limits, "198.51.100.9", ADDRESS_RATE).then(() =>
-      flood(limits, "198.51.100.9", ADDRESS_RATE),
-    );
-    await expect(floods).rejects.toMatchObject({ status: 429 });
+    await flood(limits, "198.51.100.9", ADDRESS_RATE);
+    const further = async () => {
+      for (let sent = 0; sent < ADDRESS_RATE; sent++) await limits.countAddress("198.51.100.9");
+    };
+    await expect(further()).rejects.toMatchObject({ status: 429 });
   });
 
   test("isn't refused because the counters fail", async () => {

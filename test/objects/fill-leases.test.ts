@@ -50,7 +50,7 @@ function withLeases<Result>(work: (tools: Tools) => Promise<Result>): Promise<Re
       // Tens of milliseconds pass in a test; the sum makes a nought of the -0 they can leave.
       return at === null ? null : Math.round((at - now()) / 1000) * 1000 + 0;
     };
-    return work({ leases: new Leases(storage, now, async () => isStored), untilAlarm });
+    return work({ leases: new Leases(storage, { now, fillLook: 5 }, async () => isStored), untilAlarm });
   });
 }
 

@@ -26,5 +26,5 @@ test("a body that breaks off isn't resumed and isn't stored, until the alarm fet
   expect((await mirror.ask(path)).broken).toBe(true);
   expect(mirror.docker.requests.filter(({ headers }) => headers.range !== undefined)).toEqual([]);
   await mirror.runAlarm(digest);
-  expect(await mirror.stored()).toHaveLength(1);
+  await expect.poll(() => mirror.stored()).toHaveLength(1);
 });

@@ -1,8 +1,10 @@
 /** Upstreams that don't answer, or not to the end: the client gets an answer or a broken connection, never silence. */
+
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import { BODY_LIMITS } from "../../src/pull/body.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
 import { Download, download } from "./support/download.ts";
 import { newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
@@ -12,7 +14,11 @@ const KIB = 1024;
 const ANSWER_LIMIT = 15_000;
 const FAST = 2_000;
 /** Milliseconds for every time-out: far shorter than the defaults; no body may take longer unless its client is slow. */
-const TIMING = { fillPatience: 1_000, bodyLimits: { stall: 1_000, base: 3_000, slowestLine: 1_000_000_000 } };
+const TIMING = {
+  upstream: { timeOut: 2_000 },
+  fillPatience: 1_000,
+  bodyLimits: { ...BODY_LIMITS, stall: 1_000, base: 3_000, slowestLine: 1_000_000_000 },
+};
 /** Milliseconds; longer than upstream may be silent, and than a body may take. */
 const SLOW_READER = 5_000;
 

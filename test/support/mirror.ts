@@ -11,6 +11,7 @@ import { createApp } from "../../src/app.ts";
 import { BlobFill, RepositoryResolver } from "../../src/index.ts";
 import { leasesName } from "../../src/objects/stubs.ts";
 import type { Digest } from "../../src/oci/digest.ts";
+import { BODY_LIMITS, type Timing } from "../../src/pull/body.ts";
 import { createServices, type Env, isolate, type Services } from "../../src/services.ts";
 import {
   createFakeNetwork,
@@ -46,7 +47,7 @@ export interface TestMirror {
   recover(): void;
   /** The Durable Object that keeps the leases of a digest. */
   fills(digest: string): DurableObjectStub<BlobFill>;
-  /** Brings the alarm of a blob's fill forward, if one is set, and waits until it has run. */
+  /** Brings the alarm of a blob's fill forward, if one is set, and waits until it has run. @returns whether one has. */
   runAlarm(digest: string): Promise<boolean>;
   /** Every key in the store. */
   stored(): Promise<string[]>;
@@ -74,6 +75,36 @@ export interface Operations {
   resolutions: number;
 }
 
+/** Alarms of fills that are running, and how many have been started since the last look. */
+const alarms = { running: 0, started: 0 };
+
+/** Alarms fire by themselves: a test must not go on, or end, while one is at work. */
+function watchAlarms(): void {
+  const { alarm } = BlobFill.prototype;
+  vi.spyOn(BlobFill.prototype, "alarm").mockImplementation(async function (this: BlobFill) {
+    alarms.running++;
+    alarms.started++;
+    try {
+      await alarm.call(this);
+    } finally {
+      alarms.running--;
+    }
+  });
+}
+
+async function alarmsEnded(): Promise<void> {
+  // The alarm's promise belongs to its object, which alone may wait for it.
+  while (alarms.running > 0) await scheduler.wait(5);
+}
+
+/** Pauses that no test has to sit out. What upstream may take stays as it is: on a busy machine all takes longer. */
+const TIMING: Timing = {
+  fillPatience: 2_000,
+  fillLook: 5,
+  bodyLimits: { ...BODY_LIMITS, pauses: BODY_LIMITS.pauses.map(() => 1) },
+  upstream: { retryPause: 4 },
+};
+
 /** To be called at the top of a test file: a fresh open mirror for every test, everything undone after it. */
 export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
   const test = {} as TestMirror;
@@ -89,11 +120,13 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     const ghcr = createFakeRegistry(profiles["ghcr.io"]);
     const network = createFakeNetwork(docker, ghcr);
     vi.stubGlobal("fetch", network.fetch);
-    const bindings = { ...(env as unknown as TestBindings), ACCESS: "open", ...vars };
+    const bindings = { ...(env as unknown as TestBindings), ACCESS: "open", TIMING, ...vars };
     const fills = (digest: string) => bindings.FILLS.getByName(leasesName(digest as Digest));
     const operations = countOperations(bindings);
+    alarms.started = 0;
+    watchAlarms();
     const newIsolate = () => {
-      test.services = { ...createServices(bindings), fillPatience: 2_000, gatherLog: 0 };
+      test.services = { ...createServices(bindings), gatherLog: 0 };
       // The Durable Objects share the Worker's isolate here as they may in production.
       isolate.services = test.services;
       app = createApp(test.services);
@@ -121,7 +154,15 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
         docker.clearFaults();
         clock.ahead += 11 * 60_000;
       },
-      runAlarm: (digest: string) => runDurableObjectAlarm(fills(digest)),
+      async runAlarm(digest: string) {
+        const isRun = await runDurableObjectAlarm(fills(digest));
+        // One that is due just now is about to fire by itself.
+        for (let look = 0; look < 5 && !isRun && alarms.started === 0; look++) await scheduler.wait(5);
+        await alarmsEnded();
+        const { started } = alarms;
+        alarms.started = 0;
+        return isRun || started > 0;
+      },
       stored: async () => (await bindings.STORE.list()).objects.map(({ key }) => key),
       async ask(path: string, { host = "mirror.test", ...init }: RequestInit & { host?: string } = {}) {
         const context = createExecutionContext();
@@ -134,6 +175,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
   });
 
   afterEach(async () => {
+    await alarmsEnded();
     vi.restoreAllMocks();
     vi.unstubAllGlobals();
     await reset();
