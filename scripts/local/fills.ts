@@ -20,6 +20,8 @@ const PIECE = 1024 * 1024;
 /** Milliseconds between two looks at a file that doesn't grow: the first and the longest. */
 const SHORTEST_PAUSE = 2;
 const LONGEST_PAUSE = 20;
+/** Milliseconds to wait for more after a read that reached the end of a growing file. */
+const GATHERING = 4;
 /** Bytes for which a follower waits, so that a fast fill isn't read in small steps; or until as many milliseconds passed. */
 const STEP = 4 * 1024 * 1024;
 const STEP_TIME = 25;
@@ -176,6 +178,8 @@ async function hashGrowing(fill: Fill, hash: Hash): Promise<string | null> {
         fill.bytes += bytesRead;
         pause = SHORTEST_PAUSE;
         notify(fill);
+        // Many small reads would cost more than hashing does.
+        if (bytesRead < piece.byteLength && !isWritten) await sleep(GATHERING);
       } else if (isWritten) {
         return hash.digest("hex");
       } else {

@@ -20,8 +20,8 @@ const CHECKSUM_ERROR = /\(10037\)$/;
 interface FillingBucket extends R2Bucket {
   /** @returns an id; null if it has no room. */
   beginFill(key: string, options: BucketFillOptions): Promise<string | null>;
-  writeFill(id: string, body: ReadableStream<Uint8Array>): Promise<void>;
-  readFill(id: string): Promise<ReadableStream<Uint8Array>>;
+  /** PUT of `/<id>` is answered 204 once the body is stored, 409 if it has another digest; GET with the body as it comes. */
+  fetch: Fetcher["fetch"];
 }
 
 /** As `FillOptions`, with the digest in two parts. */
@@ -107,9 +107,19 @@ async function openFill(
 ): Promise<StoreFill | null> {
   const id = await bucket.beginFill(key, { ...digestParts(digest), size, isShared });
   if (id === null) return null;
+  const url = `http://store/${id}`;
   return {
-    write: (body) => rethrowing(digest, bucket.writeFill(id, body)),
-    read: () => bucket.readFill(id),
+    write: async (body) => {
+      const response = await bucket.fetch(url, { method: "PUT", body });
+      const reason = await response.text();
+      if (response.status === 409) throw new DigestMismatch(digest);
+      if (!response.ok) throw new Error(reason);
+    },
+    read: async () => {
+      const { body } = await bucket.fetch(url);
+      if (!body) throw new Error("the fill has ended before it could be read");
+      return body;
+    },
   };
 }
 

@@ -48,26 +48,28 @@ export async function beginFill(
   return fill.id;
 }
 
-/** Writes the body, and publishes it. @throws with R2's error code if the checksum differs. */
-export async function writeFill(env: StoreEnv, id: string, body: ReadableStream<Uint8Array>): Promise<void> {
-  const fill = byId.get(id);
-  if (!fill) throw new Error(`there is no fill ${id}`);
+/** Writes the body, and publishes it. @returns the response to who sends it: 204, 409 if the checksum differs, or 500. */
+export async function writeFill(
+  env: StoreEnv,
+  fill: DiskFill,
+  body: ReadableStream<Uint8Array> | null,
+): Promise<Response> {
+  const { id, key } = fill;
   try {
     const put = await env.INCOMING.fetch(`http://incoming/${id}/body`, { method: "PUT", body });
     await put.body?.cancel();
     if (!put.ok) throw new Error(`the disk answered ${put.status}`);
     const ended = await env.WRITER.fetch(`http://writer/fills/${id}/end`, { method: "POST" });
     const reason = await ended.text();
-    if (ended.status === 409) throw new Error(`the checksum of ${fill.key} is another (10037)`);
-    if (!ended.ok) throw new Error(reason);
-    fill.outcome = "stored";
+    fill.outcome = ended.status === 204 ? "stored" : "failed";
+    return new Response(ended.status === 204 ? null : reason, { status: ended.status });
   } catch (error) {
     fill.outcome = "failed";
-    await env.WRITER.fetch(`http://writer/fills/${id}`, { method: "DELETE" });
-    throw error;
+    return new Response(String(error), { status: 500 });
   } finally {
     byId.delete(id);
-    if (byKey.get(fill.key) === fill) byKey.delete(fill.key);
+    if (byKey.get(key) === fill) byKey.delete(key);
+    if (fill.outcome === "failed") await env.WRITER.fetch(`http://writer/fills/${id}`, { method: "DELETE" });
   }
 }
 
