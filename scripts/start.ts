@@ -73,7 +73,7 @@ Examples:
   npm start -- --upstream docker.io=https://registry-1.docker.io,https://mirror.gcr.io
   npm start -- --upstream local=http://127.0.0.1:5001 --var TAG_TTL=60
 
-Exits with 0 once it is stopped, with 1 if the runtime ended by itself, with 2 if it can't be started as it was asked to.`,
+Exits with 0 once it is stopped, with 1 if the runtime ended by itself, with 2 if it can't be started with these options.`,
     );
 }
 
@@ -197,8 +197,8 @@ async function portTaken(host: string, port: number): Promise<string> {
 
 async function isMirror(url: string): Promise<boolean> {
   try {
-    const answer = await fetch(`${url}/_/health`, { signal: AbortSignal.timeout(2_000) });
-    const { status }: { status?: unknown } = await answer.json();
+    const response = await fetch(`${url}/_/health`, { signal: AbortSignal.timeout(2_000) });
+    const { status }: { status?: unknown } = await response.json();
     return status === "ok" || status === "unavailable";
   } catch {
     return false;

@@ -1,20 +1,20 @@
 /** What stands around the pulls: pages, unknown paths, failures inside, and a configuration that can't be used. */
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, type MockInstance, test, vi } from "vitest";
-import { type Answer, useMirror } from "./support/mirror.ts";
+import { type MirrorResponse, useMirror } from "./support/mirror.ts";
 
 const mirror = useMirror();
 let error: MockInstance;
 
-function errorOf(answer: Answer): { code: string; message: string } | undefined {
-  const { errors } = answer.json() as { errors: { code: string; message: string }[] };
+function errorOf(response: MirrorResponse): { code: string; message: string } | undefined {
+  const { errors } = response.json() as { errors: { code: string; message: string }[] };
   expect(errors).toHaveLength(1);
   return errors[0];
 }
 
 describe("the mirror's own pages", () => {
-  test("/ says in plain text what this is and what is mirrored, and challenges nobody", async () => {
-    const { status, headers, bytes } = await mirror.ask("/");
+  test("/ says in plain text what this is and what is mirrored, and never challenges", async () => {
+    const { status, headers, bytes } = await mirror.request("/");
     const text = new TextDecoder().decode(bytes);
     expect(status).toBe(200);
     expect(headers.get("Content-Type")).toMatch(/^text\/plain\b/);
@@ -26,8 +26,8 @@ describe("the mirror's own pages", () => {
   });
 
   test("/_/health answers by one look at the store, and asks no upstream", async () => {
-    const answer = await mirror.ask("/_/health");
-    expect([answer.status, answer.json()]).toEqual([200, { status: "ok" }]);
+    const response = await mirror.request("/_/health");
+    expect([response.status, response.json()]).toEqual([200, { status: "ok" }]);
     const { storeReads, kvReads, leases, resolutions } = mirror.operations();
     expect([storeReads, kvReads, leases, resolutions]).toEqual([1, 0, 0, 0]);
     expect(mirror.docker.requests).toEqual([]);
@@ -35,34 +35,34 @@ describe("the mirror's own pages", () => {
 
   test("/_/health is 503 while the store can't be reached, and doesn't say why to anyone who asks", async () => {
     mirror.outage("STORE", "head");
-    const answer = await mirror.ask("/_/health");
-    expect([answer.status, answer.json()]).toEqual([503, { status: "unavailable" }]);
+    const response = await mirror.request("/_/health");
+    expect([response.status, response.json()]).toEqual([503, { status: "unavailable" }]);
   });
 
   test.each(["/", "/_/health"])("%s answers HEAD without a body", async (path) => {
-    const { status, bytes } = await mirror.ask(path, { method: "HEAD" });
+    const { status, bytes } = await mirror.request(path, { method: "HEAD" });
     expect([status, bytes.byteLength]).toEqual([200, 0]);
   });
 });
 
 describe("a private service", () => {
   test("tells search engines to leave all of it alone", async () => {
-    const { status, headers, bytes } = await mirror.ask("/robots.txt");
+    const { status, headers, bytes } = await mirror.request("/robots.txt");
     expect(status).toBe(200);
     expect(headers.get("Content-Type")).toMatch(/^text\/plain\b/);
     expect(new TextDecoder().decode(bytes)).toBe("User-agent: *\nDisallow: /\n");
   });
 
-  test("isn't told that it is to be reached by https only: a proxy's other hosts aren't ours to decide on", async () => {
-    const { headers } = await mirror.ask("/");
+  test("has no Strict-Transport-Security: a proxy's other hosts aren't ours to decide on", async () => {
+    const { headers } = await mirror.request("/");
     for (const name of ["Strict-Transport-Security", "X-Powered-By"]) expect(headers.get(name)).toBeNull();
   });
 
   test("names nothing of what it holds or whom it serves", async () => {
     await mirror.docker.addImage("library/demo", "latest");
-    await mirror.ask("/v2/library/demo/manifests/latest");
+    await mirror.request("/v2/library/demo/manifests/latest");
     for (const path of ["/", "/robots.txt", "/_/health"]) {
-      expect(new TextDecoder().decode((await mirror.ask(path)).bytes)).not.toContain("demo");
+      expect(new TextDecoder().decode((await mirror.request(path)).bytes)).not.toContain("demo");
     }
   });
 });
@@ -85,20 +85,20 @@ describe("a path that is nothing here", () => {
     "//v2/",
     "/http://169.254.169.254/latest",
   ])("is 404 in the registries' form: %s", async (path) => {
-    const answer = await mirror.ask(path);
-    expect(answer.status).toBe(404);
-    expect(answer.headers.get("Content-Type")).toBe("application/json");
-    expect(answer.headers.get("Cache-Control")).toBe("no-store");
-    expect(errorOf(answer)).toMatchObject({ code: expect.stringMatching(/^[A-Z_]+$/) });
+    const response = await mirror.request(path);
+    expect(response.status).toBe(404);
+    expect(response.headers.get("Content-Type")).toBe("application/json");
+    expect(response.headers.get("Cache-Control")).toBe("no-store");
+    expect(errorOf(response)).toMatchObject({ code: expect.stringMatching(/^[A-Z_]+$/) });
     expect(mirror.docker.requests).toEqual([]);
     expect(mirror.network.strays).toEqual([]);
   });
 
   test("can't be posted to either", async () => {
     for (const path of ["/", "/_/health", "/favicon.ico", "/v2/", "/v2/library/demo/manifests/latest"]) {
-      const answer = await mirror.ask(path, { method: "POST", body: "x" });
-      expect([path, answer.status, answer.headers.get("Allow")]).toEqual([path, 405, "GET, HEAD"]);
-      expect(errorOf(answer)?.code).toBe("UNSUPPORTED");
+      const response = await mirror.request(path, { method: "POST", body: "x" });
+      expect([path, response.status, response.headers.get("Allow")]).toEqual([path, 405, "GET, HEAD"]);
+      expect(errorOf(response)?.code).toBe("UNSUPPORTED");
     }
   });
 });
@@ -110,9 +110,9 @@ describe("a request that has passed this mirror twice", () => {
       const through = (times: number) => ({
         headers: { Via: Array(times).fill(mirror.services.via).join(", 1.1 portolan-other, ") },
       });
-      const refused = await mirror.ask(path, through(2));
+      const refused = await mirror.request(path, through(2));
       expect(refused.status).toBe(508);
-      expect((await mirror.ask(path, through(1))).status).not.toBe(508);
+      expect((await mirror.request(path, through(1))).status).not.toBe(508);
     },
   );
 });
@@ -126,12 +126,12 @@ describe("a failure inside", () => {
   });
 
   test("is 500 in the registries' form, and its text is for the log alone", async () => {
-    const answer = await mirror.ask("/v2/library/demo/manifests/latest");
-    expect(answer.status).toBe(500);
-    expect(answer.headers.get("Cache-Control")).toBe("no-store");
-    expect(answer.headers.get("Content-Type")).toBe("application/json");
-    expect(errorOf(answer)).toMatchObject({ code: "UNAVAILABLE" });
-    const told = new TextDecoder().decode(answer.bytes) + JSON.stringify([...answer.headers]);
+    const response = await mirror.request("/v2/library/demo/manifests/latest");
+    expect(response.status).toBe(500);
+    expect(response.headers.get("Cache-Control")).toBe("no-store");
+    expect(response.headers.get("Content-Type")).toBe("application/json");
+    expect(errorOf(response)).toMatchObject({ code: "UNAVAILABLE" });
+    const told = new TextDecoder().decode(response.bytes) + JSON.stringify([...response.headers]);
     expect(told).not.toContain("secret-of-the-inside");
     expect(error).toHaveBeenCalledWith(
       expect.objectContaining({ message: expect.stringContaining("secret-of-the-inside") }),
@@ -139,15 +139,15 @@ describe("a failure inside", () => {
   });
 
   test("answers HEAD without a body", async () => {
-    const { status, bytes } = await mirror.ask("/v2/library/demo/manifests/latest", { method: "HEAD" });
+    const { status, bytes } = await mirror.request("/v2/library/demo/manifests/latest", { method: "HEAD" });
     expect([status, bytes.byteLength]).toEqual([500, 0]);
   });
 
   test("ends with its request: the next one is served", async () => {
     await mirror.docker.addImage("library/demo", "latest");
-    await mirror.ask("/v2/library/demo/manifests/latest");
+    await mirror.request("/v2/library/demo/manifests/latest");
     vi.mocked(mirror.services.tags.fresh).mockRestore();
-    expect((await mirror.ask("/v2/library/demo/manifests/latest")).status).toBe(200);
+    expect((await mirror.request("/v2/library/demo/manifests/latest")).status).toBe(200);
   });
 });
 

@@ -25,9 +25,9 @@ beforeEach(async () => {
   layer = `/v2/library/demo/blobs/${image.layers[0]?.digest}`;
 });
 
-/** Asks once, so that it is held, and forgets the counts. */
+/** Asks once, so that it is stored, and forgets the counts. */
 async function warm(path: string): Promise<void> {
-  expect((await mirror.ask(path)).status).toBe(200);
+  expect((await mirror.request(path)).status).toBe(200);
   mirror.operations();
   mirror.docker.reset();
 }
@@ -38,14 +38,14 @@ describe("budget", () => {
   test("a warm manifest by tag in a new isolate: one edge read, one store read", async () => {
     await warm(tag);
     mirror.newIsolate();
-    expect((await mirror.ask(tag)).status).toBe(200);
+    expect((await mirror.request(tag)).status).toBe(200);
     expect(mirror.operations()).toEqual({ ...NOTHING, edgeReads: 1, storeReads: 1 });
     expect(mirror.docker.requests).toEqual([]);
   });
 
   test("a warm manifest by tag with memory warm: nothing", async () => {
     await warm(tag);
-    expect((await mirror.ask(tag)).status).toBe(200);
+    expect((await mirror.request(tag)).status).toBe(200);
     expect(mirror.operations()).toEqual(NOTHING);
     expect(mirror.docker.requests).toEqual([]);
   });
@@ -53,14 +53,14 @@ describe("budget", () => {
   test("a warm manifest by digest: one store read", async () => {
     await warm(manifest);
     mirror.newIsolate();
-    expect((await mirror.ask(manifest)).status).toBe(200);
+    expect((await mirror.request(manifest)).status).toBe(200);
     expect(mirror.operations()).toEqual({ ...NOTHING, storeReads: 1 });
     expect(mirror.docker.requests).toEqual([]);
   });
 
   test.each(["GET", "HEAD"])("a warm blob by %s: one store read", async (method) => {
     await warm(layer);
-    expect((await mirror.ask(layer, { method })).status).toBe(200);
+    expect((await mirror.request(layer, { method })).status).toBe(200);
     expect(mirror.operations()).toEqual({ ...NOTHING, storeReads: 1 });
     expect(mirror.docker.requests).toEqual([]);
   });
@@ -70,10 +70,10 @@ describe("budget", () => {
     await mirror.docker.addImage("library/other", "latest");
     await warm("/v2/library/other/manifests/latest");
     await mirror.docker.addImage("library/third", "latest");
-    await mirror.ask("/v2/library/third/tags/list");
+    await mirror.request("/v2/library/third/tags/list");
     mirror.operations();
     mirror.docker.reset();
-    expect((await mirror.ask(layer)).status).toBe(200);
+    expect((await mirror.request(layer)).status).toBe(200);
     expect(mirror.operations()).toEqual({ ...NOTHING, storeReads: 1, leases: 1, storePuts: 1 });
     expect(mirror.docker.requests.map(({ kind, status }) => [kind, status])).toEqual([
       ["token", 200],
@@ -85,23 +85,25 @@ describe("budget", () => {
   test("an unchanged tag after TAG_TTL: one upstream HEAD, nothing that counts against a limit, no KV write", async () => {
     await warm(tag);
     mirror.clock.ahead += 301_000;
-    expect((await mirror.ask(tag)).status).toBe(200);
+    expect((await mirror.request(tag)).status).toBe(200);
     const { kvWrites, storePuts } = mirror.operations();
     expect({ kvWrites, storePuts }).toEqual({ kvWrites: 0, storePuts: 0 });
-    const asked = mirror.docker.requests.filter(({ kind, status }) => kind === "manifest" && status === 200);
-    expect(asked.map(({ method }) => method)).toEqual(["HEAD"]);
+    const requested = mirror.docker.requests.filter(
+      ({ kind, status }) => kind === "manifest" && status === 200,
+    );
+    expect(requested.map(({ method }) => method)).toEqual(["HEAD"]);
   });
 
-  test("a tag that isn't there, asked for twice: no KV write", async () => {
+  test("a tag that isn't there, requested twice: no KV write", async () => {
     for (let round = 0; round < 2; round++) {
-      expect((await mirror.ask("/v2/library/demo/manifests/none")).status).toBe(404);
+      expect((await mirror.request("/v2/library/demo/manifests/none")).status).toBe(404);
       expect(mirror.operations().kvWrites).toBe(0);
     }
   });
 
   test("20 pulls at once of a cold image: one upstream GET a manifest and a blob", async () => {
     const pulls = Array.from({ length: 20 }, async () => {
-      for (const path of [tag, manifest, layer]) expect((await mirror.ask(path)).status).toBe(200);
+      for (const path of [tag, manifest, layer]) expect((await mirror.request(path)).status).toBe(200);
     });
     await Promise.all(pulls);
     expect(mirror.docker.count({ kind: "manifest", method: "GET", status: 200 })).toBe(1);

@@ -38,22 +38,22 @@ const hub = useMirror({
   PRIVATE: ["docker.io/owner/*"],
   UPSTREAM_CREDENTIALS: { "docker.io": [OWNER] },
 });
-let said: string[] = [];
+let logged: string[] = [];
 let errors: string[] = [];
 
 beforeEach(() => {
-  said = [];
+  logged = [];
   errors = [];
   const keep =
     (kept: string[]) =>
     (...words: unknown[]) =>
       void kept.push(words.join(" "));
-  for (const name of ["log", "warn"] as const) vi.spyOn(console, name).mockImplementation(keep(said));
+  for (const name of ["log", "warn"] as const) vi.spyOn(console, name).mockImplementation(keep(logged));
   vi.spyOn(console, "error").mockImplementation(keep(errors));
   const real = globalThis.setTimeout;
   const soon = (run: () => void, milliseconds = 0) => real(run, milliseconds <= 250 ? 0 : milliseconds);
   vi.stubGlobal("setTimeout", soon);
-  // A fill in the background asks upstream for an earlier request, while a later one is judged by what upstream was asked.
+  // A fill in the background asks upstream for an earlier request, while a later one is judged by what upstream was requested.
   vi.spyOn(BlobFill.prototype, "alarm").mockResolvedValue();
 });
 afterEach(() => {
@@ -160,7 +160,7 @@ const request = fc.record({
   form: fc.option(form, { freq: 2 }),
 });
 
-test("whatever is asked and shown, content is for who holds a key, and no key is logged, told, kept or sent on", async () => {
+test("whatever is requested with whatever credential, content is served to holders of keys only, and no key is logged, revealed, stored or sent upstream", async () => {
   hub.docker.settings.credentials = [OWNER];
   hub.ghcr.settings.credentials = [ALICE];
   const image = await hub.docker.addImage("library/alpine", "latest", { layers: [patternBytes(3000)] });
@@ -177,28 +177,28 @@ test("whatever is asked and shown, content is for who holds a key, and no key is
   await fc.assert(
     fc.asyncProperty(request, async ({ method, host, place, target, query, headers, login, form }) => {
       const sent = place === "KEYLESS" ? target : place.replace("PATH", () => target);
-      const asked = real(sent + (sent.includes("?") ? query.replace("?", "&") : query));
+      const requested = real(sent + (sent.includes("?") ? query.replace("?", "&") : query));
       const given = headers.map(([name, value]): [string, string] => [name, real(value)]);
       if (login !== null) given.push(["Authorization", real(login)]);
-      const init = buildable(`https://${host}${asked}`, method, given);
+      const init = buildable(`https://${host}${requested}`, method, given);
       if (!init) return;
       if (form && method === "POST") {
         init.body = real(new URLSearchParams(form).toString());
       }
       const before = [hub.docker.requests.length, hub.ghcr.requests.length] as const;
-      const answer = await hub.ask(asked, { ...init, host });
-      const text = new TextDecoder().decode(answer.bytes);
-      seen.set(answer.status, (seen.get(answer.status) ?? 0) + 1);
+      const response = await hub.request(requested, { ...init, host });
+      const text = new TextDecoder().decode(response.bytes);
+      seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
       const upstream = [...hub.docker.requests.slice(before[0]), ...hub.ghcr.requests.slice(before[1])];
 
       expect(errors).toEqual([]);
       expect(hub.network.strays.filter((stray) => !UNREACHED.test(stray))).toEqual([]);
-      expectFair(answer, method, asked);
+      expectFair(response, method, requested);
 
-      const isContent = answer.headers.has("Docker-Content-Digest") || answer.headers.has("Cache-Status");
+      const isContent = response.headers.has("Docker-Content-Digest") || response.headers.has("Cache-Status");
       const shown = [
-        new URL(`https://${host}${asked}`).host,
-        asked,
+        new URL(`https://${host}${requested}`).host,
+        requested,
         real(login ?? ""),
         ...decodedIn(real(login ?? "")),
       ].join(" ");
@@ -208,7 +208,7 @@ test("whatever is asked and shown, content is for who holds a key, and no key is
       const isNarrow = holds(NARROW, real("NARROWED"));
       if (isCrossSite(given)) {
         expect([isContent, upstream]).toEqual([false, []]);
-        expect(answer.status < 300 ? new URL(`https://${host}${asked}`).pathname : "/").toMatch(PAGES);
+        expect(response.status < 300 ? new URL(`https://${host}${requested}`).pathname : "/").toMatch(PAGES);
       }
       if (!isAll && !isNarrow) {
         expect([isContent, upstream]).toEqual([false, []]);
@@ -217,7 +217,7 @@ test("whatever is asked and shown, content is for who holds a key, and no key is
         expect(text).not.toContain("owner/secret:");
       }
       if (isContent) {
-        expect(answer.headers.get("Cache-Control")).toMatch(/^(private|no-store)/);
+        expect(response.headers.get("Cache-Control")).toMatch(/^(private|no-store)/);
       }
       for (const each of upstream) {
         expect(Object.keys(each.headers).filter((name) => !SENT_UPSTREAM.includes(name))).toEqual([]);
@@ -228,7 +228,7 @@ test("whatever is asked and shown, content is for who holds a key, and no key is
           expect(names.filter((name) => !allowed.includes(name))).toEqual([]);
         }
       }
-      const beyond = JSON.stringify([upstream, said.splice(0), text]);
+      const beyond = JSON.stringify([upstream, logged.splice(0), text]);
       for (const each of KEYS) {
         for (const form of [each, basic(each).Authorization, basic("", each).Authorization]) {
           expect(beyond).not.toContain(form);
@@ -245,7 +245,7 @@ test("whatever is asked and shown, content is for who holds a key, and no key is
 /** Words of the requests above, and what they stand for. */
 async function tokensOf(image: Image, secret: Image): Promise<Record<string, string>> {
   const of = async (each: string) =>
-    (await hub.ask("/_/token?offline_token=true", { headers: basic(each) })).json();
+    (await hub.request("/_/token?offline_token=true", { headers: basic(each) })).json();
   const all = await of(KEY);
   return {
     HELD: image.target.digest,

@@ -1,10 +1,10 @@
-// Whole requests and whole pulls at random: whatever is asked, and whatever upstream does, nothing untrue is answered or kept.
+// Whole requests and whole pulls at random: whatever is requested, and whatever upstream does, nothing wrong is served or stored.
 
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { digestOf } from "./support/fake-registry/bytes.ts";
 import { type Behaviour, behaviours, type Image, patternBytes } from "./support/fake-registry.ts";
-import { type Answer, useMirror } from "./support/mirror.ts";
+import { type MirrorResponse, useMirror } from "./support/mirror.ts";
 import {
   buildable,
   expectFair,
@@ -22,7 +22,7 @@ import {
   word,
 } from "./support/requests.ts";
 
-/** What a client shows that is nobody's login. */
+/** Credentials that are no login. */
 const SECRET = "Y2xpZW50OnNlY3JldA==";
 
 const hub = useMirror({ DOMAIN: "example.com", UPSTREAMS });
@@ -52,7 +52,7 @@ const request = fc.record({
   login: fc.constantFrom(null, `Basic ${SECRET}`, `Bearer ${SECRET}`, "Basic Og==", SECRET),
 });
 
-test("whatever is asked, the answer is the registry's or an error as the specification words it, and nothing leaks", async () => {
+test("whatever is requested, the response is the registry's or an error as the specification words it, and nothing leaks", async () => {
   const image = await hub.docker.addImage("library/alpine", "latest", { layers: [patternBytes(3000)] });
   await hub.docker.addImage("some/application", "1.0");
   await hub.ghcr.addImage("owner/image", "latest", { platforms: ["linux/amd64", "linux/arm64"] });
@@ -68,12 +68,12 @@ test("whatever is asked, the answer is the registry's or an error as the specifi
       const init = buildable(`https://${host}${target}`, method, given);
       if (!init) return;
       const before = [hub.docker.requests.length, hub.ghcr.requests.length] as const;
-      const answer = await hub.ask(target, { ...init, host });
-      seen.set(answer.status, (seen.get(answer.status) ?? 0) + 1);
+      const response = await hub.request(target, { ...init, host });
+      seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
 
       expect(errors).toEqual([]);
       expect(hub.network.strays.filter((stray) => !UNREACHED.test(stray))).toEqual([]);
-      expectFair(answer, method, target);
+      expectFair(response, method, target);
       for (const sent of [...hub.docker.requests.slice(before[0]), ...hub.ghcr.requests.slice(before[1])]) {
         const ours = Object.keys(sent.headers);
         expect(ours.filter((each) => !SENT_UPSTREAM.includes(each))).toEqual([]);
@@ -81,9 +81,9 @@ test("whatever is asked, the answer is the registry's or an error as the specifi
         expect(JSON.stringify(sent)).not.toContain(SECRET);
         expect(sent.headers.via).toMatch(/^([\w./:-]+ [\w.:-]+, )*1\.1 portolan-[a-f0-9-]+$/);
         expect(["GET", "HEAD"]).toContain(sent.method);
-        const asked = [...new URLSearchParams(sent.query).keys()];
+        const requested = [...new URLSearchParams(sent.query).keys()];
         expect(
-          asked.filter((each) => !(sent.kind === "token" ? FOR_TOKENS : FOR_LISTINGS).includes(each)),
+          requested.filter((each) => !(sent.kind === "token" ? FOR_TOKENS : FOR_LISTINGS).includes(each)),
         ).toEqual([]);
         expect(decodeURIComponent(sent.path)).not.toMatch(/\.\.|\/\/|[^\x21-\x7e]/);
       }
@@ -168,8 +168,8 @@ test("whatever upstream does in the course of pulls, no wrong byte is served as 
       }
       hub.recover();
       for (const act of ["tag", "index", "manifest", "config", "layer"] as const) {
-        const answer = await take({ act, method: "GET", fault: null }, repository, tag, image);
-        expect([act, answer?.status]).toEqual([act, 200]);
+        const response = await take({ act, method: "GET", fault: null }, repository, tag, image);
+        expect([act, response?.status]).toEqual([act, 200]);
       }
       for (const key of await hub.stored()) {
         if (checked.has(key)) continue;
@@ -185,13 +185,13 @@ test("whatever upstream does in the course of pulls, no wrong byte is served as 
   expect(checked.size).toBeGreaterThan(100);
 }, 60_000);
 
-/** Does a step and checks its answer, if it has one. */
+/** Does a step and checks its response, if it has one. */
 async function take(
   { act, method, fault }: Pick<Step, "act" | "method" | "fault">,
   repository: string,
   tag: string,
   image: Image,
-): Promise<Answer | null> {
+): Promise<MirrorResponse | null> {
   const layer = image.layers[0]?.digest ?? "";
   if (act === "isolate") hub.newIsolate();
   if (act === "later") hub.clock.ahead += 400_000;
@@ -206,25 +206,25 @@ async function take(
     range: `blobs/${layer}`,
   }[act];
   const headers: Record<string, string> = act === "range" ? { Range: "bytes=100-199" } : {};
-  const answer = await hub.ask(`/v2/${repository}/${at}`, { method, headers });
-  const text = new TextDecoder().decode(answer.bytes);
-  expect([200, 206, 403, 404, 429, 503]).toContain(answer.status);
-  // What is there is never said not to be, unless an answer of upstream says so.
-  expect(answer.status).not.toBe(404);
-  if (answer.status >= 400) {
-    if (method === "GET") expectOciError(answer, text, at);
-    return answer;
+  const response = await hub.request(`/v2/${repository}/${at}`, { method, headers });
+  const text = new TextDecoder().decode(response.bytes);
+  expect([200, 206, 403, 404, 429, 503]).toContain(response.status);
+  // Existing content is reported as missing only if upstream did so.
+  expect(response.status).not.toBe(404);
+  if (response.status >= 400) {
+    if (method === "GET") expectOciError(response, text, at);
+    return response;
   }
-  const digest = answer.headers.get("Docker-Content-Digest") ?? "";
+  const digest = response.headers.get("Docker-Content-Digest") ?? "";
   const expected = act === "tag" ? image.target.digest : at.replace(/^.*\//, "");
   // A HEAD of a tag can only be believed; a body proves what it is.
   if (method === "GET" || act !== "tag") expect(digest).toBe(expected);
-  const declared = answer.headers.get("Content-Length");
-  const isWhole = !answer.broken && (declared === null || Number(declared) === answer.bytes.byteLength);
-  if (method === "HEAD" || !isWhole || answer.status === 206) return answer;
-  // A blob on its way through is proved by its last byte only, and by then the client has it: who asked by digest checks.
+  const declared = response.headers.get("Content-Length");
+  const isWhole = !response.broken && (declared === null || Number(declared) === response.bytes.byteLength);
+  if (method === "HEAD" || !isWhole || response.status === 206) return response;
+  // A blob on its way through is proved by its last byte only, and by then the client has it: who requested by digest checks.
   const isTransient =
-    at.startsWith("blobs/") && answer.headers.get("Cache-Status")?.includes("detail=upstream");
-  if (!isTransient || fault === null) expect(await digestOf(new Uint8Array(answer.bytes))).toBe(digest);
-  return answer;
+    at.startsWith("blobs/") && response.headers.get("Cache-Status")?.includes("detail=upstream");
+  if (!isTransient || fault === null) expect(await digestOf(new Uint8Array(response.bytes))).toBe(digest);
+  return response;
 }

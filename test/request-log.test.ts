@@ -20,8 +20,8 @@ function records(): RequestRecord[] {
 }
 
 describe("a record", () => {
-  test("says what was asked and what was answered", async () => {
-    await mirror.ask("/v2/library/demo/manifests/latest?ns=docker.io");
+  test("says what was requested and what was answered", async () => {
+    await mirror.request("/v2/library/demo/manifests/latest?ns=docker.io");
     expect(records()).toEqual([
       {
         method: "GET",
@@ -42,15 +42,15 @@ describe("a record", () => {
 
   test("says why the mirror couldn't serve, and nothing of what is the client's doing", async () => {
     mirror.docker.fail({ kind: "manifest", repository: "library/other" }, { status: 503 });
-    await mirror.ask("/v2/library/other/manifests/latest");
-    await mirror.ask("/v2/library/demo/manifests/latest", { method: "POST" });
+    await mirror.request("/v2/library/other/manifests/latest");
+    await mirror.request("/v2/library/demo/manifests/latest", { method: "POST" });
     expect(records().map(({ status, upstream, reason }) => [status, upstream, reason])).toEqual([
       [503, "docker.io", "upstream answered 503 for library/other/manifests/latest"],
       [405, null, null],
     ]);
   });
 
-  test("says where each answer came from", async () => {
+  test("says where each response came from", async () => {
     const blob = `/v2/library/demo/blobs/${image.layers[0]?.digest}`;
     for (const path of [
       "/v2/library/demo/manifests/latest",
@@ -58,9 +58,9 @@ describe("a record", () => {
       blob,
       blob,
     ]) {
-      await mirror.ask(path);
+      await mirror.request(path);
     }
-    await mirror.ask("/_/health");
+    await mirror.request("/_/health");
     expect(records().map(({ servedBy }) => servedBy)).toEqual([
       "upstream",
       "memory",
@@ -72,7 +72,7 @@ describe("a record", () => {
 
   test("names the key that admitted the request, and how its resource is named", async () => {
     const blob = `/v2/library/demo/blobs/${image.layers[0]?.digest}`;
-    for (const path of [blob, "/v2/library/demo/tags/list", "/v2/"]) await mirror.ask(path);
+    for (const path of [blob, "/v2/library/demo/tags/list", "/v2/"]) await mirror.request(path);
     expect(
       records().map(({ resource, reference, repository, key }) => [resource, reference, repository, key]),
     ).toEqual([
@@ -96,11 +96,11 @@ describe("a record", () => {
 
   test("is made of refusals and failures too", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
-    await mirror.ask("/nothing");
-    await mirror.ask("/v2/library/demo/manifests/none");
-    await mirror.ask("/v2/", { method: "DELETE" });
+    await mirror.request("/nothing");
+    await mirror.request("/v2/library/demo/manifests/none");
+    await mirror.request("/v2/", { method: "DELETE" });
     vi.spyOn(mirror.services.tags, "fresh").mockRejectedValue(new Error("inside"));
-    await mirror.ask("/v2/library/demo/manifests/latest");
+    await mirror.request("/v2/library/demo/manifests/latest");
     expect(records().map(({ method, status }) => `${method} ${status}`)).toEqual([
       "GET 404",
       "GET 404",
@@ -112,19 +112,22 @@ describe("a record", () => {
 
   test("has no length where none is declared, and 0 where it is 0", async () => {
     const { digest } = await mirror.docker.addBlob(new Uint8Array(0));
-    await mirror.ask("/v2/library/demo/manifests/none");
-    await mirror.ask(`/v2/library/demo/blobs/${digest}`);
+    await mirror.request("/v2/library/demo/manifests/none");
+    await mirror.request(`/v2/library/demo/blobs/${digest}`);
     expect(records().map(({ bytes }) => bytes)).toEqual([null, 0]);
   });
 
   test("holds nothing of a client's headers", async () => {
-    await mirror.ask("/v2/", { headers: { Authorization: "Bearer of-the-client", Cookie: "of-the-client" } });
+    await mirror.request("/v2/", {
+      headers: { Authorization: "Bearer of-the-client", Cookie: "of-the-client" },
+    });
     expect(JSON.stringify(records())).not.toContain("of-the-client");
   });
 
   test("is short, however long the path", async () => {
     const key = "k".repeat(32);
-    for (const start of ["/", "/v2/".padEnd(500, "-")]) await mirror.ask(start + key + "/a".repeat(30_000));
+    for (const start of ["/", "/v2/".padEnd(500, "-")])
+      await mirror.request(start + key + "/a".repeat(30_000));
     for (const { path, status } of records()) {
       expect([path.length, status]).toEqual([513, 414]);
       expect(path).not.toContain("kkk");
@@ -132,7 +135,7 @@ describe("a record", () => {
   });
 
   test("is one line, whatever the path holds", async () => {
-    await mirror.ask("/v2/%0a%22/manifests/x?a=%0d%0a");
+    await mirror.request("/v2/%0a%22/manifests/x?a=%0d%0a");
     const [[line]] = log.mock.calls as [[string]];
     expect(line).not.toMatch(/[\r\n]/);
     expect(records()[0]?.path).toBe("/v2/%0a%22/manifests/x?a=%0d%0a");

@@ -65,7 +65,7 @@ describe("a name that can't be one is refused", () => {
     expect(refusal(`/v2/${longest}a/manifests/1`).code).toBe("NAME_INVALID");
   });
 
-  test("the way up is gone before routing, so it can only lead to what could be asked for outright", () => {
+  test("the way up is gone before routing, so it can only lead to what could be requested outright", () => {
     for (const up of ["..", "%2e%2e", ".%2E"]) {
       const routed = ask(`/v2/ghcr.io/${up}/quay.io/o/i/manifests/1`);
       expect(routed).toMatchObject({ target: { upstream: { name: "quay.io" }, repository: "o/i" } });
@@ -108,7 +108,7 @@ describe("a digest that can't be checked is refused", () => {
     }
   });
 
-  test("a blob or what refers to it can't be asked for by tag", () => {
+  test("a blob or what refers to it can't be requested by tag", () => {
     for (const kind of ["blobs", "referrers"]) {
       expect(refusal(`/v2/o/i/${kind}/latest`)).toMatchObject({ status: 400, code: "DIGEST_INVALID" });
     }
@@ -135,7 +135,7 @@ describe("what a client sent comes back fit to be printed", () => {
   });
 });
 
-describe("whatever is asked", () => {
+describe("whatever is requested", () => {
   const pieces = fc.oneof(
     fc.constantFrom(
       ...["/", "//", "v2", "/v2/", "manifests", "blobs", "tags/list", "referrers", "latest", `sha256:${HEX}`],

@@ -79,7 +79,7 @@ describe("host goes before path goes before ns", () => {
     ["B before A", "/ghcr.io/v2/quay.io/o/i/manifests/1", "ghcr.io/quay.io/o/i"],
   ])("%s", (_, place, found) => expect(whole(place)).toBe(found));
 
-  test("ns is answered as OCI-Namespace only where it decided", () => {
+  test("ns is served as OCI-Namespace only where it decided", () => {
     expect(targetOf("/v2/o/i/manifests/1?ns=ghcr.io").namespace).toBe("ghcr.io");
     for (const place of [
       "/v2/o/i/manifests/1",
@@ -140,7 +140,7 @@ describe("library/", () => {
     expect(whole("/v2/acme-gcr-io/app/manifests/1")).toBe("docker.io/acme-gcr-io/app");
   });
 
-  test("isn't doubled, and goes before nobody else's names", () => {
+  test("isn't doubled, and isn't put before other upstreams' names", () => {
     expect(whole("/v2/library/alpine/manifests/1")).toBe("docker.io/library/alpine");
     expect(whole("/v2/registry.k8s.io/pause/manifests/1")).toBe("registry.k8s.io/pause");
   });
@@ -165,7 +165,7 @@ describe("the ping", () => {
   });
 });
 
-describe("what is asked for is read from the right", () => {
+describe("what is requested is read from the right", () => {
   test.each<[string, string, object]>([
     ["/v2/o/i/manifests/latest", "o/i", { kind: "manifest", reference: { tag: "latest" } }],
     [`/v2/o/i/manifests/${SHA256}`, "o/i", { kind: "manifest", reference: { digest: SHA256 } }],
@@ -211,7 +211,7 @@ describe("what is asked for is read from the right", () => {
   );
 });
 
-describe("an upstream that isn't mirrored is said so, with those that are", () => {
+describe("an upstream that isn't mirrored is refused, with the list of those that are", () => {
   test.each([
     ["a first component with a dot", "/v2/nowhere.example/o/i/manifests/1", "nowhere.example"],
     ["with a port", "/v2/localhost:5000/o/i/manifests/1", "localhost:5000"],

@@ -27,10 +27,10 @@ beforeEach(async () => {
 async function pagesFrom(path: string, host: string): Promise<Record<string, unknown>[]> {
   const pages: Record<string, unknown>[] = [];
   for (let next: string | null = path; next !== null && pages.length < 20; ) {
-    const answer = await mirror.ask(next, { host });
-    expect(answer.status).toBe(200);
-    pages.push(answer.json());
-    const link: string | undefined = /^<([^>]+)>; rel="next"$/.exec(answer.headers.get("Link") ?? "")?.[1];
+    const response = await mirror.request(next, { host });
+    expect(response.status).toBe(200);
+    pages.push(response.json());
+    const link: string | undefined = /^<([^>]+)>; rel="next"$/.exec(response.headers.get("Link") ?? "")?.[1];
     const url: URL | null = link === undefined ? null : new URL(link, `https://${host}${next}`);
     if (url) expect(url.host).toBe(host);
     next = url && url.pathname + url.search;
@@ -53,13 +53,13 @@ describe("tags/list", () => {
     const tags = JSON.stringify({ name: "library/demo", tags: ["b", "a", "latest", "10", "B", "9"] });
     const headers = { "content-type": "application/json" };
     mirror.docker.fail({ kind: "tags", authorized: true }, { status: 200, headers, body: tags });
-    const { headers: own, ...answer } = await mirror.ask("/v2/library/demo/tags/list");
+    const { headers: own, ...response } = await mirror.request("/v2/library/demo/tags/list");
     expect(own.get("Content-Type")).toBe("application/json");
-    expect(answer.json()).toEqual({ name: "library/demo", tags: ["10", "9", "B", "a", "b", "latest"] });
+    expect(response.json()).toEqual({ name: "library/demo", tags: ["10", "9", "B", "a", "b", "latest"] });
   });
 
   test("n=0 is an empty list without a Link", async () => {
-    const { status, headers, json } = await mirror.ask("/v2/library/demo/tags/list?n=0");
+    const { status, headers, json } = await mirror.request("/v2/library/demo/tags/list?n=0");
     expect(status).toBe(200);
     expect(json()).toEqual({ name: "library/demo", tags: [] });
     expect(headers.get("Link")).toBe(null);
@@ -67,7 +67,7 @@ describe("tags/list", () => {
 
   test("last is exclusive, and need not be a tag that exists", async () => {
     const after = async (last: string) =>
-      (await mirror.ask(`/v2/library/demo/tags/list?n=2&last=${last}`)).json().tags;
+      (await mirror.request(`/v2/library/demo/tags/list?n=2&last=${last}`)).json().tags;
     expect(await after("9")).toEqual(["B", "a"]);
     expect(await after("aa")).toEqual(["b", "latest"]);
     expect(await after("latest")).toEqual([]);
@@ -119,7 +119,7 @@ describe("tags as registries list them", () => {
     }
   }
 
-  test("where upstream ignores n and last: page by page, in order, from the place that is asked for", async () => {
+  test("where upstream ignores n and last: page by page, in order, from the place that is requested", async () => {
     Object.assign(mirror.docker.settings, { tagsOrder: "pushed", ignoresPaging: true });
     const pages = await walk("?n=3");
     expect(pages).toEqual([sorted.slice(0, 3), sorted.slice(3, 6), sorted.slice(6)]);
@@ -150,29 +150,29 @@ describe("tags as registries list them", () => {
     });
     expect(body.length).toBeGreaterThan(9_000_000);
     mirror.docker.fail({ kind: "tags", authorized: true }, { status: 200, body });
-    expect((await mirror.ask("/v2/library/aged/tags/list")).json().tags).toEqual(many);
-    const { headers, json } = await mirror.ask("/v2/library/aged/tags/list?n=10");
+    expect((await mirror.request("/v2/library/aged/tags/list")).json().tags).toEqual(many);
+    const { headers, json } = await mirror.request("/v2/library/aged/tags/list?n=10");
     expect(json().tags).toEqual(many.slice(0, 10));
     const link = /^<(.+)>/.exec(headers.get("Link") ?? "")?.[1] ?? "";
-    expect((await mirror.ask(link)).json().tags).toEqual(many.slice(10, 20));
+    expect((await mirror.request(link)).json().tags).toEqual(many.slice(10, 20));
   });
 });
 
 describe("while upstream fails", () => {
   const paths = () => ["/v2/library/demo/tags/list?n=5", `/v2/library/demo/referrers/${digest}`];
 
-  test("the last known tags and referrers are served, and said to be stale", async () => {
+  test("the last known tags and referrers are served, marked as stale", async () => {
     for (const path of paths()) {
-      const known = await mirror.ask(path);
+      const known = await mirror.request(path);
       mirror.newIsolate();
       mirror.clock.ahead += 3_600_000;
       const fault = mirror.docker.fail({}, { status: 503 });
-      const stale = await mirror.ask(path);
+      const stale = await mirror.request(path);
       expect([stale.status, stale.json()]).toEqual([200, known.json()]);
       expect(stale.headers.get("Content-Type")).toBe(known.headers.get("Content-Type"));
       expect(stale.headers.get("Warning")).toMatch(/^299 - ".*1\.0 hours ago"$/);
       expect(stale.headers.get("Cache-Status")).toContain("detail=stale");
-      expect((await mirror.ask(path.replace("demo", "other"))).status).toBe(503);
+      expect((await mirror.request(path.replace("demo", "other"))).status).toBe(503);
       fault.remove();
       mirror.recover();
     }
@@ -182,32 +182,32 @@ describe("while upstream fails", () => {
     "no listing of a repository is served once an anonymous request was denied its %s",
     async (denied) => {
       const listings = async () => (await mirror.stored()).filter((key) => key.startsWith("listings/"));
-      for (const path of paths()) await mirror.ask(path);
+      for (const path of paths()) await mirror.request(path);
       expect(await listings()).toHaveLength(2);
       mirror.docker.setVisibility("library/demo", "private");
       mirror.newIsolate();
       mirror.clock.ahead += 3_600_000;
-      expect((await mirror.ask(`/v2/library/demo/${denied}`)).status).toBe(403);
+      expect((await mirror.request(`/v2/library/demo/${denied}`)).status).toBe(403);
       expect(await listings()).toEqual([]);
       mirror.docker.fail({}, { status: 503 });
-      for (const path of paths()) expect((await mirror.ask(path)).status).toBe(503);
+      for (const path of paths()) expect((await mirror.request(path)).status).toBe(503);
     },
   );
 
   test("a listing that upstream has denied since isn't served", async () => {
     const [path = ""] = paths();
-    await mirror.ask(path);
+    await mirror.request(path);
     mirror.docker.fail({ kind: "tags" }, { status: 403 }, 1);
-    expect((await mirror.ask(path)).status).toBe(403);
+    expect((await mirror.request(path)).status).toBe(403);
     mirror.docker.fail({ kind: "tags" }, { status: 503 });
-    expect((await mirror.ask(path)).status).toBe(503);
+    expect((await mirror.request(path)).status).toBe(503);
   });
 
   test("an unchanged listing is written once", async () => {
     const [path = ""] = paths();
-    await mirror.ask(path);
+    await mirror.request(path);
     mirror.operations();
-    await mirror.ask(path);
+    await mirror.request(path);
     expect(mirror.operations().storePuts).toBe(0);
   });
 });
@@ -223,14 +223,14 @@ describe("referrers", () => {
   });
 
   test("of a manifest without any are an empty index", async () => {
-    const { status, headers, json } = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+    const { status, headers, json } = await mirror.request(`/v2/library/demo/referrers/${digest}`);
     expect(status).toBe(200);
     expect(headers.get("Content-Type")).toBe(OCI_INDEX);
     expect(json()).toEqual({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [] });
   });
 
   test("of what is no digest are 400", async () => {
-    const { status, json } = await mirror.ask("/v2/library/demo/referrers/sha256:abc");
+    const { status, json } = await mirror.request("/v2/library/demo/referrers/sha256:abc");
     expect(status).toBe(400);
     expect(json().errors).toEqual([expect.objectContaining({ code: "DIGEST_INVALID" })]);
   });
@@ -241,12 +241,12 @@ describe("referrers", () => {
       mirror.docker.settings.referrers = referrers;
       await mirror.docker.addManifest("library/demo", artifact("application/sbom"));
       await mirror.docker.addManifest("library/demo", artifact("application/signature"));
-      const { headers, json } = await mirror.ask(
+      const { headers, json } = await mirror.request(
         `/v2/library/demo/referrers/${digest}?artifactType=application/sbom`,
       );
       expect(headers.get("OCI-Filters-Applied")).toBe("artifactType");
       expect(json().manifests).toEqual([expect.objectContaining({ artifactType: "application/sbom" })]);
-      const all = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+      const all = await mirror.request(`/v2/library/demo/referrers/${digest}`);
       expect(all.headers.get("OCI-Filters-Applied")).toBe(null);
       expect(all.json().manifests).toHaveLength(2);
     },
@@ -285,24 +285,26 @@ describe("referrers", () => {
       { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [entry] },
       { tag: digest.replace(":", "-") },
     );
-    const { status, headers, json } = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+    const { status, headers, json } = await mirror.request(`/v2/library/demo/referrers/${digest}`);
     expect(status).toBe(200);
     expect(headers.get("Content-Type")).toBe(OCI_INDEX);
     expect(json().manifests).toEqual([entry]);
   });
 
-  test("are none where the tag leads to the subject itself, or to no index", async () => {
+  test("are none where the tag names the subject itself, or no index", async () => {
     mirror.docker.settings.referrers = "off";
     const tag = digest.replace(":", "-");
     for (const target of [digest, (await mirror.docker.addImage("library/demo", "other")).target.digest]) {
       mirror.docker.moveTag("library/demo", tag, target);
-      const { status, json } = await mirror.ask(`/v2/library/demo/referrers/${digest}`);
+      const { status, json } = await mirror.request(`/v2/library/demo/referrers/${digest}`);
       expect([status, json().manifests]).toEqual([200, []]);
     }
     const child = { mediaType: OCI_MANIFEST, digest, size: 1 };
     const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] };
     const subject = await mirror.docker.addManifest("library/demo", index);
     mirror.docker.moveTag("library/demo", subject.digest.replace(":", "-"), subject.digest);
-    expect((await mirror.ask(`/v2/library/demo/referrers/${subject.digest}`)).json().manifests).toEqual([]);
+    expect((await mirror.request(`/v2/library/demo/referrers/${subject.digest}`)).json().manifests).toEqual(
+      [],
+    );
   });
 });

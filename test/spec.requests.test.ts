@@ -36,16 +36,16 @@ describe("names", () => {
   test("are 255 characters with the registry's host, and no more", async () => {
     const longest = `library/${"a".repeat(255 - "docker.io/library/".length)}`;
     await mirror.docker.addImage(longest, "latest");
-    expect((await mirror.ask(`/v2/${longest}/manifests/latest`)).status).toBe(200);
-    const { status, json } = await mirror.ask(`/v2/${longest}a/manifests/latest`);
+    expect((await mirror.request(`/v2/${longest}/manifests/latest`)).status).toBe(200);
+    const { status, json } = await mirror.request(`/v2/${longest}a/manifests/latest`);
     expect([status, codesOf(json())]).toEqual([400, ["NAME_INVALID"]]);
   });
 
   test("tags are 128 characters, and no more", async () => {
     const tag = `v${"1".repeat(127)}`;
     mirror.docker.moveTag("library/demo", tag, digest);
-    expect((await mirror.ask(`/v2/library/demo/manifests/${tag}`)).status).toBe(200);
-    const { status, json } = await mirror.ask(`/v2/library/demo/manifests/${tag}1`);
+    expect((await mirror.request(`/v2/library/demo/manifests/${tag}`)).status).toBe(200);
+    const { status, json } = await mirror.request(`/v2/library/demo/manifests/${tag}1`);
     expect([status, codesOf(json())]).toEqual([404, ["MANIFEST_UNKNOWN"]]);
   });
 
@@ -67,7 +67,7 @@ describe("names", () => {
       `referrers/${target.digest}`,
     ];
     for (const path of paths) {
-      const { status } = await mirror.ask(`/v2/${repository}/${path}`);
+      const { status } = await mirror.request(`/v2/${repository}/${path}`);
       expect([path, status]).toEqual([path, 200]);
     }
   });
@@ -78,9 +78,9 @@ describe("the ping", () => {
     for (const Authorization of ["", "Basic Og==", "Basic dXNlcjpwYXNz", "Bearer x", "nonsense"]) {
       for (const method of ["GET", "HEAD"]) {
         const headers: Record<string, string> = Authorization === "" ? {} : { Authorization };
-        const answer = await mirror.ask(path, { host, method, headers });
-        expect(answer.status).toBe(200);
-        expect(answer.headers.get("WWW-Authenticate")).toBe(null);
+        const response = await mirror.request(path, { host, method, headers });
+        expect(response.status).toBe(200);
+        expect(response.headers.get("WWW-Authenticate")).toBe(null);
       }
     }
     expect(mirror.docker.requests).toEqual([]);
@@ -101,7 +101,7 @@ describe("a mirror", () => {
         "blobs/uploads/6b3e0f5c-7d5c-4d0a-8f0e-1a2b3c4d5e6f",
       ];
       for (const path of paths) {
-        const { status, headers, json } = await mirror.ask(`/v2/library/demo/${path}`, { method });
+        const { status, headers, json } = await mirror.request(`/v2/library/demo/${path}`, { method });
         expect([path, status, headers.get("Allow")]).toEqual([path, 405, "GET, HEAD"]);
         expect(codesOf(json())).toEqual(["UNSUPPORTED"]);
       }
@@ -116,9 +116,9 @@ describe("a mirror", () => {
       "X-Of": "of-the-client",
     };
     for (const path of ["manifests/latest", `manifests/${digest}`, "tags/list", `referrers/${digest}`]) {
-      expect((await mirror.ask(`/v2/library/demo/${path}`, { headers })).status).toBe(200);
+      expect((await mirror.request(`/v2/library/demo/${path}`, { headers })).status).toBe(200);
     }
-    expect((await mirror.ask(blob, { headers })).status).toBe(200);
+    expect((await mirror.request(blob, { headers })).status).toBe(200);
     expect(mirror.docker.requests.length).toBeGreaterThan(5);
     expect(JSON.stringify(mirror.docker.requests)).not.toContain("of-the-client");
   });
@@ -126,11 +126,13 @@ describe("a mirror", () => {
   test("says which registry `ns` chose, and only then", async () => {
     const { target } = await mirror.ghcr.addImage("owner/image", "latest");
     for (const path of ["manifests/latest", `manifests/${target.digest}`, "tags/list"]) {
-      const { status, headers } = await mirror.ask(`/v2/owner/image/${path}?ns=ghcr.io`);
+      const { status, headers } = await mirror.request(`/v2/owner/image/${path}?ns=ghcr.io`);
       expect([path, status, headers.get("OCI-Namespace")]).toEqual([path, 200, "ghcr.io"]);
     }
-    const { status, headers } = await mirror.ask("/v2/ghcr.io/owner/image/manifests/latest?ns=docker.io");
+    const { status, headers } = await mirror.request("/v2/ghcr.io/owner/image/manifests/latest?ns=docker.io");
     expect([status, headers.get("OCI-Namespace")]).toEqual([200, null]);
-    expect((await mirror.ask("/v2/library/demo/manifests/latest")).headers.get("OCI-Namespace")).toBe(null);
+    expect((await mirror.request("/v2/library/demo/manifests/latest")).headers.get("OCI-Namespace")).toBe(
+      null,
+    );
   });
 });

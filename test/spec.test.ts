@@ -48,8 +48,8 @@ describe("HEAD", () => {
     "a %s manifest by tag: Content-Length and Docker-Content-Digest",
     async (state) => {
       const path = "/v2/library/demo/manifests/latest";
-      if (state === "warm") await mirror.ask(path);
-      const { status, headers, bytes } = await mirror.ask(path, { method: "HEAD" });
+      if (state === "warm") await mirror.request(path);
+      const { status, headers, bytes } = await mirror.request(path, { method: "HEAD" });
       expect(status).toBe(200);
       expect(headers.get("Content-Length")).toBe(String(image.target.size));
       expect(headers.get("Docker-Content-Digest")).toBe(digest);
@@ -60,23 +60,23 @@ describe("HEAD", () => {
 
   test.each(["cold", "warm"])("a %s manifest by digest: the same", async (state) => {
     const path = `/v2/library/demo/manifests/${digest}`;
-    if (state === "warm") await mirror.ask(path);
-    const { status, headers } = await mirror.ask(path, { method: "HEAD" });
+    if (state === "warm") await mirror.request(path);
+    const { status, headers } = await mirror.request(path, { method: "HEAD" });
     expect(status).toBe(200);
     expect(headers.get("Content-Length")).toBe(String(image.target.size));
     expect(headers.get("Docker-Content-Digest")).toBe(digest);
   });
 
   test.each(["cold", "warm"])("a %s blob: the same", async (state) => {
-    if (state === "warm") await mirror.ask(blob);
-    const { status, headers } = await mirror.ask(blob, { method: "HEAD" });
+    if (state === "warm") await mirror.request(blob);
+    const { status, headers } = await mirror.request(blob, { method: "HEAD" });
     expect(status).toBe(200);
     expect(headers.get("Content-Length")).toBe("1000");
     expect(headers.get("Docker-Content-Digest")).toBe(image.layers[0]?.digest);
   });
 
   test("an error carries no body", async () => {
-    const { status, bytes } = await mirror.ask("/v2/library/demo/manifests/none", { method: "HEAD" });
+    const { status, bytes } = await mirror.request("/v2/library/demo/manifests/none", { method: "HEAD" });
     expect(status).toBe(404);
     expect(bytes.byteLength).toBe(0);
   });
@@ -93,7 +93,7 @@ describe("manifests", () => {
       );
       for (const method of ["HEAD", "GET", "GET"]) {
         for (const reference of ["typed", digest]) {
-          const { headers } = await mirror.ask(`/v2/library/demo/manifests/${reference}`, { method });
+          const { headers } = await mirror.request(`/v2/library/demo/manifests/${reference}`, { method });
           expect(headers.get("Content-Type")).toBe(mediaType);
         }
       }
@@ -107,17 +107,17 @@ describe("manifests", () => {
       { schemaVersion: 2, mediaType: OCI_MANIFEST, layers: [], annotations },
       { tag: "big" },
     );
-    const { status, bytes } = await mirror.ask("/v2/library/demo/manifests/big");
+    const { status, bytes } = await mirror.request("/v2/library/demo/manifests/big");
     expect(status).toBe(200);
     expect(await digestOf(new Uint8Array(bytes))).toBe(big.digest);
     mirror.newIsolate();
     mirror.docker.reset();
-    const warm = await mirror.ask(`/v2/library/demo/manifests/${big.digest}`);
+    const warm = await mirror.request(`/v2/library/demo/manifests/${big.digest}`);
     expect(warm.bytes.byteLength).toBe(big.size);
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("and blobs named by sha512 are verified and held like others", async () => {
+  test("and blobs named by sha512 are verified and stored like others", async () => {
     const { digest } = await mirror.docker.addBlob(layer, {
       algorithm: "sha512",
       repository: "library/demo",
@@ -129,12 +129,12 @@ describe("manifests", () => {
     );
     const paths = [`blobs/${digest}`, "manifests/long", `manifests/${manifest.digest}`];
     for (const path of paths) {
-      expect((await mirror.ask(`/v2/library/demo/${path}`)).status).toBe(200);
+      expect((await mirror.request(`/v2/library/demo/${path}`)).status).toBe(200);
     }
     mirror.newIsolate();
     mirror.docker.reset();
     const answers = [];
-    for (const path of paths) answers.push(await mirror.ask(`/v2/library/demo/${path}`));
+    for (const path of paths) answers.push(await mirror.request(`/v2/library/demo/${path}`));
     expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
     expect(answers.map(({ headers }) => headers.get("Docker-Content-Digest"))).toEqual([
       digest,
@@ -144,12 +144,12 @@ describe("manifests", () => {
     expect(mirror.docker.requests).toEqual([]);
   });
 
-  test("are asked for with the full list of types, whatever the client accepts", async () => {
+  test("are requested with the full list of types, whatever the client accepts", async () => {
     for (const Accept of ["application/json", "", "application/vnd.docker.distribution.manifest.v1+json"]) {
       mirror.clock.ahead += 301_000;
-      await mirror.ask("/v2/library/demo/manifests/latest", { headers: { Accept } });
+      await mirror.request("/v2/library/demo/manifests/latest", { headers: { Accept } });
     }
-    await mirror.ask(`/v2/library/demo/manifests/${image.manifests[0]?.digest}`);
+    await mirror.request(`/v2/library/demo/manifests/${image.manifests[0]?.digest}`);
     const accepts = mirror.docker.requests.filter(({ kind }) => kind === "manifest");
     expect(accepts.length).toBeGreaterThan(2);
     for (const { headers } of accepts) expect(headers.accept).toBe(MANIFEST_ACCEPT);
@@ -161,10 +161,10 @@ describe("Range", () => {
 
   describe.each(["cold", "warm"])("on a %s blob", (state) => {
     beforeEach(async () => {
-      if (state === "warm") await mirror.ask(blob);
+      if (state === "warm") await mirror.request(blob);
     });
     const ranged = (Range: string, more: Record<string, string> = {}) =>
-      mirror.ask(blob, { headers: { Range, ...more } });
+      mirror.request(blob, { headers: { Range, ...more } });
 
     test.each([
       { range: "bytes=0-9", first: 0, last: 9 },
@@ -205,9 +205,9 @@ describe("Range", () => {
       }
     });
 
-    test("the ETag that If-Range wants, and that ranges are understood, are said by every answer", async () => {
+    test("the ETag that If-Range wants, and that ranges are understood, are in every response", async () => {
       for (const method of ["HEAD", "GET"]) {
-        const { headers } = await mirror.ask(blob, { method });
+        const { headers } = await mirror.request(blob, { method });
         expect(headers.get("ETag")).toBe(`"${image.layers[0]?.digest}"`);
         expect(headers.get("Accept-Ranges")).toBe("bytes");
       }
@@ -230,12 +230,14 @@ describe("errors", () => {
     { path: "/v2/library/demo/tags/list?n=x", status: 400, code: "UNSUPPORTED" },
     { path: "/v2/library/demo/anything", status: 404, code: "UNSUPPORTED" },
   ])("$path: $status $code", async ({ path, status, code }) => {
-    const answer = await mirror.ask(path);
-    expect(answer.status).toBe(status);
-    expect(answer.headers.get("Content-Type")).toBe("application/json");
-    expect(answer.headers.get("Cache-Control")).toBe("no-store");
+    const response = await mirror.request(path);
+    expect(response.status).toBe(status);
+    expect(response.headers.get("Content-Type")).toBe("application/json");
+    expect(response.headers.get("Cache-Control")).toBe("no-store");
     expect(ERROR_CODES).toContain(code);
-    expect(answer.json()).toEqual({ errors: [{ code, message: expect.stringMatching(/./), detail: null }] });
+    expect(response.json()).toEqual({
+      errors: [{ code, message: expect.stringMatching(/./), detail: null }],
+    });
   });
 
   test.each([
@@ -243,7 +245,7 @@ describe("errors", () => {
     { said: undefined, told: "60" },
   ])("a limit upstream is 429 with Retry-After: $said becomes $told", async ({ said, told }) => {
     mirror.docker.fail({ kind: "manifest" }, behaviours.tooManyRequests(said));
-    const { status, headers, json } = await mirror.ask("/v2/library/demo/manifests/latest");
+    const { status, headers, json } = await mirror.request("/v2/library/demo/manifests/latest");
     expect(status).toBe(429);
     expect(headers.get("Retry-After")).toBe(told);
     expect(codesOf(json())).toEqual(["TOOMANYREQUESTS"]);
@@ -251,11 +253,11 @@ describe("errors", () => {
 
   test("what is served in spite of a failure carries a Warning in the form of the specification", async () => {
     const config = `/v2/library/demo/blobs/${image.configs[0]?.digest}`;
-    for (const path of ["/v2/library/demo/manifests/latest", config, blob]) await mirror.ask(path);
+    for (const path of ["/v2/library/demo/manifests/latest", config, blob]) await mirror.request(path);
     mirror.clock.ahead += 301_000;
     mirror.newIsolate();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    const { status, headers } = await mirror.ask("/v2/library/demo/manifests/latest");
+    const { status, headers } = await mirror.request("/v2/library/demo/manifests/latest");
     expect(status).toBe(200);
     expect(headers.get("Warning")).toMatch(/^299 - "[^"\\]+"$/);
   });

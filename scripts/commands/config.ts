@@ -133,13 +133,13 @@ async function writeFiles(
   return outcomes.every(({ written }) => written) ? EXIT.good : EXIT.bad;
 }
 
-/** Asks on the terminal; without one the answer is no. */
+/** Confirms on the terminal; without one it is a no. */
 async function agreed(context: Context, { path }: Change, json: boolean): Promise<boolean> {
   if (json || !canAsk(context)) return false;
   const { stdin, stdout } = context;
   const { confirm, isCancel } = await import("@clack/prompts");
-  const answer = await confirm({ message: `Write ${path}?`, input: stdin, output: stdout });
-  return !isCancel(answer) && answer;
+  const confirmed = await confirm({ message: `Write ${path}?`, input: stdin, output: stdout });
+  return !isCancel(confirmed) && confirmed;
 }
 
 function canAsk({ stdin, stdout }: Context): boolean {

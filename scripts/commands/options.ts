@@ -30,7 +30,7 @@ export function commandNamed(name: keyof typeof SUMMARIES, examples: readonly st
   return new Command(name)
     .description(SUMMARIES[name])
     .option("--json", "print what was found as JSON")
-    .option("--insecure", "let registries and mirrors on other machines be asked without TLS")
+    .option("--insecure", "let registries and mirrors on other machines be reached without TLS")
     .addHelpText(
       "after",
       `\nExamples:\n${examples.map((each) => `  npm run portolan -- ${each}`).join("\n")}`,

@@ -70,7 +70,7 @@ Exits with 0 if all is there, with 1 if anything couldn't be copied, with 2 if t
         progress.stop();
         if (settings.json) context.output.json({ images: outcomes.map(asJson) });
         else {
-          // A plan is the very thing that was asked for.
+          // A plan is the very thing that was requested.
           const planned = outcomes.filter(({ state }) => state === "planned");
           for (const outcome of planned) context.output.report(outcomeLine, outcome);
           const failed = outcomes.filter(({ state }) => state === "failed");

@@ -4,7 +4,7 @@ import { parse, YAMLParseError } from "yaml";
 import { splitRegistry } from "../registry/reference.ts";
 import { isPattern, pattern } from "./patterns.ts";
 
-/** What one entry of a list means, before any registry has been asked. */
+/** What one entry of a list means, before any registry has been requested. */
 export interface Entry {
   /** Where it stands: `line 3`, `images[2]`. */
   where: string;

@@ -11,7 +11,7 @@ export interface Situation {
   vars: Readonly<Record<string, unknown>>;
   /** The list of keys; null where there is no file. */
   keys: readonly WrittenKey[] | null;
-  /** Names of the secrets that are deployed; null where nothing is deployed, or that wasn't asked. */
+  /** Names of the secrets that are deployed; null where nothing is deployed, or that wasn't requested. */
   deployed: ReadonlySet<string> | null;
 }
 

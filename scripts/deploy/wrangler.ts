@@ -102,7 +102,7 @@ export async function deployedSecrets(
   if (code === 0) return new Set(namesIn(output));
   if (/Worker "[^"]*".* not found/.test(output + errors)) return null;
   throw new Error(
-    `Cloudflare can't be asked which secrets are deployed; npx wrangler login may be missing:\n${errors || output}`,
+    `Cloudflare doesn't say which secrets are deployed; npx wrangler login may be missing:\n${errors || output}`,
   );
 }
 

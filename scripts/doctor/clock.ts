@@ -6,13 +6,13 @@ export interface Reading {
   host: string;
   /** Whether it is this machine, whose clock proves nothing when it agrees with itself. In a virtual machine behind the same address it may not. */
   isHere: boolean;
-  /** The answer's Date; null if it has none. */
+  /** The response's Date; null if it has none. */
   date: string | null;
-  /** Milliseconds since 1970 by this machine's clock when the answer came. */
+  /** Milliseconds since 1970 by this machine's clock when the response came. */
   at: number;
 }
 
-/** Seconds: Date has no fractions, and an answer may have been on its way for some. */
+/** Seconds: Date has no fractions, and a response may have been on its way for some. */
 const TOLERANCE = 30;
 /** Seconds beyond which tokens, which often hold for five minutes, are refused or taken for fresh too long. */
 const HARMFUL = 240;

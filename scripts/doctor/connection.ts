@@ -62,7 +62,7 @@ export async function examineConnection(
   return [name, port, await examineTls(mirror)];
 }
 
-/** Whether the proxy on the way is there: where it isn't, the mirror itself can't be asked. */
+/** Whether the proxy on the way is there: where it isn't, the mirror itself can't be reached. */
 async function examineProxy(proxy: URL, { hostname }: URL): Promise<Check> {
   const error = await connecting(proxy);
   if (error === null) {
@@ -71,11 +71,11 @@ async function examineProxy(proxy: URL, { hostname }: URL): Promise<Check> {
   return bad(
     "proxy",
     `the proxy ${proxy.host}, which the environment names, can't be reached: ${connectionProblem(error)}`,
-    `Start it, or correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. With ${hostname} in NO_PROXY the mirror is asked without it.`,
+    `Start it, or correct HTTPS_PROXY, HTTP_PROXY or ALL_PROXY. With ${hostname} in NO_PROXY the mirror is reached without it.`,
   );
 }
 
-/** Why `/v2/` got no answer although something takes connections: the proxy's refusal, TLS where none was spoken, or silence. */
+/** Why `/v2/` got no response although something takes connections: the proxy's refusal, TLS where none was spoken, or silence. */
 export async function examineSilence(mirror: URL, env: Environment, error: unknown): Promise<Check> {
   const proxy = proxyFor(mirror, env);
   const [, status] = /Proxy response \((\d+)\)/.exec(causeOf(error)) ?? [];
@@ -92,11 +92,11 @@ export async function examineSilence(mirror: URL, env: Environment, error: unkno
     return bad(
       "proxy",
       `the proxy ${proxy.host} doesn't bring us to ${mirror.host}: ${what}`,
-      `See whether it may connect to ${mirror.host}, in its own log. With ${mirror.hostname} in NO_PROXY the mirror is asked without it.`,
+      `See whether it may connect to ${mirror.host}, in its own log. With ${mirror.hostname} in NO_PROXY the mirror is reached without it.`,
     );
   }
   const says = `/v2/: ${connectionProblem(error)}`;
-  return (await examineHiddenTls(mirror, env)) ?? bad("answer", says, "Look into the mirror's own log.");
+  return (await examineHiddenTls(mirror, env)) ?? bad("response", says, "Look into the mirror's own log.");
 }
 
 /** Whether a port that was spoken to without TLS speaks it; null if not. */

@@ -28,7 +28,7 @@ export interface Tools {
   env: Environment;
 }
 
-/** Milliseconds for a short answer. */
+/** Milliseconds for a short response. */
 const DEADLINE = 10_000;
 /** Bytes of the largest blob that is downloaded for a look. */
 const LARGEST = 8 * 1024 * 1024;
@@ -61,14 +61,14 @@ export async function greet(
   const body = await response.text().catch(() => "");
   const wrong = await judgePing({ status, headers, body }, origin, elsewhere);
   if (wrong !== null) {
-    // Servers with TLS answer a request without it, if at all, with 400.
+    // Servers with TLS response a request without it, if at all, with 400.
     const tls = status === 400 ? await examineHiddenTls(remote.endpoint, env) : null;
     return { checks: [tls ?? wrong], isRegistry: false, reading };
   }
   const name = (await isPortolan(remote, network)) ? "Portolan" : "a registry";
-  const answer = good("answer", `${name}, /v2/ in ${took}`);
+  const ping = good("response", `${name}, /v2/ in ${took}`);
   const key = await examineKey(status, remote, client, logins);
-  return { checks: [answer, key], isRegistry: key.state !== "bad", reading };
+  return { checks: [ping, key], isRegistry: key.state !== "bad", reading };
 }
 
 async function examineKey(
@@ -112,9 +112,9 @@ async function pull(
   client: RegistryClient,
 ): Promise<Check[]> {
   const name = manifestReference(reference);
-  const { answer, proven } = await readAt(client, remote, name);
+  const { response, proven } = await readAt(client, remote, name);
   if (proven === null) {
-    const says = "reason" in answer ? answer.reason : `has no ${formatReference(reference)}`;
+    const says = "reason" in response ? response.reason : `has no ${formatReference(reference)}`;
     const advice =
       "docs/troubleshooting.md goes through the mirror's answers. If the registry can't be reached, see that the mirror's machine may reach it.";
     return [bad("manifest", says, advice)];

@@ -16,7 +16,7 @@ const infoShape = v.object({
 
 export type DockerInfo = v.InferOutput<typeof infoShape>;
 
-/** What asking Docker came to: its answer, that there is no Docker, or why it doesn't say. */
+/** What asking Docker came to: its response, that there is no Docker, or why it doesn't say. */
 export type DockerInfoResult = { info: DockerInfo } | { absent: true } | { failed: string };
 
 /** Milliseconds. */
@@ -28,7 +28,7 @@ export async function readDockerInfo(env: Environment): Promise<DockerInfoResult
     const { stdout } = await promisify(execFile)("docker", ["info", "--format", "{{json .}}"], {
       timeout: DEADLINE,
       env,
-      // A large machine's answer has some tens of kilobytes.
+      // A large machine's response has some tens of kilobytes.
       maxBuffer: 16 * 1024 * 1024,
     });
     return readInfo(stdout);
@@ -36,8 +36,8 @@ export async function readDockerInfo(env: Environment): Promise<DockerInfoResult
     const { code, stdout, stderr } = error as { code?: unknown; stdout?: string; stderr?: string };
     if (code === "ENOENT") return { absent: true };
     // With no daemon, docker prints what it knows of itself, says why, and exits with 1.
-    const answer = readInfo(stdout ?? "");
-    if ("info" in answer && answer.info.ServerErrors !== null) return answer;
+    const response = readInfo(stdout ?? "");
+    if ("info" in response && response.info.ServerErrors !== null) return response;
     return { failed: stderr?.trim().split("\n")[0] || `docker info exits with ${code}` };
   }
 }
@@ -51,17 +51,17 @@ function readInfo(text: string): DockerInfoResult {
 }
 
 /** @param mirror its URL, as it should stand among the mirrors */
-export function judgeDocker(answer: DockerInfoResult, mirror: string): Check {
-  if ("absent" in answer) return skipped("docker", "isn't installed here");
-  const failure = "failed" in answer ? answer.failed : answer.info.ServerErrors?.[0];
+export function judgeDocker(response: DockerInfoResult, mirror: string): Check {
+  if ("absent" in response) return skipped("docker", "isn't installed here");
+  const failure = "failed" in response ? response.failed : response.info.ServerErrors?.[0];
   if (failure !== undefined) {
     const advice =
       "Start it (`systemctl start docker`), or add yourself to the group docker, and look again.";
     return warning("docker", failure, advice);
   }
-  if ("failed" in answer) return skipped("docker", answer.failed);
-  const mirrors = answer.info.RegistryConfig?.Mirrors ?? [];
-  const version = answer.info.ServerVersion;
+  if ("failed" in response) return skipped("docker", response.failed);
+  const mirrors = response.info.RegistryConfig?.Mirrors ?? [];
+  const version = response.info.ServerVersion;
   const position = mirrors.findIndex((each) => isSame(each, mirror));
   if (position === 0) return good("docker", `${version} asks this mirror first for images of docker.io`);
   if (position > 0) {

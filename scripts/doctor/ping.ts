@@ -8,7 +8,7 @@ export interface PingResponse {
   body: string;
 }
 
-/** Statuses of a proxy whose origin doesn't answer; those from 520 on are Cloudflare's. */
+/** Statuses of a proxy whose origin doesn't respond; those from 520 on are Cloudflare's. */
 const GATEWAY = [502, 504, 520, 521, 522, 523, 524, 530];
 
 const Errors = v.object({ errors: v.looseTuple([v.object({ message: v.string() })]) });
@@ -24,13 +24,13 @@ export async function judgePing(
   if (isRegistry && !isPage) return null;
   const message = errorIn(body);
   if (message?.includes("configuration")) {
-    return bad("answer", message, "The mirror's own message says what is wrong; correct it and restart.");
+    return bad("response", message, "The mirror's own message says what is wrong; correct it and restart.");
   }
   const [says, advice] = refusal(status, headers) ?? [
     `/v2/ answers with ${isPage ? "a page in HTML" : status}: no registry, but something else, is at ${origin}`,
     await elsewhere(),
   ];
-  return bad("answer", message === null ? says : `${says} (${message})`, advice);
+  return bad("response", message === null ? says : `${says} (${message})`, advice);
 }
 
 function refusal(status: number, headers: Headers): [says: string, advice: string] | null {
@@ -38,7 +38,7 @@ function refusal(status: number, headers: Headers): [says: string, advice: strin
   const by = server === null ? "" : `, says ${server}`;
   if (GATEWAY.includes(status)) {
     return [
-      `/v2/ answers ${status}: a proxy is there, and the mirror behind it doesn't answer${by}`,
+      `/v2/ answers ${status}: a proxy is there, and the mirror behind it doesn't respond${by}`,
       "Start the mirror, and see that the proxy passes requests to the address and port on which it listens (nginx: proxy_pass, and its error log).",
     ];
   }

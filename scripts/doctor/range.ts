@@ -1,4 +1,4 @@
-/** Whether an answer to a range request is the part that was asked for: what clients rest on when they resume a layer. */
+/** Whether a response to a range request is the part that was asked for: what clients rest on when they resume a layer. */
 import { parseContentRange } from "../../src/oci/range.ts";
 import { size } from "../terminal/format.ts";
 import { bad, type Check, good } from "./check.ts";
@@ -17,10 +17,10 @@ const ADVICE =
  * @param whole the blob, known to be right
  * @param first position of the first byte that was asked for; the last one asked for is the blob's own
  */
-export function judgeRange(answer: PartResponse, whole: Uint8Array, first: number): Check {
-  const wrong = mistake(answer, whole, first);
+export function judgeRange(response: PartResponse, whole: Uint8Array, first: number): Check {
+  const wrong = mistake(response, whole, first);
   if (wrong === null)
-    return good("range", `a part of a layer comes as it was asked for, ${size(whole.length - first)}`);
+    return good("range", `a part of a layer comes as requested, ${size(whole.length - first)}`);
   return bad("range", wrong, ADVICE);
 }
 
@@ -34,7 +34,7 @@ function mistake({ status, headers, bytes }: PartResponse, whole: Uint8Array, fi
     said.last !== whole.length - 1 ||
     (said.size ?? whole.length) !== whole.length
   ) {
-    return `was asked for bytes ${first}-${whole.length - 1}/${whole.length} and answers "${headers.get("content-range")}"`;
+    return `was sent a request for bytes ${first}-${whole.length - 1}/${whole.length} and answers "${headers.get("content-range")}"`;
   }
   if (!Buffer.from(whole.subarray(first)).equals(bytes))
     return "answers a range with other bytes than the layer has there";

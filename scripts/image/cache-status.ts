@@ -1,7 +1,7 @@
-/** Whether a mirror holds what it was asked for, by what it says of its answer. */
+/** Whether a mirror holds what it was requested, by what it says of its response. */
 
 /**
- * Reads Cache-Status (RFC 9211): `hit` means that no registry had to be asked. Of several caches the first is the one
+ * Reads Cache-Status (RFC 9211): `hit` means that no registry had to be requested. Of several caches the first is the one
  * nearest to the registry. Null for a mirror that doesn't say.
  */
 export function isStored(headers: Headers): boolean | null {

@@ -11,17 +11,17 @@ import { outcomeOf, type ReadOutcome } from "./read-outcome.ts";
 export interface ProvenManifest {
   content: Content;
   manifest: Manifest;
-  /** Of the answer that it came in. */
+  /** Of the response that it came in. */
   headers: Headers;
 }
 
-/** What asking for a manifest came to; `proven` unless the answer is a refusal or wrong. */
+/** What asking for a manifest came to; `proven` unless the response is a refusal or wrong. */
 export interface ManifestRead {
-  answer: ReadOutcome;
+  response: ReadOutcome;
   proven: ProvenManifest | null;
 }
 
-/** Reads a manifest by tag or digest. Never rejects: what went wrong is in the answer. */
+/** Reads a manifest by tag or digest. Never rejects: what went wrong is in the response. */
 export async function readAt(
   client: RegistryClient,
   remote: RemoteRepository,
@@ -31,11 +31,11 @@ export async function readAt(
     const { digest, bytes, mediaType, headers } = await client.manifest(remote, reference);
     const manifest = readManifest(bytes);
     if (manifest === null)
-      return { answer: { kind: "wrong", reason: "what it answers is no manifest" }, proven: null };
+      return { response: { kind: "wrong", reason: "what it answers is no manifest" }, proven: null };
     const content = { digest, mediaType, size: bytes.byteLength };
-    return { answer: { kind: "given" }, proven: { content, manifest, headers } };
+    return { response: { kind: "given" }, proven: { content, manifest, headers } };
   } catch (error) {
-    return { answer: outcomeOf(error), proven: null };
+    return { response: outcomeOf(error), proven: null };
   }
 }
 
@@ -76,8 +76,8 @@ export async function readImage(
   }
   const platforms = await Promise.all(
     entries.map(async ({ name, entry }) => {
-      const { answer, proven: found } = await read(entry.digest);
-      answers.set(entry.digest, answer);
+      const { response, proven: found } = await read(entry.digest);
+      answers.set(entry.digest, response);
       if (found !== null) proven.set(entry.digest, found);
       return platformImage(name, entry, found?.manifest ?? null);
     }),

@@ -1,4 +1,4 @@
-/** Who is asked: the publisher's registry and the mirrors, each with the place where it has an image. */
+/** Who is requested: the publisher's registry and the mirrors, each with the place where it has an image. */
 import { isLoopback } from "../../src/registry/addresses.ts";
 import type { ImageReference } from "../registry/reference.ts";
 import { type RemoteRepository, remoteOf } from "../registry/remote.ts";

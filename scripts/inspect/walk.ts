@@ -1,4 +1,4 @@
-/** Goes the way that a pull goes through a mirror, and notes at each step what was met. Layers are asked for, not moved. */
+/** Goes the way that a pull goes through a mirror, and notes at each step what was met. Layers are requested, not moved. */
 import pLimit from "p-limit";
 import { type Digest, referrersTag } from "../../src/oci/digest.ts";
 import type { Descriptor, Manifest } from "../../src/oci/manifest.ts";
@@ -40,7 +40,7 @@ export interface Walk {
   config: (Step & { made: string | null }) | null;
   layers: LayerStep[];
   referrers: Referrer[];
-  /** All platforms with their layers; empty unless they were asked for. */
+  /** All platforms with their layers; empty unless they were requested. */
   platforms: PlatformImage[];
 }
 
@@ -60,7 +60,7 @@ const QUESTIONS = 8;
 export async function walk(options: WalkOptions): Promise<Walk> {
   const { client, remote, reference, platform } = options;
   const name = manifestReference(reference);
-  // Asked before it is fetched, since fetching changes the answer.
+  // Asked before it is fetched, since fetching changes the response.
   const before = await client.head(remote, name);
   const root = proved(await readAt(client, remote, name), formatReference(reference));
   const rootStep = { ...root.content, stored: storedOf(before) };
@@ -174,8 +174,8 @@ function storedOf(heading: HeadResult | null): boolean | null {
   return heading && isStored(heading.headers);
 }
 
-function proved({ answer, proven }: ManifestRead, what: string) {
+function proved({ response, proven }: ManifestRead, what: string) {
   if (proven !== null) return proven;
-  const reason = "reason" in answer ? answer.reason : `the mirror has no ${what}`;
+  const reason = "reason" in response ? response.reason : `the mirror has no ${what}`;
   throw new RegistryFailure(0, "UNAVAILABLE", reason);
 }

@@ -118,13 +118,13 @@ export class Fills {
         resolve();
       };
       const look = () => {
-        if (fill.isVerified || fill.isAborted || readable(fill) - after >= STEP) done();
-        else if (readable(fill) > after) timer ??= setTimeout(done, STEP_TIME);
+        if (fill.isVerified || fill.isAborted || fill.bytes - after >= STEP) done();
+        else if (fill.bytes > after && fill.bytes < fill.size) timer ??= setTimeout(done, STEP_TIME);
       };
       fill.listeners.add(look);
       look();
     });
-    return fill.isAborted ? null : { bytes: readable(fill) };
+    return fill.isAborted ? null : { bytes: fill.bytes, isVerified: fill.isVerified };
   }
 
   /**
@@ -215,11 +215,6 @@ async function openGrowing(fill: Fill): Promise<FileHandle | null> {
     pause = Math.min(pause * 2, LONGEST_PAUSE);
   }
   return null;
-}
-
-/** Bytes that clients may be given: the last one only of content that has the right checksum. */
-function readable({ bytes, size, isVerified }: Fill): number {
-  return isVerified ? bytes : Math.min(bytes, size - 1);
 }
 
 function notify(fill: Fill): void {

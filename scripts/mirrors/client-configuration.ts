@@ -21,7 +21,7 @@ export function daemonJson(ranked: readonly Measured[]): string | null {
 
 /**
  * The option that gives Portolan the best mirrors of a registry as alternates. Stale ones are as good as others here: alternates are
- * asked for digests only. Null if there are none.
+ * requested digests only. Null if there are none.
  * @param publisher the registry's own endpoint.
  */
 export function upstreamOption(

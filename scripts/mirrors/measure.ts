@@ -20,7 +20,7 @@ import { rateLimit, refusal } from "./rate-limit.ts";
 
 export interface Sample {
   reference: ImageReference;
-  /** Null where the publisher doesn't answer: then freshness is unknown. */
+  /** Null where the publisher doesn't respond: then freshness is unknown. */
   publisher: Source | null;
   platform: string;
 }
@@ -60,10 +60,10 @@ export async function measure(
     const [first] = samples;
     if (first === undefined) throw new RangeError("nothing to measure with");
     await signOfLife(mirrorSource(mirror.url, first.reference).remote, options.network);
-    const asked = await Promise.race([askAll(mirror, samples, options), tooLate()]);
-    const download = await options.alone(() => downloadSample(mirror, asked.sample, options));
-    const isCorrect = asked.isCorrect && download.isCorrect;
-    const { firstByte, freshness, behind, limits } = asked;
+    const requested = await Promise.race([askAll(mirror, samples, options), tooLate()]);
+    const download = await options.alone(() => downloadSample(mirror, requested.sample, options));
+    const isCorrect = requested.isCorrect && download.isCorrect;
+    const { firstByte, freshness, behind, limits } = requested;
     return {
       mirror,
       problem: download.problem,
@@ -87,7 +87,7 @@ async function signOfLife(remote: RemoteRepository, { fetch }: Network): Promise
 
 async function tooLate(): Promise<never> {
   await sleep(QUESTIONS, undefined, { ref: false });
-  throw new RegistryFailure(0, null, `doesn't answer in ${QUESTIONS / 1000} s`);
+  throw new RegistryFailure(0, null, `doesn't respond in ${QUESTIONS / 1000} s`);
 }
 
 interface Asked {
@@ -150,9 +150,9 @@ async function imageAt(
   name: string,
   platform: string,
 ): Promise<Image> {
-  const { answer, proven } = await readAt(client, remote, name);
+  const { response, proven } = await readAt(client, remote, name);
   if (proven === null)
-    throw new RegistryFailure(0, null, "reason" in answer ? answer.reason : "has lost the image");
+    throw new RegistryFailure(0, null, "reason" in response ? response.reason : "has lost the image");
   const read = (root: ProvenManifest) =>
     readImage(
       root,
@@ -180,10 +180,10 @@ async function downloadSample(
   const watch = new Stopwatch(task);
   try {
     const { body } = await client.blob(remote, blob.digest, { signal });
-    const answer = await hashed(body, blob, (bytes) => watch.take(bytes));
-    const isCut = answer.kind === "failed" && signal.aborted;
-    const problem = answer.kind === "failed" && !isCut ? answer.reason : null;
-    return { speed: watch.speed(), isCorrect: answer.kind !== "wrong", problem };
+    const response = await hashed(body, blob, (bytes) => watch.take(bytes));
+    const isCut = response.kind === "failed" && signal.aborted;
+    const problem = response.kind === "failed" && !isCut ? response.reason : null;
+    return { speed: watch.speed(), isCorrect: response.kind !== "wrong", problem };
   } catch (error) {
     if (signal.aborted) return { speed: null, isCorrect: true, problem: "is too slow to send a layer" };
     return { speed: null, isCorrect: true, problem: problemOf(error) };

@@ -56,7 +56,7 @@ function tagsWord({ problem, freshness, behind }: Measured): string {
     case "refused":
       return warning("no access");
     case "failed":
-      return warning("no answer");
+      return warning("no response");
     default:
       return bad(freshness);
   }

@@ -6,20 +6,20 @@ export interface Measured {
   mirror: PublicMirror;
   /** Why it can't be used at all: no way to it, a refusal. Null when it answers. */
   problem: string | null;
-  /** Milliseconds from the question for a manifest to the first byte of its answer; null where there was none. */
+  /** Milliseconds from the question for a manifest to the first byte of its response; null where there was none. */
   firstByte: number | null;
   /** Bytes a second of the sample layer; null where it wasn't given. */
   speed: number | null;
-  /** Whether what it gave has the digests that were asked for. */
+  /** Whether what it gave has the digests that were requested. */
   isCorrect: boolean | null;
-  /** How its tags compare with the publisher's; null where the publisher didn't answer. */
+  /** How its tags compare with the publisher's; null where the publisher didn't respond. */
   freshness: State | null;
   /** Seconds by which the stalest image was made before the publisher's, where that is known. */
   behind: number | null;
   limits: string | null;
 }
 
-/** Best first: usable ones before others, then fresh ones, then by speed, then by how soon they answer. */
+/** Best first: usable ones before others, then fresh ones, then by speed, then by how soon they respond. */
 export function rank(measured: readonly Measured[]): Measured[] {
   return measured.toSorted(
     (one, other) =>
@@ -30,7 +30,7 @@ export function rank(measured: readonly Measured[]): Measured[] {
   );
 }
 
-/** Whether it gives what it is asked for by digest: then it may be an alternate, however old its tags are. */
+/** Whether it gives what it is requested by digest: then it may be an alternate, however old its tags are. */
 export function isUsable({ problem, isCorrect, freshness, speed }: Measured): boolean {
   return problem === null && isCorrect === true && freshness !== "different" && speed !== null;
 }

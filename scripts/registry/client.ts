@@ -1,4 +1,4 @@
-/** What a registry can be asked: manifests, blobs, tags and referrers, each proved as far as it can be. */
+/** What a registry can be requested: manifests, blobs, tags and referrers, each proved as far as it can be. */
 import { createHash } from "node:crypto";
 import * as v from "valibot";
 import { type Digest, digestParts, parseDigest, referrersTag } from "../../src/oci/digest.ts";
@@ -43,7 +43,7 @@ const Names = v.fallback(v.array(v.fallback(v.string(), "")), []);
 const Tags = v.object({ tags: Names });
 const Repositories = v.object({ repositories: Names });
 
-/** Tags asked for at a time. */
+/** Tags requested at a time. */
 const PAGE = "1000";
 
 /** All methods throw a RegistryFailure for whatever they don't return. */
@@ -55,7 +55,7 @@ export class RegistryClient {
   }
 
   /**
-   * Fetches a manifest and verifies it by the digest that was asked for. For a tag the digest is that of the body: many
+   * Fetches a manifest and verifies it by the digest that was requested. For a tag the digest is that of the body: many
    * registries declare a wrong one, of which only the algorithm counts.
    * @param reference a tag or a digest.
    */
@@ -63,11 +63,11 @@ export class RegistryClient {
     const what = `manifests/${reference}`;
     const response = await this.#get(remote, what, MANIFEST_ACCEPT);
     const bytes = await readDocument(response, remote, what);
-    const asked = parseDigest(reference);
-    const named = asked ?? parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
+    const requested = parseDigest(reference);
+    const named = requested ?? parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
     const digest = digestOfBytes(bytes, named ? digestParts(named).algorithm : "sha256");
-    if (asked !== null && digest !== asked) {
-      const why = `${remote.repository} ${what} is ${digest}, though it should be ${asked}`;
+    if (requested !== null && digest !== requested) {
+      const why = `${remote.repository} ${what} is ${digest}, though it should be ${requested}`;
       throw unusable(remote, why, "DIGEST_INVALID");
     }
     const manifest = readManifest(bytes);
@@ -130,7 +130,7 @@ export class RegistryClient {
     return headers && { size: lengthOf(headers), headers };
   }
 
-  /** The headers of something; asked for by GET, whose body is left, where HEAD fails: some registries answer only that. */
+  /** The headers of something; requested by GET, whose body is left, where HEAD fails: some registries answer only that. */
   async #head(
     remote: RemoteRepository,
     at: string,
@@ -280,7 +280,7 @@ function parseJson(bytes: Uint8Array, remote: RemoteRepository, what: string): u
   }
 }
 
-/** An answer that came, and is worth nothing. */
+/** A response that came, and is worth nothing. */
 function unusable({ endpoint }: RemoteRepository, why: string, code = "UNAVAILABLE"): RegistryFailure {
   return new RegistryFailure(0, code, `${endpoint.host} sent something wrong: ${why}`);
 }

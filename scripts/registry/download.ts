@@ -1,4 +1,4 @@
-/** A blob's bytes as they come: fetched on from where an answer broke off, and proved when they end. */
+/** A blob's bytes as they come: fetched on from where a response broke off, and proved when they end. */
 import { createHash } from "node:crypto";
 import { type Digest, digestParts } from "../../src/oci/digest.ts";
 import { parseContentRange } from "../../src/oci/range.ts";
@@ -79,7 +79,7 @@ async function* bytesFrom(
   const first = response.status === 206 ? parseContentRange(response.headers.get("Content-Range"))?.first : 0;
   if (first === undefined || first > offset) {
     await response.body?.cancel();
-    throw new Error("it answered another range than it was asked for");
+    throw new Error("it sent another range than the requested one");
   }
   let skip = offset - first;
   for await (const piece of response.body ?? []) {

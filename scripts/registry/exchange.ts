@@ -26,7 +26,7 @@ export interface ExchangeOptions {
 
 export interface Request {
   method: "GET" | "HEAD" | "POST" | "PATCH" | "PUT" | "DELETE";
-  /** Below the repository, as `manifests/latest`; "" for the API itself; or a URL that an answer has named. */
+  /** Below the repository, as `manifests/latest`; "" for the API itself; or a URL that a response has named. */
   at: string | URL;
   search?: Record<string, string>;
   headers?: Record<string, string>;
@@ -89,7 +89,7 @@ export class Exchange {
     return retry(attempt, pauseAfter, signal, this.wait);
   }
 
-  /** The failure that an answer is, in the words of this place. Reads its body. */
+  /** The failure that a response is, in the words of this place. Reads its body. */
   async failure(
     remote: RemoteRepository,
     response: RegistryResponse,
@@ -141,7 +141,7 @@ export class Exchange {
         if (isRefusal || error instanceof UpstreamError) throw error;
       }
     }
-    // There is no TLS, so the answer meant what was asked for.
+    // There is no TLS, so the answer meant what was requested.
     if (refused) return refused;
     throw unreachable;
   }
@@ -188,7 +188,7 @@ export class Exchange {
       return followRedirects(scope.registry, url, init, sender, this.#trust);
     }
     const inTime = new AbortController();
-    const late = new RegistryFailure(0, "UNAVAILABLE", `${url.host} doesn't answer`);
+    const late = new RegistryFailure(0, "UNAVAILABLE", `${url.host} doesn't respond`);
     const timer = setTimeout(() => inTime.abort(late), TIME_OUT);
     try {
       const either = AbortSignal.any([inTime.signal, ...(signal ? [signal] : [])]);

@@ -1,4 +1,4 @@
-/** What a registry's refusal, or its silence, means to the person who asked. */
+/** What a registry's refusal, or its silence, means to the person who requested. */
 import * as v from "valibot";
 import { TooLarge } from "../../src/registry/bounded-read.ts";
 import { type FailureKind, UpstreamError } from "../../src/registry/failure.ts";
@@ -31,7 +31,7 @@ export class RegistryFailure extends Error {
 /** Our own code for what isn't done because it would give something away. */
 export const UNSAFE = "UNSAFE";
 
-/** Bytes of an answer that are looked into for what a registry has to say. */
+/** Bytes of a response that are looked into for what a registry has to say. */
 const MAXIMUM_BODY = 16 * 1024;
 
 /** OpenSSL's codes for certificates without a trusted signer. */
@@ -61,8 +61,8 @@ const CODES: Readonly<Record<FailureKind, string>> = {
 };
 
 /**
- * The failure that an answer is; reads its body.
- * @param what was asked for, as `library/alpine manifests/latest`.
+ * The failure that a response is; reads its body.
+ * @param what was requested, as `library/alpine manifests/latest`.
  * @param hint what to do about it if it is a refusal.
  */
 export async function failureOfResponse(
@@ -88,7 +88,7 @@ export async function failureOfResponse(
   );
 }
 
-/** The failure behind whatever was thrown on the way to an answer; one's own mistakes are thrown on. */
+/** The failure behind whatever was thrown on the way to a response; one's own mistakes are thrown on. */
 export function failureOfError(error: unknown, host: string, hint: string): RegistryFailure {
   const refusal = refusalIn(error);
   if (refusal) return refusal;
@@ -135,7 +135,7 @@ export function causeOf(error: unknown): string {
   return innermost.message || ("code" in innermost ? String(innermost.code) : innermost.name);
 }
 
-/** What an answer's body says went wrong, in as far as it says so as the distribution spec has it. */
+/** What a response's body says went wrong, in as far as it says so as the distribution spec has it. */
 export async function reasonIn({
   body,
 }: Pick<RegistryResponse, "body">): Promise<{ code: string | null; message: string }> {

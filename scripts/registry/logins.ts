@@ -139,12 +139,12 @@ function fromFile({ path, auths }: LoginFile, name: string): StoredLogin | null 
 async function fromHelper(file: LoginFile, name: string): Promise<StoredLogin | null> {
   const [, own] = Object.entries(file.credHelpers).find(([key]) => isKeyOf(key, name)) ?? [];
   const helper = own || file.credsStore;
-  // A helper knows registries only, and a store is asked for those alone.
+  // A helper knows registries only, and a store is requested those alone.
   if (!helper || (name.includes("/") && own === undefined)) return null;
   const program = `docker-credential-${helper}`;
-  const answer = await runHelper(program, name === "docker.io" ? HUB_KEY : name, file.path);
-  if (answer === null) return null;
-  const read = v.safeParse(HelperOutput, answer);
+  const response = await runHelper(program, name === "docker.io" ? HUB_KEY : name, file.path);
+  if (response === null) return null;
+  const read = v.safeParse(HelperOutput, response);
   if (!read.success) throw new Error(`${program} gave no login for ${name}, and no reason`);
   const { Username, Secret } = read.output;
   // An empty name is what some helpers give where there is nothing.

@@ -31,7 +31,7 @@ export interface Network {
 
 /** Milliseconds without a byte after which a body is aborted. */
 const SILENCE = 60_000;
-/** Milliseconds for the headers of an answer: a registry may hash and move a whole layer before it says 201. */
+/** Milliseconds for the headers of a response: a registry may hash and move a whole layer before it says 201. */
 const COMMIT = 300_000;
 
 /**
@@ -96,7 +96,7 @@ function openTransport(dispatcher: Dispatcher, proxyOf: (url: URL) => URL | null
   };
 }
 
-/** Finds the way for each request, so that redirects are held to the same rules as what was asked for. */
+/** Finds the way for each request, so that redirects are held to the same rules as what was requested. */
 class Routes extends Dispatcher {
   readonly #reach: Reach;
   readonly #insecure: boolean;

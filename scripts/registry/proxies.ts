@@ -8,7 +8,7 @@ const SCHEMES = ["http:", "https:", "socks5:", "socks5h:"];
 
 /**
  * The proxy for a URL, from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in either case; null for none. This machine
- * itself is never asked for through one.
+ * itself is never requested through one.
  * @throws Error for a proxy that isn't a URL of a kind that is known here.
  */
 export function proxyFor(url: URL, environment: Environment): URL | null {

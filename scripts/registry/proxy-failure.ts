@@ -18,7 +18,7 @@ const UNREACHABLE = ["ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH"]
 
 /**
  * The failure that is a proxy's own, for a request that went through it; null for any other.
- * @param url what was asked for.
+ * @param url what was requested.
  */
 export function proxyFailure(proxy: URL, url: URL, error: unknown): RegistryFailure | null {
   const cause = causeOf(error);
@@ -31,7 +31,7 @@ export function proxyFailure(proxy: URL, url: URL, error: unknown): RegistryFail
     return fails(`${login}: set HTTPS_PROXY to ${proxy.protocol}//user:password@${proxy.host}`);
   }
   if (tunnel !== undefined) {
-    return fails(`answered ${tunnel} when asked to connect to ${url.host}`, tunnel.startsWith("5"));
+    return fails(`answered ${tunnel} to CONNECT ${url.host}`, tunnel.startsWith("5"));
   }
   if (code.startsWith("UND_ERR_SOCKS5")) return fails(`can't connect to ${url.host}: ${cause}`);
   if (UNREACHABLE.includes(code)) return fails(`can't be reached: ${cause}; check HTTPS_PROXY and ALL_PROXY`);

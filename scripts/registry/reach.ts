@@ -34,7 +34,7 @@ export class Reach {
     this.#nearness = nearness(named);
   }
 
-  /** @throws RegistryFailure for a URL that may not be asked for on the word of this registry. */
+  /** @throws RegistryFailure for a URL that may not be requested on the word of this registry. */
   check(url: URL): void {
     if (url.hostname !== this.#named.hostname && nearness(url) > this.#nearness)
       throw this.#refusal(url.host);

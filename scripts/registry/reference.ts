@@ -56,7 +56,7 @@ export function formatReference({ registry, repository, tag, digest }: ImageRefe
   return `${registry}/${repository}${tag === null ? "" : `:${tag}`}${digest === null ? "" : `@${digest}`}`;
 }
 
-/** What a manifest is asked for by: the digest, which leaves nothing open, or else the tag. */
+/** What a manifest is requested by: the digest, which leaves nothing open, or else the tag. */
 export function manifestReference({ tag, digest }: ImageReference): string {
   return digest ?? tag ?? "latest";
 }

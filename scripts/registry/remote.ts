@@ -1,4 +1,4 @@
-/** Where a repository is asked for: at its registry, or at a mirror of it. */
+/** Where a repository is requested: at its registry, or at a mirror of it. */
 import { isLoopback } from "../../src/registry/addresses.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
 import type { ImageReference } from "./reference.ts";
@@ -16,7 +16,7 @@ export interface RemoteRepository {
   scopes?: readonly string[];
 }
 
-/** Where a reference's own registry has it. On this machine it is asked without TLS first. */
+/** Where a reference's own registry has it. On this machine it is requested without TLS first. */
 export function remoteOf({
   registry,
   repository,
@@ -27,7 +27,7 @@ export function remoteOf({
   return { endpoint, repository, loginName: registry };
 }
 
-/** Where a mirror has it, asked in the shape `/v2/<registry>/<repository>`. */
+/** Where a mirror has it, requested in the shape `/v2/<registry>/<repository>`. */
 export function remoteAtMirror(
   mirror: URL,
   { registry, repository }: Pick<ImageReference, "registry" | "repository">,
@@ -49,7 +49,7 @@ export function urlAt({ endpoint, repository, namespace }: RemoteRepository, pat
   return url;
 }
 
-/** The repository as the endpoint's tokens name it: all that stands between `/v2/` and what is asked of it. */
+/** The repository as the endpoint's tokens name it: all that stands between `/v2/` and what is requested of it. */
 export function scopedRepository(remote: RemoteRepository): string {
   return urlAt(remote, "x")
     .pathname.replace(/^.*?\/v2\//, "")

@@ -8,7 +8,7 @@ export interface RegistryResponse {
   status: number;
   ok: boolean;
   headers: Headers;
-  /** What was asked for. */
+  /** What was requested. */
   url: string;
   body: (AsyncIterable<Uint8Array> & { cancel(): Promise<void> }) | null;
 }

@@ -273,7 +273,7 @@ export class Uploader {
         ...(signal && { signal }),
       });
     } catch (error) {
-      // It doesn't answer at all for now: what it had is asked for after the next try.
+      // It doesn't respond at all for now: what it had is requested after the next try.
       if (error instanceof RegistryFailure && error.isTransient) return;
       throw error;
     }
@@ -358,7 +358,7 @@ function watched(open: BlobSource["open"]): { open: BlobSource["open"]; rethrow(
   };
 }
 
-/** Where an answer says an upload goes on: absolute, or relative to what was asked; null where it doesn't. */
+/** Where a response says an upload goes on: absolute, or relative to what was requested; null where it doesn't. */
 function locationIn(remote: RemoteRepository, response: RegistryResponse): URL | null {
   const text = response.headers.get("Location");
   const url = text === null ? null : URL.parse(text, response.url);
@@ -367,7 +367,7 @@ function locationIn(remote: RemoteRepository, response: RegistryResponse): URL |
   return url;
 }
 
-/** How many bytes an answer says that the registry has; null where it doesn't say. "0-0" is how registries write none. */
+/** How many bytes a response says that the registry has; null where it doesn't say. "0-0" is how registries write none. */
 function offsetIn(response: RegistryResponse): number | null {
   const last = /^(?:bytes=)?0-(\d+)$/.exec(response.headers.get("Range") ?? "")?.[1];
   if (last === undefined) return null;

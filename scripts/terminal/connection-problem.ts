@@ -6,7 +6,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EAI_AGAIN: "its name can't be looked up now",
   ECONNREFUSED: "nothing listens there",
   ECONNRESET: "the connection is broken off",
-  ETIMEDOUT: "it doesn't answer",
+  ETIMEDOUT: "it doesn't respond",
   EHOSTUNREACH: "there is no way to it",
   ENETUNREACH: "there is no way to its network",
 };

@@ -80,11 +80,11 @@ function comparePlatform(
 ): Finding[] {
   const other = counterpart(expected, publisher, view);
   const key: ObjectKey = { kind: "manifest", platform: expected.name, position: null };
-  const answer = other === null ? absence(view) : answerFor(other.manifest.digest, view);
+  const response = other === null ? absence(view) : answerFor(other.manifest.digest, view);
   const manifest =
     other === null && root === "stale"
       ? absent(key, expected.manifest, "stale")
-      : manifestFinding(key, expected.manifest, other?.manifest ?? null, answer, view);
+      : manifestFinding(key, expected.manifest, other?.manifest ?? null, response, view);
   if (manifest.state === "stale" && other !== null) manifest.behind = behindBy(expected, other, view);
   const below = (content: Content, found: Content | null, where: ObjectKey): Finding =>
     blobFinding(where, content, found, manifest.state, view);
@@ -121,18 +121,18 @@ function absence({ root, image }: MirrorView): ReadOutcome {
 
 function answerFor(digest: Digest, { answers, image, root }: MirrorView): ReadOutcome {
   if (image !== null && image.root.digest === digest) return root;
-  return answers.get(digest) ?? { kind: "failed", reason: "it was not asked for" };
+  return answers.get(digest) ?? { kind: "failed", reason: "it wasn't requested" };
 }
 
 function manifestFinding(
   key: ObjectKey,
   expected: Content,
   found: Content | null,
-  answer: ReadOutcome,
+  response: ReadOutcome,
   view: MirrorView,
 ): Finding {
   const finding = { ...key, expected, found: found?.digest ?? null, behind: null };
-  if (answer.kind !== "given" || found === null) return { ...finding, ...refusal(answer) };
+  if (response.kind !== "given" || found === null) return { ...finding, ...refusal(response) };
   if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
   if (view.published.has(found.digest)) {
     return { ...finding, state: "stale", reason: "the publisher has it too, but its tag has moved on" };
@@ -150,8 +150,8 @@ function blobFinding(
 ): Finding {
   if (found === null) return absent(key, expected, above);
   const finding = { ...key, expected, found: found.digest, behind: null };
-  const answer = answerFor(found.digest, view);
-  if (answer.kind !== "given") return { ...finding, ...refusal(answer) };
+  const response = answerFor(found.digest, view);
+  if (response.kind !== "given") return { ...finding, ...refusal(response) };
   if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
   return { ...finding, state: above === "stale" ? "stale" : "different", reason: null };
 }
@@ -162,13 +162,13 @@ function absent(key: ObjectKey, expected: Content, above: State): Finding {
   return { ...key, expected, found: null, state, reason: null, behind: null };
 }
 
-function refusal(answer: ReadOutcome): { state: State; reason: string | null } {
-  switch (answer.kind) {
+function refusal(response: ReadOutcome): { state: State; reason: string | null } {
+  switch (response.kind) {
     case "wrong":
-      return { state: "different", reason: answer.reason };
+      return { state: "different", reason: response.reason };
     case "refused":
     case "failed":
-      return { state: answer.kind, reason: answer.reason };
+      return { state: response.kind, reason: response.reason };
     default:
       return { state: "missing", reason: null };
   }

@@ -21,7 +21,7 @@ export interface VerifyOptions {
   mirrors: readonly Source[];
   /** All if empty. */
   platforms: readonly string[];
-  /** Whether every blob is downloaded and hashed, or only asked for. */
+  /** Whether every blob is downloaded and hashed, or only requested. */
   deep: boolean;
   progress: Progress;
 }
@@ -41,20 +41,20 @@ export interface ImageResult {
   mirrors: readonly MirrorResult[];
 }
 
-/** What a mirror has shown of an image, before the publisher is asked about it. */
+/** What a mirror has shown of an image, before the publisher is involved. */
 interface Look {
   root: ReadOutcome;
   read: ImageRead | null;
 }
 
-/** Manifests and small answers are asked for so many at once of one place, layers so many. */
+/** Manifests and small answers are requested so many at once of one place, layers so many. */
 const QUESTIONS = 8;
 const DOWNLOADS = 3;
 
 /**
- * Every mirror is read first, and what it gave is proven by its digests: the publisher, who may count what is asked of it, then only has
+ * Every mirror is read first, and what it gave is proven by its digests: the publisher, who may count what is requested of it, then only has
  * to say what its tag leads to, and what no mirror could show.
- * @throws RegistryFailure if the publisher doesn't answer or has no such image; Error if it isn't for a wanted platform.
+ * @throws RegistryFailure if the publisher doesn't respond or has no such image; Error if it isn't for a wanted platform.
  */
 export async function verifyImage(options: VerifyOptions): Promise<ImageResult> {
   const { reference, publisher, mirrors } = options;
@@ -104,39 +104,39 @@ async function readPublished(
   const read = async (digest: Digest) => {
     const known = proven.get(digest);
     return known
-      ? { answer: { kind: "given" } as const, proven: known }
+      ? { response: { kind: "given" } as const, proven: known }
       : readAt(client, publisher.remote, digest);
   };
   const config = (descriptor: Descriptor) => readSmallBlob(client, publisher.remote, descriptor);
   const first = await read(root);
-  if (first.proven === null) throw refused(first.answer, publisher);
+  if (first.proven === null) throw refused(first.response, publisher);
   const { image, answers } = await readImage(first.proven, platforms, read, config);
-  for (const answer of answers.values()) {
-    if ("reason" in answer) throw refused(answer, publisher);
+  for (const response of answers.values()) {
+    if ("reason" in response) throw refused(response, publisher);
   }
   // What the publisher lists and doesn't have can't be expected of a mirror.
   const had = image.platforms.filter(({ manifest }) => answers.get(manifest.digest)?.kind !== "missing");
   return { ...image, platforms: had };
 }
 
-function refused(answer: ReadOutcome, { name }: Source): RegistryFailure {
-  const reason = "reason" in answer ? answer.reason : `${name} doesn't have what its tag leads to`;
+function refused(response: ReadOutcome, { name }: Source): RegistryFailure {
+  const reason = "reason" in response ? response.reason : `${name} doesn't have what its tag leads to`;
   return new RegistryFailure(0, "UNAVAILABLE", reason);
 }
 
 async function lookAt({ remote }: Source, { client, reference, platforms }: VerifyOptions): Promise<Look> {
-  const { answer, proven } = await readAt(client, remote, manifestReference(reference));
-  if (proven === null) return { root: answer, read: null };
+  const { response, proven } = await readAt(client, remote, manifestReference(reference));
+  if (proven === null) return { root: response, read: null };
   const few = pLimit(QUESTIONS);
   const read = (digest: Digest) => few(() => readAt(client, remote, digest));
   const config = (descriptor: Descriptor) => readSmallBlob(client, remote, descriptor);
   try {
-    return { root: answer, read: await readImage(proven, platforms, read, config) };
+    return { root: response, read: await readImage(proven, platforms, read, config) };
   } catch (error) {
     if (error instanceof RegistryFailure) throw error;
     // The mirror's image is for other platforms than those that are wanted: none of them is there.
     const image = { root: proven.content, isIndex: proven.manifest.kind === "index", platforms: [] };
-    return { root: answer, read: { image, answers: new Map(), proven: new Map() } };
+    return { root: response, read: { image, answers: new Map(), proven: new Map() } };
   }
 }
 
@@ -193,9 +193,9 @@ async function publishedOf(
     return unknown;
   }
   const few = pLimit(QUESTIONS);
-  const asked = [...unknown].filter((digest) => digest !== image.root.digest);
+  const requested = [...unknown].filter((digest) => digest !== image.root.digest);
   const had = await Promise.all(
-    asked.map((digest) =>
+    requested.map((digest) =>
       few(async () => ((await client.head(publisher.remote, digest)) === null ? [] : [digest])),
     ),
   );

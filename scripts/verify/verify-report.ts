@@ -16,12 +16,12 @@ const PAINT: Record<State, (text: string) => string> = {
   missing: bad,
 };
 
-/** Whether everything could be asked, and all of it is the publisher's. */
+/** Whether everything could be requested, and all of it is the publisher's. */
 export function isAllSame({ mirrors }: ImageResult): boolean {
   return mirrors.every(({ findings }) => worst(findings) === "same");
 }
 
-/** Whether there are differences, rather than only questions without an answer. */
+/** Whether there are differences, rather than only questions without a response. */
 export function hasDifference({ mirrors }: ImageResult): boolean {
   return mirrors.some(({ findings }) => !["same", "refused", "failed"].includes(worst(findings)));
 }
@@ -43,7 +43,7 @@ export function imageReport(result: ImageResult): string {
   return lines.join("\n");
 }
 
-/** @param deep whether layers were downloaded and hashed, or only asked for */
+/** @param deep whether layers were downloaded and hashed, or only requested */
 export function summary(results: readonly ImageResult[], deep: boolean): string {
   const mirrors = [...new Set(results.flatMap((result) => result.mirrors.map(({ mirror }) => mirror)))];
   const states = mirrors.map((mirror) => ({ mirror, state: worst(findingsOf(mirror, results)) }));
@@ -124,7 +124,7 @@ function cell(finding: Finding | undefined): string {
 
 function said(state: State): string {
   if (state === "refused") return "no access";
-  return state === "failed" ? "no answer" : state;
+  return state === "failed" ? "no response" : state;
 }
 
 function aged(behind: number): string {
@@ -141,7 +141,7 @@ function notesOf({ mirror, findings }: MirrorResult): string[][] {
   const reported = new Set<string>();
   return findings.flatMap((finding) => {
     const words = explanation(finding);
-    // A stale tag, and a mirror that doesn't answer, are the one reason for all that follows.
+    // A stale tag, and a mirror that doesn't respond, are the one reason for all that follows.
     const cause = ["stale", "refused", "failed"].includes(finding.state) ? finding.state : (words ?? "");
     if (words === null || reported.has(cause)) return [];
     reported.add(cause);

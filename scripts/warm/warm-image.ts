@@ -53,7 +53,7 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
   const { client, remote, reference, platforms } = options;
   const few = pLimit(QUESTIONS);
   const root = await readAt(client, remote, manifestReference(reference));
-  if (root.proven === null) throw new Error(refusalOf(root.answer, formatReference(reference)));
+  if (root.proven === null) throw new Error(refusalOf(root.response, formatReference(reference)));
   const { image, answers } = await readImage(
     root.proven,
     platforms,
@@ -62,8 +62,8 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
   );
   const downloads = pLimit(DOWNLOADS);
   const manifests = image.platforms.map(({ name, manifest }) => {
-    const answer = answers.get(manifest.digest) ?? root.answer;
-    return partOf(manifest, answer.kind === "given" ? "fetched" : "failed", refusalOf(answer, name));
+    const response = answers.get(manifest.digest) ?? root.response;
+    return partOf(manifest, response.kind === "given" ? "fetched" : "failed", refusalOf(response, name));
   });
   const blobs = blobsOf(image).map((blob) => downloads(() => bring(blob, options)));
   return {
@@ -79,11 +79,11 @@ async function bring(blob: Descriptor, { client, remote, progress }: WarmOptions
   if (await holds(client, remote, blob.digest)) return partOf(blob, "stored before");
   const name = shortDigest(blob.digest);
   const task = progress.start(name, blob.size);
-  const answer = await downloadBlob(client, remote, blob, (bytes) => task.advance(bytes));
-  const reason = refusalOf(answer, name);
-  const state = answer.kind === "given" ? await stored(client, remote, blob.digest) : "failed";
+  const response = await downloadBlob(client, remote, blob, (bytes) => task.advance(bytes));
+  const reason = refusalOf(response, name);
+  const state = response.kind === "given" ? await stored(client, remote, blob.digest) : "failed";
   task.done(state === "failed" ? `failed: ${reason}` : state === "fetched" ? "fetched" : "passed through");
-  return partOf(blob, state, state === "failed" && answer.kind === "given" ? NOT_KEPT : reason);
+  return partOf(blob, state, state === "failed" && response.kind === "given" ? NOT_KEPT : reason);
 }
 
 const NOT_KEPT = "it was passed on, but the mirror doesn't hold it; is its store full?";
@@ -104,7 +104,7 @@ async function stored(
   }
 }
 
-/** Null where the mirror doesn't say, or doesn't answer a question that a download will put again. */
+/** Null where the mirror doesn't say, or doesn't respond a question that a download will put again. */
 async function holds(
   client: RegistryClient,
   remote: RemoteRepository,
@@ -122,6 +122,6 @@ function partOf(
   return { digest, size, state, reason: state === "failed" ? reason : null };
 }
 
-function refusalOf(answer: ReadOutcome, what: string): string {
-  return "reason" in answer ? answer.reason : `the mirror has no ${what}`;
+function refusalOf(response: ReadOutcome, what: string): string {
+  return "reason" in response ? response.reason : `the mirror has no ${what}`;
 }

@@ -73,7 +73,7 @@ export class Gate {
   }
 
   /**
-   * Makes sure that a keyed mirror has keys. One without never challenges: no login could be right, and dockerd would answer
+   * Makes sure that a keyed mirror has keys. One without never challenges: no login could be right, and dockerd would respond
    * with its user's Docker Hub password.
    * @throws RegistryError 403 that tells its operator how it is opened.
    */
@@ -185,7 +185,7 @@ function permits({ allow, deny }: Pick<AccessKey, "allow" | "deny">, name: strin
 export const TOKEN_PATH = "/_/token";
 
 /**
- * The challenge, the same for whatever was asked: it names no scope, since a token stands for its key. The realm has the
+ * The challenge, the same for whatever was requested: it names no scope, since a token stands for its key. The realm has the
  * key that a client put into the host; the service, which clients repeat in their query, hasn't.
  * Source: distribution-spec, "Token Authentication"; RFC 6750 §3.
  */

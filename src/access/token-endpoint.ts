@@ -15,7 +15,7 @@ export interface TokenRequest {
   refreshToken: string | null;
   /** Whether a refresh token is wanted too. */
   isOffline: boolean;
-  /** The repositories that are asked for. */
+  /** The repositories that are requested. */
   repositories: readonly string[];
 }
 
@@ -71,8 +71,8 @@ export async function answerWithToken(gate: Gate, request: Request, host: string
 /** Clients read `token` or `access_token`, and take 60 seconds to be the least that `expires_in` can say. */
 export function tokenAnswer(token: string, expiresIn: number, refreshToken: string | null): Response {
   const times = { expires_in: Math.max(60, expiresIn), issued_at: new Date().toISOString() };
-  const answer = { token, access_token: token, ...times };
-  const body = refreshToken === null ? answer : { ...answer, refresh_token: refreshToken };
+  const response = { token, access_token: token, ...times };
+  const body = refreshToken === null ? response : { ...response, refresh_token: refreshToken };
   return Response.json(body, { headers: { "Cache-Control": "no-store" } });
 }
 

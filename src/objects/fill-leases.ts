@@ -26,7 +26,7 @@ interface FillState {
 const LEASE = 15 * 60 * 1000;
 /** Milliseconds to wait before each further attempt by alarm; after the last the fill is given up. */
 const RETRY_AFTER = [2_000, 10_000, 60_000, 300_000];
-/** Bytes of a blob that several ranges must have asked for before the whole is filled. */
+/** Bytes of a blob that several ranges must have requested before the whole is filled. */
 const GOOD_PART = 8 * 1024 * 1024;
 /** Blobs whose ranges are counted at a time. */
 const COUNTED = 10_000;
@@ -41,8 +41,8 @@ export class Leases {
   readonly #timing: Timing;
   readonly #isStored: (job: FillJob) => Promise<boolean>;
   readonly #looks = new Map<string, Promise<boolean>>();
-  /** Bytes asked for by ranges. A count that is lost with the memory only delays a fill. */
-  readonly #asked = new LRUCache<string, number>({ max: COUNTED });
+  /** Bytes requested by ranges. A count that is lost with the memory only delays a fill. */
+  readonly #requested = new LRUCache<string, number>({ max: COUNTED });
 
   constructor(storage: DurableObjectStorage, timing: Timing, isStored: (job: FillJob) => Promise<boolean>) {
     this.#storage = storage;
@@ -76,10 +76,10 @@ export class Leases {
   async joinRange(job: FillJob, bytes: number, patience: number): Promise<Claim> {
     if (!this.#isLeased(this.#get(job))) {
       const id = idOf(job);
-      const before = this.#asked.get(id) ?? 0;
-      this.#asked.set(id, before + bytes);
+      const before = this.#requested.get(id) ?? 0;
+      this.#requested.set(id, before + bytes);
       if (before === 0 || before + bytes < GOOD_PART) return { kind: "none" };
-      this.#asked.delete(id);
+      this.#requested.delete(id);
       await this.#lease(job, true, 0);
     }
     return this.join(job, patience);

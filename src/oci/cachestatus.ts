@@ -1,19 +1,19 @@
-// Cache-Status: every answer says where it came from, so that an operator can tell a hit from a pull on the quota.
+// Cache-Status: every response says where it came from, so that an operator can tell a hit from a pull on the quota.
 
 export interface CacheStatus {
   servedBy: "memory" | "edge" | "store" | "upstream" | "stale";
-  /** Why upstream had to be asked; absent when it wasn't. */
+  /** Why upstream had to be requested; absent when it wasn't. */
   forward?: "uri-miss" | "stale" | "bypass" | "partial" | "miss";
   /** The status upstream answered with. */
   forwardStatus?: number;
-  /** Whether the answer was put into the store. */
+  /** Whether the response was put into the store. */
   stored?: boolean;
-  /** Whether the request waited for another one's answer from upstream. */
+  /** Whether the request waited for another one's response from upstream. */
   collapsed?: boolean;
 }
 
 /**
- * Writes a Cache-Status member. `hit` means that upstream was not asked, so it never stands beside `fwd`, and what only
+ * Writes a Cache-Status member. `hit` means that upstream was not requested, so it never stands beside `fwd`, and what only
  * describes a forwarded request (`fwd-status`, `stored`, `collapsed`) never stands beside `hit`. Content from upstream
  * without a stated reason is a `miss`.
  * Source: RFC 9211 §2.

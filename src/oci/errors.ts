@@ -18,7 +18,7 @@ export type ErrorCode =
   | "TOOMANYREQUESTS"
   | "UNAVAILABLE";
 
-/** Thrown anywhere on the way of a request; becomes the answer in `app.ts`. */
+/** Thrown anywhere on the way of a request; becomes the response in `app.ts`. */
 export class RegistryError extends Error {
   override readonly name = "RegistryError";
   readonly status: number;
@@ -35,7 +35,7 @@ export class RegistryError extends Error {
 
 /**
  * The error as a response (distribution spec, "Error Codes"). It is never to be stored on the way: what is missing or
- * failing now may be there a moment later. A HEAD answer carries the same headers and no body (RFC 9110 §9.3.2).
+ * failing now may be there a moment later. A HEAD response carries the same headers and no body (RFC 9110 §9.3.2).
  */
 export function errorResponse(error: RegistryError, method: string): Response {
   const body = JSON.stringify({ errors: [{ code: error.code, message: error.message, detail: null }] });

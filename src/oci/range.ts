@@ -1,6 +1,6 @@
-// Byte ranges: the part of a blob that a client asks for, and how the answer names it.
+// Byte ranges: the part of a blob that a client asks for, and how the response names it.
 
-/** What was asked, in bytes: from `first` to `last`, both included (`last` null: to the end); or the final `suffix`. */
+/** What was requested, in bytes: from `first` to `last`, both included (`last` null: to the end); or the final `suffix`. */
 export type ByteRange = { first: number; last: number | null } | { suffix: number };
 
 /** What a range is of content whose size is known. */

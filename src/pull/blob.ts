@@ -22,14 +22,14 @@ import { blobHeaders } from "./response.ts";
 import type { PullServices } from "./services.ts";
 
 /**
- * Answers a blob, or the range of it that was asked for.
+ * Answers a blob, or the range of it that was requested.
  * @throws RegistryError for what upstream doesn't have or can't give.
  */
 export async function pullBlob(services: PullServices, pull: PullRequest, digest: Digest): Promise<Response> {
   const ranges = pull.method === "GET" ? requestedRanges(pull.headers, digest) : [];
   const stored = await fromStore(services, pull, digest, ranges, { servedBy: "store" });
   if (stored) return stored;
-  // Upstream is asked for the whole instead of several: it is stored on its way, and the next ones are had from there.
+  // Upstream is requested the whole instead of several: it is stored on its way, and the next ones are had from there.
   const range = ranges.length === 1 ? (ranges[0] ?? null) : null;
   const queue = fillQueueOf(services, pull.access, digest);
   const turn =

@@ -11,7 +11,7 @@ export interface ClientInfo {
   via: string;
   /** Whether the client sent `ns`, as containerd and BuildKit do when they use a mirror. */
   hasNamespace: boolean;
-  /** The challenge that a login could answer, where the mirror passes logins through. */
+  /** The challenge that a login could respond, where the mirror passes logins through. */
   challenge?: string;
 }
 
@@ -25,7 +25,7 @@ const UNKNOWN: Record<Wanted, ErrorCode> = {
 const DEFAULT_WAIT = 60;
 
 /**
- * The error to answer with.
+ * The error to respond with.
  *
  * Clients differ in what sends them on to the next mirror or the origin: dockerd repeats a blob's 5xx for minutes but
  * goes on at a 4xx at once; containerd repeats a 429 several times before it goes on, podman for half a minute, and both

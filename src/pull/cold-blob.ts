@@ -158,7 +158,7 @@ async function head(
 }
 
 /**
- * An answer that can be the blob, or null. A page is from somebody in between, a login or a firewall, unless its digest says
+ * A response that can be the blob, or null. A page is from somebody in between, a login or a firewall, unless its digest says
  * otherwise; and only one digest has no bytes. An error sends a client on to the next mirror, where most give up on content
  * that is wrong.
  */
@@ -285,7 +285,7 @@ function rangeSent(pull: PullRequest, response: Response, asked: ByteRange | nul
   const sent = parseContentRange(response.headers.get("Content-Range"));
   if (sent && asked && isWhatWasAsked(sent, asked)) return sent;
   pull.waitUntil(response.body?.cancel() ?? Promise.resolve());
-  const { failure } = new UpstreamError("unavailable", "upstream sent another range than the one asked for");
+  const { failure } = new UpstreamError("unavailable", "upstream sent another range than the requested one");
   throw clientError(failure, "blob", pull.clientInfo);
 }
 

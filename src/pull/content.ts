@@ -91,9 +91,9 @@ export async function storeAgain(
 export class WrongContent extends UpstreamError {}
 
 /**
- * Reads a manifest from upstream's answer and makes sure of it: its digest is the one asked for. For a tag it is the
+ * Reads a manifest from upstream's answer and makes sure of it: its digest is the one requested. For a tag it is the
  * body's own, for many registries declare a wrong one; only the algorithm is theirs to choose.
- * @param expected the digest asked for; null for a tag.
+ * @param expected the digest requested; null for a tag.
  * @throws UpstreamError `unavailable` if it isn't what it should be; nothing of it may be kept then.
  */
 export async function acceptManifest(

@@ -1,4 +1,4 @@
-/** The identity of upstream requests for a caller; decided before stored content may answer. */
+/** The identity of upstream requests for a caller; decided before stored content may respond. */
 import type { Caller } from "../access/gate.ts";
 import { matchesAny } from "../access/patterns.ts";
 import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
@@ -31,7 +31,7 @@ export async function identityFor(
   const claimed = claimedIdentity(services, caller, upstream, repository);
   if (claimed.kind === "anonymous") return ANONYMOUS;
   const path = pathOf(resource);
-  // Some registries answer 404 for a manifest whose type the request doesn't accept.
+  // Some registries response 404 for a manifest whose type the request doesn't accept.
   const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
   const upstreamRequest = { upstream, repository, path, via: clientInfo.via, ...accepting };
   if (!isWithinNetwork(upstream) && (await services.upstream.isPublic(upstreamRequest, waitUntil)))

@@ -22,7 +22,7 @@ export interface LoginServices {
 
 /**
  * The challenge by which clients learn how to log in: of the upstream's own kind, since what they send is passed on.
- * While upstream can't be asked it is taken to give tokens, as most do.
+ * While upstream can't be requested it is taken to give tokens, as most do.
  * @returns null where upstream takes no logins.
  */
 export async function loginChallenge(
@@ -69,7 +69,7 @@ export async function passThroughToken(
   request: Request,
 ): Promise<Response> {
   const { login, refreshToken, repositories } = await readTokenRequest(request);
-  // Upstream's refresh tokens are never asked for, so this can't be one.
+  // Upstream's refresh tokens are never requested, so this can't be one.
   if (refreshToken !== null) throw refused();
   // A key of this mirror's in the wrong place is none of upstream's business.
   if (login && (await services.gate.isOwn([login.username, login.password]))) throw refused();

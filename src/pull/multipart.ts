@@ -1,4 +1,4 @@
-/** Several ranges of a stored blob in one answer (RFC 9110 §14.6). */
+/** Several ranges of a stored blob in one response (RFC 9110 §14.6). */
 
 import type { ResponseHeaders } from "../oci/content-response.ts";
 import { type ByteRange, contentRange, type Slice } from "../oci/range.ts";

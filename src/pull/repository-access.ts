@@ -1,4 +1,4 @@
-/** Which repository upstream is asked for, and on whose behalf; with that, for whom the content is. */
+/** Which repository upstream is requested, and on whose behalf; with that, for whom the content is. */
 import { UpstreamError } from "../registry/failure.ts";
 import type { ContentScope } from "../store/content.ts";
 import type { Upstream } from "../upstream/registries.ts";

@@ -14,7 +14,7 @@ const MAXIMUM_LIST = 64 * 1024 * 1024;
 const MAXIMUM_PAGE = 100_000;
 
 /**
- * Answers a repository's tags, in order and paged as asked (distribution spec, "Listing Tags"), also where upstream does
+ * Answers a repository's tags, in order and paged as requested (distribution spec, "Listing Tags"), also where upstream does
  * neither. Upstream pages in its own order and by its own cursor, which need not be a tag: our Link carries the query of
  * upstream's Link as it is.
  * @throws RegistryError
@@ -137,7 +137,7 @@ class First {
   }
 }
 
-/** The repository by the name under which this client asked for it. */
+/** The repository by the name under which this client requested it. */
 function nameOf({ path }: Target): string {
   return path.replace(/^.*?\/v2\//, "");
 }

@@ -76,5 +76,5 @@ async function before<Result>(
 
 /** A host didn't respond within the time that a request may take. */
 export function tooSlow({ host }: URL): UpstreamError {
-  return new UpstreamError("unavailable", `${host} doesn't answer`);
+  return new UpstreamError("unavailable", `${host} doesn't respond`);
 }

@@ -68,13 +68,17 @@ export function failureOfResponse(response: Response, what: string, now: number)
   if (status === 429) {
     return new UpstreamError(
       "limited",
-      `upstream limits requests; asked for ${what}`,
+      `upstream limits requests; requested was ${what}`,
       status,
       retryAfter(response, now),
     );
   }
   if (status === LOOP) {
-    return new UpstreamError("unavailable", `upstream leads back to this mirror; asked for ${what}`, status);
+    return new UpstreamError(
+      "unavailable",
+      `upstream leads back to this mirror; requested was ${what}`,
+      status,
+    );
   }
   return new UpstreamError(
     "unavailable",

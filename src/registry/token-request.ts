@@ -20,7 +20,7 @@ export interface TokenOptions {
   timeOut?: number;
 }
 
-/** What a token is requested for. It is cached, and used, for this and for nothing else. */
+/** What a token is requested. It is cached, and used, for this and for nothing else. */
 export interface TokenScope {
   registry: Registry;
   endpoint: URL;

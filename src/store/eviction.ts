@@ -22,7 +22,7 @@ const PREFIXES = ["blobs/", "private/blobs/", "manifests/", "private/manifests/"
 /**
  * Deletes what was stored first, until the store is a tenth below `limit` bytes; does nothing while it is under it. Small
  * manifests go last: all of them together weigh little, and without them no tag can be served while upstream is
- * down. A blob that is being read is read to its end; one that is asked for again is fetched again.
+ * down. A blob that is being read is read to its end; one that is requested again is fetched again.
  */
 export async function evict(store: Listed, limit: number): Promise<Eviction> {
   const entries: StoredEntry[] = [];

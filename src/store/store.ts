@@ -11,7 +11,7 @@ export interface StoredHead {
 
 export interface StoredObject extends StoredHead {
   body: ReadableStream<Uint8Array>;
-  /** What of the object the body holds, where a range was asked for. */
+  /** What of the object the body holds, where a range was requested. */
   range: { offset: number; length: number } | null;
 }
 
@@ -119,7 +119,7 @@ export function linkKey(upstream: string, repository: string, digest: Digest): s
 /**
  * The key of a page of a listing. One that is private lies among the repository's link records, so that it is deleted
  * with them.
- * @param request a hash of what was asked for.
+ * @param request a hash of what was requested.
  */
 export function listingKey(
   upstream: string,

@@ -84,7 +84,7 @@ export class TagRecords {
     await this.#withEdge((edge) => edge.put(edgeUrl(key), response));
   }
 
-  /** The durable record; null if there is none, or KV is out of reach: then upstream is asked as for a new tag. */
+  /** The durable record; null if there is none, or KV is out of reach: then upstream is requested as for a new tag. */
   async read(name: TagName): Promise<TagRecord | null> {
     try {
       const text = await this.#options.kv.get(keyOf(name));

@@ -155,7 +155,7 @@ export class UpstreamClient {
     const endpoint = this.#endpoints.of(url);
     if (!(await endpoint.health.admits())) {
       const wait = endpoint.health.retryAfter();
-      const message = `${url.host} is down and isn't asked for another ${wait} s`;
+      const message = `${url.host} is down and gets no requests for another ${wait} s`;
       throw new UpstreamError("unavailable", message, 0, wait);
     }
     const ifRange = this.#ifRange(request, url);

@@ -27,7 +27,7 @@ export class Limits {
   check(request: Limited): void {
     const left = Math.ceil(((this.#until.get(kindOf(request)) ?? 0) - this.#now()) / 1000);
     if (left <= 0) return;
-    const message = `${request.upstream.name} limits requests; it is asked again in ${left} s`;
+    const message = `${request.upstream.name} limits requests; the next request is sent in ${left} s`;
     throw new UpstreamError("limited", message, 429, left);
   }
 

@@ -106,7 +106,7 @@ export class UserLogins {
 
   async #firstPing(upstream: Upstream, received: string): Promise<Response> {
     if (this.#unreachable.has(upstream.name)) {
-      throw new UpstreamError("unavailable", `${upstream.name} couldn't be asked how it takes logins`);
+      throw new UpstreamError("unavailable", `${upstream.name} didn't say how it takes logins`);
     }
     try {
       return await this.#ping(upstream, null, received);

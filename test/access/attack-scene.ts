@@ -1,7 +1,7 @@
 /** Shared by the tests of attacks on a mirror behind keys: a mirror with a private image, and what it sent and logged. */
 import { beforeEach, vi } from "vitest";
 import { type Image, patternBytes } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 import { basic, KEY, KEYED } from "./keyed.ts";
 
 export const OWNER = { username: "owner", password: "hunter2" };
@@ -25,8 +25,8 @@ export function useAttackScene() {
     privatePaths: [] as string[],
     /** Every line logged. */
     logged: [] as string[],
-    pull: (path: string, init: RequestInit & { host?: string } = {}): Promise<Answer> =>
-      mirror.ask(path, { ...init, headers: { ...basic(KEY), ...init.headers } }),
+    pull: (path: string, init: RequestInit & { host?: string } = {}): Promise<MirrorResponse> =>
+      mirror.request(path, { ...init, headers: { ...basic(KEY), ...init.headers } }),
     /** The distinct statuses of the private image's paths, by GET and HEAD. */
     async statuses(): Promise<number[]> {
       const answers: number[] = [];

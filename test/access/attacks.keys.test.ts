@@ -66,10 +66,10 @@ describe("a key", () => {
   ];
 
   test.each(positions)("%s is neither logged, nor stored, nor sent upstream", async (_, path, init) => {
-    const answer = await mirror.ask(path, init);
-    expect(answer.status).toBeLessThan(500);
+    const response = await mirror.request(path, init);
+    expect(response.status).toBeLessThan(500);
     // A second request makes sure that the first one's record is scene.logged.
-    await mirror.ask("/v2/");
+    await mirror.request("/v2/");
     const kept = JSON.stringify([
       scene.logged,
       await mirror.stored(),
@@ -107,13 +107,13 @@ describe("a key", () => {
     async (_, path) => {
       for (const headers of [{}, basic(NARROW)]) {
         for (const host of ["mirror.test", "docker.example.com", `docker-${NARROW}.example.com`]) {
-          const answer = await mirror.ask(path, { headers, host });
-          expect([answer.status, answer.headers.get("WWW-Authenticate")]).toEqual([404, null]);
-          const { errors } = answer.json() as { errors: { message: string }[] };
+          const response = await mirror.request(path, { headers, host });
+          expect([response.status, response.headers.get("WWW-Authenticate")]).toEqual([404, null]);
+          const { errors } = response.json() as { errors: { message: string }[] };
           expect(errors[0]?.message).toContain("/<key>/docker.io/v2/");
         }
       }
-      await mirror.ask("/v2/");
+      await mirror.request("/v2/");
       const kept = (JSON.stringify(scene.logged) + everythingSent()).toLowerCase();
       for (const key of [KEY, NARROW, EXPIRED]) expect(kept).not.toContain(key);
       expect(kept).not.toContain(escaped(KEY));
@@ -124,20 +124,20 @@ describe("a key", () => {
   test("as a scope isn't sent to an upstream's realm", async () => {
     const path = `/_/token?scope=repository:x/${KEY}a:pull`;
     expect(
-      (await mirror.ask(path, { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") })).status,
+      (await mirror.request(path, { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") })).status,
     ).toBe(404);
     expect(everythingSent()).not.toContain(KEY);
   });
 
   test("in the host isn't contained in tokens issued there, nor in the service that clients repeat", async () => {
     const host = `docker-${KEY}.example.com`;
-    const { token } = (await mirror.ask("/_/token", { host, headers: basic(KEY) })).json();
+    const { token } = (await mirror.request("/_/token", { host, headers: basic(KEY) })).json();
     expect(atob(String(token).split(".")[1] ?? "")).not.toContain(KEY);
     const headers = bearer(token);
     const status = async (at: string) =>
-      (await mirror.ask("/v2/library/demo/manifests/latest", { host: at, headers })).status;
+      (await mirror.request("/v2/library/demo/manifests/latest", { host: at, headers })).status;
     expect([await status("docker.example.com"), await status("ghcr.example.com")]).toEqual([200, 401]);
-    const { headers: challenged } = await mirror.ask("/v2/", { host: LOGIN_HOST });
+    const { headers: challenged } = await mirror.request("/v2/", { host: LOGIN_HOST });
     expect(challenged.get("WWW-Authenticate")).toContain('service="ghcr.example.com"');
   });
 
@@ -145,8 +145,12 @@ describe("a key", () => {
     const path = "/v2/library/demo/manifests/latest";
     expect((await pull(`/${UNKNOWN}${path}`)).status).toBe(401);
     expect((await pull(path, { host: `docker-${UNKNOWN}.example.com` })).status).toBe(401);
-    expect((await mirror.ask(`/${UNKNOWN}${path}`, { host: `docker-${KEY}.example.com` })).status).toBe(200);
-    expect((await mirror.ask(`/${KEY}${path}`, { host: `docker-${UNKNOWN}.example.com` })).status).toBe(401);
+    expect((await mirror.request(`/${UNKNOWN}${path}`, { host: `docker-${KEY}.example.com` })).status).toBe(
+      200,
+    );
+    expect((await mirror.request(`/${KEY}${path}`, { host: `docker-${UNKNOWN}.example.com` })).status).toBe(
+      401,
+    );
   });
 
   test.each([
@@ -170,8 +174,8 @@ describe("a key", () => {
       ],
     ],
   ] as [string, [string, string][]][])("%s isn't accepted", async (_, headers) => {
-    expect((await mirror.ask("/v2/library/demo/manifests/latest", { headers })).status).toBe(401);
-    expect((await mirror.ask("/_/token", { headers })).status).toBe(401);
+    expect((await mirror.request("/v2/library/demo/manifests/latest", { headers })).status).toBe(401);
+    expect((await mirror.request("/_/token", { headers })).status).toBe(401);
   });
 
   test.each([
@@ -183,8 +187,10 @@ describe("a key", () => {
     "docker-KEY-.example.com",
     "a.docker-KEYx.example.com",
   ])("isn't recognised in a host such as %s", async (host) => {
-    const answer = await mirror.ask("/v2/library/demo/manifests/latest", { host: host.replace("KEY", KEY) });
-    expect(answer.status).toBe(401);
+    const response = await mirror.request("/v2/library/demo/manifests/latest", {
+      host: host.replace("KEY", KEY),
+    });
+    expect(response.status).toBe(401);
     expect(everythingSent()).toBe("[[],[],[]]");
   });
 });
@@ -196,12 +202,12 @@ describe("a token", () => {
   test("of this mirror, issued at any host, isn't sent to an upstream as a login", async () => {
     for (const at of ["ghcr.example.com", "docker.example.com"]) {
       const { token, refresh_token } = (
-        await mirror.ask("/_/token?offline_token=true", { host: at, headers: basic(KEY) })
+        await mirror.request("/_/token?offline_token=true", { host: at, headers: basic(KEY) })
       ).json();
       for (const shown of [token, refresh_token]) {
         for (const headers of [bearer(shown), basic(String(shown))]) {
           for (const path of ["/v2/", "/v2/alice/x/manifests/latest", "/_/token"]) {
-            await mirror.ask(path, { host: LOGIN_HOST, headers });
+            await mirror.request(path, { host: LOGIN_HOST, headers });
           }
           expect(everythingSent()).not.toContain(String(shown));
           expect(everythingSent()).not.toContain(headers.Authorization);
@@ -214,7 +220,7 @@ describe("a token", () => {
     [
       "of an upstream",
       async () => {
-        await mirror.ask("/v2/ghcr.io/a/b/manifests/latest", { headers: basic(KEY) });
+        await mirror.request("/v2/ghcr.io/a/b/manifests/latest", { headers: basic(KEY) });
         return "token-ghcr-io-1";
       },
     ],
@@ -227,7 +233,7 @@ describe("a token", () => {
   ])("%s grants nothing, and causes no failure", async (_, make) => {
     const headers = bearer(await make());
     for (const path of ["/v2/", "/v2/library/demo/manifests/latest", "/_/token"]) {
-      expect((await mirror.ask(path, { headers })).status).toBe(401);
+      expect((await mirror.request(path, { headers })).status).toBe(401);
     }
   });
 });
@@ -240,7 +246,7 @@ describe("a client without a key", () => {
       "/v2/nowhere.example.org/a/manifests/latest",
       "/nowhere.example.org/v2/",
     ]) {
-      const { bytes, headers } = await mirror.ask(path);
+      const { bytes, headers } = await mirror.request(path);
       expect(new TextDecoder().decode(bytes) + JSON.stringify([...headers])).not.toContain(
         "corp.example.net",
       );
@@ -258,9 +264,9 @@ describe("a client without a key", () => {
         { "X-HTTP-Method-Override": "GET", "X-Original-URL": path },
       ]) {
         for (const method of ["GET", "HEAD", "POST", "OPTIONS"]) {
-          const answer = await mirror.ask(path, { method, headers });
-          expect([401, 405]).toContain(answer.status);
-          expect(answer.headers.get("Docker-Content-Digest")).toBeNull();
+          const response = await mirror.request(path, { method, headers });
+          expect([401, 405]).toContain(response.status);
+          expect(response.headers.get("Docker-Content-Digest")).toBeNull();
         }
       }
     }
@@ -275,7 +281,7 @@ describe("a client without a key", () => {
         { Range: "bytes=0-0" },
         { "If-Range": "x", Range: "bytes=99999-" },
       ]) {
-        const { status } = await mirror.ask(path, { headers: { ...basic(NARROW), ...headers } });
+        const { status } = await mirror.request(path, { headers: { ...basic(NARROW), ...headers } });
         expect(status).toBe(403);
       }
     }

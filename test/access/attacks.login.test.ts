@@ -23,7 +23,7 @@ describe("a user's login", () => {
       "/docker.io/v2/library/demo/manifests/latest",
       "/v2/library/demo/manifests/latest?ns=docker.io",
     ]) {
-      await mirror.ask(path, { host: LOGIN_HOST, headers });
+      await mirror.request(path, { host: LOGIN_HOST, headers });
     }
     expect(JSON.stringify(mirror.docker.requests)).not.toContain(headers.Authorization);
     expect(mirror.network.strays).toEqual([]);
@@ -36,7 +36,7 @@ describe("a user's login", () => {
         "/_/token?scope=repository:alice/secret:pull",
         "/v2/alice/secret/manifests/latest",
       ]) {
-        await mirror.ask(path, { host: LOGIN_HOST, headers });
+        await mirror.request(path, { host: LOGIN_HOST, headers });
       }
     };
     mirror.ghcr.settings.auth = "bearer";
@@ -54,21 +54,21 @@ describe("a user's login", () => {
   });
 
   test("is ignored where the key is in the path", async () => {
-    const answer = await mirror.ask(`/${KEY}/v2/alice/secret/manifests/latest`, {
+    const response = await mirror.request(`/${KEY}/v2/alice/secret/manifests/latest`, {
       host: "ghcr.example.com",
       headers,
     });
-    expect(answer.status).toBe(403);
+    expect(response.status).toBe(403);
     expect(everythingSent()).not.toContain(headers.Authorization);
   });
 
   test("grants its access to that user only, not to others with the same key", async () => {
     const path = "/v2/alice/secret/manifests/latest";
     const init = { host: LOGIN_HOST };
-    expect((await mirror.ask(path, { ...init, headers })).status).toBe(200);
+    expect((await mirror.request(path, { ...init, headers })).status).toBe(200);
     for (const next of [{}, basic("wrong", "alice"), basic(ALICE.password, "bob"), bearer("x")]) {
       for (const method of ["GET", "HEAD"]) {
-        expect((await mirror.ask(path, { ...init, method, headers: next })).status).toBe(401);
+        expect((await mirror.request(path, { ...init, method, headers: next })).status).toBe(401);
       }
     }
     expect((await pull(path.replace("/v2/", "/v2/ghcr.io/"))).status).toBe(403);
@@ -78,7 +78,7 @@ describe("a user's login", () => {
     mirror.ghcr.settings.auth = auth;
     const path = auth === "basic" ? "/v2/" : "/_/token?scope=repository:alice/secret:pull";
     const guess = (password: string, at: number, user = "alice") =>
-      mirror.ask(path, {
+      mirror.request(path, {
         host: LOGIN_HOST,
         headers: { ...basic(password, user), "CF-Connecting-IP": `2001:db8:${at}::1` },
       });
@@ -99,7 +99,7 @@ describe("a user's login", () => {
 
   test("with the right password can be sent any number of times", async () => {
     for (let count = 0; count < 3 * REFUSED_LOGIN_RATE; count++) {
-      expect((await mirror.ask("/v2/", { host: LOGIN_HOST, headers })).status).toBe(200);
+      expect((await mirror.request("/v2/", { host: LOGIN_HOST, headers })).status).toBe(200);
     }
   });
 });

@@ -124,7 +124,7 @@ describe("an HTML page in front of upstream, sent with 200 for every request", (
     mirror.ghcr.settings.auth = "basic";
     const path = `/v2/alice/secret/blobs/${scene.secret.layers[0]?.digest}`;
     const as = (password: string) => ({ host: LOGIN_HOST, headers: basic(password, ALICE.username) });
-    expect((await mirror.ask(path, as(ALICE.password))).status).toBe(200);
+    expect((await mirror.request(path, as(ALICE.password))).status).toBe(200);
     const behind: Behaviour = {
       transform: (response, request) =>
         request.headers.has("authorization") ? new Response(...made) : response,
@@ -134,7 +134,7 @@ describe("an HTML page in front of upstream, sent with 200 for every request", (
       mirror.ghcr.clearFaults();
       mirror.ghcr.fail({ path: /./ }, behaviour);
       for (const method of ["HEAD", "GET"]) {
-        expect((await mirror.ask(path, { ...as("wrong"), method })).status).toBe(503);
+        expect((await mirror.request(path, { ...as("wrong"), method })).status).toBe(503);
       }
     }
   });
@@ -142,7 +142,7 @@ describe("an HTML page in front of upstream, sent with 200 for every request", (
   test("doesn't make a private repository public", async () => {
     mirror.docker.fail({ path: /^\/v2\//, method: "HEAD" }, page, 2);
     for (let round = 0; round < 3; round++) {
-      await mirror.ask(scene.privatePaths[3] ?? "", { headers: basic(KEY) });
+      await mirror.request(scene.privatePaths[3] ?? "", { headers: basic(KEY) });
     }
     const { stored } = mirror;
     for (const key of await stored()) expect(key).toMatch(/^(private|links)\//);
@@ -153,8 +153,8 @@ describe("missing content", () => {
   test("doesn't close a public repository to clients with a login", async () => {
     await mirror.ghcr.addImage("open/image", "latest", { layers: [patternBytes(10, 3)] });
     const init = { host: LOGIN_HOST, headers: basic("whatever", "mallory") };
-    expect((await mirror.ask("/v2/open/image/manifests/absent", init)).status).toBe(401);
-    expect((await mirror.ask("/v2/open/image/manifests/latest", init)).status).toBe(200);
+    expect((await mirror.request("/v2/open/image/manifests/absent", init)).status).toBe(401);
+    expect((await mirror.request("/v2/open/image/manifests/latest", init)).status).toBe(200);
     for (const key of await mirror.stored()) expect(key).toMatch(/^manifests\//);
   });
 });
@@ -168,13 +168,13 @@ describe("concurrent requests", () => {
       const path = `/v2/alice/secret/${rest}`;
       const logins = [basic(ALICE.password, "alice"), basic("wrong", "alice"), {}, bearer("x")];
       const answers = await Promise.all(
-        [...logins, ...logins].map((headers) => mirror.ask(path, { host: LOGIN_HOST, headers })),
+        [...logins, ...logins].map((headers) => mirror.request(path, { host: LOGIN_HOST, headers })),
       );
       expect(answers.map(({ status }) => status)).toEqual([200, 401, 401, 401, 200, 401, 401, 401]);
     }
     const keys = [KEY, NARROW, UNKNOWN, KEY, NARROW, UNKNOWN];
     for (const path of scene.privatePaths) {
-      const answers = await Promise.all(keys.map((key) => mirror.ask(path, { headers: basic(key) })));
+      const answers = await Promise.all(keys.map((key) => mirror.request(path, { headers: basic(key) })));
       expect(answers.map(({ status }) => status)).toEqual([200, 403, 401, 200, 403, 401]);
     }
   });

@@ -27,10 +27,10 @@ describe("every response", () => {
   ])("can't be sniffed, framed, run, or embedded elsewhere: %s", async (_, path, init, status) => {
     const image = await mirror.docker.addImage("library/demo", "latest");
     const at = path.replace("BLOB", `/v2/library/demo/blobs/${image.layers[0]?.digest}`);
-    if (path === "BLOB") await mirror.ask(at);
-    const answer = await mirror.ask(at, init);
-    expect(answer.status).toBe(status);
-    expect(Object.fromEntries(answer.headers)).toMatchObject({
+    if (path === "BLOB") await mirror.request(at);
+    const response = await mirror.request(at, init);
+    expect(response.status).toBe(status);
+    expect(Object.fromEntries(response.headers)).toMatchObject({
       "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
       "cross-origin-resource-policy": "same-origin",
       "referrer-policy": "no-referrer",
@@ -56,7 +56,9 @@ describe("a manifest that calls itself something else", () => {
     mirror.docker.moveTag("library/odd", "latest", digest);
     for (const reference of ["latest", digest]) {
       for (const method of ["HEAD", "GET", "GET", "HEAD"]) {
-        const { status, headers } = await mirror.ask(`/v2/library/odd/manifests/${reference}`, { method });
+        const { status, headers } = await mirror.request(`/v2/library/odd/manifests/${reference}`, {
+          method,
+        });
         expect(headers.get("Content-Type")).not.toBe(mediaType);
         if (status === 200) {
           expect(headers.get("Content-Type")).toMatch(/^application\/(octet-stream|vnd\.(oci|docker)\..*)$/);
@@ -81,7 +83,7 @@ describe("a fetch that a browser makes for a page", () => {
         ["navigate", "document"],
       ] as const) {
         const headers = { "Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": dest };
-        const { status, headers: answered } = await mirror.ask(path, { headers });
+        const { status, headers: answered } = await mirror.request(path, { headers });
         expect([path, mode, status]).toEqual([path, mode, 403]);
         expect(answered.get("Access-Control-Allow-Origin")).toBeNull();
       }
@@ -90,14 +92,14 @@ describe("a fetch that a browser makes for a page", () => {
     expect(await mirror.stored()).toEqual([]);
   });
 
-  test("of the mirror's own, or that a person navigates to, is answered", async () => {
+  test("of the mirror's own, or that a person navigates to, is served", async () => {
     for (const site of ["same-origin", "none"]) {
-      expect((await mirror.ask(TAG, { headers: { "Sec-Fetch-Site": site } })).status).toBe(200);
+      expect((await mirror.request(TAG, { headers: { "Sec-Fetch-Site": site } })).status).toBe(200);
     }
   });
 
   test("may link to the mirror's page from any site", async () => {
-    expect((await mirror.ask("/", { headers: { "Sec-Fetch-Site": "cross-site" } })).status).toBe(200);
+    expect((await mirror.request("/", { headers: { "Sec-Fetch-Site": "cross-site" } })).status).toBe(200);
   });
 });
 
@@ -123,7 +125,7 @@ describe("on loopback", () => {
     "m.example.net",
   ])("the mirror answers to %s", async (host) => {
     for (const path of ["/", "/_/health", "/v2/"])
-      expect((await mirror.ask(path, { host })).status).toBe(200);
+      expect((await mirror.request(path, { host })).status).toBe(200);
   });
 
   test.each([
@@ -144,15 +146,15 @@ describe("on loopback", () => {
     await mirror.docker.addImage("library/demo", "latest");
     for (const path of ["/", "/_/health", "/v2/", TAG, "/_/token", "/nothing"]) {
       for (const method of ["GET", "HEAD", "POST"]) {
-        const answer = await mirror.ask(path, { host, method });
-        expect([path, method, answer.status]).toEqual([path, method, 421]);
+        const response = await mirror.request(path, { host, method });
+        expect([path, method, response.status]).toEqual([path, method, 421]);
       }
     }
     expect(mirror.docker.requests).toEqual([]);
   });
 
   test("explains how a name is added", async () => {
-    const { errors } = (await mirror.ask("/v2/", { host: "evil.test" })).json() as {
+    const { errors } = (await mirror.request("/v2/", { host: "evil.test" })).json() as {
       errors: { message: string }[];
     };
     expect(errors[0]?.message).toContain("HOSTS");
@@ -161,7 +163,9 @@ describe("on loopback", () => {
   test("trusts no header over Host", async () => {
     for (const name of ["X-Forwarded-Host", "X-Original-Host", "X-Host", "Forwarded"]) {
       const value = name === "Forwarded" ? "host=localhost" : "localhost";
-      expect((await mirror.ask("/v2/", { host: "evil.test", headers: { [name]: value } })).status).toBe(421);
+      expect((await mirror.request("/v2/", { host: "evil.test", headers: { [name]: value } })).status).toBe(
+        421,
+      );
     }
   });
 });
@@ -170,6 +174,6 @@ describe("where HOSTS isn't set and others can reach the mirror", () => {
   const mirror = useMirror();
 
   test("it answers to any name", async () => {
-    expect((await mirror.ask("/v2/", { host: "whatever.test" })).status).toBe(200);
+    expect((await mirror.request("/v2/", { host: "whatever.test" })).status).toBe(200);
   });
 });

@@ -40,9 +40,9 @@ describe("a deployment without ACCESS and without keys", () => {
     ["with one", { headers: basic(KEY) }],
   ])("serves nothing, sends no challenge, and says what to do: %s", async (_, init) => {
     for (const path of ["/v2/", "/v2/library/demo/manifests/latest", `/${KEY}/v2/`, "/_/token", "/nothing"]) {
-      const answer = await mirror.ask(path, init);
-      expect([path, answer.status, answer.headers.get("WWW-Authenticate")]).toEqual([path, 403, null]);
-      const { errors } = answer.json() as { errors: { code: string; message: string }[] };
+      const response = await mirror.request(path, init);
+      expect([path, response.status, response.headers.get("WWW-Authenticate")]).toEqual([path, 403, null]);
+      const { errors } = response.json() as { errors: { code: string; message: string }[] };
       expect(errors[0]?.code).toBe("DENIED");
       for (const way of ["key add NAME", "npm run deploy", "--open"])
         expect(errors[0]?.message).toContain(way);
@@ -51,8 +51,8 @@ describe("a deployment without ACCESS and without keys", () => {
   });
 
   test("says so on its page, and is healthy", async () => {
-    expect(new TextDecoder().decode((await mirror.ask("/")).bytes)).toContain("key add NAME");
-    expect((await mirror.ask("/_/health")).status).toBe(200);
+    expect(new TextDecoder().decode((await mirror.request("/")).bytes)).toContain("key add NAME");
+    expect((await mirror.request("/_/health")).status).toBe(200);
   });
 });
 
@@ -62,7 +62,7 @@ describe("a deployment with keys and without ACCESS", () => {
   test("serves the holders of those keys only", async () => {
     await mirror.docker.addImage("library/demo", "latest");
     const path = "/v2/library/demo/manifests/latest";
-    expect((await mirror.ask(path)).status).toBe(401);
-    expect((await mirror.ask(path, { headers: basic(KEY) })).status).toBe(200);
+    expect((await mirror.request(path)).status).toBe(401);
+    expect((await mirror.request(path, { headers: basic(KEY) })).status).toBe(200);
   });
 });

@@ -1,7 +1,7 @@
 /** A keyed mirror: holders of keys get what their keys permit, and other clients learn nothing. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { Image } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 import { basic, bearer, EXPIRED, KEY, KEYED, NARROW, SLOW, UNKNOWN } from "./keyed.ts";
 
 const mirror = useMirror(KEYED);
@@ -13,15 +13,15 @@ beforeEach(async () => {
   image = await mirror.docker.addImage("library/demo", "latest");
 });
 
-const pulled = async (path: string, init: Parameters<typeof mirror.ask>[1]) =>
-  (await mirror.ask(path, init)).status;
+const pulled = async (path: string, init: Parameters<typeof mirror.request>[1]) =>
+  (await mirror.request(path, init)).status;
 
-function token(query = "", headers: Record<string, string> = basic(KEY)): Promise<Answer> {
-  return mirror.ask(`/_/token${query}`, { headers });
+function token(query = "", headers: Record<string, string> = basic(KEY)): Promise<MirrorResponse> {
+  return mirror.request(`/_/token${query}`, { headers });
 }
 
-function post(form: Record<string, string>): Promise<Answer> {
-  return mirror.ask("/_/token", { method: "POST", body: new URLSearchParams(form) });
+function post(form: Record<string, string>): Promise<MirrorResponse> {
+  return mirror.request("/_/token", { method: "POST", body: new URLSearchParams(form) });
 }
 
 describe("without a key", () => {
@@ -40,10 +40,10 @@ describe("without a key", () => {
 
   test.each(["GET", "HEAD"])("every path gets the same challenge: %s", async (method) => {
     // Also once all of it is cached.
-    await mirror.ask(TAG, { headers: basic(KEY) });
+    await mirror.request(TAG, { headers: basic(KEY) });
     mirror.docker.reset();
     for (const path of paths()) {
-      const { status, headers } = await mirror.ask(path, { method });
+      const { status, headers } = await mirror.request(path, { method });
       expect([path, status, headers.get("WWW-Authenticate")]).toEqual([path, 401, CHALLENGE]);
       expect(headers.get("Cache-Status")).toBeNull();
     }
@@ -57,8 +57,10 @@ describe("without a key", () => {
       "X-Forwarded-Proto": "http",
       "X-Original-URL": "/evil",
     };
-    expect((await mirror.ask("/v2/", { headers: forged })).headers.get("WWW-Authenticate")).toBe(CHALLENGE);
-    const { headers } = await mirror.ask("/v2/", { host: "docker.example.com" });
+    expect((await mirror.request("/v2/", { headers: forged })).headers.get("WWW-Authenticate")).toBe(
+      CHALLENGE,
+    );
+    const { headers } = await mirror.request("/v2/", { host: "docker.example.com" });
     expect(headers.get("WWW-Authenticate")).toBe(
       'Bearer realm="https://docker.example.com/_/token",service="docker.example.com"',
     );
@@ -85,27 +87,30 @@ describe("without a key", () => {
 });
 
 describe("with a key", () => {
-  test.each<[string, string, Parameters<typeof mirror.ask>[1]]>([
+  test.each<[string, string, Parameters<typeof mirror.request>[1]]>([
     ["as the password", TAG, { headers: basic(KEY) }],
     ["as a bearer token", TAG, { headers: bearer(KEY) }],
     ["in the host", TAG, { host: `docker-${KEY}.example.com` }],
     ["in the path", `/${KEY}/docker.io${TAG}`, {}],
     ["in the path, the upstream behind v2", `/${KEY}/v2/docker.io/library/demo/manifests/latest`, {}],
   ])("%s it is pulled", async (_, path, init) => {
-    const answer = await mirror.ask(path, init);
-    expect([answer.status, answer.headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
+    const response = await mirror.request(path, init);
+    expect([response.status, response.headers.get("Docker-Content-Digest")]).toEqual([
+      200,
+      image.target.digest,
+    ]);
   });
 
   test("no shared cache may store responses that required it", async () => {
     for (const path of [TAG, `/v2/library/demo/blobs/${image.layers[0]?.digest}`]) {
-      const { headers } = await mirror.ask(path, { headers: basic(KEY) });
+      const { headers } = await mirror.request(path, { headers: basic(KEY) });
       expect(headers.get("Cache-Control")).toMatch(/^private,/);
     }
   });
 
   test("the Link of a tags list keeps the key of the path", async () => {
     for (const tag of ["a", "b", "c"]) mirror.docker.moveTag("library/demo", tag, image.target.digest);
-    const { headers } = await mirror.ask(`/${KEY}/docker.io/v2/library/demo/tags/list?n=2`);
+    const { headers } = await mirror.request(`/${KEY}/docker.io/v2/library/demo/tags/list?n=2`);
     expect(headers.get("Link")).toBe(`</${KEY}/docker.io/v2/library/demo/tags/list?n=2&last=b>; rel="next"`);
   });
 
@@ -120,9 +125,9 @@ describe("with a key", () => {
       [`/${KEY}/docker.io/v2/library/nowhere/manifests/latest`, {}],
       [`/${KEY}/docker.io/v2/UPPER/manifests/latest`, {}],
     ] as const) {
-      const answer = await mirror.ask(path, init);
-      if (answer.status !== 200) expect(new TextDecoder().decode(answer.bytes)).not.toContain(KEY);
-      expect(answer.headers.get("Cache-Status") ?? "").not.toContain(KEY);
+      const response = await mirror.request(path, init);
+      if (response.status !== 200) expect(new TextDecoder().decode(response.bytes)).not.toContain(KEY);
+      expect(response.headers.get("Cache-Status") ?? "").not.toContain(KEY);
     }
     expect(JSON.stringify(mirror.docker.requests)).not.toContain(KEY);
     expect(JSON.stringify(await mirror.stored())).not.toContain(KEY);
@@ -141,7 +146,7 @@ describe("a key that is limited", () => {
     expect(await pulled(TAG, { headers })).toBe(200);
     // Also where all of it is cached after another client's pull.
     for (const name of ["library/secret", "ghcr.io/owner/image"]) {
-      await mirror.ask(`/v2/${name}/manifests/latest`, { headers: basic(KEY) });
+      await mirror.request(`/v2/${name}/manifests/latest`, { headers: basic(KEY) });
       const { digest } = image.target;
       for (const rest of [
         "manifests/latest",
@@ -160,9 +165,9 @@ describe("a key that is limited", () => {
   test("to a rate gets Retry-After", async () => {
     const headers = basic(SLOW);
     expect(await pulled(TAG, { headers })).toBe(200);
-    const answer = await mirror.ask(TAG, { headers });
-    expect([answer.status, answer.headers.get("Retry-After")]).toEqual([429, "60"]);
-    expect(answer.json()).toMatchObject({ errors: [{ code: "TOOMANYREQUESTS" }] });
+    const response = await mirror.request(TAG, { headers });
+    expect([response.status, response.headers.get("Retry-After")]).toEqual([429, "60"]);
+    expect(response.json()).toMatchObject({ errors: [{ code: "TOOMANYREQUESTS" }] });
     expect(await pulled(TAG, { headers: basic(KEY) })).toBe(200);
   });
 });
@@ -175,23 +180,23 @@ describe("the token endpoint", () => {
     "?scope=repository:library/demo:pull&scope=repository:library/other:pull",
     "?scope=repository:library/demo:pull,push%20repository:library/other:pull",
   ])("gives a token that pulls, whatever the scopes: %s", async (query) => {
-    const answer = await token(query);
-    expect([answer.status, answer.headers.get("Cache-Control")]).toEqual([200, "no-store"]);
-    const { token: given, access_token, expires_in, issued_at } = answer.json();
+    const response = await token(query);
+    expect([response.status, response.headers.get("Cache-Control")]).toEqual([200, "no-store"]);
+    const { token: given, access_token, expires_in, issued_at } = response.json();
     expect(access_token).toBe(given);
     expect(expires_in).toBeGreaterThanOrEqual(60);
     expect(Date.parse(String(issued_at))).toBeGreaterThan(0);
     for (const path of ["/v2/", TAG]) expect(await pulled(path, { headers: bearer(given) })).toBe(200);
   });
 
-  test.each<[string, () => Promise<Answer>]>([
+  test.each<[string, () => Promise<MirrorResponse>]>([
     ["GET", () => token("", {})],
     ["GET with podman's empty login", () => token("", { Authorization: "Basic Og==" })],
     ["POST", () => post({ grant_type: "password", username: "", password: "" })],
   ])("tells an anonymous client that a key is needed, and how to log in: %s", async (_, send) => {
-    const answer = await send();
-    const { errors } = answer.json() as { errors: { code: string; message: string }[] };
-    expect([answer.status, errors[0]?.code]).toEqual([401, "UNAUTHORIZED"]);
+    const response = await send();
+    const { errors } = response.json() as { errors: { code: string; message: string }[] };
+    expect([response.status, errors[0]?.code]).toEqual([401, "UNAUTHORIZED"]);
     expect(errors[0]?.message).toBe(
       "this mirror needs an access key: log in with any user name and the key as the password",
     );
@@ -214,9 +219,9 @@ describe("the token endpoint", () => {
   ])(
     "answers a %s without a login that a key is needed, and one with a wrong key that it is wrong",
     async (_, anonymous) => {
-      const answer = await anonymous();
-      expect(answer.status).toBe(401);
-      expect(answer.json().errors).toMatchObject([
+      const response = await anonymous();
+      expect(response.status).toBe(401);
+      expect(response.json().errors).toMatchObject([
         { message: expect.stringContaining("needs an access key: log in") },
       ]);
       const wrong = await token("", basic("x".repeat(32)));
@@ -262,10 +267,10 @@ describe("the token endpoint", () => {
     [400, {}],
     [413, { grant_type: "password", username: "x".repeat(9000), password: KEY }],
   ])("answers %i for %j", async (status, form) => {
-    const answer = await post(form);
-    expect(answer.status).toBe(status);
-    expect(answer.json()).toMatchObject({ errors: [{ code: expect.any(String) }] });
-    expect(new TextDecoder().decode(answer.bytes)).not.toContain(UNKNOWN);
+    const response = await post(form);
+    expect(response.status).toBe(status);
+    expect(response.json()).toMatchObject({ errors: [{ code: expect.any(String) }] });
+    expect(new TextDecoder().decode(response.bytes)).not.toContain(UNKNOWN);
   });
 
   test("issues nothing to another method, and nothing at all on an open mirror", async () => {

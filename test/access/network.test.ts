@@ -34,7 +34,7 @@ const rest = () => [
   `blobs/${image.layers[0]?.digest}`,
 ];
 const status = async (path: string, key: string, method = "GET") =>
-  (await mirror.ask(path, { method, headers: basic(key) })).status;
+  (await mirror.request(path, { method, headers: basic(key) })).status;
 
 describe("a registry within the network that requires no login", () => {
   test("is served to a key that permits it, and stored apart from public content", async () => {

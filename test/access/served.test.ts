@@ -30,10 +30,10 @@ function everything(repository: string): string[] {
 
 test("what ALLOW names is served, in every shape of request", async () => {
   for (const path of everything("/v2/library/demo")) {
-    expect([path, (await mirror.ask(path)).status]).toEqual([path, 200]);
+    expect([path, (await mirror.request(path)).status]).toEqual([path, 200]);
   }
   for (const path of ["/v2/ghcr.io/owner/demo", "/ghcr.io/v2/owner/demo"]) {
-    expect((await mirror.ask(`${path}/manifests/latest`)).status).toBe(200);
+    expect((await mirror.request(`${path}/manifests/latest`)).status).toBe(200);
   }
 });
 
@@ -46,14 +46,14 @@ test.each([
   ["what DENY names, by an alias of its upstream", "/v2/index.docker.io/library/secret", "mirror.test"],
   ["what DENY names, with hyphens", "/v2/docker-io/library/secret", "mirror.test"],
   ["what DENY names, before v2", "/docker.io/v2/library/secret", "mirror.test"],
-])("%s is denied, held or not, and nobody is asked", async (_, repository, host) => {
-  for (const path of everything("/v2/library/demo")) await mirror.ask(path);
+])("%s is denied, stored or not, and no upstream is requested", async (_, repository, host) => {
+  for (const path of everything("/v2/library/demo")) await mirror.request(path);
   mirror.docker.reset();
   for (const path of everything(repository)) {
     for (const method of ["GET", "HEAD"]) {
-      const answer = await mirror.ask(path, { host, method });
-      expect([path, method, answer.status]).toEqual([path, method, 403]);
-      if (method === "GET") expect(answer.json()).toMatchObject({ errors: [{ code: "DENIED" }] });
+      const response = await mirror.request(path, { host, method });
+      expect([path, method, response.status]).toEqual([path, method, 403]);
+      if (method === "GET") expect(response.json()).toMatchObject({ errors: [{ code: "DENIED" }] });
     }
   }
   expect(mirror.docker.requests).toEqual([]);

@@ -5,7 +5,7 @@
  */
 import { connect, type Socket } from "node:net";
 
-export interface Answer {
+export interface Received {
   status: number;
   /** Declared bytes of the body; those of a GET have all been received. */
   length: number;
@@ -19,7 +19,7 @@ export type Receiver = (piece: Buffer) => boolean;
 interface Pending {
   isHead: boolean;
   receive: Receiver | null;
-  resolve: (answer: Answer) => void;
+  resolve: (response: Received) => void;
   reject: (error: Error) => void;
 }
 
@@ -31,7 +31,7 @@ export class Connection {
   readonly #socket: Socket;
   #pending: Pending | null = null;
   #head = EMPTY;
-  #answer: Answer | null = null;
+  #response: Received | null = null;
   #left = 0;
 
   private constructor(port: number) {
@@ -53,8 +53,8 @@ export class Connection {
     return connection;
   }
 
-  /** Sends a request made by `requestFor`; one at a time. Rejects if the answer is cut or has no length. */
-  send(request: Buffer, receive: Receiver | null = null): Promise<Answer> {
+  /** Sends a request made by `requestFor`; one at a time. Rejects if the response is cut or has no length. */
+  send(request: Buffer, receive: Receiver | null = null): Promise<Received> {
     if (this.#pending !== null) throw new Error("a request is in progress on this connection");
     return new Promise((resolve, reject) => {
       this.#pending = { isHead: request[0] === 0x48, receive, resolve, reject };
@@ -74,7 +74,7 @@ export class Connection {
   #read(piece: Buffer): boolean {
     const pending = this.#pending;
     if (pending === null) return true;
-    const body = this.#answer === null ? this.#readHead(piece, pending) : piece;
+    const body = this.#response === null ? this.#readHead(piece, pending) : piece;
     if (body === null) return true;
     let goOn = true;
     if (body.length > 0) {
@@ -101,17 +101,17 @@ export class Connection {
       this.#fail(new Error(`a response without Content-Length: ${head}`));
       return null;
     }
-    this.#answer = { status, length: Number(length ?? 0), head };
-    this.#left = pending.isHead ? 0 : this.#answer.length;
+    this.#response = { status, length: Number(length ?? 0), head };
+    this.#left = pending.isHead ? 0 : this.#response.length;
     return bytes.subarray(end + END_OF_HEAD.length);
   }
 
   #finish({ resolve }: Pending): void {
-    const answer = this.#answer;
+    const response = this.#response;
     this.#pending = null;
-    this.#answer = null;
+    this.#response = null;
     this.#head = EMPTY;
-    if (answer) resolve(answer);
+    if (response) resolve(response);
   }
 
   #fail(error: Error): void {
@@ -130,8 +130,8 @@ export function requestFor(method: "GET" | "HEAD", path: string): Buffer {
   );
 }
 
-export function field(answer: Answer, name: string): string | null {
+export function field(response: Received, name: string): string | null {
   const start = `\n${name.toLowerCase()}:`;
-  const line = answer.head.split("\r").find((text) => text.toLowerCase().startsWith(start));
+  const line = response.head.split("\r").find((text) => text.toLowerCase().startsWith(start));
   return line === undefined ? null : line.slice(start.length).trim();
 }

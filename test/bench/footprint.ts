@@ -1,10 +1,8 @@
 /** What `npm start` takes before it does anything: time to start, memory at rest, and disk space of an installation. */
-import { execFile } from "node:child_process";
-import { lstat, readdir } from "node:fs/promises";
+import { copyFile, lstat, mkdir, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { memoryOf, processTree } from "./accounting.ts";
 import type { Workshop } from "./processes.ts";
 import { startPortolan } from "./servers.ts";
@@ -22,6 +20,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const STARTS = 3;
 /** Milliseconds. */
 const REST = 3_000;
+const INSTALL_DEADLINE = 300_000;
 
 export async function measureFootprint(
   workshop: Workshop,
@@ -41,25 +40,41 @@ export async function measureFootprint(
   }
   say("the size of an installation");
   const start = starts.sort((a, b) => a - b)[Math.floor(STARTS / 2)] ?? 0;
-  return { start, idle, install: await installSize() };
+  return { start, idle, install: await installSize(workshop) };
 }
 
-/** What `npm ci --omit=dev` would install, of the packages that are installed here. */
-async function installSize(): Promise<number> {
-  const command = ["ls", "--omit=dev", "--all", "--parseable"];
-  const { stdout } = await promisify(execFile)("npm", command, { cwd: ROOT, maxBuffer: 64 * 1024 ** 2 });
-  const [, ...packages] = stdout.trim().split("\n");
-  const sizes = await Promise.all([...new Set(packages)].map(diskUsage));
-  return sizes.reduce((sum, size) => sum + size, 0);
-}
-
-/** Bytes that a package's own files take on the disk, as `du` counts them. */
-async function diskUsage(folder: string): Promise<number> {
-  let bytes = 0;
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory() && entry.name !== "node_modules") bytes += await diskUsage(path);
-    else if (entry.isFile()) bytes += (await lstat(path)).blocks * 512;
+async function installSize(workshop: Workshop): Promise<number> {
+  const folder = join(workshop.folder, "install");
+  await mkdir(folder);
+  for (const name of ["package.json", "package-lock.json"])
+    await copyFile(join(ROOT, name), join(folder, name));
+  let isInstalled = false;
+  const command = [
+    "npm",
+    "ci",
+    "--omit=dev",
+    "--ignore-scripts",
+    "--no-audit",
+    "--no-fund",
+    "--prefix",
+    folder,
+  ];
+  const done = Date.now() + INSTALL_DEADLINE;
+  const { stop } = await workshop.start("install", command, async () => true);
+  while (!isInstalled && Date.now() < done) {
+    await sleep(500);
+    // npm writes it last.
+    isInstalled = (await lstat(join(folder, "node_modules/.package-lock.json")).catch(() => null)) !== null;
   }
+  await stop();
+  if (!isInstalled) throw new Error("npm ci didn't end");
+  return diskUsage(join(folder, "node_modules"));
+}
+
+/** Bytes that files take on the disk, as `du` counts them. */
+async function diskUsage(folder: string): Promise<number> {
+  const entries = await readdir(folder, { recursive: true });
+  let bytes = 0;
+  for (const entry of entries) bytes += (await lstat(join(folder, entry))).blocks * 512;
   return bytes;
 }

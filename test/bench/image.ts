@@ -103,11 +103,11 @@ async function upload(location: URL, pieces: Iterable<Buffer>): Promise<string> 
   });
   const answered = new Promise<string>((resolve, reject) => {
     outgoing.once("error", reject);
-    outgoing.once("response", (answer) => {
-      answer.resume();
-      const { location: next } = answer.headers;
-      if (answer.statusCode === 202 && next !== undefined) resolve(next);
-      else reject(new Error(`push: ${location} responded ${answer.statusCode}`));
+    outgoing.once("response", (response) => {
+      response.resume();
+      const { location: next } = response.headers;
+      if (response.statusCode === 202 && next !== undefined) resolve(next);
+      else reject(new Error(`push: ${location} responded ${response.statusCode}`));
     });
   });
   await Promise.all([pipeline(Readable.from(pieces, { objectMode: false }), outgoing), answered]);

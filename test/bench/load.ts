@@ -28,8 +28,9 @@ export function requestLoad(
   const request = requestFor("GET", path);
   return load(server, REQUEST_CONNECTIONS, seconds, async (connection, _turn, count) => {
     for (;;) {
-      const answer = await connection.send(request);
-      if (answer.status !== 200 || answer.length !== length) throw new Error(`unexpected: ${answer.head}`);
+      const response = await connection.send(request);
+      if (response.status !== 200 || response.length !== length)
+        throw new Error(`unexpected: ${response.head}`);
       count(1);
     }
   });

@@ -1,6 +1,6 @@
 /** One pull as containerd makes it: HEAD of the tag, index and manifest by digest, then all blobs, three at a time. */
 import { createHash } from "node:crypto";
-import { type Answer, Connection, field, type Receiver, requestFor } from "./connection.ts";
+import { Connection, field, type Received, type Receiver, requestFor } from "./connection.ts";
 import type { Blob, Image } from "./image.ts";
 
 export interface PullResult {
@@ -60,14 +60,14 @@ export async function download(
     hash?.update(piece);
     return receive?.(piece) ?? true;
   };
-  const answer = await connection.send(requestFor("GET", path), hash ? hashing : receive);
-  expectStatus(answer);
-  if (answer.length !== expected.size) {
-    throw new Error(`${path}: ${answer.length} bytes instead of ${expected.size}`);
+  const response = await connection.send(requestFor("GET", path), hash ? hashing : receive);
+  expectStatus(response);
+  if (response.length !== expected.size) {
+    throw new Error(`${path}: ${response.length} bytes instead of ${expected.size}`);
   }
   if (hash && `sha256:${hash.digest("hex")}` !== expected.digest) throw new Error(`${path}: wrong content`);
 }
 
-function expectStatus({ status, head }: Answer): void {
+function expectStatus({ status, head }: Received): void {
   if (status !== 200) throw new Error(`unexpected response: ${head}`);
 }

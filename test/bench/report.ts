@@ -92,7 +92,7 @@ export function verdicts({ rounds, crowd, memory, footprint }: Results): Verdict
   const added = Math.max(...portolan.coldCalls.map((calls, round) => total(calls) - (direct[round] ?? 0)));
   const warm = Math.max(...portolan.warmCalls.map(total));
   const all: Verdict[] = [
-    verdict("manifests by tag, warm, to an empty answer", requests.toFixed(2), "≥ 0.70", requests >= 0.7),
+    verdict("manifests by tag, warm, to an empty response", requests.toFixed(2), "≥ 0.70", requests >= 0.7),
     verdict("blobs, warm, to R2.get", blobs.toFixed(2), "≥ 0.90", blobs >= 0.9),
     ...besideRegistry(rounds),
     verdict("upstream calls that a cold pull adds", String(added), "0", added <= 0),
@@ -186,7 +186,7 @@ function measures({ yardsticks }: RoundsResult): Measure[] {
 function ratioRow(measure: Measure, rounds: RoundsResult): string[] {
   const ours = measure.of(seriesOf(rounds, "portolan"));
   const isRate = measure.name.endsWith("requests/s");
-  const instead = isRate || measure.name.includes("request") ? "an empty answer" : "R2.get";
+  const instead = isRate || measure.name.includes("request") ? "an empty response" : "R2.get";
   const others = NAMES.slice(1).map((name) => {
     const theirs = name === "bare" ? measure.yardstick : undefined;
     return ratio(ours, theirs ?? measure.of(seriesOf(rounds, name))).toFixed(2);
@@ -266,7 +266,7 @@ function growth({ samples, baseline }: MemoryResult): number {
 
 function saturation({ series, yardsticks }: RoundsResult): string[] {
   const loads: [string, readonly LoadResult[]][] = [
-    ["the bare Worker's empty answer", yardsticks.empty],
+    ["the bare Worker's empty response", yardsticks.empty],
     ["the bare Worker's R2.get", yardsticks.r2],
   ];
   for (const [name, { manifests, blobs }] of series) {

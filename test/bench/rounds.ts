@@ -21,7 +21,7 @@ export interface Series {
   blobs: LoadResult[];
 }
 
-/** The bare Worker's empty answer and its `R2.get`: the most that the runtime itself can do. */
+/** The bare Worker's empty response and its `R2.get`: the most that the runtime itself can do. */
 export interface Yardsticks {
   empty: LoadResult[];
   r2: LoadResult[];

@@ -1,4 +1,4 @@
-// Real clients and a mirror that asks for access keys: each carries its key as it can, each is turned away without one,
+// Real clients and a mirror that requests access keys: each carries its key as it can, each is turned away without one,
 // with one that was revoked and with one for something else, and no key gets any further than the mirror.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -16,7 +16,7 @@ import { startUpstream } from "./support/upstream.ts";
 const image = inject("image");
 const repository = REPOSITORIES["docker.io"];
 const reference = `docker.io/${repository}:${TAG}`;
-/** No Docker is meant, unless a test says otherwise. */
+/** No Docker, unless a test sets one. */
 const NO_DOCKER = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
 
 let stage: Stage;
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.stop());
 
-/** `npm run portolan -- …` with the mirror of the stage for the one that is meant. */
+/** `npm run portolan -- …` with the mirror of the stage where the command needs one. */
 function user(args: readonly string[], environment: Record<string, string> = {}): Promise<Finished> {
   const given = { PORTOLAN_MIRROR: stage.url, ...NO_DOCKER, ...environment };
   return spawnPortolan(args, { byNpm: true, deadline: 60_000, environment: given });
@@ -126,7 +126,7 @@ describe("doctor", () => {
     try {
       const { code, output } = await doctor([], { DOCKER_HOST: docker.socket });
       expect(output).not.toContain("✗");
-      expect(output).toMatch(/✓ +answer +Portolan/);
+      expect(output).toMatch(/✓ +response +Portolan/);
       expect(output).toMatch(/✓ +range /);
       expect(output).toMatch(/✓ +docker +\d+\.\S+ asks this mirror first/);
       expect(output).toContain("✓ Nothing is wrong");
@@ -179,7 +179,7 @@ describe("doctor", () => {
   });
 });
 
-test("doctor asks for a key that the mirror requires, and reads it from docker's configuration", async () => {
+test("doctor requests a key that the mirror requires, and reads it from docker's configuration", async () => {
   const key = generateKey();
   const keys = [{ name: "reader", hash: await hashKey(key) }];
   const vars = { ACCESS: "keys", ACCESS_KEYS: JSON.stringify(keys), SIGNING_SECRET: generateKey() };

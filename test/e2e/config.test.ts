@@ -25,7 +25,7 @@ const image = inject("image");
 let stage: Stage;
 beforeAll(async () => {
   stage = await startStage(inject("registry"));
-  // Both upstreams have the same content, so each is kept from answering for the other.
+  // Both upstreams have the same content, so each must not serve in place of the other.
   for (const [name, upstream] of Object.entries(stage.upstreams)) {
     upstream.interfere = ({ path }) => (isAnothers(name, path) ? { status: 404 } : null);
   }
@@ -165,7 +165,14 @@ async function getOver(
   path: string,
 ): Promise<{ headers: IncomingHttpHeaders; body: string }> {
   const [servername] = host.split(":");
-  const asked = get({ host: "127.0.0.1", port, path, ca: await readFile(ca), servername, headers: { host } });
-  const [answer] = (await once(asked, "response")) as [IncomingMessage];
-  return { headers: answer.headers, body: await text(answer) };
+  const requested = get({
+    host: "127.0.0.1",
+    port,
+    path,
+    ca: await readFile(ca),
+    servername,
+    headers: { host },
+  });
+  const [response] = (await once(requested, "response")) as [IncomingMessage];
+  return { headers: response.headers, body: await text(response) };
 }

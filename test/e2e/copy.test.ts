@@ -94,7 +94,7 @@ async function expectWhole(name: string, tag: string, { index, amd64, arm64 }: M
   }
 }
 
-/** The blobs that a registry was asked for the bytes of. */
+/** The blobs that a registry was requested the bytes of. */
 function fetched({ requests }: Upstream): string[] {
   const got = requests.filter(
     ({ kind, method, status }) => kind === "blob" && method === "GET" && status < 300,

@@ -1,4 +1,4 @@
-// What `config` writes for a mirror that asks for access keys: the key goes as each client can carry it, and through
+// What `config` writes for a mirror that requests access keys: the key goes as each client can carry it, and through
 // nginx clients are sent for tokens to the name and the scheme that they came by.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";

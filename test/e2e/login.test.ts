@@ -120,12 +120,12 @@ describe.each(Object.entries(UPSTREAMS))("docker login to an upstream that %s, b
 /** fetch sets Host by itself. */
 function status(url: string, headers: Record<string, string>): Promise<number> {
   return new Promise((resolve, reject) => {
-    const asked = request(url, { headers }, (answer) => {
-      answer.resume();
-      resolve(answer.statusCode ?? 0);
+    const requested = request(url, { headers }, (response) => {
+      response.resume();
+      resolve(response.statusCode ?? 0);
     });
-    asked.once("error", reject);
-    asked.end();
+    requested.once("error", reject);
+    requested.end();
   });
 }
 

@@ -18,7 +18,7 @@ threePulls({
 });
 
 threePulls({
-  name: "podman, ghcr.io by digest, from a mirror that is asked for digests only",
+  name: "podman, ghcr.io by digest, from a mirror that is requested digests only",
   upstream: "ghcr.io",
   start: ({ port }) =>
     startPodman(

@@ -30,10 +30,10 @@ beforeEach(() => {
 /** Ends the fault; the client's next pull and the alarm's fill then succeed. */
 async function expectRecovered(): Promise<void> {
   mirror.recover();
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
   await mirror.runAlarm(demo.digest);
   await vi.waitFor(async () => expect(await mirror.stored()).toContain(blobKey(demo.digest)));
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
 }
 
 fault(
@@ -41,10 +41,14 @@ fault(
   "a layer: passed through whole, for the client's digest check to reject, and not stored",
   async () => {
     mirror.docker.fail(BYTES, behaviours.corrupted());
-    const answer = await mirror.ask(demo.blob);
-    expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
-    expect(answer.bytes).not.toEqual(LAYER);
-    expect(cacheStatus(answer)).toBe(COLD);
+    const response = await mirror.request(demo.blob);
+    expect([response.status, response.broken, response.bytes.byteLength]).toEqual([
+      200,
+      false,
+      LAYER.byteLength,
+    ]);
+    expect(response.bytes).not.toEqual(LAYER);
+    expect(cacheStatus(response)).toBe(COLD);
     expect(calls(mirror.docker).slice(0, 2)).toEqual(ONE_FETCH);
     expect(await mirror.stored()).toEqual([]);
     await expectRecovered();
@@ -55,11 +59,11 @@ for (const reference of ["latest", "digest"]) {
   fault("wrong digest, right length", `a manifest by ${reference}: rejected, and not stored`, async () => {
     const path = reference === "latest" ? TAG : demo.manifest;
     const handle = mirror.docker.fail({ kind: "manifest" }, behaviours.corrupted());
-    expectRefused(await mirror.ask(path), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(path), 503, "UNAVAILABLE");
     expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
     expect(await mirror.stored()).toEqual([]);
     handle.remove();
-    await expectWhole(await mirror.ask(path), demo.image.target.bytes);
+    await expectWhole(await mirror.request(path), demo.image.target.bytes);
     expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
   });
 }
@@ -74,7 +78,7 @@ fault("stall", "the alarm fetches the stalled blob, and the client's download co
   expect(await mirror.stored()).toEqual([]);
   expect(await mirror.runAlarm(demo.digest)).toBe(true);
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
   expect(mirror.docker.count(BYTES)).toBe(2);
   // When the stalled connection is finally lost, the client doesn't notice, and the stored blob stays.
   giveUp.reject(new TypeError("connection lost"));
@@ -110,7 +114,7 @@ fault(
   "for a layer: an error that lets the client try another source, not the HTML",
   async () => {
     mirror.docker.fail(BYTES, behaviours.htmlPage());
-    expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(demo.blob), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
     await expectRecovered();
   },
@@ -121,7 +125,7 @@ fault(
   "for a layer: not stored, and with headers that keep browsers from rendering it",
   async () => {
     mirror.docker.fail(BYTES, behaviours.htmlPage());
-    const { headers } = await mirror.ask(demo.blob);
+    const { headers } = await mirror.request(demo.blob);
     expect(headers.get("Content-Type")).not.toContain("html");
     expect(await mirror.stored()).toEqual([]);
     await expectRecovered();
@@ -134,7 +138,7 @@ for (const [what, path] of [
 ] as const) {
   fault("an HTML page with 200", `for ${what}: rejected, and not stored`, async () => {
     mirror.docker.fail({}, behaviours.htmlPage());
-    expectRefused(await mirror.ask(`/v2/library/demo/${path}`), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(`/v2/library/demo/${path}`), 503, "UNAVAILABLE");
     expect(mirror.docker.requests).toHaveLength(1);
     expect(await mirror.stored()).toEqual([]);
   });
@@ -145,11 +149,11 @@ fault("a layer that is gzip itself: bytes untouched", async () => {
   const layer = await mirror.docker.addBlob(packed, { repository: "library/demo" });
   const path = `/v2/library/demo/blobs/${layer.digest}`;
   for (const status of [COLD, WARM]) {
-    const answer = await mirror.ask(path, { headers: { "Accept-Encoding": "zstd,gzip,deflate" } });
-    await expectWhole(answer, packed);
-    expect(answer.headers.get("Content-Encoding")).toBe(null);
-    expect(answer.headers.get("Cache-Control")).toContain("no-transform");
-    expect(cacheStatus(answer)).toBe(status);
+    const response = await mirror.request(path, { headers: { "Accept-Encoding": "zstd,gzip,deflate" } });
+    await expectWhole(response, packed);
+    expect(response.headers.get("Content-Encoding")).toBe(null);
+    expect(response.headers.get("Cache-Control")).toContain("no-transform");
+    expect(cacheStatus(response)).toBe(status);
   }
   expect(calls(mirror.docker)).toEqual(ONE_FETCH);
   expect(await mirror.stored()).toEqual([blobKey(layer.digest)]);
@@ -158,9 +162,9 @@ fault("a layer that is gzip itself: bytes untouched", async () => {
 fault("empty blob", async () => {
   await mirror.docker.addBlob(new Uint8Array(0));
   for (const status of [COLD, WARM]) {
-    const answer = await mirror.ask(`/v2/library/demo/blobs/${EMPTY}`);
-    await expectWhole(answer, new Uint8Array(0));
-    expect([answer.headers.get("Content-Length"), cacheStatus(answer)]).toEqual(["0", status]);
+    const response = await mirror.request(`/v2/library/demo/blobs/${EMPTY}`);
+    await expectWhole(response, new Uint8Array(0));
+    expect([response.headers.get("Content-Length"), cacheStatus(response)]).toEqual(["0", status]);
   }
   expect(calls(mirror.docker)).toEqual(ONE_FETCH);
   expect(await mirror.stored()).toEqual([blobKey(EMPTY)]);
@@ -168,31 +172,31 @@ fault("empty blob", async () => {
 
 fault("zero bytes with 200", "for a layer: an error, since only one digest has no bytes", async () => {
   mirror.docker.fail(BYTES, behaviours.emptyBody());
-  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(demo.blob), 503, "UNAVAILABLE");
   expect(await mirror.stored()).toEqual([]);
   await expectRecovered();
 });
 
 fault("zero bytes with 200", "for a layer: nothing is stored", async () => {
   mirror.docker.fail(BYTES, behaviours.emptyBody());
-  await mirror.ask(demo.blob);
+  await mirror.request(demo.blob);
   expect(await mirror.stored()).toEqual([]);
   await expectRecovered();
 });
 
 fault("zero bytes with 200", "for a tag: rejected, and not stored", async () => {
   mirror.docker.fail({ kind: "manifest" }, behaviours.emptyBody());
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-  expectRefused(await mirror.ask(demo.manifest), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(demo.manifest), 503, "UNAVAILABLE");
   expect(await mirror.stored()).toEqual([]);
 });
 
 fault("larger than one put", async () => {
   const large = { "content-length": String(MAXIMUM_PUT + 1) };
   mirror.docker.fail(BYTES, behaviours.changedHeaders(large));
-  const answer = await mirror.ask(demo.blob);
-  expect([answer.status, answer.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
-  expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; detail=upstream");
+  const response = await mirror.request(demo.blob);
+  expect([response.status, response.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
+  expect(cacheStatus(response)).toBe("Portolan; fwd=uri-miss; fwd-status=200; detail=upstream");
   expect(mirror.operations().storePuts).toBe(0);
   // The body is shorter than the declared length, so resuming it fails.
   const whole = mirror.docker.requests.filter(({ headers }) => headers.range === undefined);
@@ -205,7 +209,7 @@ fault("larger than one put", async () => {
 
 fault("206 to a plain GET", async () => {
   mirror.docker.fail(BYTES, behaviours.partialToPlainGet());
-  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(demo.blob), 503, "UNAVAILABLE");
   expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 206"]);
   expect(await mirror.stored()).toEqual([]);
   await mirror.runAlarm(demo.digest);
@@ -215,10 +219,10 @@ fault("206 to a plain GET", async () => {
 
 fault("Range ignored on resume", "the whole blob with 200, which makes the client start again", async () => {
   mirror.docker.settings.ranges = false;
-  const answer = await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } });
-  await expectWhole(answer);
-  expect(answer.headers.get("Content-Range")).toBe(null);
-  expect(cacheStatus(answer)).toContain("fwd-status=200");
+  const response = await mirror.request(demo.blob, { headers: { Range: "bytes=100000-" } });
+  await expectWhole(response);
+  expect(response.headers.get("Content-Range")).toBe(null);
+  expect(cacheStatus(response)).toContain("fwd-status=200");
   expect(mirror.docker.count(BYTES)).toBe(1);
   await expectRecovered();
 });
@@ -240,7 +244,11 @@ const mislabelledParts: Record<string, Behaviour> = {
 for (const [mislabelling, behaviour] of Object.entries(mislabelledParts)) {
   fault("Range ignored on resume", `a part ${mislabelling} is rejected`, async () => {
     mirror.docker.fail(BYTES, behaviour);
-    expectRefused(await mirror.ask(demo.blob, { headers: { Range: "bytes=100000-" } }), 503, "UNAVAILABLE");
+    expectRefused(
+      await mirror.request(demo.blob, { headers: { Range: "bytes=100000-" } }),
+      503,
+      "UNAVAILABLE",
+    );
     expect(await mirror.stored()).toEqual([]);
     await expectRecovered();
   });
@@ -252,11 +260,11 @@ fault(
   async () => {
     mirror.docker.settings.etag = () => `"${crypto.randomUUID()}"`;
     const headers = { Range: "bytes=100000-", "If-Range": `"${demo.digest}"` };
-    const answer = await mirror.ask(demo.blob, { headers });
-    expect([answer.status, answer.broken]).toEqual([206, false]);
-    expect(answer.bytes).toEqual(LAYER.slice(100_000));
-    expect(answer.headers.get("Content-Range")).toBe("bytes 100000-299999/300000");
-    expect(answer.headers.get("ETag")).toBe(`"${demo.digest}"`);
+    const response = await mirror.request(demo.blob, { headers });
+    expect([response.status, response.broken]).toEqual([206, false]);
+    expect(response.bytes).toEqual(LAYER.slice(100_000));
+    expect(response.headers.get("Content-Range")).toBe("bytes 100000-299999/300000");
+    expect(response.headers.get("ETag")).toBe(`"${demo.digest}"`);
     await expectRecovered();
   },
 );
@@ -271,11 +279,11 @@ fault(
 );
 
 /** The layer breaks off, and the response for the rest is rejected. */
-async function expectBrokenAndRecovered(asked: string[]): Promise<void> {
+async function expectBrokenAndRecovered(requested: string[]): Promise<void> {
   mirror.docker.fail(BYTES, behaviours.cutAfter(100_000), 1);
-  const answer = await mirror.ask(demo.blob);
-  expect([answer.status, answer.broken]).toEqual([200, true]);
-  expect(calls(mirror.docker).slice(0, asked.length)).toEqual(asked);
+  const response = await mirror.request(demo.blob);
+  expect([response.status, response.broken]).toEqual([200, true]);
+  expect(calls(mirror.docker).slice(0, requested.length)).toEqual(requested);
   expect(await mirror.stored()).toEqual([]);
   await expectRecovered();
 }
@@ -283,9 +291,9 @@ async function expectBrokenAndRecovered(asked: string[]): Promise<void> {
 fault("ETag changed on resume", "the client's: it gets the whole blob, cold and warm", async () => {
   const headers = { Range: "bytes=100000-", "If-Range": '"of-another-mirror"' };
   for (const status of [COLD, WARM]) {
-    const answer = await mirror.ask(demo.blob, { headers });
-    await expectWhole(answer);
-    expect(cacheStatus(answer)).toBe(status);
+    const response = await mirror.request(demo.blob, { headers });
+    await expectWhole(response);
+    expect(cacheStatus(response)).toBe(status);
   }
   expect(calls(mirror.docker)).toEqual(ONE_FETCH);
 });

@@ -2,7 +2,7 @@
 import { beforeEach, expect } from "vitest";
 import { basic, bearer, KEY, KEYED } from "../access/keyed.ts";
 import { patternBytes } from "../support/fake-registry.ts";
-import type { Answer } from "../support/mirror.ts";
+import type { MirrorResponse } from "../support/mirror.ts";
 import { expectRefused, expectWhole, LAYER, TAG, useFaults } from "./support.ts";
 
 const OWNER = { username: "owner", password: "hunter2" };
@@ -23,27 +23,27 @@ beforeEach(() => {
   mirror.ghcr.settings.credentials = [ALICE];
 });
 
-const statusOf = async (path: string, init: Init = {}) => (await mirror.ask(path, init)).status;
-const pull = (path: string, init: Init = {}): Promise<Answer> =>
-  mirror.ask(path, { ...init, headers: { ...basic(KEY), ...init.headers } });
+const statusOf = async (path: string, init: Init = {}) => (await mirror.request(path, init)).status;
+const pull = (path: string, init: Init = {}): Promise<MirrorResponse> =>
+  mirror.request(path, { ...init, headers: { ...basic(KEY), ...init.headers } });
 
 /**
  * Challenged before any upstream request, whatever else is wrong; or, with a key in the path where none is
  * read, rejected with advice.
  */
-async function expectRejected(asked: readonly (readonly [string, Init?])[]): Promise<void> {
-  for (const [path, init] of asked) {
-    const answer = await mirror.ask(path, init);
+async function expectRejected(requested: readonly (readonly [string, Init?])[]): Promise<void> {
+  for (const [path, init] of requested) {
+    const response = await mirror.request(path, init);
     const shown = [path.slice(0, 100), init?.host];
     const isGlued = new RegExp(KEY, "i").test(
       decodeURIComponent(new URL(`https://mirror.test${path}`).pathname),
     );
-    expect([shown, answer.status, answer.headers.get("WWW-Authenticate")]).toEqual([
+    expect([shown, response.status, response.headers.get("WWW-Authenticate")]).toEqual([
       shown,
       isGlued ? 404 : 401,
       isGlued ? null : expect.stringContaining("/_/token"),
     ]);
-    if (isGlued) expect(JSON.stringify(answer.json())).toContain("access key");
+    if (isGlued) expect(JSON.stringify(response.json())).toContain("access key");
   }
   expect([mirror.docker.requests, mirror.ghcr.requests, mirror.network.strays]).toEqual([[], [], []]);
   expect(await mirror.stored()).toEqual([]);
@@ -66,14 +66,14 @@ fault("dots and slashes, plain and encoded", "before, after and within the key",
     expect([path, await statusOf(path)]).toEqual([path, 404]);
   }
   for (const path of [`/x/../${KEY}${TAG}`, `/${KEY}/x/..${TAG}`, `/./${KEY}/.${TAG}`]) {
-    await expectWhole(await mirror.ask(path), demo.image.target.bytes);
+    await expectWhole(await mirror.request(path), demo.image.target.bytes);
   }
 });
 
 fault("upper case", "a host is case-insensitive, a key in the path isn't", async () => {
   await expectRejected([[`/${KEY.toUpperCase()}${TAG}`], [TAG, { headers: basic(KEY.toUpperCase()) }]]);
   const host = `DOCKER-${KEY.toUpperCase()}.EXAMPLE.COM`;
-  await expectWhole(await mirror.ask(TAG, { host }), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG, { host }), demo.image.target.bytes);
   expect(
     await statusOf(TAG, { headers: { authorization: basic(KEY).Authorization.replace("Basic", "bASIC") } }),
   ).toBe(200);
@@ -99,15 +99,15 @@ fault("Unicode, NUL", "in a key, a user name or a host", async () => {
 const fullName = `library/${"a".repeat(255 - "docker.io/library/".length)}`;
 fault("256-character name", "after a key, which doesn't count", async () => {
   const { target } = await mirror.docker.addImage(fullName, "latest");
-  await expectWhole(await mirror.ask(`/${KEY}/v2/${fullName}/manifests/latest`), target.bytes);
-  expectRefused(await mirror.ask(`/${KEY}/v2/${fullName}a/manifests/latest`), 400, "NAME_INVALID");
+  await expectWhole(await mirror.request(`/${KEY}/v2/${fullName}/manifests/latest`), target.bytes);
+  expectRefused(await mirror.request(`/${KEY}/v2/${fullName}a/manifests/latest`), 400, "NAME_INVALID");
 });
 
 fault("129-character tag", "after a key, which doesn't count", async () => {
   const tag = "a".repeat(128);
   mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
-  await expectWhole(await mirror.ask(`/${KEY}${TAG.replace("latest", tag)}`), demo.image.target.bytes);
-  expectRefused(await mirror.ask(`/${KEY}${TAG.replace("latest", `${tag}a`)}`), 404, "MANIFEST_UNKNOWN");
+  await expectWhole(await mirror.request(`/${KEY}${TAG.replace("latest", tag)}`), demo.image.target.bytes);
+  expectRefused(await mirror.request(`/${KEY}${TAG.replace("latest", `${tag}a`)}`), 404, "MANIFEST_UNKNOWN");
 });
 
 fault("sha512", "a private blob, linked to its repository only", async () => {
@@ -141,15 +141,15 @@ fault(
 fault("CRLF", "in a challenge, a token request or a login: none of it becomes a header", async () => {
   const evil = "%0d%0aX-Evil:%20yes";
   const answers = [
-    await mirror.ask(`/${KEY}${TAG}${evil}`),
-    await mirror.ask(`${TAG}?service=${evil}`),
-    await mirror.ask(`/_/token?service=${evil}&scope=repository:a${evil}:pull`, { headers: basic(KEY) }),
-    await mirror.ask("/_/token", { headers: basic(KEY, "x\r\nX-Evil") }),
-    await mirror.ask(`/_/token?scope=repository:a/b${evil}:pull&service=${evil}`, {
+    await mirror.request(`/${KEY}${TAG}${evil}`),
+    await mirror.request(`${TAG}?service=${evil}`),
+    await mirror.request(`/_/token?service=${evil}&scope=repository:a${evil}:pull`, { headers: basic(KEY) }),
+    await mirror.request("/_/token", { headers: basic(KEY, "x\r\nX-Evil") }),
+    await mirror.request(`/_/token?scope=repository:a/b${evil}:pull&service=${evil}`, {
       host: LOGIN_HOST,
       headers: basic(`${ALICE.password}\r\nX-Evil: yes`, "alice"),
     }),
-    await mirror.ask(`/${KEY}/docker.io/v2/library/demo/tags/list?n=1&last=${evil}`),
+    await mirror.request(`/${KEY}/docker.io/v2/library/demo/tags/list?n=1&last=${evil}`),
   ];
   expect(answers.map(({ status }) => status)).toEqual([400, 401, 200, 200, 401, 200]);
   for (const { headers } of answers) expect(headers.get("X-Evil")).toBe(null);
@@ -177,11 +177,11 @@ fault("X-Forwarded-* poisoning", "neither grants access nor changes where client
     ["/v2/", { headers }],
     ["/_/other", { headers }],
   ]);
-  const { headers: challenged } = await mirror.ask("/v2/", { headers });
+  const { headers: challenged } = await mirror.request("/v2/", { headers });
   expect(challenged.get("WWW-Authenticate")).toBe(
     'Bearer realm="https://mirror.test/_/token",service="mirror.test"',
   );
-  const paged = await mirror.ask(`/${KEY}/v2/library/demo/tags/list?n=1`, {
+  const paged = await mirror.request(`/${KEY}/v2/library/demo/tags/list?n=1`, {
     headers: { "X-Forwarded-Host": "evil.test", "X-Forwarded-Prefix": "/evil", "X-Forwarded-Proto": "http" },
   });
   expect(paged.headers.get("Link")).toBe(`</${KEY}/v2/library/demo/tags/list?n=1&last=a>; rel="next"`);
@@ -206,8 +206,11 @@ for (const repository of [
       if (repository.startsWith("owner/")) mirror.docker.setVisibility(upstreams, "private");
       for (let round = 0; round < 2; round++) {
         for (const prefix of [`/${KEY}/v2`, `/${KEY}/docker.io/v2`]) {
-          await expectWhole(await mirror.ask(`${prefix}/${repository}/manifests/latest`), image.target.bytes);
-          await expectWhole(await mirror.ask(`${prefix}/${repository}/blobs/${demo.digest}`));
+          await expectWhole(
+            await mirror.request(`${prefix}/${repository}/manifests/latest`),
+            image.target.bytes,
+          );
+          await expectWhole(await mirror.request(`${prefix}/${repository}/blobs/${demo.digest}`));
         }
       }
     },
@@ -238,8 +241,8 @@ fault(
   "of a token request: the token grants what its key does, whatever the scopes",
   async () => {
     const scopes = "scope=repository:owner/secret:pull,push&scope=registry:catalog:*%20repository:a/b:delete";
-    const { token } = (await mirror.ask(`/_/token?${scopes}`, { headers: basic(KEY) })).json();
-    await expectWhole(await mirror.ask(TAG, { headers: bearer(token) }), demo.image.target.bytes);
+    const { token } = (await mirror.request(`/_/token?${scopes}`, { headers: basic(KEY) })).json();
+    await expectWhole(await mirror.request(TAG, { headers: bearer(token) }), demo.image.target.bytes);
     expect(await statusOf(TAG, { method: "PUT", headers: bearer(token) })).toBe(405);
   },
 );
@@ -251,9 +254,9 @@ fault("two scope parameters", "of a user's token request: both are requested, fo
   }
   const query = "scope=repository:alice/one:pull,push&scope=repository:alice/two:*%20registry:catalog:*";
   const init = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
-  const { token } = (await mirror.ask(`/_/token?${query}`, init)).json();
-  const asked = mirror.ghcr.requests.filter(({ kind }) => kind === "token").at(-1);
-  const scopes = new URLSearchParams(asked?.query).getAll("scope");
+  const { token } = (await mirror.request(`/_/token?${query}`, init)).json();
+  const requested = mirror.ghcr.requests.filter(({ kind }) => kind === "token").at(-1);
+  const scopes = new URLSearchParams(requested?.query).getAll("scope");
   expect(scopes).toEqual(["repository:alice/one:pull", "repository:alice/two:pull"]);
   for (const name of ["alice/one", "alice/two"]) {
     const headers = bearer(token);
@@ -273,7 +276,7 @@ fault("Basic Og==", "is treated as no login", async () => {
     [`/${KEY}${TAG}`, {}],
     [TAG, { host: `docker-${KEY}.example.com` }],
   ] as const) {
-    await expectWhole(await mirror.ask(path, { ...init, headers }), demo.image.target.bytes);
+    await expectWhole(await mirror.request(path, { ...init, headers }), demo.image.target.bytes);
   }
   await mirror.ghcr.addImage("open/image", "latest");
   expect(await statusOf("/v2/open/image/manifests/latest", { host: LOGIN_HOST, headers })).toBe(200);

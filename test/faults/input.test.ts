@@ -38,10 +38,10 @@ function refuses(
   fault(number, `${code} for ${paths.length} paths, without an upstream request`, async () => {
     for (const path of paths) {
       const shown = path.slice(0, 100);
-      const answer = await mirror.ask(path);
-      expect([shown, answer.status]).toEqual([shown, status]);
-      expectRefused(answer, status, code);
-      expect([shown, (await mirror.ask(path, { method: "HEAD" })).status]).toEqual([shown, status]);
+      const response = await mirror.request(path);
+      expect([shown, response.status]).toEqual([shown, status]);
+      expectRefused(response, status, code);
+      expect([shown, (await mirror.request(path, { method: "HEAD" })).status]).toEqual([shown, status]);
     }
     await expectNoTrace();
   });
@@ -80,7 +80,7 @@ for (const path of [
     "dots and slashes, plain and encoded",
     `${path} is normalised, and reaches nothing but the repository`,
     async () => {
-      await expectWhole(await mirror.ask(path), demo.image.target.bytes);
+      await expectWhole(await mirror.request(path), demo.image.target.bytes);
       expect(new Set(mirror.docker.requests.map((request) => request.path))).toEqual(
         new Set(["/v2/library/demo/manifests/latest"]),
       );
@@ -101,8 +101,8 @@ refuses("upper case", "DIGEST_INVALID", [
 
 fault("upper case", "in a tag names another tag", async () => {
   mirror.docker.moveTag("library/demo", "Latest", demo.image.target.digest);
-  await expectWhole(await mirror.ask(TAG.replace("latest", "Latest")), demo.image.target.bytes);
-  expectRefused(await mirror.ask(TAG.replace("latest", "LATEST")), 404, "MANIFEST_UNKNOWN");
+  await expectWhole(await mirror.request(TAG.replace("latest", "Latest")), demo.image.target.bytes);
+  expectRefused(await mirror.request(TAG.replace("latest", "LATEST")), 404, "MANIFEST_UNKNOWN");
 });
 
 refuses("Unicode, NUL", "NAME_INVALID", [
@@ -129,21 +129,21 @@ refuses("256-character name", "NAME_INVALID", [
 ]);
 fault("256-character name", "one character less is pulled", async () => {
   const { target } = await mirror.docker.addImage(fullName, "latest");
-  await expectWhole(await mirror.ask(`/v2/${fullName}/manifests/latest`), target.bytes);
+  await expectWhole(await mirror.request(`/v2/${fullName}/manifests/latest`), target.bytes);
 });
 
 refuses("129-character tag", "MANIFEST_UNKNOWN", [`/v2/library/demo/manifests/${"a".repeat(129)}`], 404);
 fault("129-character tag", "one character less is pulled", async () => {
   mirror.docker.moveTag("library/demo", "a".repeat(128), demo.image.target.digest);
-  await expectWhole(await mirror.ask(TAG.replace("latest", "a".repeat(128))), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG.replace("latest", "a".repeat(128))), demo.image.target.bytes);
 });
 
 fault("sha512", "a blob", async () => {
   const { digest } = await mirror.docker.addBlob(LAYER, { algorithm: "sha512", repository: "library/demo" });
   for (const status of [COLD, WARM]) {
-    const answer = await mirror.ask(`/v2/library/demo/blobs/${digest}`);
-    await expectWhole(answer);
-    expect([cacheStatus(answer), answer.headers.get("Docker-Content-Digest")]).toEqual([status, digest]);
+    const response = await mirror.request(`/v2/library/demo/blobs/${digest}`);
+    await expectWhole(response);
+    expect([cacheStatus(response), response.headers.get("Docker-Content-Digest")]).toEqual([status, digest]);
   }
   expect(await mirror.stored()).toEqual([blobKey(digest)]);
   expect(blobKey(digest)).toContain("blobs/sha512/");
@@ -156,9 +156,9 @@ fault("sha512", "a manifest, by digest and by tag", async () => {
     { algorithm: "sha512", tag: "long" },
   );
   for (const reference of [manifest.digest, "long"]) {
-    const answer = await mirror.ask(`/v2/library/demo/manifests/${reference}`);
-    await expectWhole(answer, manifest.bytes);
-    expect(answer.headers.get("Docker-Content-Digest")).toBe(manifest.digest);
+    const response = await mirror.request(`/v2/library/demo/manifests/${reference}`);
+    await expectWhole(response, manifest.bytes);
+    expect(response.headers.get("Docker-Content-Digest")).toBe(manifest.digest);
   }
   expect(await mirror.stored()).toEqual([manifestKey(manifest.digest)]);
 });
@@ -196,8 +196,8 @@ refuses("CRLF", "NAME_UNKNOWN", [`${TAG}?ns=ghcr.io%0d%0aX-Evil:%20yes`], 404);
 
 fault("CRLF", "in a listing's paging parameters: none of it becomes a header", async () => {
   for (const tag of ["a", "b"]) mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
-  const answer = await mirror.ask("/v2/library/demo/tags/list?n=1&last=%0d%0aX-Evil:%20yes");
-  expect(answer.headers.get("X-Evil")).toBe(null);
+  const response = await mirror.request("/v2/library/demo/tags/list?n=1&last=%0d%0aX-Evil:%20yes");
+  expect(response.headers.get("X-Evil")).toBe(null);
   for (const request of mirror.docker.requests) expect(request.headers["x-evil"]).toBe(undefined);
 });
 
@@ -216,11 +216,11 @@ fault("X-Forwarded-* poisoning", async () => {
     "X-Real-IP": "10.66.66.66",
   };
   for (const path of [TAG, "/v2/library/demo/tags/list?n=1", demo.blob, demo.blob]) {
-    const answer = await mirror.ask(path, { headers });
-    expect([path, answer.status]).toEqual([path, 200]);
-    expect(JSON.stringify([...answer.headers])).not.toMatch(/evil|666|10\.66/);
+    const response = await mirror.request(path, { headers });
+    expect([path, response.status]).toEqual([path, 200]);
+    expect(JSON.stringify([...response.headers])).not.toMatch(/evil|666|10\.66/);
   }
-  const paged = await mirror.ask("/v2/library/demo/tags/list?n=1", { headers });
+  const paged = await mirror.request("/v2/library/demo/tags/list?n=1", { headers });
   expect(paged.headers.get("Link")).toBe('</v2/library/demo/tags/list?n=1&last=a>; rel="next"');
   expect(JSON.stringify(mirror.docker.requests)).not.toMatch(/evil|10\.66|x-forwarded|x-original/i);
   expect(mirror.network.strays).toEqual([]);
@@ -243,10 +243,10 @@ for (const repository of [
       { layers: [LAYER] },
     );
     const path = `/v2/${repository}`;
-    await expectWhole(await mirror.ask(`${path}/manifests/latest`), image.target.bytes);
-    await expectWhole(await mirror.ask(`${path}/manifests/${image.target.digest}`), image.target.bytes);
-    await expectWhole(await mirror.ask(`${path}/blobs/${demo.digest}`));
-    const { tags } = (await mirror.ask(`${path}/tags/list`)).json();
+    await expectWhole(await mirror.request(`${path}/manifests/latest`), image.target.bytes);
+    await expectWhole(await mirror.request(`${path}/manifests/${image.target.digest}`), image.target.bytes);
+    await expectWhole(await mirror.request(`${path}/blobs/${demo.digest}`));
+    const { tags } = (await mirror.request(`${path}/tags/list`)).json();
     expect(tags).toEqual(["latest"]);
   });
 }
@@ -254,9 +254,9 @@ for (const repository of [
 fault("huge query", "is ignored, and isn't sent upstream", async () => {
   const query = `?x=${"y".repeat(2_000)}&${"z&".repeat(900)}last=`;
   for (const path of [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"]) {
-    const answer = await mirror.ask(path + query);
-    expect([path, answer.status]).toEqual([path, 200]);
-    expect([...answer.headers].join().length).toBeLessThan(2_000);
+    const response = await mirror.request(path + query);
+    expect([path, response.status]).toEqual([path, 200]);
+    expect([...response.headers].join().length).toBeLessThan(2_000);
   }
   for (const request of mirror.docker.requests) {
     if (request.kind !== "storage") expect(request.query.length).toBeLessThan(20);
@@ -268,7 +268,7 @@ refuses("huge query", "UNSUPPORTED", [`${TAG}?x=${"y".repeat(4096)}`, `/?${"z&".
 fault("huge query", "huge headers", async () => {
   const headers = { "X-Long": "y".repeat(16 * 1024) };
   for (const path of [TAG, demo.blob, "/v2/"]) {
-    expectRefused(await mirror.ask(path, { headers }), 431, "UNSUPPORTED");
+    expectRefused(await mirror.request(path, { headers }), 431, "UNSUPPORTED");
   }
   await expectNoTrace();
 });
@@ -276,7 +276,7 @@ fault("huge query", "huge headers", async () => {
 fault("two scope parameters", "of a pull: both are ignored and not sent upstream", async () => {
   mirror.docker.settings.auth = "bearer";
   const query = "?scope=repository:library/other:push&scope=repository:library/demo:pull";
-  for (const path of [TAG, demo.blob, "/v2/"]) expect((await mirror.ask(path + query)).status).toBe(200);
+  for (const path of [TAG, demo.blob, "/v2/"]) expect((await mirror.request(path + query)).status).toBe(200);
   const scopes = mirror.docker.requests
     .filter(({ kind }) => kind === "token")
     .map((request) => new URLSearchParams(request.query).getAll("scope"));
@@ -285,10 +285,10 @@ fault("two scope parameters", "of a pull: both are ignored and not sent upstream
 
 fault("Basic Og==", async () => {
   const headers = { Authorization: "Basic Og==" };
-  const ping = await mirror.ask("/v2/", { headers });
+  const ping = await mirror.request("/v2/", { headers });
   expect([ping.status, ping.headers.get("WWW-Authenticate")]).toEqual([200, null]);
   mirror.docker.settings.auth = "bearer";
-  await expectWhole(await mirror.ask(TAG, { headers }), demo.image.target.bytes);
-  await expectWhole(await mirror.ask(demo.blob, { headers }));
+  await expectWhole(await mirror.request(TAG, { headers }), demo.image.target.bytes);
+  await expectWhole(await mirror.request(demo.blob, { headers }));
   expect(JSON.stringify(mirror.docker.requests)).not.toContain("Og==");
 });

@@ -3,7 +3,7 @@ import { beforeEach, expect } from "vitest";
 import { hashKey } from "../../src/access/keys.ts";
 import { basic, bearer, EXPIRED, KEY, KEYED, NARROW, SLOW, UNKNOWN } from "../access/keyed.ts";
 import { type Image, patternBytes } from "../support/fake-registry.ts";
-import type { Answer } from "../support/mirror.ts";
+import type { MirrorResponse } from "../support/mirror.ts";
 import { blobKey, cacheStatus, expectRefused, expectWhole, TAG, useFaults, WARM } from "./support.ts";
 
 const OWNER = { username: "owner", password: "hunter2" };
@@ -41,16 +41,16 @@ beforeEach(async () => {
   };
 });
 
-const pull = (path: string, init: RequestInit & { host?: string } = {}): Promise<Answer> =>
-  mirror.ask(path, { ...init, headers: { ...basic(KEY), ...init.headers } });
+const pull = (path: string, init: RequestInit & { host?: string } = {}): Promise<MirrorResponse> =>
+  mirror.request(path, { ...init, headers: { ...basic(KEY), ...init.headers } });
 
 const refused = async (path: string, headers: Record<string, string>): Promise<void> => {
   for (const init of [{}, { method: "HEAD" }, { headers: { Range: "bytes=0-9" } }]) {
-    const answer = await mirror.ask(path, { ...init, headers: { ...headers, ...init.headers } });
-    expect([401, 403, 404]).toContain(answer.status);
-    expect(answer.bytes.byteLength).toBeLessThan(SECRET.byteLength);
+    const response = await mirror.request(path, { ...init, headers: { ...headers, ...init.headers } });
+    expect([401, 403, 404]).toContain(response.status);
+    expect(response.bytes.byteLength).toBeLessThan(SECRET.byteLength);
     for (const name of ["Docker-Content-Digest", "ETag", "Content-Range", "Cache-Status"]) {
-      expect([name, answer.headers.get(name)]).toEqual([name, null]);
+      expect([name, response.headers.get(name)]).toEqual([name, null]);
     }
   }
 };
@@ -102,9 +102,9 @@ fault(
     await refused(open, basic(KEY));
     await mirror.ghcr.addImage("open/image", "latest", { layers: [SECRET] });
     mirror.clock.ahead += 20 * 60_000;
-    const answer = await pull(open);
-    await expectWhole(answer, SECRET);
-    expect(cacheStatus(answer)).toContain("detail=upstream");
+    const response = await pull(open);
+    await expectWhole(response, SECRET);
+    expect(cacheStatus(response)).toContain("detail=upstream");
     expect(mirror.ghcr.count({ kind: "storage", method: "GET" })).toBe(1);
     // Now it is stored as public, and requests for the private repository are served from the same copy.
     expect(await mirror.stored()).toContain(blobKey(hidden.digest));
@@ -119,9 +119,9 @@ fault(
   async () => {
     await expectWhole(await pull(hidden.blob), SECRET);
     const { token, refresh_token } = (
-      await mirror.ask("/_/token?offline_token=true", { headers: basic(KEY) })
+      await mirror.request("/_/token?offline_token=true", { headers: basic(KEY) })
     ).json();
-    expect((await mirror.ask(hidden.blob, { headers: bearer(token) })).status).toBe(200);
+    expect((await mirror.request(hidden.blob, { headers: bearer(token) })).status).toBe(200);
     const left = [{ name: "other", hash: await hashKey(UNKNOWN) }];
     Object.assign(mirror.bindings, { ACCESS_KEYS: JSON.stringify(left) });
     mirror.newIsolate();
@@ -133,8 +133,8 @@ fault(
       grant_type: "refresh_token",
       refresh_token: String(refresh_token),
     });
-    expect((await mirror.ask("/_/token", { method: "POST", body: renewal })).status).toBe(401);
-    expect((await mirror.ask("/_/token", { headers: basic(KEY) })).status).toBe(401);
+    expect((await mirror.request("/_/token", { method: "POST", body: renewal })).status).toBe(401);
+    expect((await mirror.request("/_/token", { headers: basic(KEY) })).status).toBe(401);
   },
 );
 
@@ -156,17 +156,17 @@ fault(
     mirror.ghcr.settings.auth = "basic";
     const path = `/v2/alice/secret/blobs/${hidden.digest}`;
     const asAlice = { host: LOGIN_HOST, headers: basic(ALICE.password, "alice") };
-    await expectWhole(await mirror.ask(path, asAlice), SECRET);
+    await expectWhole(await mirror.request(path, asAlice), SECRET);
     mirror.ghcr.settings.credentials = [{ ...ALICE, repositories: [] }];
     mirror.clock.ahead += 6 * 60_000;
-    expect((await mirror.ask(path, asAlice)).status).toBe(401);
+    expect((await mirror.request(path, asAlice)).status).toBe(401);
     mirror.ghcr.fail({ path: /./ }, { status: 503 });
-    expect((await mirror.ask(path, asAlice)).status).toBe(503);
+    expect((await mirror.request(path, asAlice)).status).toBe(503);
   },
 );
 
 /** All that a response reveals, apart from its time and the requested name. */
-function exposed({ status, headers, bytes }: Answer): unknown {
+function exposed({ status, headers, bytes }: MirrorResponse): unknown {
   return [status, [...headers].sort(), new TextDecoder().decode(bytes).replace(/(library|owner)\/\w+/g, "R")];
 }
 
@@ -178,7 +178,7 @@ fault(
     for (const headers of [{}, basic(UNKNOWN)]) {
       for (const method of ["HEAD", "GET"]) {
         const expected = exposed(
-          await mirror.ask("/v2/library/nowhere/manifests/latest", { method, headers }),
+          await mirror.request("/v2/library/nowhere/manifests/latest", { method, headers }),
         );
         for (const path of [
           TAG,
@@ -189,7 +189,7 @@ fault(
           "/v2/",
           "/v2/a.example.org/b/tags/list",
         ]) {
-          expect([path, exposed(await mirror.ask(path, { method, headers }))]).toEqual([path, expected]);
+          expect([path, exposed(await mirror.request(path, { method, headers }))]).toEqual([path, expected]);
         }
       }
     }
@@ -205,7 +205,7 @@ fault(
     for (const path of [hidden.tag, hidden.blob, `/v2/${deny.library}/manifests/latest`]) await pull(path);
     for (const method of ["HEAD", "GET"]) {
       const of = async (name: string) =>
-        exposed(await mirror.ask(`/v2/${name}/manifests/latest`, { method, headers: basic(NARROW) }));
+        exposed(await mirror.request(`/v2/${name}/manifests/latest`, { method, headers: basic(NARROW) }));
       expect(await of("owner/secret")).toEqual(await of(deny.owner));
       expect(await of(deny.library)).toEqual(await of(deny.owner));
     }
@@ -216,13 +216,14 @@ fault(
   "an error remembered across callers",
   "one client's 401, 403 or 429 doesn't affect another",
   async () => {
-    for (const headers of [{}, basic(UNKNOWN), basic(SLOW), basic(SLOW)]) await mirror.ask(TAG, { headers });
-    expect((await mirror.ask(hidden.tag, { headers: basic(NARROW) })).status).toBe(403);
+    for (const headers of [{}, basic(UNKNOWN), basic(SLOW), basic(SLOW)])
+      await mirror.request(TAG, { headers });
+    expect((await mirror.request(hidden.tag, { headers: basic(NARROW) })).status).toBe(403);
     for (const path of [TAG, demo.blob, hidden.tag, hidden.blob, hidden.tags]) {
       expect([path, (await pull(path)).status]).toEqual([path, 200]);
     }
-    expect((await mirror.ask(TAG, { headers: basic(SLOW) })).status).toBe(429);
-    expect((await mirror.ask(TAG, { headers: basic(NARROW) })).status).toBe(200);
+    expect((await mirror.request(TAG, { headers: basic(SLOW) })).status).toBe(429);
+    expect((await mirror.request(TAG, { headers: basic(NARROW) })).status).toBe(200);
   },
 );
 
@@ -235,7 +236,7 @@ fault(
     mirror.ghcr.settings.auth = "basic";
     const path = "/v2/alice/secret/manifests/latest";
     const as = ({ username, password }: Pick<typeof ALICE, "username" | "password">) =>
-      mirror.ask(path, { host: LOGIN_HOST, headers: basic(password, username) });
+      mirror.request(path, { host: LOGIN_HOST, headers: basic(password, username) });
     for (let round = 0; round < 2; round++) {
       expect((await as(BOB)).status).toBe(401);
       expect((await as(ALICE)).status).toBe(200);
@@ -251,9 +252,9 @@ for (const [what, host, path] of [
 ] as const) {
   fault("ns against host", what, async () => {
     await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
-    const answer = await mirror.ask(path, { host });
-    await expectWhole(answer, demo.image.target.bytes);
-    expect(answer.headers.get("OCI-Namespace")).toBe(null);
+    const response = await mirror.request(path, { host });
+    await expectWhole(response, demo.image.target.bytes);
+    expect(response.headers.get("OCI-Namespace")).toBe(null);
     expect([mirror.ghcr.requests, mirror.network.strays]).toEqual([[], []]);
   });
 }
@@ -265,7 +266,7 @@ fault("ns against host", "a narrow key permits no more by ns than by name", asyn
     `/${NARROW}${TAG}?ns=ghcr.io`,
     `/v2/ghcr.io${TAG.slice(3)}?ns=docker.io`,
   ]) {
-    expect([path, (await mirror.ask(path, { headers: basic(NARROW) })).status]).toEqual([path, 403]);
+    expect([path, (await mirror.request(path, { headers: basic(NARROW) })).status]).toEqual([path, 403]);
   }
   expect(mirror.ghcr.requests).toEqual([]);
 });
@@ -274,8 +275,8 @@ fault("ns to an unlisted host", "isn't revealed to a client without a key", asyn
   for (const ns of ["evil.test", "169.254.169.254", "ghcr.io@evil.test", ""]) {
     const path = `${TAG}?ns=${encodeURIComponent(ns)}`;
     expectRefused(await pull(path), 404, "NAME_UNKNOWN");
-    expect((await mirror.ask(`/${KEY}${path}`)).status).toBe(404);
-    expect((await mirror.ask(path)).status).toBe(401);
+    expect((await mirror.request(`/${KEY}${path}`)).status).toBe(404);
+    expect((await mirror.request(path)).status).toBe(401);
   }
   expect([mirror.docker.requests, mirror.network.strays]).toEqual([[], []]);
 });

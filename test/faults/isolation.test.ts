@@ -1,7 +1,7 @@
 /** Isolation of clients, repositories and upstreams: private content is neither served nor revealed to others. */
 import { beforeEach, expect } from "vitest";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
-import type { Answer } from "../support/mirror.ts";
+import type { MirrorResponse } from "../support/mirror.ts";
 import {
   blobKey,
   CLIENTS,
@@ -44,7 +44,7 @@ beforeEach(async () => {
 });
 
 /** All that a response reveals, apart from its time. */
-function exposed({ status, headers, bytes }: Answer): unknown {
+function exposed({ status, headers, bytes }: MirrorResponse): unknown {
   return [
     status,
     [...headers].sort(),
@@ -52,9 +52,9 @@ function exposed({ status, headers, bytes }: Answer): unknown {
   ];
 }
 
-async function expectNothingOfIt(answer: Answer, status: number, code: string): Promise<void> {
-  expectRefused(answer, status, code);
-  expect(answer.headers.get("Content-Length")).not.toBe(String(SECRET.byteLength));
+async function expectNothingOfIt(response: MirrorResponse, status: number, code: string): Promise<void> {
+  expectRefused(response, status, code);
+  expect(response.headers.get("Content-Length")).not.toBe(String(SECRET.byteLength));
   expect(await mirror.stored()).not.toContain(blobKey(hidden.digest));
 }
 
@@ -62,9 +62,9 @@ fault(
   "private blob through a public repository",
   "through its own repository: the operator's login grants no client access",
   async () => {
-    await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
+    await expectNothingOfIt(await mirror.request(hidden.blob), 403, "DENIED");
     await expectNothingOfIt(
-      await mirror.ask(hidden.blob, { headers: { Range: "bytes=0-9" } }),
+      await mirror.request(hidden.blob, { headers: { Range: "bytes=0-9" } }),
       403,
       "DENIED",
     );
@@ -78,11 +78,11 @@ fault(
   "private blob through a public repository",
   "through a public repository for which the login works",
   async () => {
-    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
     const path = `/v2/library/demo/blobs/${hidden.digest}`;
-    await expectNothingOfIt(await mirror.ask(path), 404, "BLOB_UNKNOWN");
+    await expectNothingOfIt(await mirror.request(path), 404, "BLOB_UNKNOWN");
     const aliased = `/v2/docker.io/library/demo/blobs/${hidden.digest}`;
-    await expectNothingOfIt(await mirror.ask(aliased), 404, "BLOB_UNKNOWN");
+    await expectNothingOfIt(await mirror.request(aliased), 404, "BLOB_UNKNOWN");
   },
 );
 
@@ -91,12 +91,12 @@ fault(
   "when the check whether it is public fails: fetched anonymously",
   async () => {
     mirror.docker.fail({ method: "HEAD" }, { status: 500 });
-    await expectNothingOfIt(await mirror.ask(hidden.blob), 403, "DENIED");
+    await expectNothingOfIt(await mirror.request(hidden.blob), 403, "DENIED");
   },
 );
 
 fault("private manifest by digest", "through its own repository", async () => {
-  for (const path of [hidden.manifest, hidden.tag]) expectRefused(await mirror.ask(path), 403, "DENIED");
+  for (const path of [hidden.manifest, hidden.tag]) expectRefused(await mirror.request(path), 403, "DENIED");
   expect(await mirror.stored()).toEqual([]);
   expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
 });
@@ -104,17 +104,17 @@ fault("private manifest by digest", "through its own repository", async () => {
 fault("private manifest by digest", "through a public repository", async () => {
   await pullAll(scene);
   const path = `/v2/library/demo/manifests/${secret.target.digest}`;
-  expectRefused(await mirror.ask(path), 404, "MANIFEST_UNKNOWN");
+  expectRefused(await mirror.request(path), 404, "MANIFEST_UNKNOWN");
   const referrers = `/v2/owner/secret/referrers/${secret.target.digest}`;
-  expectRefused(await mirror.ask(referrers), 403, "DENIED");
+  expectRefused(await mirror.request(referrers), 403, "DENIED");
 });
 
 fault("the same digest from two upstreams", "is stored once, from either upstream", async () => {
   await mirror.ghcr.addImage("owner/demo", "latest", { layers: [LAYER] });
-  await expectWhole(await mirror.ask(demo.blob));
-  const answer = await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`);
-  await expectWhole(answer);
-  expect(cacheStatus(answer)).toBe(WARM);
+  await expectWhole(await mirror.request(demo.blob));
+  const response = await mirror.request(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`);
+  await expectWhole(response);
+  expect(cacheStatus(response)).toBe(WARM);
   expect(mirror.ghcr.requests).toEqual([]);
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
@@ -125,9 +125,9 @@ fault(
   async () => {
     await mirror.ghcr.addImage("owner/demo", "latest", { layers: [LAYER] });
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.corrupted());
-    await mirror.ask(demo.blob);
+    await mirror.request(demo.blob);
     expect(await mirror.stored()).toEqual([]);
-    await expectWhole(await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`));
+    await expectWhole(await mirror.request(`/v2/ghcr.io/owner/demo/blobs/${demo.digest}`));
     // The first client may still hold the lease; the right content is stored in either case.
     mirror.docker.clearFaults();
     await mirror.runAlarm(demo.digest);
@@ -137,9 +137,9 @@ fault(
 
 fault("the same digest from two upstreams", "a tag of one doesn't affect the other's", async () => {
   const other = await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-  await expectWhole(await mirror.ask(`/v2/ghcr.io${TAG.slice(3)}`), other.target.bytes);
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(`/v2/ghcr.io${TAG.slice(3)}`), other.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
 });
 
 fault(
@@ -149,17 +149,17 @@ fault(
     await pullAll(scene);
     later(scene, A_DAY);
     mirror.docker.setVisibility("library/demo", "private");
-    expectRefused(await mirror.ask(TAG), 403, "DENIED");
-    expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(403);
-    expectRefused(await mirror.ask("/v2/library/demo/tags/list"), 403, "DENIED");
+    expectRefused(await mirror.request(TAG), 403, "DENIED");
+    expect((await mirror.request(TAG, { method: "HEAD" })).status).toBe(403);
+    expectRefused(await mirror.request("/v2/library/demo/tags/list"), 403, "DENIED");
   },
 );
 
 fault("access revoked, content cached", "a layer not cached yet: denied, also with the login", async () => {
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   mirror.docker.setVisibility("library/demo", "private");
   mirror.clock.ahead += A_DAY;
-  expectRefused(await mirror.ask(demo.blob), 403, "DENIED");
+  expectRefused(await mirror.request(demo.blob), 403, "DENIED");
   expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
 });
 
@@ -171,9 +171,9 @@ for (const kind of ["blob", "manifest", "tag"] as const) {
       tag: "/v2/owner/nowhere/manifests/latest",
     };
     for (const method of ["HEAD", "GET"]) {
-      const existing = await mirror.ask(hidden[kind], { method });
+      const existing = await mirror.request(hidden[kind], { method });
       expect(existing.status).toBe(403);
-      expect(exposed(existing)).toEqual(exposed(await mirror.ask(nowhere[kind], { method })));
+      expect(exposed(existing)).toEqual(exposed(await mirror.request(nowhere[kind], { method })));
     }
   });
 }
@@ -187,15 +187,19 @@ for (const [what, behaviour, status] of [
   fault("an error remembered across callers", what, async () => {
     mirror.docker.fail({ path: /^\/v2\//, authorized: true }, behaviour);
     for (const path of [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"]) {
-      const answer = await mirror.ask(path, { headers: CLIENTS.crane.headers });
-      expect([path, answer.status, answer.headers.get("Cache-Control")]).toEqual([path, status, "no-store"]);
+      const response = await mirror.request(path, { headers: CLIENTS.crane.headers });
+      expect([path, response.status, response.headers.get("Cache-Control")]).toEqual([
+        path,
+        status,
+        "no-store",
+      ]);
     }
     expect(await mirror.stored()).toEqual([]);
     mirror.docker.clearFaults();
-    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-    await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
-    await expectWhole(await mirror.ask(demo.blob));
-    expect((await mirror.ask("/v2/library/demo/tags/list")).status).toBe(200);
+    await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
+    await expectWhole(await mirror.request(demo.manifest), demo.image.target.bytes);
+    await expectWhole(await mirror.request(demo.blob));
+    expect((await mirror.request("/v2/library/demo/tags/list")).status).toBe(200);
   });
 }
 
@@ -207,8 +211,8 @@ fault(
     later(scene);
     // The revalidation of the tag, the check that it is public, and the request itself.
     mirror.docker.fail({ kind: "manifest" }, { status: 500 }, 3);
-    expectStale(await mirror.ask(TAG), demo.image, 500);
-    const next = await mirror.ask(TAG);
+    expectStale(await mirror.request(TAG), demo.image, 500);
+    const next = await mirror.request(TAG);
     expect([next.status, next.headers.get("Warning")]).toEqual([200, null]);
   },
 );
@@ -221,9 +225,9 @@ for (const [what, host, path] of [
 ] as const) {
   fault("ns against host", what, async () => {
     await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
-    const answer = await mirror.ask(path, { host });
-    await expectWhole(answer, demo.image.target.bytes);
-    expect(answer.headers.get("OCI-Namespace")).toBe(null);
+    const response = await mirror.request(path, { host });
+    await expectWhole(response, demo.image.target.bytes);
+    expect(response.headers.get("OCI-Namespace")).toBe(null);
     expect(mirror.ghcr.requests).toEqual([]);
     expect(mirror.network.strays).toEqual([]);
   });
@@ -231,8 +235,8 @@ for (const [what, host, path] of [
 
 fault("ns against host", "one client's ns doesn't affect the next client's pull", async () => {
   const other = await mirror.ghcr.addImage("library/demo", "latest", { layers: [SECRET] });
-  await expectWhole(await mirror.ask(`${TAG}?ns=ghcr.io`), other.target.bytes);
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(`${TAG}?ns=ghcr.io`), other.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
 });
 
 const UNLISTED = [
@@ -255,10 +259,10 @@ const UNLISTED = [
 fault("ns to an unlisted host", async () => {
   for (const ns of UNLISTED) {
     for (const path of ["manifests/latest", `blobs/${demo.digest}`, "tags/list"]) {
-      const answer = await mirror.ask(`/v2/library/demo/${path}?ns=${encodeURIComponent(ns)}`);
-      expect([ns, answer.status]).toEqual([ns, 404]);
-      expectRefused(answer, 404, "NAME_UNKNOWN");
-      expect(answer.headers.get("OCI-Namespace")).toBe(null);
+      const response = await mirror.request(`/v2/library/demo/${path}?ns=${encodeURIComponent(ns)}`);
+      expect([ns, response.status]).toEqual([ns, 404]);
+      expectRefused(response, 404, "NAME_UNKNOWN");
+      expect(response.headers.get("OCI-Namespace")).toBe(null);
     }
   }
   expect(calls(mirror.docker)).toEqual([]);

@@ -15,7 +15,7 @@ const referrers = () => `/v2/library/demo/referrers/${demo.image.target.digest}`
 
 fault("referrers 404 fallback", "the fallback tag is read", async () => {
   mirror.docker.settings.referrers = "off";
-  expect((await mirror.ask(referrers())).json().manifests).toEqual([]);
+  expect((await mirror.request(referrers())).json().manifests).toEqual([]);
   const signature = {
     mediaType: OCI_MANIFEST,
     digest: `sha256:${"0".repeat(64)}`,
@@ -27,11 +27,11 @@ fault("referrers 404 fallback", "the fallback tag is read", async () => {
   const index = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [signature, sbom] };
   await mirror.docker.addManifest("library/demo", index, { tag });
   calls(mirror.docker);
-  const all = await mirror.ask(referrers());
+  const all = await mirror.request(referrers());
   expect([all.status, all.headers.get("Content-Type")]).toEqual([200, OCI_INDEX]);
   expect(all.json().manifests).toEqual([signature, sbom]);
   expect(calls(mirror.docker)).toEqual(["GET referrers 404", "GET manifest 200"]);
-  const filtered = await mirror.ask(`${referrers()}?artifactType=a/sbom`);
+  const filtered = await mirror.request(`${referrers()}?artifactType=a/sbom`);
   expect(filtered.json().manifests).toEqual([sbom]);
   expect(filtered.headers.get("OCI-Filters-Applied")).toBe("artifactType");
 });
@@ -40,7 +40,7 @@ fault("referrers 404 fallback", "a failure isn't a 404: it is reported", async (
   for (const status of [500, 429]) {
     mirror.docker.fail({ kind: "referrers" }, { status }, 1);
     expectRefused(
-      await mirror.ask(referrers()),
+      await mirror.request(referrers()),
       status === 429 ? 429 : 503,
       status === 429 ? "TOOMANYREQUESTS" : "UNAVAILABLE",
     );
@@ -54,10 +54,10 @@ fault("filter not applied upstream", async () => {
     const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, artifactType, subject, layers: [] };
     await mirror.docker.addManifest("library/demo", manifest);
   }
-  const answer = await mirror.ask(`${referrers()}?artifactType=a/sbom`);
-  expect(answer.json().manifests).toEqual([expect.objectContaining({ artifactType: "a/sbom" })]);
-  expect(answer.headers.get("OCI-Filters-Applied")).toBe("artifactType");
-  expect((await mirror.ask(referrers())).json().manifests).toHaveLength(2);
+  const response = await mirror.request(`${referrers()}?artifactType=a/sbom`);
+  expect(response.json().manifests).toEqual([expect.objectContaining({ artifactType: "a/sbom" })]);
+  expect(response.headers.get("OCI-Filters-Applied")).toBe("artifactType");
+  expect((await mirror.request(referrers())).json().manifests).toHaveLength(2);
 });
 
 for (const absoluteLinks of [false, true]) {
@@ -77,11 +77,11 @@ for (const absoluteLinks of [false, true]) {
           "</v2/library/demo/tags/list?n=1&last=a&ns=docker.io>",
         ],
       ] as const) {
-        const answer = await mirror.ask(path);
-        expect(answer.json().tags).toEqual(["a"]);
-        expect(answer.headers.get("Link")).toBe(`${next}; rel="next"`);
+        const response = await mirror.request(path);
+        expect(response.json().tags).toEqual(["a"]);
+        expect(response.headers.get("Link")).toBe(`${next}; rel="next"`);
         // The link points to this mirror.
-        const followed = await mirror.ask(next.slice(1, -1));
+        const followed = await mirror.request(next.slice(1, -1));
         expect(followed.json().tags).toEqual(["b"]);
       }
     },

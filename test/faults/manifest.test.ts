@@ -38,9 +38,9 @@ function sized(bytes: number): Uint8Array {
 for (const size of [4 * MIB - 1, MAXIMUM_MANIFEST]) {
   fault("exactly 4 MiB and above", `${size} bytes are served and stored`, async () => {
     const { digest, bytes } = await mirror.docker.addManifest("library/demo", sized(size), { tag: "large" });
-    await expectWhole(await mirror.ask(pathOf("large")), bytes);
+    await expectWhole(await mirror.request(pathOf("large")), bytes);
     mirror.newIsolate();
-    await expectWhole(await mirror.ask(pathOf(digest)), bytes);
+    await expectWhole(await mirror.request(pathOf(digest)), bytes);
     expect(await mirror.stored()).toEqual([manifestKey(digest)]);
     expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
   });
@@ -54,7 +54,7 @@ fault(
       tag: "huge",
     });
     for (const reference of ["huge", manifest.digest])
-      expectRefused(await mirror.ask(pathOf(reference)), 503, "UNAVAILABLE");
+      expectRefused(await mirror.request(pathOf(reference)), 503, "UNAVAILABLE");
     expect(mirror.docker.bytesSent).toBeLessThan(4 * MAXIMUM_MANIFEST);
     expect(await mirror.stored()).toEqual([]);
   },
@@ -79,9 +79,9 @@ for (const [what, text] of [
       mediaType: OCI_MANIFEST,
     });
     for (const reference of ["odd", digest]) {
-      await expectWhole(await mirror.ask(pathOf(reference)), bytes);
+      await expectWhole(await mirror.request(pathOf(reference)), bytes);
       mirror.newIsolate();
-      const warm = await mirror.ask(pathOf(reference));
+      const warm = await mirror.request(pathOf(reference));
       await expectWhole(warm, bytes);
       expect(warm.headers.get("Docker-Content-Digest")).toBe(digest);
     }
@@ -98,9 +98,9 @@ fault(
       behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
     );
     for (let round = 0; round < 2; round++) {
-      const answer = await mirror.ask(TAG);
-      await expectWhole(answer, demo.image.target.bytes);
-      expect(answer.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
+      const response = await mirror.request(TAG);
+      await expectWhole(response, demo.image.target.bytes);
+      expect(response.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
       mirror.clock.ahead += 301_000;
     }
     expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
@@ -117,9 +117,9 @@ fault(
       { tag: "untyped", mediaType: OCI_INDEX },
     );
     for (const reference of ["untyped", digest]) {
-      const answer = await mirror.ask(pathOf(reference));
-      await expectWhole(answer, bytes);
-      expect(answer.headers.get("Content-Type")).toBe(OCI_MANIFEST);
+      const response = await mirror.request(pathOf(reference));
+      await expectWhole(response, bytes);
+      expect(response.headers.get("Content-Type")).toBe(OCI_MANIFEST);
       mirror.newIsolate();
     }
   },
@@ -133,9 +133,9 @@ fault(
       { kind: "manifest" },
       behaviours.changedHeaders({ "docker-content-digest": GONE.digest }),
     );
-    const answer = await mirror.ask(demo.manifest);
-    await expectWhole(answer, demo.image.target.bytes);
-    expect(answer.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
+    const response = await mirror.request(demo.manifest);
+    await expectWhole(response, demo.image.target.bytes);
+    expect(response.headers.get("Docker-Content-Digest")).toBe(demo.image.target.digest);
     expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
   },
 );
@@ -143,7 +143,7 @@ fault(
 fault("digest header against body", "absent: the digest is computed from the body", async () => {
   mirror.docker.settings.digestHeader = false;
   for (const method of ["HEAD", "GET"]) {
-    const { status, headers } = await mirror.ask(TAG, { method });
+    const { status, headers } = await mirror.request(TAG, { method });
     expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, demo.image.target.digest]);
   }
 });
@@ -160,9 +160,9 @@ for (const type of [
     async () => {
       mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": type }));
       for (const path of [TAG, demo.manifest]) {
-        const answer = await mirror.ask(path);
-        await expectWhole(answer, demo.image.target.bytes);
-        expect(answer.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
+        const response = await mirror.request(path);
+        await expectWhole(response, demo.image.target.bytes);
+        expect(response.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
       }
     },
   );
@@ -175,8 +175,8 @@ fault("Content-Type against mediaType", "a body whose mediaType is HTML isn't se
     { tag: "page", mediaType: "text/html" },
   );
   for (const reference of ["page", digest]) {
-    const answer = await mirror.ask(pathOf(reference));
-    expect(answer.headers.get("Content-Type")).not.toContain("html");
+    const response = await mirror.request(pathOf(reference));
+    expect(response.headers.get("Content-Type")).not.toContain("html");
   }
 });
 
@@ -184,9 +184,9 @@ fault("variants by Accept under one tag", async () => {
   const docker = await mirror.docker.addImage("library/demo", "docker", { format: "docker" });
   mirror.docker.addVariant("library/demo", "latest", docker.target.digest);
   for (const Accept of [OCI_MANIFEST, docker.target.mediaType, SCHEMA1, "*/*", "application/json"]) {
-    const answer = await mirror.ask(TAG, { headers: { Accept } });
-    await expectWhole(answer, demo.image.target.bytes);
-    expect(answer.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
+    const response = await mirror.request(TAG, { headers: { Accept } });
+    await expectWhole(response, demo.image.target.bytes);
+    expect(response.headers.get("Content-Type")).toBe(demo.image.target.mediaType);
   }
   expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
   expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
@@ -194,8 +194,8 @@ fault("variants by Accept under one tag", async () => {
 
 fault("schema1", "offered by upstream: never requested", async () => {
   mirror.docker.settings.schema1WithoutAccept = true;
-  await expectWhole(await mirror.ask(TAG, { headers: { Accept: SCHEMA1 } }), demo.image.target.bytes);
-  expect((await mirror.ask(TAG, { method: "HEAD", headers: { Accept: "*/*" } })).status).toBe(200);
+  await expectWhole(await mirror.request(TAG, { headers: { Accept: SCHEMA1 } }), demo.image.target.bytes);
+  expect((await mirror.request(TAG, { method: "HEAD", headers: { Accept: "*/*" } })).status).toBe(200);
 });
 
 fault("schema1", "the only form: 404, since its digest changes with each response", async () => {
@@ -208,8 +208,8 @@ fault("schema1", "the only form: 404, since its digest changes with each respons
     signatures: [],
   };
   await mirror.docker.addManifest("library/demo", old, { tag: "old", mediaType: SCHEMA1 });
-  expectRefused(await mirror.ask(pathOf("old")), 404, "MANIFEST_UNKNOWN");
-  expect((await mirror.ask(pathOf("old"), { method: "HEAD" })).status).toBe(404);
+  expectRefused(await mirror.request(pathOf("old")), 404, "MANIFEST_UNKNOWN");
+  expect((await mirror.request(pathOf("old"), { method: "HEAD" })).status).toBe(404);
   expect(await mirror.stored()).toEqual([]);
   expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
 });
@@ -224,14 +224,14 @@ fault("foreign-layer URLs never fetched", async () => {
   const [config] = demo.image.configs;
   const manifest = { schemaVersion: 2, mediaType: OCI_MANIFEST, config, layers: [foreign] };
   const { bytes } = await mirror.docker.addManifest("library/demo", manifest, { tag: "windows" });
-  await expectWhole(await mirror.ask(pathOf("windows")), bytes);
-  expect((await mirror.ask(`/v2/library/demo/blobs/${config?.digest}`)).status).toBe(200);
-  expectRefused(await mirror.ask(`/v2/library/demo/blobs/${foreign.digest}`), 404, "BLOB_UNKNOWN");
+  await expectWhole(await mirror.request(pathOf("windows")), bytes);
+  expect((await mirror.request(`/v2/library/demo/blobs/${config?.digest}`)).status).toBe(200);
+  expectRefused(await mirror.request(`/v2/library/demo/blobs/${foreign.digest}`), 404, "BLOB_UNKNOWN");
   expect(mirror.network.strays).toEqual([]);
   // Nor does it make the image incomplete: clients get that layer elsewhere anyway.
   later(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-  await expectWhole(await mirror.ask(pathOf("windows")), bytes);
+  await expectWhole(await mirror.request(pathOf("windows")), bytes);
 });
 
 fault("nested, sparse index", async () => {
@@ -250,13 +250,13 @@ fault("nested, sparse index", async () => {
     },
     { tag: "nested" },
   );
-  await expectWhole(await mirror.ask(pathOf("nested")), outer.bytes);
-  await expectWhole(await mirror.ask(pathOf(inner.digest)), inner.bytes);
-  expectRefused(await mirror.ask(pathOf(GONE.digest)), 404, "MANIFEST_UNKNOWN");
+  await expectWhole(await mirror.request(pathOf("nested")), outer.bytes);
+  await expectWhole(await mirror.request(pathOf(inner.digest)), inner.bytes);
+  expectRefused(await mirror.request(pathOf(GONE.digest)), 404, "MANIFEST_UNKNOWN");
   await pullAll(scene);
   later(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-  const stale = await mirror.ask(pathOf("nested"));
+  const stale = await mirror.request(pathOf("nested"));
   await expectWhole(stale, outer.bytes);
   expect(cacheStatus(stale)).toContain("detail=stale");
 });
@@ -268,10 +268,10 @@ fault("artifact without layers", async () => {
     empty: { schemaVersion: 2, mediaType: OCI_MANIFEST, layers: [] },
   })) {
     const { bytes } = await mirror.docker.addManifest("library/demo", manifest, { tag });
-    await expectWhole(await mirror.ask(pathOf(tag)), bytes);
+    await expectWhole(await mirror.request(pathOf(tag)), bytes);
     later(scene);
     const handle = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    await expectWhole(await mirror.ask(pathOf(tag)), bytes);
+    await expectWhole(await mirror.request(pathOf(tag)), bytes);
     handle.remove();
   }
 });
@@ -293,27 +293,27 @@ for (const text of [
       tag: "odd",
       mediaType: OCI_MANIFEST,
     });
-    expectRefused(await mirror.ask(pathOf("odd")), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(pathOf("odd")), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
     expect((await mirror.bindings.TAGS.list()).keys).toEqual([]);
-    const answer = await mirror.ask(pathOf(digest));
-    await expectWhole(answer, bytes);
-    expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
+    const response = await mirror.request(pathOf(digest));
+    await expectWhole(response, bytes);
+    expect(response.headers.get("Content-Type")).toBe("application/octet-stream");
   });
 }
 
 fault("tag moves mid-pull", async () => {
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
   // A client that began with the old image gets the rest of it.
   await pullAll({ mirror, demo });
   mirror.clock.ahead += 301_000;
-  const answer = await mirror.ask(TAG);
-  await expectWhole(answer, next.target.bytes);
-  expect(answer.headers.get("Docker-Content-Digest")).toBe(next.target.digest);
+  const response = await mirror.request(TAG);
+  await expectWhole(response, next.target.bytes);
+  expect(response.headers.get("Docker-Content-Digest")).toBe(next.target.digest);
   // If the new image's layer is unavailable, the old image is still served by its digest.
   mirror.docker.fail({}, { status: 500 });
-  await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+  await expectWhole(await mirror.request(demo.manifest), demo.image.target.bytes);
 });
 
 fault("tag moves mid-pull", "the new manifest can't be fetched: the old one is served stale", async () => {
@@ -321,5 +321,5 @@ fault("tag moves mid-pull", "the new manifest can't be fetched: the old one is s
   later(scene);
   await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
   mirror.docker.fail({ kind: "manifest", method: "GET" }, { status: 500 });
-  expectStale(await mirror.ask(TAG), demo.image, 500);
+  expectStale(await mirror.request(TAG), demo.image, 500);
 });

@@ -19,7 +19,7 @@ import {
 
 const { mirror, demo, fault } = useFaults("redirect");
 const BLOB = { kind: "blob" } as const;
-/** The docker.io fallback, requested for digests when the primary fails; no other host may be requested. */
+/** The docker.io fallback, requested digests when the primary fails; no other host may be requested. */
 const FALLBACK = "mirror.gcr.io";
 
 beforeEach(() => {
@@ -27,13 +27,13 @@ beforeEach(() => {
 });
 
 /** The client gets an error, no other host was requested, nothing is stored, and pulls succeed once upstream recovers. */
-async function expectRefusedAndRecovered(asked: string[]): Promise<void> {
-  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
-  expect(calls(mirror.docker)).toEqual(asked);
+async function expectRefusedAndRecovered(requested: string[]): Promise<void> {
+  expectRefused(await mirror.request(demo.blob), 503, "UNAVAILABLE");
+  expect(calls(mirror.docker)).toEqual(requested);
   expect(new Set(mirror.network.strays)).toEqual(new Set([FALLBACK]));
   expect(await mirror.stored()).toEqual([]);
   mirror.recover();
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
 }
 
 fault("loop", "of a blob", async () => {
@@ -43,13 +43,13 @@ fault("loop", "of a blob", async () => {
 
 fault("loop", "of a tag", async () => {
   mirror.docker.fail({ kind: "manifest" }, behaviours.redirectLoop(302));
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
   expect(calls(mirror.docker)).toEqual(Array.from({ length: 6 }, () => "GET manifest 302"));
 });
 
 fault("too many hops", "five are followed", async () => {
   mirror.docker.fail(BLOB, behaviours.redirectChain(4));
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
   expect(calls(mirror.docker)).toHaveLength(6);
 });
 
@@ -61,8 +61,8 @@ fault("too many hops", "a sixth is not", async () => {
 fault("https to http", async () => {
   const storage = `http://production.cloudflare.docker.com/blobs/${demo.digest}?signature=secret`;
   mirror.docker.fail(BLOB, behaviours.redirectTo(storage));
-  const answer = await mirror.ask(demo.blob, { headers: CLIENTS.crane.headers });
-  expect(new TextDecoder().decode(answer.bytes)).not.toContain("secret");
+  const response = await mirror.request(demo.blob, { headers: CLIENTS.crane.headers });
+  expect(new TextDecoder().decode(response.bytes)).not.toContain("secret");
   calls(mirror.docker);
   await expectRefusedAndRecovered(["GET blob 307"]);
 });
@@ -92,15 +92,15 @@ const INTERNAL = [
 fault("private, link-local, IPv6, decimal addresses", async () => {
   for (const location of INTERNAL) {
     const handle = mirror.docker.fail(BLOB, behaviours.redirectTo(location));
-    const answer = await mirror.ask(demo.blob);
-    expect([location, answer.status]).toEqual([location, 503]);
+    const response = await mirror.request(demo.blob);
+    expect([location, response.status]).toEqual([location, 503]);
     expect([location, ...calls(mirror.docker)]).toEqual([location, "GET blob 307"]);
     handle.remove();
     mirror.recover();
   }
   expect(new Set(mirror.network.strays)).toEqual(new Set([FALLBACK]));
   expect(await mirror.stored()).toEqual([]);
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
 });
 
 fault("private, link-local, IPv6, decimal addresses", "at a later hop", async () => {
@@ -110,26 +110,26 @@ fault("private, link-local, IPv6, decimal addresses", "at a later hop", async ()
 
 fault("to the mirror itself", async () => {
   // A network in which the mirror's own host is reachable.
-  let asked = 0;
+  let requested = 0;
   const app = createApp(mirror.services);
   vi.stubGlobal("fetch", (input: Parameters<typeof fetch>[0], init?: RequestInit) => {
     const request = new Request(input, init);
     if (new URL(request.url).host !== "mirror.test") return mirror.network.fetch(request);
-    if (++asked > 20) throw new TypeError("endless loop");
+    if (++requested > 20) throw new TypeError("endless loop");
     return app.fetch(request, mirror.bindings, createExecutionContext());
   });
   mirror.docker.fail(BLOB, behaviours.redirectTo(`https://mirror.test${demo.blob}`));
-  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(demo.blob), 503, "UNAVAILABLE");
   // The first time it may be a request of another mirror; the second time it is a loop.
-  expect(asked).toBeLessThanOrEqual(2);
+  expect(requested).toBeLessThanOrEqual(2);
   expect(await mirror.stored()).toEqual([]);
 });
 
 fault("relative", async () => {
   mirror.docker.settings.redirect = "relative";
-  const answer = await mirror.ask(demo.blob);
-  await expectWhole(answer);
-  expect(cacheStatus(answer)).toBe(COLD);
+  const response = await mirror.request(demo.blob);
+  await expectWhole(response);
+  expect(cacheStatus(response)).toBe(COLD);
   expect(mirror.docker.requests.map(({ host }) => host)).toEqual(Array(2).fill("registry-1.docker.io"));
   expect(calls(mirror.docker)).toEqual(["GET blob 302", "GET storage 200"]);
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
@@ -146,7 +146,7 @@ fault("signed URL expired", "once: a new one is requested, unseen by the client"
       },
     },
   );
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
   expect(calls(mirror.docker)).toEqual([
     "GET blob 307",
     "GET storage 403",
@@ -158,9 +158,9 @@ fault("signed URL expired", "once: a new one is requested, unseen by the client"
 
 fault("signed URL expired", "always: an upstream failure, not a denial of the blob", async () => {
   mirror.docker.settings.signatureLifetime = -1;
-  const answer = await mirror.ask(demo.blob);
-  expectRefused(answer, 503, "UNAVAILABLE");
-  expect(new TextDecoder().decode(answer.bytes)).not.toContain("signature");
+  const response = await mirror.request(demo.blob);
+  expectRefused(response, 503, "UNAVAILABLE");
+  expect(new TextDecoder().decode(response.bytes)).not.toContain("signature");
   expect(calls(mirror.docker)).toEqual([
     "GET blob 307",
     "GET storage 403",
@@ -169,7 +169,7 @@ fault("signed URL expired", "always: an upstream failure, not a denial of the bl
   ]);
   expect(await mirror.stored()).toEqual([]);
   mirror.docker.settings.signatureLifetime = 600;
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
 });
 
 /** The signatures that storage has received so far. */
@@ -187,7 +187,7 @@ fault(
       return cut.transform(response, request);
     };
     mirror.docker.fail({ kind: "storage" }, { transform }, 1);
-    await expectWhole(await mirror.ask(demo.blob));
+    await expectWhole(await mirror.request(demo.blob));
     const [first, second] = signed();
     expect(first).not.toBe(second);
     expect(calls(mirror.docker)).toEqual([
@@ -203,13 +203,13 @@ fault(
 fault("expired mid-stream", "a client whose connection broke gets the rest from a new URL", async () => {
   mirror.docker.settings.ranges = false;
   const handle = mirror.docker.fail({ kind: "storage" }, behaviours.cutAfter(131_072));
-  const first = await mirror.ask(demo.blob);
+  const first = await mirror.request(demo.blob);
   expect([first.status, first.broken]).toEqual([200, true]);
   handle.remove();
   mirror.docker.settings.ranges = true;
   mirror.clock.ahead += 601_000;
   const before = new Set(signed());
-  const rest = await mirror.ask(demo.blob, { headers: { Range: "bytes=131072-" } });
+  const rest = await mirror.request(demo.blob, { headers: { Range: "bytes=131072-" } });
   expect([rest.status, rest.broken, rest.headers.get("Content-Range")]).toEqual([
     206,
     false,
@@ -225,8 +225,8 @@ fault("Authorization leak", async () => {
   for (const redirect of ["absolute", "relative"] as const) {
     mirror.docker.settings.redirect = redirect;
     const headers = { Authorization: "Bearer of-the-client" };
-    expect((await mirror.ask(demo.blob, { headers, method: "HEAD" })).status).toBe(200);
-    await expectWhole(await mirror.ask(demo.blob, { headers }));
+    expect((await mirror.request(demo.blob, { headers, method: "HEAD" })).status).toBe(200);
+    await expectWhole(await mirror.request(demo.blob, { headers }));
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
   }
   const elsewhere = mirror.docker.requests.filter(({ host }) => host !== "registry-1.docker.io");
@@ -237,16 +237,16 @@ fault("Authorization leak", async () => {
 
 fault("Authorization leak", "to another registry that upstream redirects to", async () => {
   mirror.docker.settings.auth = "bearer";
-  await mirror.ask(TAG);
+  await mirror.request(TAG);
   mirror.docker.fail(BLOB, behaviours.redirectTo(`https://ghcr.io/v2/owner/demo/blobs/${demo.digest}`));
   // The other registry's refusal is no denial either: the original upstream may permit the client.
-  expectRefused(await mirror.ask(demo.blob), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(demo.blob), 503, "UNAVAILABLE");
   expect(mirror.ghcr.requests.length).toBeGreaterThan(0);
   for (const { headers } of mirror.ghcr.requests) expect(headers.authorization).toBe(undefined);
 });
 
 fault("query dropped", "by the mirror: a signature is kept exactly", async () => {
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
   const [{ query } = { query: "" }] = mirror.docker.requests.filter(({ kind }) => kind === "storage");
   expect(query).toMatch(/^signature=[0-9a-f]{64}&expires=\d+$/);
 });
@@ -255,9 +255,9 @@ fault("query dropped", "by upstream: the mirror pages the listing itself", async
   for (const tag of ["a", "b", "c", "d"])
     mirror.docker.moveTag("library/demo", tag, demo.image.target.digest);
   mirror.docker.fail({ kind: "tags" }, behaviours.redirectTo("/v2/library/demo/tags/list"), 1);
-  const answer = await mirror.ask("/v2/library/demo/tags/list?n=2&last=a");
-  expect(answer.json()).toEqual({ name: "library/demo", tags: ["b", "c"] });
-  expect(answer.headers.get("Link")).toBe(
+  const response = await mirror.request("/v2/library/demo/tags/list?n=2&last=a");
+  expect(response.json()).toEqual({ name: "library/demo", tags: ["b", "c"] });
+  expect(response.headers.get("Link")).toBe(
     '</v2/library/demo/tags/list?n=2&cursor=n%3D2%26last%3Da&last=c>; rel="next"',
   );
   expect(mirror.docker.requests.map(({ query }) => query)).toEqual(["n=2&last=a", ""]);
@@ -266,7 +266,7 @@ fault("query dropped", "by upstream: the mirror pages the listing itself", async
 fault("signed redirect remembered too long", async () => {
   for (const ahead of [0, 0, 601_000]) {
     mirror.clock.ahead += ahead;
-    const { status, headers } = await mirror.ask(demo.blob, { method: "HEAD" });
+    const { status, headers } = await mirror.request(demo.blob, { method: "HEAD" });
     expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
     // Every upstream request starts at the registry, however recent the last one.
     expect(calls(mirror.docker)).toEqual(["HEAD blob 307", "HEAD storage 200"]);

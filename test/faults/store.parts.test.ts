@@ -32,12 +32,12 @@ beforeEach(() => {
 
 fault("cold HEAD moves no bytes", async () => {
   for (let round = 0; round < 2; round++) {
-    const { status, headers, bytes } = await mirror.ask(demo.blob, { method: "HEAD" });
+    const { status, headers, bytes } = await mirror.request(demo.blob, { method: "HEAD" });
     expect([status, headers.get("Content-Length"), bytes.byteLength]).toEqual([200, "300000", 0]);
     expect(headers.get("Docker-Content-Digest")).toBe(demo.digest);
     expect(calls(mirror.docker)).toEqual(["HEAD blob 307", "HEAD storage 200"]);
   }
-  expect((await mirror.ask(TAG, { method: "HEAD" })).status).toBe(200);
+  expect((await mirror.request(TAG, { method: "HEAD" })).status).toBe(200);
   expect(calls(mirror.docker)).toEqual(["HEAD manifest 200"]);
   expect(mirror.docker.bytesSent).toBe(0);
   expect(mirror.operations()).toMatchObject({ leases: 0, storePuts: 0 });
@@ -54,12 +54,12 @@ for (const [range, first, last] of [
 ] as const) {
   fault("cold Range: 206; suffix, several, 416, If-Range", `${range}, cold and warm alike`, async () => {
     for (const from of ["upstream", "store"]) {
-      const answer = await mirror.ask(demo.blob, { headers: { Range: range } });
-      expect([answer.status, answer.bytes]).toEqual([206, LAYER.slice(first, last + 1)]);
-      expect(answer.headers.get("Content-Range")).toBe(`bytes ${first}-${last}/300000`);
-      expect(answer.headers.get("Content-Length")).toBe(String(last - first + 1));
-      expect(cacheStatus(answer)).toContain(`detail=${from}`);
-      await mirror.ask(demo.blob);
+      const response = await mirror.request(demo.blob, { headers: { Range: range } });
+      expect([response.status, response.bytes]).toEqual([206, LAYER.slice(first, last + 1)]);
+      expect(response.headers.get("Content-Range")).toBe(`bytes ${first}-${last}/300000`);
+      expect(response.headers.get("Content-Length")).toBe(String(last - first + 1));
+      expect(cacheStatus(response)).toContain(`detail=${from}`);
+      await mirror.request(demo.blob);
     }
     expect(mirror.docker.count({ kind: "storage", status: 200 })).toBe(1);
   });
@@ -71,9 +71,9 @@ for (const range of ["bytes=9-0", "bytes=", "items=0-9", "bytes=a-b"]) {
     `${range}: the whole blob, as RFC 9110 permits`,
     async () => {
       for (const status of [COLD, WARM]) {
-        const answer = await mirror.ask(demo.blob, { headers: { Range: range } });
-        await expectWhole(answer);
-        expect(cacheStatus(answer)).toBe(status);
+        const response = await mirror.request(demo.blob, { headers: { Range: range } });
+        await expectWhole(response);
+        expect(cacheStatus(response)).toBe(status);
       }
     },
   );
@@ -84,10 +84,12 @@ fault(
   "beyond the end: 416 with the blob's length",
   async () => {
     for (let round = 0; round < 2; round++) {
-      const { status, headers, bytes } = await mirror.ask(demo.blob, { headers: { Range: "bytes=300000-" } });
+      const { status, headers, bytes } = await mirror.request(demo.blob, {
+        headers: { Range: "bytes=300000-" },
+      });
       expect([status, headers.get("Content-Range"), bytes.byteLength]).toEqual([416, "bytes */300000", 0]);
       expect(headers.get("Cache-Control")).toBe("no-store");
-      if (round === 0) await mirror.ask(demo.blob);
+      if (round === 0) await mirror.request(demo.blob);
     }
   },
 );
@@ -98,9 +100,9 @@ fault(
   async () => {
     for (let round = 0; round < 2; round++) {
       const part = { Range: "bytes=10-19", "If-Range": `"${demo.digest}"` };
-      expect((await mirror.ask(demo.blob, { headers: part })).bytes).toEqual(LAYER.slice(10, 20));
+      expect((await mirror.request(demo.blob, { headers: part })).bytes).toEqual(LAYER.slice(10, 20));
       const other = { Range: "bytes=10-19", "If-Range": '"sha256:0"' };
-      await expectWhole(await mirror.ask(demo.blob, { headers: other }));
+      await expectWhole(await mirror.request(demo.blob, { headers: other }));
     }
   },
 );
@@ -113,9 +115,9 @@ fault("partial never marked whole", async () => {
     },
   );
   for (const range of ["bytes=0-", "bytes=0-299999", "bytes=-300000", "bytes=0-9"]) {
-    expect((await mirror.ask(demo.blob, { headers: { Range: range } })).status).toBe(206);
+    expect((await mirror.request(demo.blob, { headers: { Range: range } })).status).toBe(206);
     expect(await mirror.stored()).toEqual([]);
-    expect((await mirror.ask(demo.blob, { method: "HEAD" })).headers.get("Cache-Status")).not.toContain(
+    expect((await mirror.request(demo.blob, { method: "HEAD" })).headers.get("Cache-Status")).not.toContain(
       "hit",
     );
   }
@@ -133,7 +135,7 @@ fault(
       await reader.cancel();
       throw new Error("put: Too many requests (10058)");
     });
-    await expectWhole(await mirror.ask(demo.blob));
+    await expectWhole(await mirror.request(demo.blob));
     expect(await mirror.stored()).toEqual([]);
     put.mockRestore();
     await mirror.runAlarm(demo.digest);
@@ -192,9 +194,9 @@ fault("keys of an older version", "in the store: ignored, and kept", async () =>
     `v1/blobs/sha256/${hex.slice(0, 2)}/${hex}`,
   ];
   for (const key of old) await mirror.bindings.STORE.put(key, "something else");
-  const answer = await mirror.ask(demo.blob);
-  await expectWhole(answer);
-  expect(cacheStatus(answer)).toBe(COLD);
+  const response = await mirror.request(demo.blob);
+  await expectWhole(response);
+  expect(cacheStatus(response)).toBe(COLD);
   for (const key of old) {
     expect(await (await mirror.bindings.STORE.get(key))?.text()).toBe("something else");
     await mirror.bindings.STORE.delete(key);
@@ -214,16 +216,16 @@ for (const value of [
     "keys of an older version",
     `a tag record that reads ${value === "" ? "nothing" : value}: revalidated, and replaced`,
     async () => {
-      await mirror.ask(TAG);
+      await mirror.request(TAG);
       const { key } = await tagRecord(mirror);
       await mirror.bindings.TAGS.put(key, value);
       later(scene);
-      await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+      await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
       expect((await tagRecord(mirror)).value.digest).toBe(demo.image.target.digest);
       await mirror.bindings.TAGS.put(key, value);
       later(scene);
       mirror.docker.fail({}, { status: 500 });
-      expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+      expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
     },
   );
 }
@@ -232,14 +234,14 @@ fault("staleness bounded and marked", async () => {
   await pullAll(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   later(scene, 36 * HOUR);
-  const answer = await mirror.ask(TAG);
-  expectStale(answer, demo.image, 500);
-  expect(answer.headers.get("Warning")).toContain("36.0 hours ago");
-  expect(answer.headers.get("Cache-Control")).toContain("max-age=0, must-revalidate");
+  const response = await mirror.request(TAG);
+  expectStale(response, demo.image, 500);
+  expect(response.headers.get("Warning")).toContain("36.0 hours ago");
+  expect(response.headers.get("Cache-Control")).toContain("max-age=0, must-revalidate");
   later(scene, 30 * 24 * HOUR - 37 * HOUR);
-  expectStale(await mirror.ask(TAG), demo.image, 500);
+  expectStale(await mirror.request(TAG), demo.image, 500);
   later(scene, 2 * HOUR);
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
 });
 
 fault("the lease holder dies", "other clients are served meanwhile, and the alarm fills", async () => {
@@ -253,9 +255,9 @@ fault("the lease holder dies", "other clients are served meanwhile, and the alar
   };
   expect((await fill.acquire(job, 0)).kind).toBe("leader");
   mirror.services.fillPatience = 200;
-  const answer = await mirror.ask(demo.blob);
-  await expectWhole(answer);
-  expect(cacheStatus(answer)).not.toContain("stored");
+  const response = await mirror.request(demo.blob);
+  await expectWhole(response);
+  expect(cacheStatus(response)).not.toContain("stored");
   await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
 });
 
@@ -270,9 +272,9 @@ fault(
       0,
     );
     mirror.clock.ahead += 16 * 60_000;
-    const answer = await mirror.ask(demo.blob);
-    await expectWhole(answer);
-    expect(cacheStatus(answer)).toBe(COLD);
+    const response = await mirror.request(demo.blob);
+    await expectWhole(response);
+    expect(cacheStatus(response)).toBe(COLD);
     expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
   },
 );
@@ -284,10 +286,10 @@ fault("clock skew", "a record from the future is revalidated, never served stale
   await mirror.bindings.TAGS.put(key, future);
   later(scene);
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+  expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
   mirror.docker.clearFaults();
   calls(mirror.docker);
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   expect(calls(mirror.docker)).toEqual(["HEAD manifest 200"]);
   expect((await tagRecord(mirror)).value.confirmed).toBeLessThanOrEqual(Date.now());
 });
@@ -296,11 +298,11 @@ for (const hours of [-1, 1]) {
   fault("clock skew", `upstream's clock is ${hours} hours ahead: tokens, URLs and limits work`, async () => {
     const { settings } = mirror.docker;
     Object.assign(settings, { auth: "bearer", now: () => Date.now() + hours * HOUR });
-    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-    await expectWhole(await mirror.ask(demo.blob));
+    await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
+    await expectWhole(await mirror.request(demo.blob));
     const until = new Date(settings.now() + 30_000).toUTCString();
     mirror.docker.fail({ kind: "tags" }, behaviours.tooManyRequests(until));
-    const limited = await mirror.ask("/v2/library/demo/tags/list");
+    const limited = await mirror.request("/v2/library/demo/tags/list");
     expectRefused(limited, 429, "TOOMANYREQUESTS");
     expect(Number(limited.headers.get("Retry-After"))).toBeLessThanOrEqual(HOUR / 1000 + 60);
   });

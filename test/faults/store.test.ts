@@ -31,19 +31,23 @@ beforeEach(() => {
 });
 
 fault("100 concurrent cold GETs = 1 fill", "of a blob", async () => {
-  const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(demo.blob)));
-  for (const answer of answers)
-    expect([answer.status, answer.broken, answer.bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
-  await expectWhole(answers.at(-1) ?? answers[0] ?? (await mirror.ask(demo.blob)));
-  expect(answers.filter((answer) => cacheStatus(answer) === COLD)).toHaveLength(1);
+  const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.request(demo.blob)));
+  for (const response of answers)
+    expect([response.status, response.broken, response.bytes.byteLength]).toEqual([
+      200,
+      false,
+      LAYER.byteLength,
+    ]);
+  await expectWhole(answers.at(-1) ?? answers[0] ?? (await mirror.request(demo.blob)));
+  expect(answers.filter((response) => cacheStatus(response) === COLD)).toHaveLength(1);
   expect(mirror.operations().storePuts).toBe(1);
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
 fault("100 concurrent cold GETs = 1 fill", "of a tag", async () => {
-  const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.ask(TAG)));
-  for (const answer of answers)
-    expect([answer.status, answer.bytes]).toEqual([200, new Uint8Array(demo.image.target.bytes)]);
+  const answers = await Promise.all(Array.from({ length: 100 }, () => mirror.request(TAG)));
+  for (const response of answers)
+    expect([response.status, response.bytes]).toEqual([200, new Uint8Array(demo.image.target.bytes)]);
   expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
   expect(mirror.operations()).toMatchObject({ storePuts: 1, kvWrites: 1 });
 });
@@ -51,8 +55,8 @@ fault("100 concurrent cold GETs = 1 fill", "of a tag", async () => {
 fault("all waiters see the error", "of a tag: from one upstream request", async () => {
   mirror.docker.fail({ kind: "manifest" }, { delay: 100 });
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-  const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
-  for (const answer of answers) expectRefused(answer, 503, "UNAVAILABLE");
+  const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.request(TAG)));
+  for (const response of answers) expectRefused(response, 503, "UNAVAILABLE");
   expect(calls(mirror.docker)).toEqual(["GET manifest 500"]);
 });
 
@@ -62,7 +66,7 @@ fault(
   async () => {
     mirror.docker.settings.ranges = false;
     mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
-    const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
+    const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.request(demo.blob)));
     for (const { status, broken } of answers) expect([status, broken]).toEqual([200, true]);
     expect(await mirror.stored()).toEqual([]);
   },
@@ -70,14 +74,14 @@ fault(
 
 fault("all waiters see the error", "of a blob that breaks off and is resumed: none", async () => {
   mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
-  const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.ask(demo.blob)));
-  for (const answer of answers) await expectWhole(answer);
+  const answers = await Promise.all(Array.from({ length: 10 }, () => mirror.request(demo.blob)));
+  for (const response of answers) await expectWhole(response);
   expect(await mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
 fault("put fails: still served", "a blob, which the alarm stores later", async () => {
   const put = mirror.outage("STORE", "put");
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(demo.blob));
   expect(await mirror.stored()).toEqual([]);
   put.mockRestore();
   await mirror.runAlarm(demo.digest);
@@ -86,10 +90,10 @@ fault("put fails: still served", "a blob, which the alarm stores later", async (
 
 fault("put fails: still served", "a manifest, which the next request stores", async () => {
   const put = mirror.outage("STORE", "put");
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   put.mockRestore();
   mirror.newIsolate();
-  await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+  await expectWhole(await mirror.request(demo.manifest), demo.image.target.bytes);
   expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
 });
 
@@ -98,7 +102,7 @@ fault("KV stale or down", "down: pulled as if for the first time", async () => {
   later(scene);
   mirror.outage("TAGS", "get");
   mirror.outage("TAGS", "put");
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   expect(calls(mirror.docker)).toEqual(["GET manifest 200"]);
 });
 
@@ -107,8 +111,8 @@ fault("KV stale or down", "down, and upstream too: the failure is reported", asy
   later(scene);
   mirror.outage("TAGS", "get");
   mirror.docker.fail({}, { status: 500 });
-  expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
-  await expectWhole(await mirror.ask(demo.manifest), demo.image.target.bytes);
+  expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
+  await expectWhole(await mirror.request(demo.manifest), demo.image.target.bytes);
 });
 
 fault("KV stale or down", "down when a tag is deleted: still 404", async () => {
@@ -116,7 +120,7 @@ fault("KV stale or down", "down when a tag is deleted: still 404", async () => {
   later(scene);
   mirror.docker.removeTag("library/demo", "latest");
   mirror.outage("TAGS", "delete");
-  expectRefused(await mirror.ask(TAG), 404, "MANIFEST_UNKNOWN");
+  expectRefused(await mirror.request(TAG), 404, "MANIFEST_UNKNOWN");
 });
 
 fault(
@@ -127,21 +131,21 @@ fault(
     const { key, value } = await tagRecord(mirror);
     const next = await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(1000, 7)] });
     later(scene);
-    await expectWhole(await mirror.ask(TAG), next.target.bytes);
+    await expectWhole(await mirror.request(TAG), next.target.bytes);
     // KV returns the old record again, as it may for a minute.
     await mirror.bindings.TAGS.put(key, JSON.stringify(value));
     later(scene);
-    await expectWhole(await mirror.ask(TAG), next.target.bytes);
+    await expectWhole(await mirror.request(TAG), next.target.bytes);
     expect((await tagRecord(mirror)).value.digest).toBe(next.target.digest);
   },
 );
 
 fault("tag record without content", "fetched again by its digest", async () => {
-  await mirror.ask(TAG);
+  await mirror.request(TAG);
   await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
   mirror.newIsolate();
   calls(mirror.docker);
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   expect(mirror.docker.requests.length).toBeLessThanOrEqual(1);
   await vi.waitFor(async () =>
     expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]),
@@ -156,7 +160,7 @@ fault(
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
     later(scene);
     mirror.docker.fail({}, { status: 500 });
-    expectRefused(await mirror.ask(TAG, CLIENTS.dockerd), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(TAG, CLIENTS.dockerd), 503, "UNAVAILABLE");
   },
 );
 
@@ -166,12 +170,12 @@ fault(
   async () => {
     await pullAll(scene);
     calls(mirror.docker);
-    expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
+    expect((await mirror.request(demo.blob, { method: "HEAD" })).status).toBe(200);
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
     mirror.services.fillPatience = 0;
-    const answer = await mirror.ask(demo.blob);
-    await expectWhole(answer);
-    expect(cacheStatus(answer)).toContain("fwd=uri-miss");
+    const response = await mirror.request(demo.blob);
+    await expectWhole(response);
+    expect(cacheStatus(response)).toContain("fwd=uri-miss");
     expect(calls(mirror.docker)).toEqual(["GET blob 307", "GET storage 200"]);
     // The previous fill's lease lasts for 15 minutes: after that at the latest the blob is stored again.
     await mirror.runAlarm(demo.digest);
@@ -186,7 +190,7 @@ fault("object gone between look-up and read", "a range of a blob, within one req
     await mirror.bindings.STORE.delete(blobKey(demo.digest));
     throw new Error("get: The requested range is not satisfiable (10039)");
   });
-  const { status, bytes } = await mirror.ask(demo.blob, { headers: { Range: "bytes=10-19" } });
+  const { status, bytes } = await mirror.request(demo.blob, { headers: { Range: "bytes=10-19" } });
   expect([status, bytes]).toEqual([206, LAYER.slice(10, 20)]);
 });
 
@@ -198,7 +202,7 @@ fault(
     later(scene);
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
     await mirror.bindings.STORE.delete(manifestKey(demo.image.target.digest));
-    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
   },
 );
 
@@ -206,7 +210,7 @@ fault("eviction during a read", async () => {
   const large = patternBytes(8_000_000, 3);
   const { digest } = await mirror.docker.addBlob(large, { repository: "library/demo" });
   const path = `/v2/library/demo/blobs/${digest}`;
-  await mirror.ask(path);
+  await mirror.request(path);
   const { response, settled } = await open(mirror, path);
   expect(response.headers.get("Cache-Status")).toBe(WARM);
   const chunks: Uint8Array[] = [];
@@ -223,7 +227,7 @@ fault("eviction during a read", async () => {
   const length = chunks.reduce((sum, { byteLength }) => sum + byteLength, 0);
   expect(broken || length === large.byteLength).toBe(true);
   expect(await mirror.stored()).toEqual([]);
-  await expectWhole(await mirror.ask(path), large);
+  await expectWhole(await mirror.request(path), large);
 });
 
 fault(
@@ -237,17 +241,17 @@ fault(
     const manifest = { schemaVersion: 2, mediaType: demo.image.target.mediaType, config, layers };
     const other = await mirror.docker.addManifest("library/demo", manifest, { tag: "other" });
     const path = "/v2/library/demo/manifests/other";
-    await expectWhole(await mirror.ask(path), other.bytes);
-    await mirror.ask(`/v2/library/demo/blobs/${own.digest}`);
+    await expectWhole(await mirror.request(path), other.bytes);
+    await mirror.request(`/v2/library/demo/blobs/${own.digest}`);
     // The first image's layer is the oldest object and takes nearly all the space.
     await evict(mirror.services.store, 100_000);
     expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
     expect(await mirror.stored()).toContain(blobKey(own.digest));
     later(scene);
     const handle = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expectRefused(await mirror.ask(path, CLIENTS.dockerd), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(path, CLIENTS.dockerd), 503, "UNAVAILABLE");
     handle.remove();
-    await expectWhole(await mirror.ask(path), other.bytes);
-    await expectWhole(await mirror.ask(demo.blob));
+    await expectWhole(await mirror.request(path), other.bytes);
+    await expectWhole(await mirror.request(demo.blob));
   },
 );

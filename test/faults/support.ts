@@ -7,7 +7,7 @@ import { createApp } from "../../src/app.ts";
 import type { Env } from "../../src/services.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
 import { type FakeRegistry, type Image, patternBytes } from "../support/fake-registry.ts";
-import { type Answer, type TestMirror, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, type TestMirror, useMirror } from "../support/mirror.ts";
 import { FAULTS, type FaultOf, type Heading, nameOf, OVER_SOCKETS } from "./list.ts";
 
 export const LAYER = patternBytes(300_000, 1);
@@ -101,7 +101,7 @@ function keyOf(kind: string, digest: string): string {
   return `${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;
 }
 
-export function cacheStatus({ headers }: Answer): string | null {
+export function cacheStatus({ headers }: MirrorResponse): string | null {
   return headers.get("Cache-Status");
 }
 
@@ -113,31 +113,31 @@ export function calls(registry: FakeRegistry): string[] {
 }
 
 /** The same bytes, of the length that the headers declare. */
-export async function expectWhole(answer: Answer, bytes: Uint8Array = LAYER): Promise<void> {
-  const { status, headers, broken } = answer;
-  expect([status, broken, answer.bytes.byteLength]).toEqual([200, false, bytes.byteLength]);
-  expect(await digestOf(new Uint8Array(answer.bytes))).toBe(await digestOf(new Uint8Array(bytes)));
+export async function expectWhole(response: MirrorResponse, bytes: Uint8Array = LAYER): Promise<void> {
+  const { status, headers, broken } = response;
+  expect([status, broken, response.bytes.byteLength]).toEqual([200, false, bytes.byteLength]);
+  expect(await digestOf(new Uint8Array(response.bytes))).toBe(await digestOf(new Uint8Array(bytes)));
   const length = headers.get("Content-Length");
   if (length !== null) expect(length).toBe(String(bytes.byteLength));
 }
 
 /** An error in the registries' format, uncacheable, and without headers about content. */
-export function expectRefused(answer: Answer, status: number, code: string): void {
-  expect([answer.status, answer.broken]).toEqual([status, false]);
-  expect(answer.json().errors).toEqual([expect.objectContaining({ code })]);
-  expect(answer.headers.get("Content-Type")).toBe("application/json");
-  expect(answer.headers.get("Cache-Control")).toBe("no-store");
+export function expectRefused(response: MirrorResponse, status: number, code: string): void {
+  expect([response.status, response.broken]).toEqual([status, false]);
+  expect(response.json().errors).toEqual([expect.objectContaining({ code })]);
+  expect(response.headers.get("Content-Type")).toBe("application/json");
+  expect(response.headers.get("Cache-Control")).toBe("no-store");
   for (const name of ["Docker-Content-Digest", "ETag", "WWW-Authenticate", "Warning"])
-    expect([name, answer.headers.get(name)]).toEqual([name, null]);
+    expect([name, response.headers.get(name)]).toEqual([name, null]);
 }
 
 /** The tag's last known manifest, marked as stale. */
-export function expectStale(answer: Answer, { target }: Image, forwardStatus: number | null): void {
-  expect([answer.status, answer.headers.get("Docker-Content-Digest")]).toEqual([200, target.digest]);
-  expect(answer.bytes).toEqual(new Uint8Array(target.bytes));
+export function expectStale(response: MirrorResponse, { target }: Image, forwardStatus: number | null): void {
+  expect([response.status, response.headers.get("Docker-Content-Digest")]).toEqual([200, target.digest]);
+  expect(response.bytes).toEqual(new Uint8Array(target.bytes));
   const forwarded = forwardStatus === null ? "" : `; fwd-status=${forwardStatus}`;
-  expect(cacheStatus(answer)).toBe(`Portolan; fwd=stale${forwarded}; detail=stale`);
-  expect(answer.headers.get("Warning")).toMatch(/^299 - "[^"]*hours ago"$/);
+  expect(cacheStatus(response)).toBe(`Portolan; fwd=stale${forwarded}; detail=stale`);
+  expect(response.headers.get("Warning")).toMatch(/^299 - "[^"]*hours ago"$/);
 }
 
 /** Pulls the whole image, so that it is cached. */
@@ -149,7 +149,7 @@ export async function pullAll({ mirror, demo }: Pick<Scene<Heading>, "mirror" | 
     blob,
     ...image.configs.map(({ digest }) => blob.replace(/sha256:.*/, digest)),
   ];
-  for (const path of paths) expect([path, (await mirror.ask(path)).status]).toEqual([path, 200]);
+  for (const path of paths) expect([path, (await mirror.request(path)).status]).toEqual([path, 200]);
 }
 
 /** Lets every tag expire, in a new isolate. */

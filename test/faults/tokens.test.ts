@@ -40,21 +40,21 @@ for (const [how, behaviour] of [
     await pullAll(scene);
     later(scene);
     mirror.docker.fail(TOKEN, behaviour);
-    const answer = await mirror.ask(TAG);
+    const response = await mirror.request(TAG);
     // A redirect to a forbidden target isn't followed.
     const isAnswer = "status" in behaviour && behaviour.status !== 200 && behaviour.status !== 307;
     const forwarded = isAnswer ? behaviour.status : null;
-    expectStale(answer, demo.image, forwarded);
+    expectStale(response, demo.image, forwarded);
     expect(mirror.docker.count(TOKEN)).toBeLessThanOrEqual(2);
     expect(mirror.network.strays).toEqual([]);
   });
 
   fault("endpoint down", `${how}, not cached: 503, and recovers with it`, async () => {
     mirror.docker.fail(TOKEN, behaviour);
-    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
     expect(await mirror.stored()).toEqual([]);
     mirror.recover();
-    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   });
 }
 
@@ -72,22 +72,22 @@ for (const realm of [
 ]) {
   fault("hostile realm", realm, async () => {
     mirror.docker.settings.realm = realm;
-    expectRefused(await mirror.ask(TAG), 503, "UNAVAILABLE");
+    expectRefused(await mirror.request(TAG), 503, "UNAVAILABLE");
     expect(calls(mirror.docker)).toEqual(["GET manifest 401"]);
     expect(mirror.network.strays).toEqual([]);
     expect(mirror.ghcr.requests).toEqual([]);
     mirror.docker.settings.realm = null;
-    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   });
 }
 
 for (const realm of ["https://authn.nvidia.com/token", "https://evil.test/token"]) {
   fault("realm changes on expiry", realm, async () => {
     Object.assign(mirror.docker.settings, { realmAfterExpiry: realm, expiresIn: 300, tokenLifetime: 60 });
-    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
     mirror.clock.ahead += 61_000;
     calls(mirror.docker);
-    await expectWhole(await mirror.ask(demo.blob));
+    await expectWhole(await mirror.request(demo.blob));
     // The old token is dropped, and so is the challenge that came with its refusal.
     expect(calls(mirror.docker)).toEqual([
       "GET blob 401",
@@ -102,7 +102,7 @@ for (const realm of ["https://authn.nvidia.com/token", "https://evil.test/token"
 
 fault("no service", async () => {
   mirror.docker.settings.service = null;
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   const [query] = tokenQueries(mirror.docker.requests);
   expect([...(query ?? [])]).toEqual([["scope", "repository:library/demo:pull"]]);
   expect(calls(mirror.docker)).toEqual(["GET manifest 401", "GET token 200", "GET manifest 200"]);
@@ -110,8 +110,8 @@ fault("no service", async () => {
 
 fault("access_token only", async () => {
   mirror.docker.settings.tokenField = "access_token";
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
-  await expectWhole(await mirror.ask(demo.blob));
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(demo.blob));
   expect(mirror.docker.count(TOKEN)).toBe(1);
 });
 
@@ -124,7 +124,7 @@ for (const expiresIn of [null, 0, -1, -300]) {
       [15_000, 1],
     ] as const) {
       mirror.clock.ahead += ahead;
-      expect((await mirror.ask(demo.blob, { method: "HEAD" })).status).toBe(200);
+      expect((await mirror.request(demo.blob, { method: "HEAD" })).status).toBe(200);
       expect(calls(mirror.docker).filter((call) => call === "GET token 200")).toHaveLength(tokens);
     }
   });
@@ -132,12 +132,12 @@ for (const expiresIn of [null, 0, -1, -300]) {
 
 fault("expires mid-pull", async () => {
   Object.assign(mirror.docker.settings, { expiresIn: 300, tokenLifetime: 10 });
-  await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+  await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   mirror.clock.ahead += 11_000;
   calls(mirror.docker);
-  const answer = await mirror.ask(demo.blob);
-  await expectWhole(answer);
-  expect(cacheStatus(answer)).toContain("fwd-status=200");
+  const response = await mirror.request(demo.blob);
+  await expectWhole(response);
+  expect(cacheStatus(response)).toContain("fwd-status=200");
   expect(calls(mirror.docker).filter((call) => call === "GET token 200")).toHaveLength(1);
 });
 
@@ -151,7 +151,7 @@ fault("placeholder scope", async () => {
     }),
     1,
   );
-  await expectWhole(await mirror.ask(GHCR), target.bytes);
+  await expectWhole(await mirror.request(GHCR), target.bytes);
   const scopes = tokenQueries(mirror.ghcr.requests).map((query) => query.getAll("scope"));
   expect(scopes).toEqual([["repository:owner/demo:pull"]]);
 });
@@ -159,22 +159,22 @@ fault("placeholder scope", async () => {
 fault("token used for another repository", async () => {
   await mirror.docker.addImage("library/other", "latest");
   await mirror.ghcr.addImage("owner/demo", "latest");
-  await mirror.ask(TAG);
+  await mirror.request(TAG);
   const [first] = authorizations(mirror.docker.requests);
   calls(mirror.docker);
-  expect((await mirror.ask("/v2/library/other/manifests/latest")).status).toBe(200);
-  expect((await mirror.ask(GHCR)).status).toBe(200);
+  expect((await mirror.request("/v2/library/other/manifests/latest")).status).toBe(200);
+  expect((await mirror.request(GHCR)).status).toBe(200);
   expect(first).toMatch(/^Bearer token-registry-1-docker-io/);
   expect(authorizations(mirror.docker.requests)).not.toContain(first);
   for (const header of authorizations(mirror.ghcr.requests)) expect(header).toContain("token-ghcr-io");
 });
 
 fault("concurrent refresh", async () => {
-  await mirror.ask(TAG);
+  await mirror.request(TAG);
   mirror.clock.ahead += 301_000;
   calls(mirror.docker);
   const answers = await Promise.all(
-    Array.from({ length: 30 }, () => mirror.ask(demo.blob, { method: "HEAD" })),
+    Array.from({ length: 30 }, () => mirror.request(demo.blob, { method: "HEAD" })),
   );
   expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([200]));
   expect(mirror.docker.count(TOKEN)).toBe(1);
@@ -187,8 +187,8 @@ fault(
   async () => {
     mirror.docker.fail(TOKEN, { delay: 50 });
     mirror.docker.fail(TOKEN, { status: 500 });
-    const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.ask(TAG)));
-    for (const answer of answers) expectRefused(answer, 503, "UNAVAILABLE");
+    const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.request(TAG)));
+    for (const response of answers) expectRefused(response, 503, "UNAVAILABLE");
     expect(mirror.docker.count(TOKEN)).toBeLessThanOrEqual(2);
   },
 );
@@ -199,9 +199,9 @@ for (const Authorization of ["Basic dXNlcjpodW50ZXIy", "Bearer hunter2", "hunter
     const { target } = demo.image;
     const paths = [TAG, demo.manifest, demo.blob, "/v2/library/demo/tags/list"];
     for (const path of [...paths, `/v2/library/demo/referrers/${target.digest}`, "/v2/"]) {
-      const answer = await mirror.ask(path, { headers });
-      expect([path, answer.status]).toEqual([path, 200]);
-      expect(answer.headers.get("WWW-Authenticate")).toBe(null);
+      const response = await mirror.request(path, { headers });
+      expect([path, response.status]).toEqual([path, 200]);
+      expect(response.headers.get("WWW-Authenticate")).toBe(null);
     }
     const sent = JSON.stringify([...mirror.docker.requests, ...mirror.ghcr.requests]);
     for (const secret of ["hunter2", "dXNlcjpodW50ZXIy"]) expect(sent).not.toContain(secret);
@@ -214,14 +214,14 @@ fault(
   async () => {
     mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
     for (const tokens of [1, 0]) {
-      const answer = await mirror.ask(TAG);
-      expectRefused(answer, 429, "TOOMANYREQUESTS");
-      expect(Number(answer.headers.get("Retry-After"))).toBeGreaterThan(50);
+      const response = await mirror.request(TAG);
+      expectRefused(response, 429, "TOOMANYREQUESTS");
+      expect(Number(response.headers.get("Retry-After"))).toBeGreaterThan(50);
       expect(calls(mirror.docker).filter((call) => call === "GET token 429")).toHaveLength(tokens);
     }
     mirror.docker.clearFaults();
     mirror.clock.ahead += 61_000;
-    await expectWhole(await mirror.ask(TAG), demo.image.target.bytes);
+    await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   },
 );
 
@@ -229,6 +229,6 @@ fault("token endpoint 429", "cached: stale", async () => {
   await pullAll(scene);
   later(scene);
   mirror.docker.fail(TOKEN, behaviours.tooManyRequests(60));
-  expectStale(await mirror.ask(TAG), demo.image, 429);
-  await expectWhole(await mirror.ask(demo.blob));
+  expectStale(await mirror.request(TAG), demo.image, 429);
+  await expectWhole(await mirror.request(demo.blob));
 });

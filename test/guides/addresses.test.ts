@@ -16,7 +16,7 @@ function reached(url: string): string {
   return `${routed.target.upstream.name}/${routed.target.repository}`;
 }
 
-/** By the registry's name, the URLs that a client asks for `owner/image:latest` of it. */
+/** By the registry's name, the URLs that a client requests `owner/image:latest` of it. */
 type Asked = [registry: string, url: string][];
 
 interface HostsToml {
@@ -150,7 +150,7 @@ function askedByBaseUrl(
     ]);
 }
 
-const ASKED: [ClientName, (client: ClientName, request: GuideRequest) => Asked][] = [
+const REQUESTED: [ClientName, (client: ClientName, request: GuideRequest) => Asked][] = [
   ["containerd-1", askedByHostsToml],
   ["containerd-2", askedByHostsToml],
   ["docker-containerd", askedByHostsToml],
@@ -180,18 +180,18 @@ function mappable(client: ClientName, { domain, shape }: GuideRequest): string[]
   return byPath ? UPSTREAMS.filter((name) => name !== "us-docker.pkg.dev") : UPSTREAMS;
 }
 
-describe.each(ASKED)("%s", (client, asked) => {
-  test.each([null, ...SHAPES])("is led to each registry it asks for, in the form %s", (shape) => {
+describe.each(REQUESTED)("%s", (client, requested) => {
+  test.each([null, ...SHAPES])("is led to each registry it requests, in the form %s", (shape) => {
     for (const from of [OPEN, LOCAL]) {
-      const requests = asked(client, { ...from, shape, upstreams: UPSTREAMS });
+      const requests = requested(client, { ...from, shape, upstreams: UPSTREAMS });
       expect(requests.map(([name]) => name)).toEqual(mappable(client, { ...from, shape }));
       for (const [name, url] of requests) expect(reached(url), url).toBe(`${name}/owner/image`);
     }
   });
 
-  test("is led to every registry when none is named", () => {
+  test("gets every registry when none is named", () => {
     if (["harbor", "nexus", "registry"].includes(client)) return;
-    const requests = asked(client, { ...OPEN, upstreams: null });
+    const requests = requested(client, { ...OPEN, upstreams: null });
     expect(requests.map(([name]) => name)).toContain("ghcr.io");
     for (const [name, url] of requests) expect(reached(url), url).toBe(`${name}/owner/image`);
   });
@@ -219,14 +219,14 @@ describe("dockerd", () => {
     }
   });
 
-  test("gets no path that it wasn't asked to take, because before 24.0.8 it refuses one", () => {
+  test("gets no path that it wasn't requested to take, because before 24.0.8 it refuses one", () => {
     for (const shape of [null, "host", "path", "ns"] as const) {
       expect(new URL(servicesOf({ ...OPEN, shape })).pathname).toBe("/");
       expect(new URL(servicesOf({ ...LOCAL, shape })).pathname).toBe("/");
     }
   });
 
-  test("is given no mirror when docker.io isn't among the registries asked for", () => {
+  test("is given no mirror when docker.io isn't among the registries requested", () => {
     expect(filesOf("docker", { ...OPEN, upstreams: ["ghcr.io"] })).toEqual([]);
   });
 
@@ -256,13 +256,15 @@ test("nodes that are containers aren't sent to their own loopback address", () =
 });
 
 test("a form that a client can't carry isn't used, and a note says so", () => {
-  const asked: GuideRequest = { ...OPEN, shape: "ns" };
-  expect(filesOf("podman", asked)).toEqual(filesOf("podman", OPEN));
-  expect(notesOf("podman", asked)).toContain("This client can't use the ns form, so the path form is used.");
+  const requested: GuideRequest = { ...OPEN, shape: "ns" };
+  expect(filesOf("podman", requested)).toEqual(filesOf("podman", OPEN));
+  expect(notesOf("podman", requested)).toContain(
+    "This client can't use the ns form, so the path form is used.",
+  );
 });
 
 test("the host form isn't used without a DOMAIN, and a note says so", () => {
-  const asked: GuideRequest = { ...LOCAL, shape: "host" };
-  expect(filesOf("k3s", asked)).toEqual(filesOf("k3s", LOCAL));
-  expect(notesOf("k3s", asked)).toContain("The host form needs the mirror's DOMAIN");
+  const requested: GuideRequest = { ...LOCAL, shape: "host" };
+  expect(filesOf("k3s", requested)).toEqual(filesOf("k3s", LOCAL));
+  expect(notesOf("k3s", requested)).toContain("The host form needs the mirror's DOMAIN");
 });

@@ -10,7 +10,7 @@ import { ALL_CLIENTS, commandsOf, fileAt, filesOf, KEY, LOCAL, notesOf, OPEN } f
 const PLAIN: GuideRequest = { ...LOCAL, mirror: new URL("http://192.168.1.10:8787") };
 
 describe.each(ALL_CLIENTS)("%s", (client) => {
-  test("has files of the format they say, whatever is asked", () => {
+  test("has files of the format they say, whatever is requested", () => {
     for (const from of [OPEN, LOCAL, PLAIN]) {
       for (const shape of [null, ...SHAPES]) {
         for (const key of [null, KEY]) {
@@ -179,7 +179,7 @@ test("the workflow's builder has the same buildkitd.toml", () => {
   });
 });
 
-test("Talos is told the same in both of its forms", () => {
+test("Talos has the same settings in both of its forms", () => {
   const [documents, before] = filesOf("talos", { ...OPEN, shape: "path" });
   expect(documents?.says).toEqual(
     ["docker.io", "ghcr.io"].map((name) => ({
@@ -317,7 +317,7 @@ test("nginx is warned of names that lead it to itself", () => {
   expect(notesOf("nginx", { ...LOCAL, domain: "example.com" })).not.toContain("The mirror is itself");
 });
 
-test("registry:2 behind the mirror is what npm start is told to ask", () => {
+test("registry:2 is configured with the address of npm start", () => {
   const files = filesOf("registry-behind", LOCAL).map(({ says }) => says) as { http: { addr: string } }[];
   for (const [index, name] of ["docker.io", "ghcr.io"].entries()) {
     expect(commandsOf("registry-behind", LOCAL)).toContain(

@@ -26,7 +26,7 @@ describe("dockerd, which sends a mirror no login", () => {
     expect(mirror(KEYED)).toEqual({ "registry-mirrors": [`https://docker-${KEY}.example.com`] });
   });
 
-  test("has the key in the path where there is no DOMAIN, and is told which Docker takes that", () => {
+  test("has the key in the path where there is no DOMAIN, and a note which Docker versions take that", () => {
     expect(mirror(WITHOUT_DOMAIN)).toEqual({
       "registry-mirrors": [`https://mirror.example.com/${KEY}/docker.io`],
     });
@@ -40,7 +40,7 @@ describe("dockerd, which sends a mirror no login", () => {
   });
 });
 
-test("minikube's docker runtime has the key in the host's label, and without a DOMAIN is told that there is no way", () => {
+test("minikube's docker runtime has the key in the host's label, and without a DOMAIN a note that there is none", () => {
   expect(commandsOf("minikube", KEYED)).toContain(`--registry-mirror=https://docker-${KEY}.example.com\n`);
   const { steps } = CLIENTS.minikube(WITHOUT_DOMAIN);
   expect(commandsOf("minikube", WITHOUT_DOMAIN)).not.toContain("--registry-mirror");
@@ -83,7 +83,7 @@ test.each([
   });
 });
 
-test("CRI-O is told where the login is", () => {
+test("CRI-O gets the path of the login file", () => {
   expect(fileAt("cri-o", KEYED, "/etc/crio/crio.conf.d/10-portolan.conf")).toEqual({
     crio: { image: { global_auth_file: "/etc/crio/portolan-auth.json" } },
   });

@@ -1,4 +1,4 @@
-/** The mirrors that guides are asked about in tests, and the files of a guide as their clients would read them. */
+/** The mirrors that guides are requested about in tests, and the files of a guide as their clients would read them. */
 import { parse as parseToml } from "smol-toml";
 import { parseAllDocuments, parse as parseYaml } from "yaml";
 import { CLIENTS, type ClientName } from "../../src/guides/clients.ts";
@@ -7,7 +7,7 @@ import type { GuideRequest } from "../../src/guides/guide.ts";
 /** 32 letters, as the mirror makes them. */
 export const KEY = "abcdefghijklmnopqrstuvwxyz234567";
 
-/** An open mirror with host routing, asked about two registries. */
+/** An open mirror with host routing, requested about two registries. */
 export const OPEN: GuideRequest = {
   mirror: new URL("https://mirror.example.com"),
   domain: "example.com",

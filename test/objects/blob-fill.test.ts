@@ -1,4 +1,4 @@
-/** The fill by alarm: what it does when nobody else brings the blob in, and when it must not go on trying. */
+/** The fill by alarm: what it does when no request stores the blob, and when it must give up. */
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
 import { MAXIMUM_PUT } from "../../src/store/store.ts";

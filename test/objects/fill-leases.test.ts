@@ -91,7 +91,7 @@ describe("a lease", () => {
     expect(await withLeases(({ leases }) => take(leases))).toBe(null);
   });
 
-  test("asked for by many at once is for one alone", async () => {
+  test("requested by many at once is for one alone", async () => {
     const fill = FILLS.getByName("aa");
     const got = await Promise.all(Array.from({ length: 20 }, () => fill.acquire(job, 0)));
     expect(got.filter(({ kind }) => kind === "leader")).toHaveLength(1);
@@ -125,7 +125,7 @@ describe("a lease", () => {
     });
   });
 
-  test("looked after again is still held until then", async () => {
+  test("looked after again is still stored until then", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
       await leases.scheduleCheck(job, await leads(leases), 35_000);
       expect(await untilAlarm()).toBe(35_000);
@@ -134,7 +134,7 @@ describe("a lease", () => {
   });
 });
 
-describe("who finds a lease held", () => {
+describe("who finds a lease stored", () => {
   test.each(["acquire", "join"] as const)("waits until the object is stored: %s", async (how) => {
     await withLeases(async ({ leases }) => {
       await leads(leases);
@@ -174,7 +174,7 @@ describe("who finds a lease held", () => {
 });
 
 describe("ranges", () => {
-  test("have the whole filled once several have asked for 8 MiB of it, and not before", async () => {
+  test("have the whole filled once several have requested 8 MiB of it, and not before", async () => {
     await withLeases(async ({ leases, untilAlarm }) => {
       for (const bytes of [8 * 1024 * 1024 - 2, 1]) {
         expect(await leases.joinRange(job, bytes, 0)).toEqual({ kind: "none" });

@@ -14,7 +14,10 @@ const TEAM = "hosted/team/app";
 let client: Pusher;
 
 beforeEach(() => {
-  client = new Pusher({ ...mirror, ask: (path, init) => mirror.ask(path, { host: "127.0.0.1", ...init }) });
+  client = new Pusher({
+    ...mirror,
+    request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
+  });
 });
 
 const records = () =>
@@ -111,7 +114,7 @@ test("a mount keeps what its source loses", async () => {
   expect((await client.send("GET", `/v2/hosted/other/blobs/${layer.digest}`)).status).toBe(200);
 });
 
-test("an upload that nobody continues is given up after a day, with its parts", async () => {
+test("an upload that no client continues is given up after a day, with its parts", async () => {
   const upload = await client.startUpload(TEAM);
   await client.send("PATCH", upload, { body: patternBytes(100) });
   pass(DAY + HOUR);

@@ -1,4 +1,4 @@
-/** Whoever asks for the same thing at once waits for the same answer; and nobody depends on the resolver being there. */
+/** Simultaneous requests for the same object share one upstream response, and none depends on the resolver. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { RepositoryResolver } from "../../src/index.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
@@ -18,10 +18,10 @@ beforeEach(async () => {
 });
 
 function atOnce(path: string, method = "GET") {
-  return Promise.all(Array.from({ length: 20 }, () => mirror.ask(path, { method })));
+  return Promise.all(Array.from({ length: 20 }, () => mirror.request(path, { method })));
 }
 
-function asked(method: string): number {
+function requested(method: string): number {
   return mirror.docker.requests.filter((request) => {
     return request.kind === "manifest" && request.method === method && request.status !== 401;
   }).length;
@@ -32,22 +32,22 @@ describe("many at once", () => {
     { how: "a tag by GET", path: () => tag, method: "GET" },
     { how: "a tag by HEAD", path: () => tag, method: "HEAD" },
     { how: "a digest", path: () => byDigest, method: "GET" },
-  ])("asking for $how cost one upstream request and get the same answer", async ({ path, method }) => {
+  ])("requesting $how cost one upstream request and get the same response", async ({ path, method }) => {
     mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
     const answers = await atOnce(path(), method);
     const seen = answers.map(({ status, headers }) => `${status} ${headers.get("Docker-Content-Digest")}`);
     expect(new Set(seen)).toEqual(new Set([`200 ${image.target.digest}`]));
-    expect(asked(method)).toBe(1);
+    expect(requested(method)).toBe(1);
   });
 
   test("for whom a tag is due cost one HEAD", async () => {
-    await mirror.ask(tag);
+    await mirror.request(tag);
     mirror.clock.ahead += 301_000;
     mirror.docker.reset();
     mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
     const answers = await atOnce(tag);
     expect(answers.every(({ status }) => status === 200)).toBe(true);
-    expect([asked("HEAD"), asked("GET")]).toEqual([1, 0]);
+    expect([requested("HEAD"), requested("GET")]).toEqual([1, 0]);
   });
 
   test.each([
@@ -55,28 +55,28 @@ describe("many at once", () => {
     { behaviour: { status: 404 }, status: 404 },
     { behaviour: { status: 403 }, status: 403 },
     { behaviour: { status: 500 }, status: 503 },
-  ])("all see upstream's failure, $status, and the next one asks anew", async ({ behaviour, status }) => {
+  ])("all see upstream's failure, $status, and the next one asks again", async ({ behaviour, status }) => {
     mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
     mirror.docker.fail({ kind: "manifest", authorized: true }, behaviour);
     const answers = await atOnce(tag);
-    expect(new Set(answers.map((answer) => answer.status))).toEqual(new Set([status]));
-    expect(asked("GET")).toBe(1);
+    expect(new Set(answers.map((response) => response.status))).toEqual(new Set([status]));
+    expect(requested("GET")).toBe(1);
     mirror.recover();
-    expect((await mirror.ask(tag)).status).toBe(200);
+    expect((await mirror.request(tag)).status).toBe(200);
   });
 
-  test("asking for different things don't wait for each other", async () => {
+  test("requesting different things don't wait for each other", async () => {
     const other = await mirror.docker.addImage("library/demo", "other");
     const [first, second] = await Promise.all([
-      mirror.ask(tag),
-      mirror.ask("/v2/library/demo/manifests/other"),
+      mirror.request(tag),
+      mirror.request("/v2/library/demo/manifests/other"),
     ]);
     expect(first.headers.get("Docker-Content-Digest")).toBe(image.target.digest);
     expect(second.headers.get("Docker-Content-Digest")).toBe(other.target.digest);
   });
 });
 
-test("nobody waits for what is only the operator's", async () => {
+test("a request never waits for another identity's", async () => {
   const owner = { username: "owner", password: "hunter2" };
   const bindings = { ...mirror.bindings, UPSTREAM_CREDENTIALS: { "docker.io": [owner] } };
   isolate.services = createServices(bindings);
@@ -109,15 +109,15 @@ describe("a resolver that fails", () => {
 
   test.each(["GET", "HEAD"])("leaves answers as they are: %s", async (method) => {
     for (const path of [tag, byDigest]) {
-      const { status, headers } = await mirror.ask(path, { method });
+      const { status, headers } = await mirror.request(path, { method });
       expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
     }
   });
 
   test("leaves errors as they are", async () => {
-    expect((await mirror.ask("/v2/library/demo/manifests/none")).status).toBe(404);
+    expect((await mirror.request("/v2/library/demo/manifests/none")).status).toBe(404);
     mirror.docker.fail({ kind: "manifest" }, behaviours.tooManyRequests(7));
-    const { status, headers } = await mirror.ask(tag);
+    const { status, headers } = await mirror.request(tag);
     expect([status, headers.get("Retry-After")]).toEqual([429, "7"]);
   });
 });

@@ -26,7 +26,11 @@ describe("Cache-Status", () => {
       { servedBy: "stale", forward: "stale", forwardStatus: 503 },
       "Portolan; fwd=stale; fwd-status=503; detail=stale",
     ],
-    ["a stale tag that nobody asked upstream about", { servedBy: "stale" }, "Portolan; hit; detail=stale"],
+    [
+      "a stale tag that nobody requested upstream about",
+      { servedBy: "stale" },
+      "Portolan; hit; detail=stale",
+    ],
   ])("tells %s", (_, status, written) => expect(formatCacheStatus(status)).toBe(written));
 
   test("never calls what came from upstream a hit", () => {

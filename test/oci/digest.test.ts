@@ -49,7 +49,7 @@ describe("digests", () => {
     expect(await digestOf(new TextEncoder().encode(text), algorithm)).toBe(`${algorithm}:${digits}`);
   });
 
-  test("of any bytes can be read back, and are sha256 unless another is asked for", async () => {
+  test("of any bytes can be read back, and are sha256 unless another is requested", async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array(), async (bytes) => {
         const computed = await digestOf(bytes);

@@ -29,7 +29,7 @@ describe("an error as a response", () => {
   });
 });
 
-test("an error can be told from any other by its class, and its message is an Error's own", () => {
+test("an error is recognized by its class, and its message is an Error's own", () => {
   expect(error).toBeInstanceOf(Error);
   expect(error).toMatchObject({ name: "RegistryError", status: 429, code: "TOOMANYREQUESTS" });
   expect(new RegistryError(404, "NAME_UNKNOWN", "none").headers).toEqual({});

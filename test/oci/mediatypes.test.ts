@@ -16,20 +16,20 @@ const schema1 = "application/vnd.docker.distribution.manifest.v1+json";
 const signedSchema1 = "application/vnd.docker.distribution.manifest.v1+prettyjws";
 
 describe("media types", () => {
-  test("asked for are all manifest types there are, and never schema 1", () => {
-    const asked = MANIFEST_ACCEPT.split(", ");
-    expect(asked).toEqual([
+  test("requested are all manifest types there are, and never schema 1", () => {
+    const requested = MANIFEST_ACCEPT.split(", ");
+    expect(requested).toEqual([
       OCI_INDEX,
       DOCKER_MANIFEST_LIST,
       OCI_MANIFEST,
       DOCKER_MANIFEST,
       OCI_ARTIFACT_MANIFEST,
     ]);
-    expect(asked.every(isManifestType)).toBe(true);
-    expect(asked.some(isSchema1Type)).toBe(false);
+    expect(requested.every(isManifestType)).toBe(true);
+    expect(requested.some(isSchema1Type)).toBe(false);
   });
 
-  test("of indexes are told from those of images", () => {
+  test("of indexes are distinguished from those of images", () => {
     expect([OCI_INDEX, DOCKER_MANIFEST_LIST].every(isIndexType)).toBe(true);
     expect([OCI_MANIFEST, DOCKER_MANIFEST, OCI_ARTIFACT_MANIFEST].some(isIndexType)).toBe(false);
   });

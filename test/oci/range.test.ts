@@ -50,7 +50,7 @@ describe("reading a Range", () => {
     `bytes=0-${tooLarge}`,
     `bytes=-${tooLarge}`,
     `bytes=${"9".repeat(400)}-`,
-  ])("ignores %j, so that the answer is the whole", (header) => expect(parseRanges(header)).toEqual([]));
+  ])("ignores %j, so that the response is the whole", (header) => expect(parseRanges(header)).toEqual([]));
 
   test("understands every single range of safe integers", () => {
     fc.assert(
@@ -129,13 +129,13 @@ describe("laying a range on content", () => {
       fc.tuple(fc.nat(60), fc.nat(60)).map(([first, more]) => ({ first, last: first + more })),
     );
     fc.assert(
-      fc.property(range, fc.nat(50), (asked, size) => {
+      fc.property(range, fc.nat(50), (requested, size) => {
         const content = Array.from({ length: size }, (_, index) => index);
         const expected =
-          "suffix" in asked
-            ? content.slice(Math.max(0, size - asked.suffix))
-            : content.slice(asked.first, (asked.last ?? size) + 1);
-        const resolved = resolveRange(asked, size);
+          "suffix" in requested
+            ? content.slice(Math.max(0, size - requested.suffix))
+            : content.slice(requested.first, (requested.last ?? size) + 1);
+        const resolved = resolveRange(requested, size);
         if (resolved === null) {
           expect(expected).toEqual([]);
           return;

@@ -20,7 +20,7 @@ beforeEach(async () => {
 });
 
 function ranged(Range: string, more: Record<string, string> = {}) {
-  return mirror.ask(path, { headers: { Range, ...more } });
+  return mirror.request(path, { headers: { Range, ...more } });
 }
 
 const SIXTEEN = `bytes=${Array.from({ length: 16 }, (_, at) => `${at * 10_000}-${at * 10_000 + 99}`).join(",")}`;
@@ -53,7 +53,7 @@ describe("a range of a cold blob", () => {
     { range: "bytes=100-199", sent: 100 },
     { range: "bytes=-50", sent: 50 },
     { range: "bytes=299990-", sent: 10 },
-  ])("has only those bytes asked of upstream, and fills nothing: $range", async ({ range, sent }) => {
+  ])("has only those bytes requested of upstream, and fills nothing: $range", async ({ range, sent }) => {
     const { status, bytes, headers } = await ranged(range);
     expect([status, bytes.byteLength]).toEqual([206, sent]);
     expect(headers.get("Cache-Status")).toBe("Portolan; fwd=uri-miss; fwd-status=206; detail=upstream");
@@ -89,7 +89,7 @@ describe("a range of a cold blob", () => {
 
   test("waits for a running fill and is then served from the store", async () => {
     mirror.docker.fail({ kind: "storage" }, { delay: 100 });
-    const whole = mirror.ask(path);
+    const whole = mirror.request(path);
     await vi.waitFor(() => expect(first()).toBeDefined());
     const { status, bytes, headers } = await ranged("bytes=100-199");
     expect([status, bytes]).toEqual([206, layer.slice(100, 200)]);
@@ -125,7 +125,7 @@ describe("a range of a cold blob", () => {
     { range: "bytes=100-199", answered: "bytes */300000" },
     { range: "bytes=100-199", answered: null },
     { range: "bytes=-100", answered: "bytes 0-99/300000" },
-  ])("that upstream answers with another is refused: $range by $answered", async ({ range, answered }) => {
+  ])("that upstream responds with another is refused: $range by $answered", async ({ range, answered }) => {
     mirror.docker.fail({ kind: "storage" }, behaviours.changedHeaders({ "content-range": answered }));
     expect((await ranged(range)).status).toBe(503);
   });
@@ -137,7 +137,10 @@ describe("a range of a cold blob", () => {
   });
 
   test("is ignored for HEAD, which transfers no bytes", async () => {
-    const { status, headers } = await mirror.ask(path, { method: "HEAD", headers: { Range: "bytes=0-9" } });
+    const { status, headers } = await mirror.request(path, {
+      method: "HEAD",
+      headers: { Range: "bytes=0-9" },
+    });
     expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
     expect(mirror.docker.bytesSent).toBe(0);
   });
@@ -153,7 +156,7 @@ describe("several ranges", () => {
 
   describe("of a warm blob", () => {
     beforeEach(async () => {
-      await mirror.ask(path);
+      await mirror.request(path);
       mirror.docker.reset();
     });
 
@@ -169,8 +172,8 @@ describe("several ranges", () => {
         expect(headers.get("Content-Range")).toBe(null);
         expect(headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
         expect(partsOf(headers, bytes)).toEqual(
-          parseRanges(range).map((asked) => {
-            const { offset, length } = resolveRange(asked, layer.byteLength) ?? { offset: 0, length: 0 };
+          parseRanges(range).map((requested) => {
+            const { offset, length } = resolveRange(requested, layer.byteLength) ?? { offset: 0, length: 0 };
             const content = latin1(layer.subarray(offset, offset + length));
             return { range: `bytes ${offset}-${offset + length - 1}/300000`, content };
           }),
@@ -185,13 +188,13 @@ describe("several ranges", () => {
       { range: "bytes=300000-,0-9", status: 206, length: 10 },
       { range: "bytes=300000-,300001-", status: 416, length: 0 },
     ])("that make no sense as parts: $range is $status", async ({ range, status, length }) => {
-      const answer = await ranged(range);
-      expect([answer.status, answer.bytes.byteLength]).toEqual([status, length]);
+      const response = await ranged(range);
+      expect([response.status, response.bytes.byteLength]).toEqual([status, length]);
     });
 
     test("are ignored for HEAD, and when If-Range names another entity", async () => {
       const Range = "bytes=0-9,20-29";
-      const head = await mirror.ask(path, { method: "HEAD", headers: { Range } });
+      const head = await mirror.request(path, { method: "HEAD", headers: { Range } });
       expect([head.status, head.headers.get("Content-Length")]).toEqual([200, "300000"]);
       expect((await ranged(Range, { "If-Range": '"other"' })).status).toBe(200);
     });
@@ -200,7 +203,7 @@ describe("several ranges", () => {
 
 describe("a range of a warm blob", () => {
   beforeEach(async () => {
-    await mirror.ask(path);
+    await mirror.request(path);
     mirror.docker.reset();
   });
 

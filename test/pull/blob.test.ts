@@ -6,7 +6,7 @@ import { EMPTY_OBJECT_DIGEST } from "../../src/oci/digest.ts";
 import { MAXIMUM_PUT } from "../../src/store/store.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
 import { type Behaviour, behaviours, patternBytes } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 
 const EMPTY = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -33,29 +33,29 @@ function fetches(): number {
   return mirror.docker.count({ kind: "storage", method: "GET" });
 }
 
-function cacheStatus({ headers }: Answer): string | null {
+function cacheStatus({ headers }: MirrorResponse): string | null {
   return headers.get("Cache-Status");
 }
 
-async function expectWhole({ status, bytes, broken }: Answer): Promise<void> {
+async function expectWhole({ status, bytes, broken }: MirrorResponse): Promise<void> {
   expect([status, broken, bytes.byteLength]).toEqual([200, false, layer.byteLength]);
   expect(await digestOf(new Uint8Array(bytes))).toBe(digest);
 }
 
 describe("a cold blob", () => {
   test("is sent to the client and stored in one fetch", async () => {
-    const answer = await mirror.ask(path);
-    await expectWhole(answer);
-    expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream");
-    expect(answer.headers.get("Content-Type")).toBe("application/octet-stream");
-    expect(answer.headers.get("Content-Length")).toBe("300000");
+    const response = await mirror.request(path);
+    await expectWhole(response);
+    expect(cacheStatus(response)).toBe("Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream");
+    expect(response.headers.get("Content-Type")).toBe("application/octet-stream");
+    expect(response.headers.get("Content-Length")).toBe("300000");
     const stored = await mirror.bindings.STORE.get(key);
     expect(await digestOf(new Uint8Array((await stored?.arrayBuffer()) ?? new ArrayBuffer(0)))).toBe(digest);
     expect(fetches()).toBe(1);
   });
 
   test("follows the redirect without the registry's Authorization", async () => {
-    await mirror.ask(path);
+    await mirror.request(path);
     const [redirect] = mirror.docker.requests.filter(({ kind, status }) => kind === "blob" && status === 307);
     const [storage] = mirror.docker.requests.filter(({ kind }) => kind === "storage");
     expect(redirect?.headers.authorization).toMatch(/^Bearer /);
@@ -67,17 +67,17 @@ describe("a cold blob", () => {
     "is fetched with other kinds of redirect: %s",
     async (redirect) => {
       mirror.docker.settings.redirect = redirect;
-      await expectWhole(await mirror.ask(path));
+      await expectWhole(await mirror.request(path));
       expect(await mirror.stored()).toEqual([key]);
     },
   );
 
   test("requested by HEAD transfers no bytes and starts no fill", async () => {
-    const { status, headers } = await mirror.ask(path, { method: "HEAD" });
+    const { status, headers } = await mirror.request(path, { method: "HEAD" });
     expect([status, headers.get("Content-Length")]).toEqual([200, "300000"]);
     expect(mirror.docker.bytesSent).toBe(0);
     expect(mirror.operations()).toMatchObject({ leases: 0, storePuts: 0 });
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     expect(await mirror.stored()).toEqual([key]);
   });
 
@@ -85,7 +85,7 @@ describe("a cold blob", () => {
     await mirror.docker.addBlob(new Uint8Array(0));
     const empty = `/v2/library/demo/blobs/${EMPTY}`;
     for (const from of ["upstream", "store"]) {
-      const { status, headers, bytes, broken } = await mirror.ask(empty);
+      const { status, headers, bytes, broken } = await mirror.request(empty);
       expect([status, bytes.byteLength, broken]).toEqual([200, 0, false]);
       expect(headers.get("Content-Length")).toBe("0");
       expect(headers.get("Cache-Status")).toContain(`detail=${from}`);
@@ -99,25 +99,25 @@ describe("a cold blob", () => {
   ])("with well-known content is served while upstream is down: $name", async ({ known, content }) => {
     mirror.docker.fail({}, { status: 503 });
     for (const method of ["GET", "HEAD"]) {
-      const { status, headers, bytes } = await mirror.ask(`/v2/library/demo/blobs/${known}`, { method });
+      const { status, headers, bytes } = await mirror.request(`/v2/library/demo/blobs/${known}`, { method });
       expect([status, headers.get("Content-Length")]).toEqual([200, String(content.length)]);
       expect(new TextDecoder().decode(bytes)).toBe(method === "GET" ? content : "");
     }
     mirror.recover();
     mirror.docker.fail({ kind: "blob", authorized: true }, { status: 404 });
-    expect((await mirror.ask(`/v2/library/demo/blobs/${known}`)).status).toBe(404);
+    expect((await mirror.request(`/v2/library/demo/blobs/${known}`)).status).toBe(404);
   });
 
   test("missing upstream is 404, and its lease is released", async () => {
     mirror.docker.removeBlob(digest);
-    for (const method of ["GET", "HEAD"]) expect((await mirror.ask(path, { method })).status).toBe(404);
+    for (const method of ["GET", "HEAD"]) expect((await mirror.request(path, { method })).status).toBe(404);
     await mirror.docker.addBlob(layer, { repository: "library/demo" });
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     expect(await mirror.stored()).toEqual([key]);
   });
 
   test("is requested with identity encoding, whatever the client accepts", async () => {
-    await mirror.ask(path, { headers: { "Accept-Encoding": "zstd,gzip,deflate" } });
+    await mirror.request(path, { headers: { "Accept-Encoding": "zstd,gzip,deflate" } });
     for (const { kind, headers } of mirror.docker.requests) {
       if (kind !== "token") expect(headers["accept-encoding"]).toBe("identity");
     }
@@ -134,39 +134,39 @@ test("missing blobs leave no more Durable Objects behind than the fixed number o
   });
   for (const last of ["a", "b", "c"]) {
     const unknown = `sha256:${"0".repeat(63)}${last}`;
-    expect((await mirror.ask(`/v2/library/demo/blobs/${unknown}`)).status).toBe(404);
+    expect((await mirror.request(`/v2/library/demo/blobs/${unknown}`)).status).toBe(404);
   }
   count.mockRestore();
   expect([...names]).toEqual(["00"]);
 });
 
 describe("a warm blob", () => {
-  test("comes from the store, and upstream isn't asked", async () => {
-    await mirror.ask(path);
+  test("comes from the store, and upstream isn't requested", async () => {
+    await mirror.request(path);
     mirror.docker.reset();
-    const answer = await mirror.ask(path);
-    await expectWhole(answer);
-    expect(cacheStatus(answer)).toBe("Portolan; hit; detail=store");
-    expect((await mirror.ask(path, { method: "HEAD" })).headers.get("Content-Length")).toBe("300000");
+    const response = await mirror.request(path);
+    await expectWhole(response);
+    expect(cacheStatus(response)).toBe("Portolan; hit; detail=store");
+    expect((await mirror.request(path, { method: "HEAD" })).headers.get("Content-Length")).toBe("300000");
     expect(mirror.docker.requests).toEqual([]);
   });
 
   test("requested with If-None-Match and its ETag is 304", async () => {
-    await mirror.ask(path);
-    const { status, bytes } = await mirror.ask(path, { headers: { "If-None-Match": `"${digest}"` } });
+    await mirror.request(path);
+    const { status, bytes } = await mirror.request(path, { headers: { "If-None-Match": `"${digest}"` } });
     expect([status, bytes.byteLength]).toEqual([304, 0]);
   });
 
   test("requested by HEAD with If-None-Match and its ETag is 304 too", async () => {
-    await mirror.ask(path);
+    await mirror.request(path);
     const headers = { "If-None-Match": `"${digest}"` };
-    expect((await mirror.ask(path, { method: "HEAD", headers })).status).toBe(304);
+    expect((await mirror.request(path, { method: "HEAD", headers })).status).toBe(304);
   });
 
   test("is stored once for all upstreams that have it", async () => {
     await mirror.ghcr.addImage("owner/demo", "latest", { layers: [layer] });
-    await mirror.ask(path);
-    await expectWhole(await mirror.ask(`/v2/ghcr.io/owner/demo/blobs/${digest}`));
+    await mirror.request(path);
+    await expectWhole(await mirror.request(`/v2/ghcr.io/owner/demo/blobs/${digest}`));
     expect(mirror.ghcr.requests).toEqual([]);
     expect(await mirror.stored()).toEqual([key]);
   });
@@ -186,9 +186,9 @@ describe("a faulty body", () => {
     async (isRight) => {
       const page = behaviours.changedHeaders({ "content-type": "text/html" });
       mirror.docker.fail({ kind: "storage" }, isRight ? page : behaviours.htmlPage());
-      const answer = await mirror.ask(path);
-      expect(answer.status).toBe(isRight ? 200 : 503);
-      if (isRight) await expectWhole(answer);
+      const response = await mirror.request(path);
+      expect(response.status).toBe(isRight ? 200 : 503);
+      if (isRight) await expectWhole(response);
       expect(await mirror.stored()).toEqual(isRight ? [key] : []);
     },
   );
@@ -208,18 +208,18 @@ describe("a faulty body", () => {
     // The interrupted body can't be resumed.
     mirror.docker.settings.ranges = false;
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviour);
-    const answer = await mirror.ask(path);
-    expect([answer.status, answer.broken]).toEqual([status, broken]);
+    const response = await mirror.request(path);
+    expect([response.status, response.broken]).toEqual([status, broken]);
     expect(await mirror.stored()).toEqual([]);
     mirror.recover();
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     await mirror.runAlarm(digest);
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
   });
 
   test("is rejected if it is partial content for a request without Range", async () => {
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.partialToPlainGet());
-    const { status, json } = await mirror.ask(path);
+    const { status, json } = await mirror.request(path);
     expect(status).toBe(503);
     expect(json().errors).toEqual([expect.objectContaining({ code: "UNAVAILABLE" })]);
     expect(await mirror.stored()).toEqual([]);
@@ -228,10 +228,10 @@ describe("a faulty body", () => {
   test("of unknown length is passed through whole, and filled by the alarm", async () => {
     const fault = { kind: "storage", method: "GET" } as const;
     mirror.docker.fail(fault, behaviours.withoutContentLength());
-    const answer = await mirror.ask(path);
-    await expectWhole(answer);
-    expect(answer.headers.get("Content-Length")).toBe(null);
-    expect(cacheStatus(answer)).not.toContain("stored");
+    const response = await mirror.request(path);
+    await expectWhole(response);
+    expect(response.headers.get("Content-Length")).toBe(null);
+    expect(cacheStatus(response)).not.toContain("stored");
     await mirror.runAlarm(digest);
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
   });
@@ -241,11 +241,11 @@ describe("a faulty body", () => {
     async (Range) => {
       const label = { "content-encoding": "gzip" };
       mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.changedHeaders(label));
-      const answer = await mirror.ask(path, Range ? { headers: { Range } } : {});
-      expect([answer.status, answer.broken]).toEqual([Range ? 206 : 200, false]);
-      expect(answer.bytes).toEqual(layer);
-      expect(answer.headers.get("Content-Encoding")).toBe(null);
-      expect(cacheStatus(answer)).toBe("Portolan; fwd=uri-miss; collapsed; detail=store");
+      const response = await mirror.request(path, Range ? { headers: { Range } } : {});
+      expect([response.status, response.broken]).toEqual([Range ? 206 : 200, false]);
+      expect(response.bytes).toEqual(layer);
+      expect(response.headers.get("Content-Encoding")).toBe(null);
+      expect(cacheStatus(response)).toBe("Portolan; fwd=uri-miss; collapsed; detail=store");
       expect(await mirror.stored()).toEqual([key]);
     },
   );
@@ -257,21 +257,21 @@ describe("a faulty body", () => {
       { kind: "storage", method: "GET" },
       behaviours.changedHeaders({ "content-encoding": "gzip" }),
     );
-    const answer = await mirror.ask(path);
-    expect(answer.status).toBe(503);
-    expect(answer.json().errors).toEqual([expect.objectContaining({ code: "UNAVAILABLE" })]);
+    const response = await mirror.request(path);
+    expect(response.status).toBe(503);
+    expect(response.json().errors).toEqual([expect.objectContaining({ code: "UNAVAILABLE" })]);
     expect(await mirror.stored()).toEqual([]);
   });
 
   test("larger than one put is passed through with its length, and its lease is released", async () => {
     const large = { "content-length": String(MAXIMUM_PUT + 1) };
     mirror.docker.fail({ kind: "storage", method: "GET" }, behaviours.changedHeaders(large));
-    const answer = await mirror.ask(path);
-    expect([answer.status, answer.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
+    const response = await mirror.request(path);
+    expect([response.status, response.headers.get("Content-Length")]).toEqual([200, String(MAXIMUM_PUT + 1)]);
     expect(mirror.operations()).toMatchObject({ storePuts: 0 });
     expect(await mirror.runAlarm(digest)).toBe(false);
     mirror.recover();
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     expect(await mirror.stored()).toEqual([key]);
   });
 });
@@ -279,7 +279,7 @@ describe("a faulty body", () => {
 describe("local failures", () => {
   test("a failing put: the client gets the whole blob, and the alarm fills it later", async () => {
     const put = mirror.outage("STORE", "put");
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     put.mockRestore();
     await mirror.runAlarm(digest);
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
@@ -288,15 +288,15 @@ describe("local failures", () => {
   test("a put that fails at once doesn't delay a client downloading a large blob", async () => {
     const large = await mirror.docker.addBlob(patternBytes(8_000_000, 2), { repository: "library/demo" });
     mirror.outage("STORE", "put");
-    const { bytes, broken } = await mirror.ask(`/v2/library/demo/blobs/${large.digest}`);
+    const { bytes, broken } = await mirror.request(`/v2/library/demo/blobs/${large.digest}`);
     expect([broken, bytes.byteLength]).toEqual([false, 8_000_000]);
   });
 
   test.each(["GET", "HEAD"])("an unreadable store is treated as empty: %s", async (method) => {
-    await mirror.ask(path);
+    await mirror.request(path);
     mirror.outage("STORE", "get");
     mirror.outage("STORE", "head");
-    const { status, bytes } = await mirror.ask(path, { method });
+    const { status, bytes } = await mirror.request(path, { method });
     expect([status, bytes.byteLength]).toEqual([200, method === "GET" ? layer.byteLength : 0]);
   });
 
@@ -304,7 +304,7 @@ describe("local failures", () => {
     vi.spyOn(BlobFill.prototype, "acquire").mockImplementation(() =>
       Promise.reject(new Error("the lease is out of order")),
     );
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     expect(await mirror.stored()).toEqual([key]);
   });
 
@@ -319,16 +319,16 @@ describe("local failures", () => {
     };
     expect((await mirror.fills(digest).acquire(job, 0)).kind).toBe("leader");
     mirror.operations();
-    const answer = await mirror.ask(path);
-    await expectWhole(answer);
-    expect(cacheStatus(answer)).not.toContain("stored");
+    const response = await mirror.request(path);
+    await expectWhole(response);
+    expect(cacheStatus(response)).not.toContain("stored");
     await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
     expect(mirror.operations()).toMatchObject({ storePuts: 1 });
   });
 
   test("20 concurrent requests: one fetch and one put, and the waiting ones report a hit after a collapsed request", async () => {
-    const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.ask(path)));
-    for (const answer of answers) await expectWhole(answer);
+    const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.request(path)));
+    for (const response of answers) await expectWhole(response);
     expect(fetches()).toBe(1);
     expect(mirror.operations()).toMatchObject({ storePuts: 1 });
     expect(answers.map(cacheStatus).sort()).toEqual([
@@ -339,12 +339,12 @@ describe("local failures", () => {
 
   test("20 concurrent requests that fail: each gets the error, and the next pull fills", async () => {
     mirror.docker.fail({ kind: "blob", authorized: true }, { status: 404 });
-    const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.ask(path)));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => mirror.request(path)));
     expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(404));
     const leases = await runInDurableObject(mirror.fills(digest), (_, { storage }) => storage.list());
     expect(leases.size).toBe(0);
     mirror.recover();
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     expect(await mirror.stored()).toEqual([key]);
   });
 
@@ -355,14 +355,15 @@ describe("local failures", () => {
     { behaviour: { network: true } as const, status: 503 },
   ])("upstream's failure is reported and never remembered: $status", async ({ behaviour, status }) => {
     mirror.docker.fail({ kind: "blob", authorized: true }, behaviour);
-    for (const method of ["GET", "HEAD"]) expect((await mirror.ask(path, { method })).status).toBe(status);
+    for (const method of ["GET", "HEAD"])
+      expect((await mirror.request(path, { method })).status).toBe(status);
     mirror.recover();
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
   });
 
   test("a single 503 is retried once, unseen by the client", async () => {
     mirror.docker.fail({ kind: "storage" }, { status: 503 }, 1);
-    await expectWhole(await mirror.ask(path));
+    await expectWhole(await mirror.request(path));
     expect(await mirror.stored()).toEqual([key]);
   });
 });

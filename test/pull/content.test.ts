@@ -44,13 +44,13 @@ describe.each(FAULTS)("$name", ({ behaviour }) => {
     // It wasn't remembered either.
     mirror.recover();
     for (const path of [tag, byDigest]) {
-      const { status, headers } = await mirror.ask(path);
+      const { status, headers } = await mirror.request(path);
       expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
     }
   });
 
   test.each(["tag", "digest"])("is rejected, by %s, and nothing is stored", async (how) => {
-    const { status, headers, json } = await mirror.ask(how === "tag" ? tag : byDigest);
+    const { status, headers, json } = await mirror.request(how === "tag" ? tag : byDigest);
     expect(status).toBe(503);
     expect(headers.get("Content-Type")).toBe("application/json");
     expect(json().errors).toEqual([expect.objectContaining({ code: "UNAVAILABLE" })]);
@@ -61,47 +61,47 @@ describe("a manifest", () => {
   test("by tag has the digest of its bytes, whatever the digest header says", async () => {
     const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
     mirror.docker.fail({ kind: "manifest", method: "GET" }, lie);
-    const { status, headers } = await mirror.ask(tag);
+    const { status, headers } = await mirror.request(tag);
     expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
   });
 
   test("by digest is verified by its bytes, whatever the digest header says", async () => {
     const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
     mirror.docker.fail({ kind: "manifest", method: "GET" }, lie);
-    const { status, headers } = await mirror.ask(byDigest);
+    const { status, headers } = await mirror.request(byDigest);
     expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
   });
 
   test("is never served under the wrong digest that a HEAD named", async () => {
     const lie = behaviours.changedHeaders({ "docker-content-digest": WRONG });
     mirror.docker.fail({ kind: "manifest", method: "HEAD" }, lie);
-    await mirror.ask(tag, { method: "HEAD" });
-    const { status, headers } = await mirror.ask(tag);
+    await mirror.request(tag, { method: "HEAD" });
+    const { status, headers } = await mirror.request(tag);
     if (status === 200) expect(headers.get("Docker-Content-Digest")).toBe(image.target.digest);
-    expect((await mirror.ask(`/v2/library/demo/manifests/${WRONG}`)).status).toBe(404);
+    expect((await mirror.request(`/v2/library/demo/manifests/${WRONG}`)).status).toBe(404);
   });
 
   test.each(["{", "[]", "null", '"text"', '{"errors":[]}', '{"schemaVersion":1}'])(
     "by tag whose body is no manifest is rejected: %s",
     async (text) => {
       await mirror.docker.addManifest("library/demo", utf8(text), { tag: "odd", mediaType: OCI_MANIFEST });
-      expect((await mirror.ask("/v2/library/demo/manifests/odd")).status).toBe(503);
+      expect((await mirror.request("/v2/library/demo/manifests/odd")).status).toBe(503);
       expect(await mirror.stored()).toEqual([]);
     },
   );
 
   test("of schema 1 is 404 by tag: its digest isn't stable", async () => {
     mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": SCHEMA1 }));
-    for (const method of ["HEAD", "GET"]) expect((await mirror.ask(tag, { method })).status).toBe(404);
+    for (const method of ["HEAD", "GET"]) expect((await mirror.request(tag, { method })).status).toBe(404);
     expect(await mirror.stored()).toEqual([]);
   });
 
   test("has the media type of its body, which the digest covers, rather than the header's", async () => {
     mirror.docker.fail({ kind: "manifest" }, behaviours.changedHeaders({ "content-type": DOCKER_MANIFEST }));
     for (const path of [tag, byDigest]) {
-      expect((await mirror.ask(path)).headers.get("Content-Type")).toBe(OCI_MANIFEST);
+      expect((await mirror.request(path)).headers.get("Content-Type")).toBe(OCI_MANIFEST);
     }
-    expect((await mirror.ask(tag, { method: "HEAD" })).headers.get("Content-Type")).toBe(OCI_MANIFEST);
+    expect((await mirror.request(tag, { method: "HEAD" })).headers.get("Content-Type")).toBe(OCI_MANIFEST);
   });
 
   test.each([
@@ -118,7 +118,7 @@ describe("a manifest", () => {
       );
       for (const method of ["GET", "HEAD"]) {
         expect(
-          (await mirror.ask("/v2/library/demo/manifests/bare", { method })).headers.get("Content-Type"),
+          (await mirror.request("/v2/library/demo/manifests/bare", { method })).headers.get("Content-Type"),
         ).toBe(type);
       }
     },
@@ -130,7 +130,7 @@ describe("a manifest", () => {
     const path = `/v2/library/demo/manifests/${digest}`;
     for (const newIsolate of [false, true]) {
       if (newIsolate) mirror.newIsolate();
-      const { status, headers } = await mirror.ask(path);
+      const { status, headers } = await mirror.request(path);
       if (status === 200) expect(headers.get("Content-Type")).toMatch(/^application\//);
     }
   });
@@ -143,13 +143,13 @@ describe("a manifest", () => {
       const { digest } = await mirror.docker.addManifest("library/demo", bytes, { tag: "big" });
       const expected = size > 4 * 1024 * 1024 ? 503 : 200;
       for (const path of ["big", digest]) {
-        expect((await mirror.ask(`/v2/library/demo/manifests/${path}`)).status).toBe(expected);
+        expect((await mirror.request(`/v2/library/demo/manifests/${path}`)).status).toBe(expected);
       }
     },
     20_000,
   );
 
-  test("is the same for every Accept header: upstream is always asked for all types", async () => {
+  test("is the same for every Accept header: upstream is always requested all types", async () => {
     const other = await mirror.docker.addManifest("library/demo", {
       schemaVersion: 2,
       mediaType: DOCKER_MANIFEST,
@@ -158,7 +158,7 @@ describe("a manifest", () => {
     mirror.docker.addVariant("library/demo", "latest", other.digest);
     for (const Accept of [DOCKER_MANIFEST, OCI_MANIFEST]) {
       mirror.clock.ahead += 301_000;
-      const { headers } = await mirror.ask(tag, { headers: { Accept } });
+      const { headers } = await mirror.request(tag, { headers: { Accept } });
       expect(headers.get("Docker-Content-Digest")).toBe(image.target.digest);
     }
   });
@@ -166,6 +166,6 @@ describe("a manifest", () => {
   test("stored by an older version without its media type is still served with one", async () => {
     const hex = image.target.digest.slice("sha256:".length);
     await mirror.bindings.STORE.put(`manifests/sha256/${hex.slice(0, 2)}/${hex}`, image.target.bytes);
-    expect((await mirror.ask(byDigest)).headers.get("Content-Type")).toBe(OCI_MANIFEST);
+    expect((await mirror.request(byDigest)).headers.get("Content-Type")).toBe(OCI_MANIFEST);
   });
 });

@@ -15,16 +15,18 @@ test("a login is passed through only for requests with a key in the host", async
   const login = basic(ALICE.password, "alice");
 
   const realm = `https://${host}/_/token`;
-  expect((await mirror.ask("/v2/", { host })).headers.get("WWW-Authenticate")).toContain(`realm="${realm}"`);
+  expect((await mirror.request("/v2/", { host })).headers.get("WWW-Authenticate")).toContain(
+    `realm="${realm}"`,
+  );
   const query = "?scope=repository:alice/secret:pull";
-  const answer = await mirror.ask(`/_/token${query}`, { host, headers: login });
-  expect((await mirror.ask(path, { host, headers: bearer(answer.json().token) })).status).toBe(200);
+  const response = await mirror.request(`/_/token${query}`, { host, headers: login });
+  expect((await mirror.request(path, { host, headers: bearer(response.json().token) })).status).toBe(200);
 
   for (const other of ["ghcr.example.com", `ghcr-${UNKNOWN}.example.com`]) {
     mirror.ghcr.reset();
-    expect((await mirror.ask(`/_/token${query}`, { host: other, headers: login })).status).toBe(401);
-    for (const headers of [login, bearer(answer.json().token)]) {
-      expect((await mirror.ask(path, { host: other, headers })).status).toBe(401);
+    expect((await mirror.request(`/_/token${query}`, { host: other, headers: login })).status).toBe(401);
+    for (const headers of [login, bearer(response.json().token)]) {
+      expect((await mirror.request(path, { host: other, headers })).status).toBe(401);
     }
     expect(mirror.ghcr.requests).toEqual([]);
   }
@@ -33,7 +35,7 @@ test("a login is passed through only for requests with a key in the host", async
 
 test("a key is no login: it isn't sent upstream", async () => {
   await mirror.ghcr.addImage("owner/image", "latest");
-  await mirror.ask("/v2/owner/image/manifests/latest", { host: "ghcr.example.com", headers: basic(KEY) });
+  await mirror.request("/v2/owner/image/manifests/latest", { host: "ghcr.example.com", headers: basic(KEY) });
   const sent = JSON.stringify(mirror.ghcr.requests);
   expect(sent).not.toContain(KEY);
   expect(sent).not.toContain(basic(KEY).Authorization);

@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { basic, bearer } from "../access/keyed.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 
 const ALICE = { username: "alice", password: "wonderland", repositories: ["alice/secret"] };
 const BOB = { username: "bob", password: "builder", repositories: ["bob/secret"] };
@@ -31,32 +31,41 @@ beforeEach(async () => {
   ];
 });
 
-async function tokenFor(login: { username: string; password: string } | null, query = ""): Promise<Answer> {
+async function tokenFor(
+  login: { username: string; password: string } | null,
+  query = "",
+): Promise<MirrorResponse> {
   const headers = login ? basic(login.password, login.username) : {};
-  return mirror.ask(`/_/token${query}`, { host: HOST, headers });
+  return mirror.request(`/_/token${query}`, { host: HOST, headers });
 }
 
 /** Pulls as a client does: first a token for the repository, then the path. */
-async function pull(login: typeof ALICE | null, path: string, init: RequestInit = {}): Promise<Answer> {
+async function pull(
+  login: typeof ALICE | null,
+  path: string,
+  init: RequestInit = {},
+): Promise<MirrorResponse> {
   const repository = /^\/v2\/(.+)\/(?:manifests|blobs|tags|referrers)\//.exec(path)?.[1];
-  const answer = await tokenFor(login, `?service=${HOST}&scope=repository:${repository}:pull`);
-  const headers = answer.status === 200 ? bearer(answer.json().token) : {};
-  return mirror.ask(path, { host: HOST, ...init, headers: { ...headers, ...init.headers } });
+  const response = await tokenFor(login, `?service=${HOST}&scope=repository:${repository}:pull`);
+  const headers = response.status === 200 ? bearer(response.json().token) : {};
+  return mirror.request(path, { host: HOST, ...init, headers: { ...headers, ...init.headers } });
 }
 
-const statusOf = async (...asked: Parameters<typeof pull>) => (await pull(...asked)).status;
+const statusOf = async (...requested: Parameters<typeof pull>) => (await pull(...requested)).status;
 
 describe("docker login", () => {
   test("is challenged with the mirror's realm, has its login checked by upstream, and gets a token", async () => {
-    const ping = await mirror.ask("/v2/", { host: HOST });
+    const ping = await mirror.request("/v2/", { host: HOST });
     expect([ping.status, ping.headers.get("WWW-Authenticate")]).toEqual([401, CHALLENGE]);
-    const answer = await tokenFor(
+    const response = await tokenFor(
       ALICE,
       `?account=alice&client_id=docker&offline_token=true&service=${HOST}`,
     );
-    expect(answer.status).toBe(200);
-    expect(answer.json().refresh_token).toBeUndefined();
-    expect((await mirror.ask("/v2/", { host: HOST, headers: bearer(answer.json().token) })).status).toBe(200);
+    expect(response.status).toBe(200);
+    expect(response.json().refresh_token).toBeUndefined();
+    expect(
+      (await mirror.request("/v2/", { host: HOST, headers: bearer(response.json().token) })).status,
+    ).toBe(200);
   });
 
   test("with a wrong password is refused, by GET and by POST", async () => {
@@ -64,35 +73,39 @@ describe("docker login", () => {
     const form = (password: string) =>
       new URLSearchParams({ grant_type: "password", username: "alice", password });
     const post = (password: string) =>
-      mirror.ask("/_/token", { host: HOST, method: "POST", body: form(password) });
+      mirror.request("/_/token", { host: HOST, method: "POST", body: form(password) });
     expect([(await post("wrong")).status, (await post(ALICE.password)).status]).toEqual([401, 200]);
-    expect((await mirror.ask("/v2/", { host: HOST, headers: bearer("forged") })).status).toBe(401);
+    expect((await mirror.request("/v2/", { host: HOST, headers: bearer("forged") })).status).toBe(401);
   });
 
   test("is requested by Basic where upstream uses Basic", async () => {
     mirror.ghcr.settings.auth = "basic";
-    const ping = await mirror.ask("/v2/", { host: HOST });
+    const ping = await mirror.request("/v2/", { host: HOST });
     expect(ping.headers.get("WWW-Authenticate")).toBe(`Basic realm="${HOST}"`);
-    const login = (password: string) => mirror.ask("/v2/", { host: HOST, headers: basic(password, "alice") });
+    const login = (password: string) =>
+      mirror.request("/v2/", { host: HOST, headers: basic(password, "alice") });
     expect([(await login("wrong")).status, (await login(ALICE.password)).status]).toEqual([401, 200]);
     const headers = basic(ALICE.password, "alice");
-    expect((await mirror.ask(blob, { host: HOST, headers })).bytes).toEqual(SECRET);
+    expect((await mirror.request(blob, { host: HOST, headers })).bytes).toEqual(SECRET);
   });
 
-  test("isn't requested for an upstream without authentication, nor by a host without login pass-through", async () => {
+  test("isn't requested an upstream without authentication, nor by a host without login pass-through", async () => {
     mirror.ghcr.settings.auth = "none";
-    expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(200);
+    expect((await mirror.request("/v2/", { host: HOST })).status).toBe(200);
     for (const host of ["docker.example.com", "mirror.example.com"]) {
-      expect((await mirror.ask("/v2/", { host })).status).toBe(200);
-      expect((await mirror.ask("/_/token", { host, headers: basic("x") })).status).toBe(404);
+      expect((await mirror.request("/v2/", { host })).status).toBe(200);
+      expect((await mirror.request("/_/token", { host, headers: basic("x") })).status).toBe(404);
     }
   });
 
   test("forwards the request's Via, so that mirrors that pass logins to each other detect the loop", async () => {
     const headers = { Via: "1.1 portolan-other", ...basic(ALICE.password, "alice") };
-    await mirror.ask("/v2/", { host: HOST, headers: { Via: "1.1 portolan-other" } });
-    await mirror.ask(`/_/token?service=${HOST}&scope=repository:alice/secret:pull`, { host: HOST, headers });
-    await mirror.ask("/v2/", { host: HOST, headers });
+    await mirror.request("/v2/", { host: HOST, headers: { Via: "1.1 portolan-other" } });
+    await mirror.request(`/_/token?service=${HOST}&scope=repository:alice/secret:pull`, {
+      host: HOST,
+      headers,
+    });
+    await mirror.request("/v2/", { host: HOST, headers });
     expect(mirror.ghcr.requests.map(({ kind }) => kind)).toEqual(["ping", "token", "ping"]);
     expect(new Set(mirror.ghcr.requests.map(({ headers: { via } }) => via))).toEqual(
       new Set([`1.1 portolan-other, ${mirror.services.via}`]),
@@ -101,9 +114,9 @@ describe("docker login", () => {
 
   test("waits only briefly for an upstream that is down", async () => {
     mirror.ghcr.fail({ path: /./ }, { status: 503 });
-    expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
+    expect((await mirror.request("/v2/", { host: HOST })).status).toBe(401);
     expect((await tokenFor(ALICE)).status).toBe(503);
-    expect((await mirror.ask("/v2/", { host: HOST })).status).toBe(401);
+    expect((await mirror.request("/v2/", { host: HOST })).status).toBe(401);
     // Its challenge is requested once, and again only after a while.
     expect(mirror.ghcr.count({ path: /^\/v2\/$/ })).toBe(1);
     mirror.ghcr.clearFaults();
@@ -116,10 +129,10 @@ describe("a private image", () => {
   test("is pulled with its user's login, and from the store the next time", async () => {
     for (const path of paths) expect([path, await statusOf(ALICE, path)]).toEqual([path, 200]);
     const fetched = mirror.ghcr.count({ kind: "storage", method: "GET" });
-    const answer = await pull(ALICE, blob);
-    expect(answer.bytes).toEqual(SECRET);
-    expect(answer.headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
-    expect(answer.headers.get("Cache-Control")).toMatch(/^private,/);
+    const response = await pull(ALICE, blob);
+    expect(response.bytes).toEqual(SECRET);
+    expect(response.headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
+    expect(response.headers.get("Cache-Control")).toMatch(/^private,/);
     expect(mirror.ghcr.count({ kind: "storage", method: "GET" })).toBe(fetched);
   });
 
@@ -128,7 +141,7 @@ describe("a private image", () => {
     mirror.ghcr.fail({ kind: "tags" }, { status: 200, body: '{"name":"alice/secret","tags":["latest"]}' });
     const token = await tokenFor(BOB, `?service=${HOST}&scope=repository:bob/secret:pull`);
     const asBob = (path: string, method = "GET") =>
-      mirror.ask(path, { host: HOST, method, headers: bearer(token.json().token) });
+      mirror.request(path, { host: HOST, method, headers: bearer(token.json().token) });
     expect((await asBob("/v2/alice/secret/tags/list")).status).toBe(200);
     for (const path of paths.filter((one) => !one.endsWith("tags/list"))) {
       for (const method of ["GET", "HEAD"]) {
@@ -148,7 +161,7 @@ describe("a private image", () => {
           const answers = [
             await pull(BOB, path, init),
             await pull(null, path, init),
-            await mirror.ask(path, {
+            await mirror.request(path, {
               host: HOST,
               ...init,
               headers: { ...init.headers, ...bearer("forged") },
@@ -158,7 +171,7 @@ describe("a private image", () => {
             expect([path, status, headers.get("WWW-Authenticate")]).toEqual([path, 401, CHALLENGE]);
             expect(bytes.byteLength).toBeLessThan(1000);
           }
-          const elsewhere = await mirror.ask(path.replace("/v2/", "/v2/ghcr.io/"), init);
+          const elsewhere = await mirror.request(path.replace("/v2/", "/v2/ghcr.io/"), init);
           expect([path, elsewhere.status]).toEqual([path, 403]);
         }
       }
@@ -184,11 +197,14 @@ describe("a private image", () => {
     mirror.ghcr.settings.credentials = [{ ...ALICE, repositories: [] }];
     mirror.clock.ahead += 5 * 60_000;
     for (const path of paths) {
-      expect([path, (await mirror.ask(path, { host: HOST, headers: token })).status]).toEqual([path, 401]);
+      expect([path, (await mirror.request(path, { host: HOST, headers: token })).status]).toEqual([
+        path,
+        401,
+      ]);
     }
     mirror.ghcr.fail({ path: /./ }, behaviours.tooManyRequests(60));
     for (const path of paths) {
-      expect((await mirror.ask(path, { host: HOST, headers: token })).status).toBe(429);
+      expect((await mirror.request(path, { host: HOST, headers: token })).status).toBe(429);
     }
   });
 
@@ -217,7 +233,7 @@ describe("a user's login", () => {
     await mirror.docker.addImage("alice/secret", "latest");
     const headers = basic(ALICE.password, "alice");
     for (const path of ["/v2/docker.io/alice/secret/manifests/latest", "/v2/alice/secret/manifests/latest"]) {
-      await mirror.ask(path, { host: "docker.example.com", headers });
+      await mirror.request(path, { host: "docker.example.com", headers });
     }
     expect(JSON.stringify(mirror.docker.requests)).not.toContain(headers.Authorization);
     const names = JSON.stringify([await mirror.stored(), await mirror.bindings.TAGS.list()]);
@@ -228,14 +244,14 @@ describe("a user's login", () => {
   test("isn't needed for public content, which is stored as public", async () => {
     await mirror.ghcr.addImage("public/image", "latest");
     const path = "/v2/public/image/manifests/latest";
-    expect((await mirror.ask(path, { host: HOST })).status).toBe(200);
+    expect((await mirror.request(path, { host: HOST })).status).toBe(200);
     expect(await statusOf(ALICE, path)).toBe(200);
     for (const key of await mirror.stored()) expect(key).toMatch(/^manifests\//);
   });
 
   test("is ignored where no upstream has login pass-through", async () => {
     const headers = basic(ALICE.password, "alice");
-    expect((await mirror.ask(blob.replace("/v2/", "/v2/ghcr.io/"), { headers })).status).toBe(403);
+    expect((await mirror.request(blob.replace("/v2/", "/v2/ghcr.io/"), { headers })).status).toBe(403);
     expect(JSON.stringify(mirror.ghcr.requests)).not.toContain(headers.Authorization);
   });
 });

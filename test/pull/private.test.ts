@@ -2,7 +2,7 @@
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { basic, KEY, KEYED, NARROW } from "../access/keyed.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 
 const OWNER = { username: "owner", password: "hunter2" };
 const mirror = useMirror({
@@ -28,9 +28,9 @@ beforeEach(async () => {
   };
 });
 
-const pull = (path: string, key = KEY, init: RequestInit = {}): Promise<Answer> =>
-  mirror.ask(path, { ...init, headers: { ...basic(key), ...init.headers } });
-const statusOf = async (...asked: Parameters<typeof pull>) => (await pull(...asked)).status;
+const pull = (path: string, key = KEY, init: RequestInit = {}): Promise<MirrorResponse> =>
+  mirror.request(path, { ...init, headers: { ...basic(key), ...init.headers } });
+const statusOf = async (...requested: Parameters<typeof pull>) => (await pull(...requested)).status;
 
 async function pullAll(): Promise<void> {
   for (const path of Object.values(paths)) expect(await statusOf(path)).toBe(200);
@@ -45,10 +45,10 @@ describe("a private image that PRIVATE names", () => {
     await pullAll();
     mirror.newIsolate();
     mirror.docker.reset();
-    const answer = await pull(paths.blob);
-    expect([answer.status, answer.bytes.byteLength]).toEqual([200, SECRET.byteLength]);
-    expect(answer.headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
-    expect(answer.headers.get("Cache-Control")).toMatch(/^private,/);
+    const response = await pull(paths.blob);
+    expect([response.status, response.bytes.byteLength]).toEqual([200, SECRET.byteLength]);
+    expect(response.headers.get("Cache-Status")).toBe("Portolan; hit; detail=store");
+    expect(response.headers.get("Cache-Control")).toMatch(/^private,/);
     expect(mirror.docker.count({ kind: "storage", method: "GET" })).toBe(0);
     const range = await pull(paths.blob, KEY, { headers: { Range: "bytes=10-19" } });
     expect([range.status, [...range.bytes]]).toEqual([206, [...SECRET.slice(10, 20)]]);
@@ -134,13 +134,13 @@ describe("a private image is refused", () => {
     for (const name of ["library/demo", "owner/other", "ghcr.io/owner/secret", "owner/missing"]) {
       for (const rest of [`blobs/${digest}`, `manifests/${secret.target.digest}`]) {
         for (const method of ["GET", "HEAD"]) {
-          const answer = await pull(`/v2/${name}/${rest}`, KEY, { method });
-          expect([name, rest, answer.status]).toEqual([
+          const response = await pull(`/v2/${name}/${rest}`, KEY, { method });
+          expect([name, rest, response.status]).toEqual([
             name,
             rest,
             expect.toSatisfy((status) => [403, 404].includes(status)),
           ]);
-          expect(answer.headers.get("Content-Length")).not.toBe(String(SECRET.byteLength));
+          expect(response.headers.get("Content-Length")).not.toBe(String(SECRET.byteLength));
         }
       }
     }

@@ -14,7 +14,7 @@ async function addBlob(): Promise<{ path: string; digest: string }> {
 
 test("a complete body is sent to the client and stored", async () => {
   const { path } = await addBlob();
-  const response = await mirror.ask(path);
+  const response = await mirror.request(path);
   expect([response.status, response.broken]).toEqual([200, false]);
   expect(response.bytes).toEqual(LAYER);
   expect(await mirror.stored()).toHaveLength(1);
@@ -23,7 +23,7 @@ test("a complete body is sent to the client and stored", async () => {
 test("a body that breaks off isn't resumed and isn't stored, until the alarm fetches the whole", async () => {
   const { path, digest } = await addBlob();
   mirror.docker.fail({ kind: "storage" }, behaviours.cutAfter(100_000), 1);
-  expect((await mirror.ask(path)).broken).toBe(true);
+  expect((await mirror.request(path)).broken).toBe(true);
   expect(mirror.docker.requests.filter(({ headers }) => headers.range !== undefined)).toEqual([]);
   await mirror.runAlarm(digest);
   await expect.poll(() => mirror.stored()).toHaveLength(1);

@@ -1,7 +1,7 @@
 /** Resuming blobs that break off upstream: the rest comes from there or a fallback, unseen by the client and the store. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { type Behaviour, behaviours, type FakeRegistry, patternBytes } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 
 const LAYER = patternBytes(300_000, 1);
 const BYTES = { kind: "storage", method: "GET" } as const;
@@ -25,12 +25,12 @@ beforeEach(async () => {
   key = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
 });
 
-/** The ranges that storage was asked for, "" for the whole. */
+/** The ranges that storage was requested, "" for the whole. */
 function rangesOf({ requests }: FakeRegistry): string[] {
   return requests.filter(({ kind }) => kind === "storage").map(({ headers }) => headers.range ?? "");
 }
 
-function expectWhole({ status, broken, bytes }: Answer): void {
+function expectWhole({ status, broken, bytes }: MirrorResponse): void {
   expect([status, broken, bytes.byteLength]).toEqual([200, false, LAYER.byteLength]);
   expect(bytes).toEqual(LAYER);
 }
@@ -43,8 +43,8 @@ function breakOnce(registry: FakeRegistry, behaviour: Behaviour = behaviours.cut
 describe("a cold blob that breaks off", () => {
   test.each([1, 100_000, 299_999])("after %i bytes reaches the client whole and is stored", async (cut) => {
     breakOnce(mirror.ghcr, behaviours.cutAfter(cut));
-    const answer = await mirror.ask(`${SOLE}/${digest}`);
-    expectWhole(answer);
+    const response = await mirror.request(`${SOLE}/${digest}`);
+    expectWhole(response);
     expect(rangesOf(mirror.ghcr)).toEqual(["", `bytes=${cut}-`]);
     expect(mirror.operations()).toMatchObject({ storePuts: 1, leases: 1 });
     expect(await mirror.stored()).toEqual([key]);
@@ -53,7 +53,7 @@ describe("a cold blob that breaks off", () => {
   test("repeatedly is resumed each time from where it broke off, and each resume is counted in the log", async () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     mirror.ghcr.fail(BYTES, behaviours.cutAfter(100_000));
-    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+    expectWhole(await mirror.request(`${SOLE}/${digest}`));
     expect(rangesOf(mirror.ghcr)).toEqual(["", "bytes=100000-", "bytes=200000-"]);
     expect(await mirror.stored()).toEqual([key]);
     expect(warn.mock.calls.map(([line]) => line)).toEqual([
@@ -64,7 +64,7 @@ describe("a cold blob that breaks off", () => {
 
   test("is resumed from the fallback", async () => {
     mirror.docker.fail(BYTES, behaviours.cutAfter(100_000));
-    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expectWhole(await mirror.request(`${PAIRED}/${digest}`));
     expect([rangesOf(mirror.docker), rangesOf(mirror.ghcr)]).toEqual([[""], ["bytes=100000-"]]);
     expect(await mirror.stored()).toEqual([key]);
   });
@@ -72,14 +72,14 @@ describe("a cold blob that breaks off", () => {
   test("is resumed from the same endpoint if the fallback lacks it", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.removeBlob(digest);
-    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expectWhole(await mirror.request(`${PAIRED}/${digest}`));
     expect(rangesOf(mirror.docker)).toEqual(["", "bytes=100000-"]);
   });
 
   test("is resumed from the same endpoint if the fallback ignores the range", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.settings.ranges = false;
-    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expectWhole(await mirror.request(`${PAIRED}/${digest}`));
     expect(rangesOf(mirror.docker)).toEqual(["", "bytes=100000-"]);
   });
 
@@ -89,7 +89,7 @@ describe("a cold blob that breaks off", () => {
       { kind: "blob", path: /blobs/ },
       { transform: once(new Response(null, { status: 503 }), 3) },
     );
-    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+    expectWhole(await mirror.request(`${SOLE}/${digest}`));
   });
 
   test("is resumed for a client that gets it passed through", async () => {
@@ -103,7 +103,7 @@ describe("a cold blob that breaks off", () => {
     await mirror.fills(digest).acquire(job, 0);
     mirror.services.fillPatience = 0;
     breakOnce(mirror.ghcr);
-    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+    expectWhole(await mirror.request(`${SOLE}/${digest}`));
     expect(await mirror.stored()).toEqual([]);
   });
 
@@ -125,7 +125,7 @@ describe("a cold blob that breaks off", () => {
   test("is resumed only as the same entity: If-Range carries its ETag", async () => {
     mirror.ghcr.settings.etag = () => '"strong"';
     breakOnce(mirror.ghcr);
-    expectWhole(await mirror.ask(`${SOLE}/${digest}`));
+    expectWhole(await mirror.request(`${SOLE}/${digest}`));
     const tags = mirror.ghcr.requests.map(({ headers }) => headers["if-range"]);
     expect(new Set(tags)).toEqual(new Set([undefined, '"strong"']));
     expect(tags.at(-1)).toBe('"strong"');
@@ -147,11 +147,11 @@ describe("breaks off for the client, and nothing is stored, when the rest", () =
   test.each(Object.entries(refused))("%s", async (_, arrange) => {
     arrange();
     mirror.ghcr.fail(BYTES, { transform: cutWhole });
-    const answer = await mirror.ask(`${SOLE}/${digest}`);
-    expect([answer.status, answer.broken]).toEqual([200, true]);
+    const response = await mirror.request(`${SOLE}/${digest}`);
+    expect([response.status, response.broken]).toEqual([200, true]);
     expect(await mirror.stored()).toEqual([]);
-    const asked = rangesOf(mirror.ghcr);
-    expect(asked.length).toBeLessThanOrEqual(2);
+    const requested = rangesOf(mirror.ghcr);
+    expect(requested.length).toBeLessThanOrEqual(2);
     mirror.ghcr.clearFaults();
     mirror.recover();
     await mirror.runAlarm(digest);
@@ -161,13 +161,13 @@ describe("breaks off for the client, and nothing is stored, when the rest", () =
   test("has the wrong bytes: the client's digest check fails, and their source is quarantined", async () => {
     breakOnce(mirror.docker);
     mirror.ghcr.fail(BYTES, behaviours.corrupted());
-    const answer = await mirror.ask(`${PAIRED}/${digest}`);
-    expect([answer.status, answer.broken]).toEqual([200, false]);
-    expect(answer.bytes).not.toEqual(LAYER);
+    const response = await mirror.request(`${PAIRED}/${digest}`);
+    expect([response.status, response.broken]).toEqual([200, false]);
+    expect(response.bytes).not.toEqual(LAYER);
     expect(await mirror.stored()).toEqual([]);
     const before = mirror.ghcr.requests.length;
     breakOnce(mirror.docker);
-    expectWhole(await mirror.ask(`${PAIRED}/${digest}`));
+    expectWhole(await mirror.request(`${PAIRED}/${digest}`));
     expect(mirror.ghcr.requests.length).toBe(before);
   });
 });
@@ -194,10 +194,10 @@ function onlyRanges(status: number): Behaviour {
 }
 
 /** Replaces responses from the second one on, so many times. */
-function once(answer: Response, times: number): (response: Response) => Response {
+function once(replacement: Response, times: number): (response: Response) => Response {
   let seen = 0;
   return (response) => {
     seen += 1;
-    return seen > 1 && seen <= times + 1 ? answer.clone() : response;
+    return seen > 1 && seen <= times + 1 ? replacement.clone() : response;
   };
 }

@@ -12,15 +12,15 @@ test("has the tag served stale", async () => {
     `manifests/${digests[0]}`,
     ...digests.slice(1).map((digest) => `blobs/${digest}`),
   ]) {
-    await mirror.ask(`/v2/library/demo/${path}`);
+    await mirror.request(`/v2/library/demo/${path}`);
   }
   mirror.clock.ahead += 3_600_000;
   mirror.newIsolate();
   mirror.docker.fail({ kind: "manifest" }, { delay: 60_000 });
-  const response = await mirror.ask("/v2/library/demo/manifests/latest");
+  const response = await mirror.request("/v2/library/demo/manifests/latest");
   expect([response.status, response.headers.get("Docker-Content-Digest")]).toEqual([
     200,
     image.target.digest,
   ]);
-  expect(response.headers.get("Warning")).toContain("doesn't answer");
+  expect(response.headers.get("Warning")).toContain("doesn't respond");
 });

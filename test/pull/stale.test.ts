@@ -1,7 +1,7 @@
 /** Stale content while upstream fails: a tag's last known digest if all its content is stored, and what is never served stale. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 
 const OCI_INDEX = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 
 async function pullAll(...paths: string[]): Promise<void> {
-  for (const path of paths) expect((await mirror.ask(`/v2/library/demo/${path}`)).status).toBe(200);
+  for (const path of paths) expect((await mirror.request(`/v2/library/demo/${path}`)).status).toBe(200);
 }
 
 async function pullImage({ manifests, configs, layers }: Image, platform = 0): Promise<void> {
@@ -38,7 +38,7 @@ const PODMAN = { headers: { "User-Agent": "containers/5.36.2 (github.com/contain
 /** A client that was given the mirror's own name. */
 const TRIVY = { headers: { "User-Agent": "trivy/0.74.0" } };
 
-function digestOf({ status, headers }: Answer): [number, string | null] {
+function digestOf({ status, headers }: MirrorResponse): [number, string | null] {
   return [status, headers.get("Docker-Content-Digest")];
 }
 
@@ -54,12 +54,12 @@ describe.each([
     later();
     mirror.docker.fail({ kind: "manifest", authorized: true }, behaviour);
     mirror.docker.fail({ kind: "token" }, behaviour);
-    const answer = await mirror.ask(tag, { method });
-    expect(digestOf(answer)).toEqual([200, image.target.digest]);
-    expect(answer.bytes.byteLength).toBe(method === "GET" ? image.target.size : 0);
-    expect(answer.headers.get("Content-Length")).toBe(String(image.target.size));
-    expect(answer.headers.get("Cache-Status")).toBe(`Portolan; fwd=stale${forwarded}; detail=stale`);
-    expect(answer.headers.get("Warning")).toMatch(/^299 - ".*1\.0 hours ago"$/);
+    const response = await mirror.request(tag, { method });
+    expect(digestOf(response)).toEqual([200, image.target.digest]);
+    expect(response.bytes.byteLength).toBe(method === "GET" ? image.target.size : 0);
+    expect(response.headers.get("Content-Length")).toBe(String(image.target.size));
+    expect(response.headers.get("Cache-Status")).toBe(`Portolan; fwd=stale${forwarded}; detail=stale`);
+    expect(response.headers.get("Warning")).toMatch(/^299 - ".*1\.0 hours ago"$/);
   });
 
   test("is reported where a layer isn't stored", async () => {
@@ -67,7 +67,7 @@ describe.each([
     await pullImage({ ...image, layers: image.layers.slice(1) });
     later();
     mirror.docker.fail({ kind: "manifest" }, behaviour);
-    const { status, headers } = await mirror.ask(tag, DOCKER);
+    const { status, headers } = await mirror.request(tag, DOCKER);
     expect(status).toBe(503);
     expect(headers.get("Warning")).toBe(null);
   });
@@ -78,9 +78,9 @@ test.each([401, 403])("%i is a denial: nothing is served stale, however much is 
   await pullImage(image);
   later();
   mirror.docker.fail({ kind: "manifest" }, { status });
-  const answer = await mirror.ask(tag);
-  expect(answer.status).toBe(403);
-  expect(answer.json().errors).toEqual([expect.objectContaining({ code: "DENIED" })]);
+  const response = await mirror.request(tag);
+  expect(response.status).toBe(403);
+  expect(response.json().errors).toEqual([expect.objectContaining({ code: "DENIED" })]);
 });
 
 test("a repository that has become private is never served stale", async () => {
@@ -88,7 +88,7 @@ test("a repository that has become private is never served stale", async () => {
   await pullImage(image);
   later();
   mirror.docker.setVisibility("library/demo", "private");
-  expect((await mirror.ask(tag)).status).toBe(403);
+  expect((await mirror.request(tag)).status).toBe(403);
 });
 
 test("a tag that has moved is served stale if its new manifest can't be fetched", async () => {
@@ -97,7 +97,7 @@ test("a tag that has moved is served stale if its new manifest can't be fetched"
   later();
   await mirror.docker.addImage("library/demo", "latest", { platforms: ["linux/arm64"] });
   mirror.docker.fail({ kind: "manifest", method: "GET" }, behaviours.tooManyRequests());
-  expect(digestOf(await mirror.ask(tag))).toEqual([200, image.target.digest]);
+  expect(digestOf(await mirror.request(tag))).toEqual([200, image.target.digest]);
 });
 
 test("stale content is revalidated at the next request", async () => {
@@ -105,11 +105,11 @@ test("stale content is revalidated at the next request", async () => {
   await pullImage(image);
   later();
   const fault = mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-  await mirror.ask(tag);
+  await mirror.request(tag);
   fault.remove();
-  const answer = await mirror.ask(tag);
-  expect(answer.headers.get("Warning")).toBe(null);
-  expect(answer.headers.get("Cache-Status")).not.toContain("detail=stale");
+  const response = await mirror.request(tag);
+  expect(response.headers.get("Warning")).toBe(null);
+  expect(response.headers.get("Cache-Status")).not.toContain("detail=stale");
 });
 
 describe("a record's age", () => {
@@ -123,17 +123,17 @@ describe("a record's age", () => {
     await pullImage(image);
     later(age);
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask(tag)).status).toBe(status);
+    expect((await mirror.request(tag)).status).toBe(status);
   });
 
   test("counts from the last confirmation, not from the last change", async () => {
     await pullAll("manifests/latest");
     await pullImage(image);
     later(STALE_MAX - DAY);
-    await mirror.ask(tag);
+    await mirror.request(tag);
     later(2 * DAY);
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask(tag)).status).toBe(200);
+    expect((await mirror.request(tag)).status).toBe(200);
   });
 });
 
@@ -144,11 +144,11 @@ describe("the content of a tag", () => {
     await pullAll("manifests/latest");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask(tag, DOCKER)).status).toBe(503);
+    expect((await mirror.request(tag, DOCKER)).status).toBe(503);
     mirror.docker.clearFaults();
     await pullImage(multi, 1);
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect(digestOf(await mirror.ask(tag, DOCKER))).toEqual([200, multi.target.digest]);
+    expect(digestOf(await mirror.request(tag, DOCKER))).toEqual([200, multi.target.digest]);
   });
 
   const indexOf = (...children: { digest: string; size: number; mediaType: string }[]) => ({
@@ -165,7 +165,7 @@ describe("the content of a tag", () => {
     await pullImage(image);
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect(digestOf(await mirror.ask("/v2/library/demo/manifests/nested", DOCKER))).toEqual([
+    expect(digestOf(await mirror.request("/v2/library/demo/manifests/nested", DOCKER))).toEqual([
       200,
       outer.digest,
     ]);
@@ -185,7 +185,7 @@ describe("the content of a tag", () => {
     await pullImage(image);
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/attested", DOCKER)).status).toBe(503);
+    expect((await mirror.request("/v2/library/demo/manifests/attested", DOCKER)).status).toBe(503);
   });
 
   test("may have data embedded in the manifest, and an empty config", async () => {
@@ -200,7 +200,7 @@ describe("the content of a tag", () => {
     await pullAll("manifests/inlined");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/inlined", DOCKER)).status).toBe(200);
+    expect((await mirror.request("/v2/library/demo/manifests/inlined", DOCKER)).status).toBe(200);
   });
 
   test("is incomplete if its index is empty", async () => {
@@ -208,7 +208,7 @@ describe("the content of a tag", () => {
     await pullAll("manifests/empty");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/empty", DOCKER)).status).toBe(503);
+    expect((await mirror.request("/v2/library/demo/manifests/empty", DOCKER)).status).toBe(503);
   });
 
   test("doesn't count foreign layers, and never fetches them", async () => {
@@ -227,7 +227,7 @@ describe("the content of a tag", () => {
     await pullAll("manifests/windows", `blobs/${config?.digest}`);
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/windows", DOCKER)).status).toBe(200);
+    expect((await mirror.request("/v2/library/demo/manifests/windows", DOCKER)).status).toBe(200);
     expect(mirror.network.strays).toEqual([]);
   });
 
@@ -237,7 +237,7 @@ describe("the content of a tag", () => {
     await pullAll("manifests/artifact");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask("/v2/library/demo/manifests/artifact")).status).toBe(200);
+    expect((await mirror.request("/v2/library/demo/manifests/artifact")).status).toBe(200);
   });
 
   test("is unknown if the store can't be read: upstream's failure is reported", async () => {
@@ -246,7 +246,7 @@ describe("the content of a tag", () => {
     later();
     mirror.outage("STORE", "head");
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask(tag, DOCKER)).status).toBe(503);
+    expect((await mirror.request(tag, DOCKER)).status).toBe(503);
   });
 });
 
@@ -260,11 +260,11 @@ describe("a client that may have another source", () => {
       await pullImage({ ...large, layers: large.layers.slice(1) });
       later();
       mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-      expect((await mirror.ask("/v2/library/demo/manifests/large", DOCKER)).status).toBe(503);
+      expect((await mirror.request("/v2/library/demo/manifests/large", DOCKER)).status).toBe(503);
       await pullAll(`blobs/${large.layers[0]?.digest}`);
       mirror.operations();
-      const answer = await mirror.ask("/v2/library/demo/manifests/large", DOCKER);
-      expect(digestOf(answer)).toEqual([200, large.target.digest]);
+      const response = await mirror.request("/v2/library/demo/manifests/large", DOCKER);
+      expect(digestOf(response)).toEqual([200, large.target.digest]);
       // What exceeds one request's subrequests is looked up by a Durable Object.
       expect(mirror.operations().resolutions).toBe(1);
     },
@@ -272,14 +272,14 @@ describe("a client that may have another source", () => {
   );
 
   test.each([
-    { name: "dockerd", asked: DOCKER, path: tag },
-    { name: "podman", asked: PODMAN, path: tag },
-    { name: "containerd", asked: {}, path: `${tag}?ns=docker.io` },
-  ])("gets an error where a part is missing: $name", async ({ asked, path }) => {
+    { name: "dockerd", requested: DOCKER, path: tag },
+    { name: "podman", requested: PODMAN, path: tag },
+    { name: "containerd", requested: {}, path: `${tag}?ns=docker.io` },
+  ])("gets an error where a part is missing: $name", async ({ requested, path }) => {
     await pullAll("manifests/latest");
     later();
     mirror.docker.fail({ kind: "manifest" }, { status: 500 });
-    expect((await mirror.ask(path, asked)).status).toBe(503);
+    expect((await mirror.request(path, requested)).status).toBe(503);
   });
 });
 
@@ -308,12 +308,12 @@ describe("an artifact", () => {
       await mirror.runAlarm(config);
       later();
       mirror.docker.fail({}, { status: 500 });
-      for (const asked of [TRIVY, DOCKER, PODMAN, {}]) {
-        const answer = await mirror.ask("/v2/library/demo/manifests/artifact", asked);
-        expect(digestOf(answer)).toEqual([200, digest]);
-        expect(answer.headers.get("Warning")).toContain("ago");
+      for (const requested of [TRIVY, DOCKER, PODMAN, {}]) {
+        const response = await mirror.request("/v2/library/demo/manifests/artifact", requested);
+        expect(digestOf(response)).toEqual([200, digest]);
+        expect(response.headers.get("Warning")).toContain("ago");
       }
-      expect((await mirror.ask(`/v2/library/demo/blobs/${config}`)).status).toBe(200);
+      expect((await mirror.request(`/v2/library/demo/blobs/${config}`)).status).toBe(200);
     },
   );
 
@@ -323,8 +323,8 @@ describe("an artifact", () => {
     later();
     mirror.docker.fail({}, { status: 500 });
     const path = "/v2/library/demo/manifests/artifact";
-    expect(digestOf(await mirror.ask(path, TRIVY))).toEqual([200, digest]);
-    expect((await mirror.ask(path, PODMAN)).status).toBe(503);
+    expect(digestOf(await mirror.request(path, TRIVY))).toEqual([200, digest]);
+    expect((await mirror.request(path, PODMAN)).status).toBe(503);
   });
 });
 
@@ -343,6 +343,6 @@ test("an index without stored entries is served to clients that name the mirror,
   mirror.docker.fail({}, { status: 500 });
   const path = "/v2/library/demo/manifests/bottle";
   const brew = { headers: { "User-Agent": "Homebrew/4.6", Authorization: "Bearer QQ==" } };
-  expect(digestOf(await mirror.ask(path, brew))).toEqual([200, multi.target.digest]);
-  expect((await mirror.ask(path, DOCKER)).status).toBe(503);
+  expect(digestOf(await mirror.request(path, brew))).toEqual([200, multi.target.digest]);
+  expect((await mirror.request(path, DOCKER)).status).toBe(503);
 });

@@ -158,7 +158,8 @@ describe("a web page", () => {
 describe("the registry's own host", () => {
   test("has the same repositories without the path", async () => {
     await as(CI).pushImage("hosted/team/app", "1.0");
-    const atHost = (path: string) => mirror.ask(path, { host: "registry.example.com", headers: basic(CI) });
+    const atHost = (path: string) =>
+      mirror.request(path, { host: "registry.example.com", headers: basic(CI) });
     expect((await atHost("/v2/team/app/manifests/1.0")).status).toBe(200);
     expect((await atHost("/v2/team/app/tags/list")).json()).toEqual({ name: "team/app", tags: ["1.0"] });
     expect((await atHost("/v2/library/alpine/manifests/latest")).status).toBe(403);

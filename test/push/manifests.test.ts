@@ -11,7 +11,10 @@ const TEAM = "hosted/team/app";
 let client: Pusher;
 
 beforeEach(() => {
-  client = new Pusher({ ...mirror, ask: (path, init) => mirror.ask(path, { host: "127.0.0.1", ...init }) });
+  client = new Pusher({
+    ...mirror,
+    request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
+  });
 });
 
 const codesOf = (response: { json(): Record<string, unknown> }) =>

@@ -1,7 +1,7 @@
 /** Pushing to a mirror under test, request by request. */
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
-import type { Answer, TestMirror } from "../support/mirror.ts";
+import type { MirrorResponse, TestMirror } from "../support/mirror.ts";
 
 export interface Pushed {
   digest: string;
@@ -18,11 +18,11 @@ export class Pusher {
     this.#headers = headers;
   }
 
-  send(method: string, path: string, init: RequestInit = {}): Promise<Answer> {
+  send(method: string, path: string, init: RequestInit = {}): Promise<MirrorResponse> {
     const { body } = init;
     const length = body instanceof Uint8Array ? { "Content-Length": String(body.byteLength) } : {};
     const headers = { ...this.#headers, ...length, ...(init.headers as Record<string, string>) };
-    return this.#mirror.ask(path, { ...init, method, headers });
+    return this.#mirror.request(path, { ...init, method, headers });
   }
 
   /** @returns the path of a new upload. */

@@ -13,7 +13,7 @@ let client: Pusher;
 let digest: string;
 
 beforeEach(async () => {
-  client = new Pusher({ ...mirror, ask: (path, init) => mirror.ask(path, { ...HOST, ...init }) });
+  client = new Pusher({ ...mirror, request: (path, init) => mirror.request(path, { ...HOST, ...init }) });
   digest = await digestOf(CONTENT);
 });
 

@@ -7,7 +7,7 @@ function failure(status: number, headers: Record<string, string> = {}) {
   return failureOfResponse(new Response(null, { status, headers }), "owner/image", NOW).failure;
 }
 
-describe("an answer's status says what kind of failure it is", () => {
+describe("a response's status says what kind of failure it is", () => {
   test.each([
     [404, "missing"],
     [401, "denied"],
@@ -25,7 +25,7 @@ describe("an answer's status says what kind of failure it is", () => {
     [204, "unavailable"],
   ])("%i: %s", (status, kind) => expect(failure(status)).toMatchObject({ kind, status }));
 
-  test("its message names what was asked for", () => {
+  test("its message names what was requested", () => {
     for (const status of [401, 404, 429, 500]) expect(failure(status).message).toContain("owner/image");
   });
 });

@@ -12,18 +12,18 @@ function redirect(location: string, status = 307): Response {
 
 /** Follows from `start` through redirects by URL; every other URL answers 200. */
 function follow(hops: Record<string, string>, upstream: Upstream = upstreamOf(), start = START) {
-  const { fetch, asked } = stub(({ url }) => {
+  const { fetch, requested } = stub(({ url }) => {
     const next = hops[url];
     return next === undefined ? new Response(url) : redirect(next);
   });
   const headers = new Headers({ Authorization: "Bearer secret", Range: "bytes=1-", Accept: "a/b" });
   const init = { method: "GET", headers, signal: new AbortController().signal };
-  return { response: followRedirects(upstream, new URL(start), init, fetch), asked, headers };
+  return { response: followRedirects(upstream, new URL(start), init, fetch), requested, headers };
 }
 
-const urls = (asked: readonly Request[]) => asked.map(({ url }) => url);
-const authorizations = (asked: readonly Request[]) =>
-  asked.map(({ headers }) => headers.get("Authorization") !== null);
+const urls = (requested: readonly Request[]) => requested.map(({ url }) => url);
+const authorizations = (requested: readonly Request[]) =>
+  requested.map(({ headers }) => headers.get("Authorization") !== null);
 
 describe("a redirect is followed", () => {
   test.each([301, 302, 303, 307, 308])("of status %i", async (status) => {
@@ -36,16 +36,16 @@ describe("a redirect is followed", () => {
   });
 
   test("by hand: fetch itself must never do it, or nothing would be checked", async () => {
-    const { response, asked } = follow({ [START]: "https://storage.test/x" });
+    const { response, requested } = follow({ [START]: "https://storage.test/x" });
     await response;
-    expect(asked.map(({ redirect: mode }) => mode)).toEqual(["manual", "manual"]);
+    expect(requested.map(({ redirect: mode }) => mode)).toEqual(["manual", "manual"]);
   });
 
   test("with the method and all other headers, also to storage", async () => {
-    const { response, asked } = follow({ [START]: "https://storage.test/x" });
+    const { response, requested } = follow({ [START]: "https://storage.test/x" });
     await response;
-    expect(asked.map(({ headers }) => headers.get("Range"))).toEqual(["bytes=1-", "bytes=1-"]);
-    expect(asked.map(({ method }) => method)).toEqual(["GET", "GET"]);
+    expect(requested.map(({ headers }) => headers.get("Range"))).toEqual(["bytes=1-", "bytes=1-"]);
+    expect(requested.map(({ method }) => method)).toEqual(["GET", "GET"]);
   });
 
   test.each([
@@ -54,26 +54,26 @@ describe("a redirect is followed", () => {
     ["a host without a scheme", "//storage.test/x", "https://storage.test/x"],
     ["only a query", "?sig=1", `${START}?sig=1`],
   ])("relative to where it was met: %s", async (_, location, next) => {
-    const { response, asked } = follow({ [START]: location });
+    const { response, requested } = follow({ [START]: location });
     await response;
-    expect(urls(asked)).toEqual([START, next]);
+    expect(urls(requested)).toEqual([START, next]);
   });
 
   test("with its query to the letter, for a signature is made over it", async () => {
     const signed = "https://storage.test/x?X-Amz-Signature=a%2Fb%3D&a=1&a=2&e=~%20+";
-    const { response, asked } = follow({ [START]: signed });
+    const { response, requested } = follow({ [START]: signed });
     await response;
-    expect(urls(asked)[1]).toBe(signed);
+    expect(urls(requested)[1]).toBe(signed);
   });
 
   test("without the query of the request before it", async () => {
-    const { response, asked } = follow(
+    const { response, requested } = follow(
       { [`${START}?n=1`]: "https://storage.test/x" },
       upstreamOf(),
       `${START}?n=1`,
     );
     await response;
-    expect(urls(asked)[1]).toBe("https://storage.test/x");
+    expect(urls(requested)[1]).toBe("https://storage.test/x");
   });
 
   test("five times, and not a sixth time", async () => {
@@ -88,25 +88,25 @@ describe("a redirect is followed", () => {
     expect(await (await five.response).text()).toBe("https://s5.test/");
     const six = follow(chain(6));
     expect(await failureOf(six.response)).toMatchObject({ kind: "unavailable" });
-    expect(six.asked).toHaveLength(6);
+    expect(six.requested).toHaveLength(6);
   });
 
   test("in a loop for no longer than that", async () => {
-    const { response, asked } = follow({ [START]: START });
+    const { response, requested } = follow({ [START]: START });
     expect((await failureOf(response)).kind).toBe("unavailable");
-    expect(asked.length).toBeLessThanOrEqual(6);
+    expect(requested.length).toBeLessThanOrEqual(6);
   });
 });
 
-test("an answer that only looks like a redirect is returned as it is", async () => {
-  for (const answer of [
+test("a response that only looks like a redirect is returned as it is", async () => {
+  for (const response of [
     new Response(null, { status: 307 }),
     new Response("x", { headers: { Location: "/" } }),
   ]) {
-    const { fetch, asked } = stub(() => answer);
+    const { fetch, requested } = stub(() => response);
     const init = { method: "GET", headers: new Headers(), signal: new AbortController().signal };
-    expect((await followRedirects(upstreamOf(), new URL(START), init, fetch)).status).toBe(answer.status);
-    expect(asked).toHaveLength(1);
+    expect((await followRedirects(upstreamOf(), new URL(START), init, fetch)).status).toBe(response.status);
+    expect(requested).toHaveLength(1);
   }
 });
 
@@ -132,21 +132,21 @@ describe("a redirect to a forbidden target is refused, and nothing is sent there
     ["a private address without a scheme", "//10.0.0.1/x"],
     ["no URL at all", "https://"],
   ])("%s", async (_, location) => {
-    const { response, asked } = follow({ [START]: location });
+    const { response, requested } = follow({ [START]: location });
     expect((await failureOf(response)).kind).toBe("unavailable");
-    expect(urls(asked)).toEqual([START]);
+    expect(urls(requested)).toEqual([START]);
   });
 
   test("also at the second hop", async () => {
-    const { response, asked } = follow({
+    const { response, requested } = follow({
       [START]: "https://storage.test/x",
       "https://storage.test/x": "https://192.168.0.1/",
     });
     expect((await failureOf(response)).kind).toBe("unavailable");
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
-  test("and what is said of it holds neither path nor query, which may be a signature", async () => {
+  test("and the message about it contains neither path nor query, which may be a signature", async () => {
     const { response } = follow({ [START]: "http://storage.test/path?X-Amz-Signature=secret" });
     const { message } = await failureOf(response);
     expect(message).toContain("http://storage.test");
@@ -175,9 +175,9 @@ describe("within this machine", () => {
   );
 
   test("it may send its clients out into the Internet over https, without its credentials", async () => {
-    const { response, asked } = follow({ [start]: "https://storage.test/x" }, local, start);
+    const { response, requested } = follow({ [start]: "https://storage.test/x" }, local, start);
     await response;
-    expect(authorizations(asked)).toEqual([true, false]);
+    expect(authorizations(requested)).toEqual([true, false]);
   });
 
   test("an upstream that only has a fallback here may not redirect to other ports", async () => {
@@ -190,19 +190,19 @@ describe("within this machine", () => {
 
 describe("Authorization", () => {
   test("stays behind at a redirect to storage", async () => {
-    const { response, asked, headers } = follow({ [START]: "https://storage.test/x" });
+    const { response, requested, headers } = follow({ [START]: "https://storage.test/x" });
     await response;
-    expect(authorizations(asked)).toEqual([true, false]);
+    expect(authorizations(requested)).toEqual([true, false]);
     expect(headers.get("Authorization")).toBe("Bearer secret");
   });
 
-  test("stays behind for good, also when the way leads back", async () => {
-    const { response, asked } = follow({
+  test("stays behind for good, also when a later redirect leads back", async () => {
+    const { response, requested } = follow({
       [START]: "https://storage.test/x",
       "https://storage.test/x": "https://registry.test/y",
     });
     await response;
-    expect(authorizations(asked)).toEqual([true, false, false]);
+    expect(authorizations(requested)).toEqual([true, false, false]);
   });
 
   test.each([
@@ -211,15 +211,15 @@ describe("Authorization", () => {
     ["a host that begins alike", "https://registry.test.example.org/x"],
     ["a host dressed as a user", "https://registry.test@example.org/x"],
   ])("isn't sent to %s", async (_, location) => {
-    const { response, asked } = follow({ [START]: location });
+    const { response, requested } = follow({ [START]: location });
     await response.catch(() => {});
-    expect(authorizations(asked.slice(1))).not.toContain(true);
+    expect(authorizations(requested.slice(1))).not.toContain(true);
   });
 
   test("goes along within the endpoint", async () => {
-    const { response, asked } = follow({ [START]: "/y" });
+    const { response, requested } = follow({ [START]: "/y" });
     await response;
-    expect(authorizations(asked)).toEqual([true, true]);
+    expect(authorizations(requested)).toEqual([true, true]);
   });
 
   test("isn't sent to a fallback, which may belong to anyone, nor from a fallback to the primary", async () => {
@@ -228,15 +228,15 @@ describe("Authorization", () => {
       [START, "https://fallback.test/x"],
       ["https://fallback.test/x", START],
     ] as const) {
-      const { response, asked } = follow({ [from]: to }, upstream, from);
+      const { response, requested } = follow({ [from]: to }, upstream, from);
       await response;
-      expect(authorizations(asked)).toEqual([true, false]);
+      expect(authorizations(requested)).toEqual([true, false]);
     }
   });
 
   test("goes along to a listed realm, as lscr.io's to ghcr.io, and no further", async () => {
     const lscr = upstreamOf({ name: "lscr.io", realms: ["ghcr.io"] });
-    const { response, asked } = follow(
+    const { response, requested } = follow(
       {
         "https://lscr.io/v2/x": "https://ghcr.io/v2/x",
         "https://ghcr.io/v2/x": "https://pkg-containers.githubusercontent.com/x",
@@ -245,7 +245,7 @@ describe("Authorization", () => {
       "https://lscr.io/v2/x",
     );
     await response;
-    expect(authorizations(asked)).toEqual([true, true, false]);
+    expect(authorizations(requested)).toEqual([true, true, false]);
   });
 
   test("of a trusted host is for https, or for exactly the endpoint that was set up", () => {
@@ -264,7 +264,7 @@ describe("against a registry whose storage refuses a stray Authorization", () =>
     const { layers } = await registry.addImage("owner/image", "latest");
     const client = createClient(registry.fetch);
     for (const { digest, size } of layers) {
-      const response = await client.ask({ path: `blobs/${digest}` });
+      const response = await client.request({ path: `blobs/${digest}` });
       expect((await response.arrayBuffer()).byteLength).toBe(size);
     }
     expect(registry.count({ kind: "storage", status: 200 })).toBe(layers.length);
@@ -294,9 +294,9 @@ describe("against a registry whose storage refuses a stray Authorization", () =>
     const registry = createFakeRegistry({ registryHost: name, ...rest });
     await registry.addImage("pause", "3.9");
     const client = createClient(registry.fetch);
-    const question = { upstream: upstreamOf({ name, realms: [] }), repository: "pause" };
-    expect(await client.status({ ...question, path: "manifests/3.9" })).toBe(200);
-    const { kind } = await client.failure({ ...question, path: "manifests/nowhere" });
+    const sketch = { upstream: upstreamOf({ name, realms: [] }), repository: "pause" };
+    expect(await client.status({ ...sketch, path: "manifests/3.9" })).toBe(200);
+    const { kind } = await client.failure({ ...sketch, path: "manifests/nowhere" });
     expect(kind).toBe("missing");
   });
 

@@ -13,17 +13,17 @@ const SCOPE: TokenScope = {
   login: null,
 };
 
-/** Tokens from an endpoint that responds to each request with the result of `answer`; `asked` holds the requests. */
+/** Tokens from an endpoint that responds to each request with the result of `response`; `requested` holds the requests. */
 export function createTokens(
-  answer: (request: Request, count: number) => Response | Promise<Response> = numberedToken,
+  response: (request: Request, count: number) => Response | Promise<Response> = numberedToken,
 ) {
   const clock = createClock();
   const background: Promise<unknown>[] = [];
-  const { fetch, asked } = stub((request) => answer(request, asked.length));
+  const { fetch, requested } = stub((request) => response(request, requested.length));
   const tokens = new Tokens({ fetch, now: clock.now });
   const later = (work: Promise<unknown>) => background.push(work);
   return {
-    asked,
+    requested,
     clock,
     background,
     /** `refused`: the Authorization that the 401 was for. */

@@ -4,44 +4,44 @@ import { describe, expect, test } from "vitest";
 import { failureOf, upstreamOf } from "../upstream/support.ts";
 import { BEARER, createTokens, numberedToken } from "./support.ts";
 
-describe("many who ask at once", () => {
+describe("many who request at once", () => {
   test("cause one request, and all get its token", async () => {
-    const { obtain, asked } = createTokens();
+    const { obtain, requested } = createTokens();
     const all = await Promise.all(Array.from({ length: 10 }, () => obtain()));
     expect(new Set(all)).toEqual(new Set(["Bearer t1"]));
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   test("cause one request when a token has to be renewed", async () => {
-    const { obtain, ready, clock, asked } = createTokens();
+    const { obtain, ready, clock, requested } = createTokens();
     await obtain();
     clock.pass(400);
     const all = await Promise.all(Array.from({ length: 10 }, () => ready()));
     expect(new Set(all)).toEqual(new Set(["Bearer t2"]));
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test("all see its failure", async () => {
-    const { obtain, asked } = createTokens(() => new Response(null, { status: 503 }));
+    const { obtain, requested } = createTokens(() => new Response(null, { status: 503 }));
     const all = await Promise.all(Array.from({ length: 10 }, () => failureOf(obtain())));
     expect(all.map(({ kind }) => kind)).toEqual(Array(10).fill("unavailable"));
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   test("and come one after the other with the 401 they got before there was a token, use the one there is", async () => {
-    const { obtain, asked } = createTokens();
+    const { obtain, requested } = createTokens();
     for (let late = 0; late < 5; late++) expect(await obtain()).toBe("Bearer t1");
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   test("for different repositories get tokens of their own", async () => {
-    const { obtain, asked } = createTokens();
+    const { obtain, requested } = createTokens();
     const [one, other] = await Promise.all([
       obtain(BEARER, { repository: "o/one" }),
       obtain(BEARER, { repository: "o/other" }),
     ]);
     expect(one).not.toBe(other);
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test("don't lose it when the one who came first leaves: its request is kept alive, and never fails there", async () => {
@@ -54,10 +54,10 @@ describe("many who ask at once", () => {
 
 describe("a token is for one repository of one endpoint", () => {
   test("and isn't ready for another repository, which gets its own by the challenge learned", async () => {
-    const { obtain, ready, asked } = createTokens();
+    const { obtain, ready, requested } = createTokens();
     await obtain(BEARER, { repository: "o/one" });
     expect(await ready({ repository: "o/other" })).toBe("Bearer t2");
-    expect(new URL(asked[1]?.url ?? "").searchParams.get("scope")).toBe("repository:o/other:pull");
+    expect(new URL(requested[1]?.url ?? "").searchParams.get("scope")).toBe("repository:o/other:pull");
     expect(await ready({ repository: "o/one" })).toBe("Bearer t1");
   });
 
@@ -71,10 +71,10 @@ describe("a token is for one repository of one endpoint", () => {
   });
 
   test("and is gone with its challenge once it was refused", async () => {
-    const { obtain, ready, forget, asked } = createTokens();
+    const { obtain, ready, forget, requested } = createTokens();
     forget(await obtain());
     expect(await ready()).toBeNull();
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   test("but not for an older one's refusal", async () => {
@@ -92,14 +92,14 @@ describe("a token is for one repository of one endpoint", () => {
   });
 
   test("nor for another endpoint, where nothing is known yet", async () => {
-    const { obtain, ready, asked } = createTokens();
+    const { obtain, ready, requested } = createTokens();
     await obtain();
     expect(await ready({ endpoint: new URL("https://other.test") })).toBeNull();
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 });
 
-test("a challenge that no longer leads anywhere is requested again, so that a moved realm is found", async () => {
+test("a challenge whose realm no longer works is requested again, so that a moved realm is found", async () => {
   const { obtain, ready, clock } = createTokens((request, count) =>
     count === 1 ? numberedToken(request, count) : new Response(null, { status: 500 }),
   );
@@ -110,10 +110,10 @@ test("a challenge that no longer leads anywhere is requested again, so that a mo
 });
 
 test("a thousand tokens are kept, and then the oldest goes", async () => {
-  const { obtain, ready, asked } = createTokens();
+  const { obtain, ready, requested } = createTokens();
   for (let count = 0; count <= 1000; count++) await obtain(BEARER, { repository: `o/i${count}` });
   await ready({ repository: "o/i1" });
-  expect(asked).toHaveLength(1001);
+  expect(requested).toHaveLength(1001);
   await ready({ repository: "o/i0" });
-  expect(asked).toHaveLength(1002);
+  expect(requested).toHaveLength(1002);
 });

@@ -8,9 +8,9 @@ afterEach(() => {
 
 describe("the request for a token", () => {
   const parametersOf = async (header: string, repository = "o/i") => {
-    const { asked, obtain } = createTokens();
+    const { requested, obtain } = createTokens();
     await obtain(header, { repository });
-    const [request] = asked;
+    const [request] = requested;
     if (request === undefined) throw new Error("no token was requested");
     return { url: new URL(request.url), request };
   };
@@ -40,7 +40,7 @@ describe("the request for a token", () => {
       "one in the realm's own query",
       'Bearer realm="https://auth.test/token?scope=repository:x:push&scope=y"',
     ],
-  ])("asks for its own scope, whatever the challenge has: %s", async (_, header) => {
+  ])("requests its own scope, whatever the challenge has: %s", async (_, header) => {
     const { url } = await parametersOf(header);
     expect(url.searchParams.getAll("scope")).toEqual(["repository:o/i:pull"]);
   });
@@ -84,30 +84,30 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
     ["no host", "data:application/json,{}"],
     ["no URL", "https://"],
   ])("%s", async (_, realm) => {
-    const { asked, obtain, ready } = createTokens();
+    const { requested, obtain, ready } = createTokens();
     const failure = await failureOf(obtain(`Bearer realm="${realm}",service="registry.test"`));
     expect(failure.kind).toBe("unavailable");
     expect(failure.message).toContain("realms");
-    expect(asked).toHaveLength(0);
+    expect(requested).toHaveLength(0);
     expect(await ready()).toBeNull();
   });
 
   test("not even one that is listed for another upstream", async () => {
-    const { asked, obtain } = createTokens();
+    const { requested, obtain } = createTokens();
     const lscr = upstreamOf({ name: "lscr.io", realms: ["ghcr.io"] });
     const lscrScope = { registry: lscr, endpoint: new URL("https://lscr.io") };
     await obtain('Bearer realm="https://ghcr.io/token"', lscrScope);
     await failureOf(obtain('Bearer realm="https://ghcr.io/token"'));
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   test("an upstream on this machine may have its realm on this machine", async () => {
-    const { asked, obtain } = createTokens();
+    const { requested, obtain } = createTokens();
     const local = upstreamOf({ endpoints: ["http://127.0.0.1:5000"], realms: [] });
     const scope = { registry: local, endpoint: new URL("http://127.0.0.1:5000") };
     await obtain('Bearer realm="http://127.0.0.1:5001/token"', scope);
     await failureOf(obtain('Bearer realm="http://10.0.0.1:5001/token"', { ...scope, repository: "x/y" }));
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   describe("redirected", () => {
@@ -126,18 +126,18 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
       ["another listed realm", "https://login.test/token"],
       ["the endpoint itself", "https://registry.test/token"],
     ])("goes on to %s with its login", async (_, next) => {
-      const { asked, obtain } = scene({ [start]: next });
+      const { requested, obtain } = scene({ [start]: next });
       expect(await obtain(BEARER, { registry: upstream, login: LOGIN })).toBe("Bearer t1");
-      expect(asked.map(({ url }) => url)[1]).toBe(new URL(next, start).href);
-      const { authorization } = Object.fromEntries(asked[1]?.headers ?? []);
+      expect(requested.map(({ url }) => url)[1]).toBe(new URL(next, start).href);
+      const { authorization } = Object.fromEntries(requested[1]?.headers ?? []);
       expect(authorization).toBe(`Basic ${btoa("user:secret")}`);
     });
 
     test.each([307, 308, 302, 301])("by %i takes the identity token along in its body", async (status) => {
-      const { asked, obtain } = scene({ [start]: "/v2/token" }, status);
+      const { requested, obtain } = scene({ [start]: "/v2/token" }, status);
       await obtain(BEARER, { registry: upstream, login: { ...LOGIN, username: "<token>" } });
-      expect(asked.map(({ method }) => method)).toEqual(["POST", "POST"]);
-      expect(new URLSearchParams(await asked[1]?.text()).get("refresh_token")).toBe("secret");
+      expect(requested.map(({ method }) => method)).toEqual(["POST", "POST"]);
+      expect(new URLSearchParams(await requested[1]?.text()).get("refresh_token")).toBe("secret");
     });
 
     test.each([
@@ -148,17 +148,19 @@ describe("a realm that isn't this upstream's gets no request at all", () => {
       ["a private address", "https://10.0.0.1/token"],
       ["no URL", "https://"],
     ])("isn't followed to %s, with a login or without", async (_, next) => {
-      const { asked, obtain } = scene({ [start]: next });
+      const { requested, obtain } = scene({ [start]: next });
       for (const login of [null, LOGIN, { ...LOGIN, name: "identity", username: "<token>" }]) {
         expect((await failureOf(obtain(BEARER, { registry: upstream, login }))).kind).toBe("unavailable");
       }
-      expect(new Set(asked.map(({ url }) => new URL(url).origin))).toEqual(new Set(["https://auth.test"]));
+      expect(new Set(requested.map(({ url }) => new URL(url).origin))).toEqual(
+        new Set(["https://auth.test"]),
+      );
     });
 
     test("in a loop ends after five hops", async () => {
-      const { asked, obtain } = scene({ [start]: "/token" });
+      const { requested, obtain } = scene({ [start]: "/token" });
       expect((await failureOf(obtain())).kind).toBe("unavailable");
-      expect(asked).toHaveLength(6);
+      expect(requested).toHaveLength(6);
     });
   });
 });
@@ -169,19 +171,19 @@ describe("a challenge that can't be met without a login is a denial", () => {
     ["none", ""],
     ["a Bearer without a realm", 'Bearer service="x"'],
   ])("%s", async (_, header) => {
-    const { asked, obtain } = createTokens();
+    const { requested, obtain } = createTokens();
     expect(await failureOf(obtain(header))).toMatchObject({ kind: "denied", status: 401 });
-    expect(asked).toHaveLength(0);
+    expect(requested).toHaveLength(0);
   });
 });
 
-describe("an answer with a token", () => {
+describe("a response with a token", () => {
   const after = async (body: unknown, seconds: number) => {
-    const { clock, obtain, ready, asked } = createTokens(() => Response.json(body));
+    const { clock, obtain, ready, requested } = createTokens(() => Response.json(body));
     await obtain();
     clock.pass(seconds);
     await ready();
-    return asked.length === 1 ? "kept" : "requested again";
+    return requested.length === 1 ? "kept" : "requested again";
   };
 
   test.each([
@@ -210,15 +212,15 @@ describe("an answer with a token", () => {
     expect(await after({ token: "t", ...body }, seconds)).toBe(fate),
   );
 
-  test("counts its life from before it was asked for, so that a slow answer can't stretch it", async () => {
-    const { clock, obtain, ready, asked } = createTokens(() => {
-      if (asked.length === 1) clock.pass(100);
+  test("counts its life from before it was requested, so that a slow response can't stretch it", async () => {
+    const { clock, obtain, ready, requested } = createTokens(() => {
+      if (requested.length === 1) clock.pass(100);
       return Response.json({ token: "t", expires_in: 300 });
     });
     await obtain();
     clock.pass(175);
     await ready();
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test.each([
@@ -259,12 +261,12 @@ describe("a token endpoint that gives none", () => {
     expect(failure.message).not.toContain("secret");
   });
 
-  test("is asked again by the next one who needs a token: a failure isn't remembered", async () => {
-    const { obtain, asked } = createTokens((request, count) =>
+  test("is requested again by the next one who needs a token: a failure isn't remembered", async () => {
+    const { obtain, requested } = createTokens((request, count) =>
       count === 1 ? new Response(null, { status: 500 }) : numberedToken(request, count),
     );
     await failureOf(obtain());
     expect(await obtain()).toBe("Bearer t2");
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 });

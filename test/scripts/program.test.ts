@@ -145,7 +145,7 @@ test("a Node that can't run TypeScript hands over to the one that the project pi
 test.each(["inspect", "verify", "warm", "mirrors", "doctor"])(
   "%s shows that it is still working once it takes long",
   async (name) => {
-    // Longer than the wait without a sign that is asked for; the first response only.
+    // Longer than the wait without a sign that is requested; the first response only.
     let first = 200;
     const slow = createServer((_, response) => {
       setTimeout(() => response.writeHead(404).end(), first);

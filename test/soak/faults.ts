@@ -197,7 +197,7 @@ export class Faults {
     let served = 0;
     return [
       {
-        name: "cut before an answer",
+        name: "cut before a response",
         weight: 4,
         suits: () => true,
         act: () => Promise.reject(new TypeError("the connection is lost")),

@@ -61,9 +61,9 @@ async function downloadBroken(url: string): Promise<number> {
     return null;
   });
   if (!result) return 0;
-  expect(result.answer.status).toBe(200);
+  expect(result.response.status).toBe(200);
   expect(result.ending).toBe("broken");
-  return result.answer.received;
+  return result.response.received;
 }
 
 describe("a body that is", () => {
@@ -87,8 +87,8 @@ describe("a body that is", () => {
       await stage.waitUntilStored(blob, HEAL_LIMIT);
 
       const healed = await download(stage.urlOf(nameFor(name), blob));
-      expect(healed.answer.servedBy).toBe("store");
-      expect(healed.answer.digest).toBe(blob.digest);
+      expect(healed.response.servedBy).toBe("store");
+      expect(healed.response.digest).toBe(blob.digest);
     },
   );
 });
@@ -111,17 +111,17 @@ it.concurrent.for([
 ] as const)("answers %s with an error, and stores nothing", async ([name, by]) => {
   const upstream = upstreamFor(name);
   const blob = serveBlob(upstream, MIB, { fault: { type: "two-lengths", by } });
-  const { answer, ending } = await download(stage.urlOf(nameFor(name), blob));
-  expect(answer.status).toBe(503);
+  const { response, ending } = await download(stage.urlOf(nameFor(name), blob));
+  expect(response.status).toBe(503);
   expect(ending).toBe("whole");
-  expect(answer.headers["content-type"]).toBe("application/json");
-  expect(answer.headers["cache-control"]).toBe("no-store");
+  expect(response.headers["content-type"]).toBe("application/json");
+  expect(response.headers["cache-control"]).toBe("no-store");
   expect(await stage.isStored(blob)).toBe(false);
 
   serveIntact(upstream, blob);
   const fixed = await download(stage.urlOf(nameFor(name), blob));
   expect(fixed.ending).toBe("whole");
-  expect(fixed.answer.digest).toBe(blob.digest);
+  expect(fixed.response.digest).toBe(blob.digest);
 });
 
 it.concurrent("tries again at once, then after two seconds", async () => {
@@ -135,12 +135,12 @@ it.concurrent("tries again at once, then after two seconds", async () => {
 it.concurrent("streams a body without a length as it arrives, and stores it by alarm", async () => {
   const upstream = upstreamFor("unsized");
   const blob = serveBlob(upstream, 4 * MIB, { fault: { type: "no-length" }, ranges: true });
-  const { answer, ending } = await download(stage.urlOf(nameFor("unsized"), blob));
-  expect(answer.headers["content-length"]).toBeUndefined();
+  const { response, ending } = await download(stage.urlOf(nameFor("unsized"), blob));
+  expect(response.headers["content-length"]).toBeUndefined();
   expect(ending).toBe("whole");
-  expect(answer.digest).toBe(blob.digest);
+  expect(response.digest).toBe(blob.digest);
   await stage.waitUntilStored(blob, HEAL_LIMIT);
   const warm = await download(stage.urlOf(nameFor("unsized"), blob));
-  expect(warm.answer.servedBy).toBe("store");
-  expect(warm.answer.headers["content-length"]).toBe(String(4 * MIB));
+  expect(warm.response.servedBy).toBe("store");
+  expect(warm.response.headers["content-length"]).toBe(String(4 * MIB));
 });

@@ -38,10 +38,10 @@ const open = (blob: Blob): Promise<Download> => Download.open(stage.urlOf(NAME, 
 
 async function expectWarm(blob: Blob): Promise<void> {
   const before = requestsFor(upstream, blob).length;
-  const { answer, ending } = await download(stage.urlOf(NAME, blob));
-  expect(answer.servedBy).toBe("store");
+  const { response, ending } = await download(stage.urlOf(NAME, blob));
+  expect(response.servedBy).toBe("store");
   expect(ending).toBe("whole");
-  expect(answer.digest).toBe(blob.digest);
+  expect(response.digest).toBe(blob.digest);
   expect(requestsFor(upstream, blob)).toHaveLength(before);
 }
 
@@ -63,9 +63,9 @@ it.concurrent("fills the store when the client leaves before upstream has answer
   leaver.destroy();
   slow.gate.resolve();
   await stage.waitUntilStored(blob);
-  const { answer } = await download(stage.urlOf(SLOW, blob));
-  expect(answer.servedBy).toBe("store");
-  expect(answer.digest).toBe(blob.digest);
+  const { response } = await download(stage.urlOf(SLOW, blob));
+  expect(response.servedBy).toBe("store");
+  expect(response.digest).toBe(blob.digest);
   expect(slow.requests).toBe(1);
 });
 

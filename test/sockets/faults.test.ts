@@ -83,8 +83,8 @@ function urlOf(blob: Blob, name = "upstream.test"): string {
 /** The stored content matches its key. */
 async function expectHeld(blob: Blob, name = "upstream.test"): Promise<void> {
   await stage.waitUntilStored(blob, HEAL_LIMIT);
-  const { answer, ending } = await download(urlOf(blob, name));
-  expect([answer.status, answer.servedBy, ending, answer.digest]).toEqual([
+  const { response, ending } = await download(urlOf(blob, name));
+  expect([response.status, response.servedBy, ending, response.digest]).toEqual([
     200,
     "store",
     "whole",
@@ -95,9 +95,9 @@ async function expectHeld(blob: Blob, name = "upstream.test"): Promise<void> {
 function breaksOff(name: Fault, variant: string | null, wire: RawFault): void {
   fault(name, variant, async () => {
     const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault: wire, ranges: true });
-    const { answer, ending } = await download(urlOf(blob));
-    expect([answer.status, ending]).toEqual([200, "broken"]);
-    expect(answer.headers["cache-status"]).toContain("fwd=uri-miss");
+    const { response, ending } = await download(urlOf(blob));
+    expect([response.status, ending]).toEqual([200, "broken"]);
+    expect(response.headers["cache-status"]).toContain("fwd=uri-miss");
     await until("the alarm's first try", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
     expect(await stage.isStored(blob)).toBe(false);
     upstream.serve(blob.path, { body: blob.bytes, ranges: true });
@@ -118,7 +118,7 @@ function upTo(last: number): (range: string) => boolean {
 
 /**
  * The client gets the whole blob in one response, and the store is filled from the same bytes.
- * @param ranges the ranges that upstream is asked for after the first request, the exact value or a check.
+ * @param ranges the ranges that upstream is requested after the first request, the exact value or a check.
  */
 function goesOn(
   name: Fault,
@@ -129,9 +129,9 @@ function goesOn(
   fault(name, `${variant}: the rest follows`, async () => {
     const times = ranges.length;
     const blob = serveBlob(upstream, EIGHT_MIB + MIB, { fault: wire, ranges: true, times });
-    const { answer, ending } = await download(urlOf(blob));
-    expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
-    expect(answer.headers["cache-status"]).toBe(COLD);
+    const { response, ending } = await download(urlOf(blob));
+    expect([response.status, ending, response.digest]).toEqual([200, "whole", blob.digest]);
+    expect(response.headers["cache-status"]).toBe(COLD);
     await expectHeld(blob);
     const sentRanges = requestsFor(upstream, blob).map(({ headers }) => headers.range ?? "whole");
     const expected = ranges.map((range) =>
@@ -163,8 +163,8 @@ breaksOff("cut at a multiple of 8 MiB with full length declared", "for ever", { 
 fault("cut with Content-Length", "by a primary, and resumed at its fallback", async () => {
   const blob = serveBlob(upstream, 3 * MIB, { fault: { type: "cut", after: MIB } });
   fallback.serve(blob.path, { body: blob.bytes, ranges: true });
-  const { answer, ending } = await download(urlOf(blob, "paired.test"));
-  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
+  const { response, ending } = await download(urlOf(blob, "paired.test"));
+  expect([response.status, ending, response.digest]).toEqual([200, "whole", blob.digest]);
   await expectHeld(blob, "paired.test");
   expect(requestsFor(upstream, blob)).toHaveLength(1);
   expect(requestsFor(fallback, blob).map(({ headers }) => headers.range)).toEqual([`bytes=${MIB}-`]);
@@ -172,9 +172,9 @@ fault("cut with Content-Length", "by a primary, and resumed at its fallback", as
 
 fault("cut with Content-Length", "repeatedly: given up in the end", async () => {
   const blob = serveBlob(upstream, 20 * MIB, { fault: { type: "cut", after: MIB }, ranges: true });
-  const { answer, ending } = await download(urlOf(blob));
-  expect([answer.status, ending]).toEqual([200, "broken"]);
-  expect(answer.received).toBeLessThanOrEqual(16 * MIB);
+  const { response, ending } = await download(urlOf(blob));
+  expect([response.status, ending]).toEqual([200, "broken"]);
+  expect(response.received).toBeLessThanOrEqual(16 * MIB);
   upstream.serve(blob.path, { body: blob.bytes });
   await expectHeld(blob);
 });
@@ -186,7 +186,7 @@ fault(
     const blob = serveBlob(upstream, MIB, { fault: { type: "wrong-length", by: -1 } });
     const broken = await download(urlOf(blob)).catch(() => null);
     expect(broken?.ending ?? "broken").toBe("broken");
-    expect(broken?.answer.received ?? 0).toBeLessThan(MIB - 1);
+    expect(broken?.response.received ?? 0).toBeLessThan(MIB - 1);
     await until("the alarm's first try", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
     expect(await stage.isStored(blob)).toBe(false);
     upstream.serve(blob.path, { body: blob.bytes });
@@ -196,10 +196,10 @@ fault(
 
 fault("no length", "passed through whole, and stored by the alarm", async () => {
   const blob = serveBlob(upstream, MIB, { fault: { type: "no-length" }, ranges: true });
-  const { answer, ending } = await download(urlOf(blob));
-  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
-  expect(answer.headers["content-length"]).toBe(undefined);
-  expect(answer.headers["cache-status"]).not.toContain("stored");
+  const { response, ending } = await download(urlOf(blob));
+  expect([response.status, ending, response.digest]).toEqual([200, "whole", blob.digest]);
+  expect(response.headers["content-length"]).toBe(undefined);
+  expect(response.headers["cache-status"]).not.toContain("stored");
   await expectHeld(blob);
 });
 
@@ -212,8 +212,8 @@ fault("stall", "nothing is stored of it, its client can leave, and the others ar
   expect(client.received).toBe(64 * KIB);
   expect(await hasty.isStored(blob)).toBe(false);
   client.leave();
-  const { answer, ending } = await download(hasty.urlOf("upstream.test", blob));
-  expect([answer.status, ending, answer.digest]).toEqual([200, "whole", blob.digest]);
+  const { response, ending } = await download(hasty.urlOf("upstream.test", blob));
+  expect([response.status, ending, response.digest]).toEqual([200, "whole", blob.digest]);
 });
 
 fault(
@@ -240,9 +240,9 @@ fault(
     const { digest } = await registry.addBlob(bytes, { repository: "some/repository" });
     registry.fail({ kind: "blob", method: "GET" }, behaviours.gzippedOnTheWay());
     const blob = { bytes, digest, path: `/v2/some/repository/blobs/${digest}` };
-    const { answer, ending } = await download(urlOf(blob, "registry.test"));
-    expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
-    expect(answer.headers["content-encoding"]).toBe(undefined);
+    const { response, ending } = await download(urlOf(blob, "registry.test"));
+    expect([response.status, ending, response.digest]).toEqual([200, "whole", digest]);
+    expect(response.headers["content-encoding"]).toBe(undefined);
     await expectHeld(blob, "registry.test");
     for (const { headers } of registry.requests) expect(headers["accept-encoding"]).toBe("identity");
   },
@@ -277,9 +277,9 @@ for (const [what, body] of [
       const digest = `sha256:${createHash("sha256").update(body).digest("hex")}`;
       const blob = { bytes: body, digest, path: `/v2/some/repository/blobs/${digest}` };
       upstream.serve(blob.path, { body, headers: { "Content-Encoding": "gzip" } });
-      const { answer, ending } = await download(urlOf(blob));
-      expect([answer.status, ending, answer.digest]).toEqual([200, "whole", digest]);
-      expect(answer.headers["content-encoding"]).toBe(undefined);
+      const { response, ending } = await download(urlOf(blob));
+      expect([response.status, ending, response.digest]).toEqual([200, "whole", digest]);
+      expect(response.headers["content-encoding"]).toBe(undefined);
       await expectHeld(blob);
     },
   );
@@ -314,7 +314,7 @@ async function exchange(bytes: string | Uint8Array): Promise<string> {
   const closed = once(socket, "close");
   // A connection that is still open has sent its whole response by then.
   const idle = sleep(1_500).then(() => socket.end());
-  await within("the mirror to answer, or to end the connection", ANSWER_LIMIT, Promise.race([closed, idle]));
+  await within("the mirror to respond, or to end the connection", ANSWER_LIMIT, Promise.race([closed, idle]));
   socket.destroy();
   return received;
 }
@@ -402,9 +402,9 @@ for (const [what, lines] of Object.entries({
 for (const by of [-1000, 1000]) {
   fault("two Content-Lengths", `of upstream's, the second off by ${by}`, async () => {
     const blob = serveBlob(liar, MIB, { fault: { type: "two-lengths", by } });
-    const { answer, ending } = await download(urlOf(blob, "liar.test"));
-    expect([answer.status, ending]).toEqual([503, "whole"]);
-    expect(answer.headers["content-type"]).toBe("application/json");
+    const { response, ending } = await download(urlOf(blob, "liar.test"));
+    expect([response.status, ending]).toEqual([503, "whole"]);
+    expect(response.headers["content-type"]).toBe("application/json");
     expect(await stage.isStored(blob)).toBe(false);
     liar.serve(blob.path, { body: blob.bytes });
     await stage.waitUntilStored(await pullOnceFixed(blob), HEAL_LIMIT);
@@ -414,13 +414,13 @@ for (const by of [-1000, 1000]) {
 /** Pulls a blob again, now that upstream serves it intact. */
 async function pullOnceFixed(blob: Blob): Promise<Blob> {
   await until("another request to upstream", HEAL_LIMIT, async () => {
-    const { answer } = await download(urlOf(blob, "liar.test"));
-    return answer.digest === blob.digest;
+    const { response } = await download(urlOf(blob, "liar.test"));
+    return response.digest === blob.digest;
   });
   return blob;
 }
 
-fault("huge query", "is answered or refused, and never forwarded", async () => {
+fault("huge query", "is served or refused, and never forwarded", async () => {
   const blob = serveBlob(upstream, KIB);
   const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}?x=${"y".repeat(200_000)}`;
   const [status] = statusesIn(await exchange(singleRequest(target)));

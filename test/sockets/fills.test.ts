@@ -1,4 +1,4 @@
-/** One fill and its readers: how many there are, what each asks for, and what they get when it fails. */
+/** One fill and its readers: how many there are, what each requests, and what they get when it fails. */
 import { createHash } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";

@@ -18,9 +18,9 @@ class Counter {
     const { method, url, headers } = incoming;
     const { host } = new URL(this.target);
     const onward = request(new URL(url ?? "/", this.target), { method, headers: { ...headers, host } });
-    onward.on("response", (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+    onward.on("response", (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
     });
     onward.on("error", () => outgoing.destroy());
     incoming.pipe(onward);

@@ -51,20 +51,20 @@ it("serves after a restart what it had stored before, without an upstream reques
   await stage.waitUntilStored(blob);
   await stage.halt();
   await stage.start();
-  const { answer, ending } = await download(stage.urlOf(NAME, blob));
-  expect(answer.servedBy).toBe("store");
+  const { response, ending } = await download(stage.urlOf(NAME, blob));
+  expect(response.servedBy).toBe("store");
   expect(ending).toBe("whole");
-  expect(answer.digest).toBe(blob.digest);
+  expect(response.digest).toBe(blob.digest);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
 it("stores nothing of a blob whose fill a stop interrupted, and still serves it whole", async () => {
   const blob = await interruptFill();
   expect(await stage.isStored(blob)).toBe(false);
-  const { answer, ending } = await download(stage.urlOf(NAME, blob));
-  expect(answer.servedBy).toBe("upstream");
+  const { response, ending } = await download(stage.urlOf(NAME, blob));
+  expect(response.servedBy).toBe("upstream");
   expect(ending).toBe("whole");
-  expect(answer.digest).toBe(blob.digest);
+  expect(response.digest).toBe(blob.digest);
 });
 
 it("stores on the next pull what a stop has interrupted", async () => {

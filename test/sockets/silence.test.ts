@@ -1,4 +1,4 @@
-/** Upstreams that don't answer, or not to the end: the client gets an answer or a broken connection, never silence. */
+/** Upstreams that don't respond, or not to the end: the client gets a response or a broken connection, never silence. */
 
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
@@ -88,7 +88,7 @@ it.concurrent.for([
   ["mumbling.test", "stops in the middle of its headers"],
 ])("answers 503 in time for a blob whose upstream, %s, %s", async ([name]) => {
   const { value, took } = await timed(download(stage.urlOf(name ?? "", newBlob(KIB))));
-  expect(value.answer.status).toBe(503);
+  expect(value.response.status).toBe(503);
   expect(value.ending).toBe("whole");
   expect(took).toBeLessThan(ANSWER_LIMIT);
 });
@@ -97,14 +97,14 @@ it.concurrent.for(["manifests/latest", "tags/list"])(
   "answers 503 in time for %s of a mute upstream",
   async (path) => {
     const { value, took } = await timed(download(`${stage.url}/v2/mute.test/some/repository/${path}`));
-    expect(value.answer.status).toBe(503);
+    expect(value.response.status).toBe(503);
     expect(took).toBeLessThan(ANSWER_LIMIT);
   },
 );
 
 it.concurrent("answers 503 at once when upstream refuses connections", async () => {
   const { value, took } = await timed(download(stage.urlOf("refusing.test", newBlob(KIB))));
-  expect(value.answer.status).toBe(503);
+  expect(value.response.status).toBe(503);
   expect(took).toBeLessThan(FAST);
 });
 
@@ -147,9 +147,9 @@ it.concurrent("serves the others while one download of the blob stalls", async (
   const blob = serveBlob(stalling, 256 * KIB, { fault, times: 1, ranges: true });
   const stalled = await Download.open(stage.urlOf("stalling.test", blob));
   await stalled.readTo(64 * KIB);
-  const { answer, ending } = await download(stage.urlOf("stalling.test", blob));
+  const { response, ending } = await download(stage.urlOf("stalling.test", blob));
   expect(ending).toBe("whole");
-  expect(answer.digest).toBe(blob.digest);
+  expect(response.digest).toBe(blob.digest);
   stalled.leave();
 });
 
@@ -157,8 +157,8 @@ it.concurrent("serves the others, and stores the blob, while the client that fil
   const blob = serveBlob(stalling, 48 * 1024 * KIB);
   const slow = await Download.open(stage.urlOf("stalling.test", blob));
   await slow.readTo(64 * KIB);
-  const { answer, ending } = await download(stage.urlOf("stalling.test", blob));
-  expect([ending, answer.digest]).toEqual(["whole", blob.digest]);
+  const { response, ending } = await download(stage.urlOf("stalling.test", blob));
+  expect([ending, response.digest]).toEqual(["whole", blob.digest]);
   await stage.waitUntilStored(blob);
   slow.leave();
 });

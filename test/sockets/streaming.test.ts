@@ -22,20 +22,20 @@ afterAll(async () => {
 it("serves a cold blob byte for byte while storing it", async () => {
   const blob = serveBlob(upstream, 64 * MIB);
   const cold = await download(stage.urlOf(NAME, blob));
-  expect(cold.answer.status).toBe(200);
-  expect(cold.answer.headers["content-length"]).toBe(String(64 * MIB));
-  expect(cold.answer.headers["transfer-encoding"]).toBeUndefined();
-  expect(cold.answer.servedBy).toBe("upstream");
+  expect(cold.response.status).toBe(200);
+  expect(cold.response.headers["content-length"]).toBe(String(64 * MIB));
+  expect(cold.response.headers["transfer-encoding"]).toBeUndefined();
+  expect(cold.response.servedBy).toBe("upstream");
   expect(cold.ending).toBe("whole");
-  expect(cold.answer.received).toBe(64 * MIB);
-  expect(cold.answer.digest).toBe(blob.digest);
+  expect(cold.response.received).toBe(64 * MIB);
+  expect(cold.response.digest).toBe(blob.digest);
 
   await stage.waitUntilStored(blob);
   const warm = await download(stage.urlOf(NAME, blob));
-  expect(warm.answer.servedBy).toBe("store");
-  expect(warm.answer.headers["content-length"]).toBe(String(64 * MIB));
+  expect(warm.response.servedBy).toBe("store");
+  expect(warm.response.headers["content-length"]).toBe(String(64 * MIB));
   expect(warm.ending).toBe("whole");
-  expect(warm.answer.digest).toBe(blob.digest);
+  expect(warm.response.digest).toBe(blob.digest);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
 
@@ -44,11 +44,11 @@ it.each([0, 1, 65_535, 65_537, 5 * MIB + 3])(
   async (size) => {
     const blob = serveBlob(upstream, size);
     for (const servedBy of ["upstream", "store"]) {
-      const { answer, ending } = await download(stage.urlOf(NAME, blob));
-      expect(answer.servedBy).toBe(servedBy);
-      expect(answer.headers["content-length"]).toBe(String(size));
+      const { response, ending } = await download(stage.urlOf(NAME, blob));
+      expect(response.servedBy).toBe(servedBy);
+      expect(response.headers["content-length"]).toBe(String(size));
       expect(ending).toBe("whole");
-      expect(answer.digest).toBe(blob.digest);
+      expect(response.digest).toBe(blob.digest);
       await stage.waitUntilStored(blob);
     }
   },
@@ -75,12 +75,12 @@ it("sends the client the first bytes before upstream has sent the last", async (
   });
   const gatedStage = await startStage({ [NAME]: gated.url });
   try {
-    const answer = await Download.open(gatedStage.urlOf(NAME, blob));
-    await answer.readTo(half);
-    expect(answer.received).toBe(half);
+    const response = await Download.open(gatedStage.urlOf(NAME, blob));
+    await response.readTo(half);
+    expect(response.received).toBe(half);
     gate.resolve();
-    expect(await answer.end()).toBe("whole");
-    expect(answer.digest).toBe(blob.digest);
+    expect(await response.end()).toBe("whole");
+    expect(response.digest).toBe(blob.digest);
     await gatedStage.waitUntilStored(blob);
   } finally {
     gate.resolve();
@@ -93,15 +93,17 @@ it("serves the right bytes of one cold blob to twenty clients at once", async ()
   const blob = serveBlob(upstream, 8 * MIB);
   const clients = Array.from({ length: 20 }, () => download(stage.urlOf(NAME, blob)));
   const answers = await within("twenty downloads at once", 25_000, Promise.all(clients));
-  for (const { answer, ending } of answers) {
+  for (const { response, ending } of answers) {
     expect(ending).toBe("whole");
-    expect(answer.headers["content-length"]).toBe(String(8 * MIB));
-    expect(answer.digest).toBe(blob.digest);
+    expect(response.headers["content-length"]).toBe(String(8 * MIB));
+    expect(response.digest).toBe(blob.digest);
   }
-  const filling = answers.filter(({ answer }) => String(answer.headers["cache-status"]).includes("stored"));
+  const filling = answers.filter(({ response }) =>
+    String(response.headers["cache-status"]).includes("stored"),
+  );
   expect(filling).toHaveLength(1);
   await stage.waitUntilStored(blob);
-  expect((await download(stage.urlOf(NAME, blob))).answer.servedBy).toBe("store");
+  expect((await download(stage.urlOf(NAME, blob))).response.servedBy).toBe("store");
 });
 
 it("stores at upstream's pace in spite of a slow client, which gets the rest at its own", async () => {
@@ -110,7 +112,7 @@ it("stores at upstream's pace in spite of a slow client, which gets the rest at 
   const slow = await Download.open(stage.urlOf(NAME, blob));
   await slow.readTo(MIB);
   const fast = await download(stage.urlOf(NAME, blob));
-  expect(fast.answer.digest).toBe(blob.digest);
+  expect(fast.response.digest).toBe(blob.digest);
   await stage.waitUntilStored(blob);
   expect(await slow.end()).toBe("whole");
   expect(slow.digest).toBe(blob.digest);

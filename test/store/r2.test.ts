@@ -1,4 +1,4 @@
-/** The store on R2: nothing wrong or partial is ever published, and ranges are what was asked for. */
+/** The store on R2: nothing wrong or partial is ever published, and ranges are what was requested. */
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";

@@ -66,7 +66,7 @@ describe("fresh", () => {
     expect(await another().fresh(name, TTL)).toBe(null);
   });
 
-  test("asks the edge when what memory has is too old, as another isolate may have asked upstream", async () => {
+  test("asks the edge when what memory has is too old, as another isolate may have requested upstream", async () => {
     await records.remember(name, recordAt(now()), TTL);
     ahead += TTL * 1000 + 1;
     const later = recordAt(now(), "b");

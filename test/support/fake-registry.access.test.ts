@@ -21,8 +21,8 @@ function askToken(fake: FakeRegistry, query: string, authorization?: string): Pr
 }
 
 async function tokenFor(fake: FakeRegistry, scope: string, authorization?: string): Promise<string> {
-  const answer = await (await askToken(fake, `scope=${scope}`, authorization)).json<TokenAnswer>();
-  return answer.token ?? answer.access_token ?? "";
+  const response = await (await askToken(fake, `scope=${scope}`, authorization)).json<TokenAnswer>();
+  return response.token ?? response.access_token ?? "";
 }
 
 function pull(fake: FakeRegistry, repository: string, token?: string): Promise<Response> {
@@ -31,7 +31,7 @@ function pull(fake: FakeRegistry, repository: string, token?: string): Promise<R
 }
 
 describe("bearer tokens", () => {
-  it("are asked for by a challenge and open the repository they are for", async () => {
+  it("are requested by a challenge and open the repository they are for", async () => {
     const fake = await withImage();
     const refused = await pull(fake, "a/b");
     expect(refused.status).toBe(401);
@@ -70,19 +70,19 @@ describe("bearer tokens", () => {
     );
   });
 
-  it("are answered in every shape seen in the wild", async () => {
+  it("are served in every shape seen in the wild", async () => {
     const fake = await withImage({ now: () => 0 });
-    const answer = async () => (await askToken(fake, "scope=repository:a/b:pull")).json<TokenAnswer>();
-    expect(await answer()).toMatchObject({ expires_in: 300, issued_at: "1970-01-01T00:00:00.000Z" });
+    const response = async () => (await askToken(fake, "scope=repository:a/b:pull")).json<TokenAnswer>();
+    expect(await response()).toMatchObject({ expires_in: 300, issued_at: "1970-01-01T00:00:00.000Z" });
     Object.assign(fake.settings, { tokenField: "access_token", expiresIn: null, issuedAt: false });
-    expect(Object.keys(await answer())).toEqual(["access_token"]);
+    expect(Object.keys(await response())).toEqual(["access_token"]);
     Object.assign(fake.settings, { tokenField: "token", expiresIn: -1 });
-    expect(await answer()).toMatchObject({ expires_in: -1, token: expect.any(String) });
+    expect(await response()).toMatchObject({ expires_in: -1, token: expect.any(String) });
     fake.settings.service = null;
     expect((await pull(fake, "a/b")).headers.get("www-authenticate")).not.toContain("service");
   });
 
-  it("are refused to another service and, if so set, to who asks for more than pull", async () => {
+  it("are refused to another service and, if so set, to who requests more than pull", async () => {
     const fake = await withImage({ refusePush: true });
     expect((await askToken(fake, "service=other")).status).toBe(400);
     expect((await askToken(fake, "scope=repository:a/b:pull,push")).status).toBe(403);
@@ -205,7 +205,7 @@ describe("referrers", () => {
   }
   const FILTER = "?artifactType=application%2Fvnd.cosign";
 
-  it("are an index, filtered where asked and said so", async () => {
+  it("are an index, filtered where requested and said so", async () => {
     const { fake, get, typesOf } = await withReferrers();
     const all = await get();
     expect(all.headers.get("content-type")).toBe("application/vnd.oci.image.index.v1+json");

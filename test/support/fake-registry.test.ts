@@ -53,7 +53,7 @@ describe("manifests", () => {
     }
   });
 
-  it("answer HEAD with the headers of GET and no body", async () => {
+  it("response HEAD with the headers of GET and no body", async () => {
     const fake = createFakeRegistry(OPEN);
     const { target } = await fake.addImage("library/alpine", "3");
     const response = await fake.fetch(`${ORIGIN}/v2/library/alpine/manifests/3`, { method: "HEAD" });
@@ -276,7 +276,7 @@ describe("faults", () => {
     expect(fake.count({ kind: "blob", status: 503 })).toBe(2);
   });
 
-  it("answer with an OCI error body and the headers given", async () => {
+  it("response with an OCI error body and the headers given", async () => {
     const { fake, get } = await withBlob();
     fake.fail({}, behaviours.tooManyRequests(30));
     const response = await get();
@@ -284,7 +284,7 @@ describe("faults", () => {
     expect(await errorCode(response)).toBe("TOOMANYREQUESTS");
   });
 
-  it("lose the connection before an answer or in the middle of one", async () => {
+  it("lose the connection before a response or in the middle of one", async () => {
     const { fake, get } = await withBlob();
     fake.fail({}, { network: true }, 1);
     await expect(get()).rejects.toThrow(TypeError);
@@ -377,7 +377,7 @@ describe("faults", () => {
 });
 
 describe("a network of registries", () => {
-  it("chooses by host and remembers who was asked for in vain", async () => {
+  it("chooses by host and remembers who was requested in vain", async () => {
     const hub = createFakeRegistry(profiles["docker.io"]);
     const github = createFakeRegistry(profiles["ghcr.io"]);
     const network = createFakeNetwork(hub, github);

@@ -41,7 +41,7 @@ export type RecordedRequest = {
   method: string;
   host: string;
   path: string;
-  /** Without its question mark. */
+  /** Without its sketch mark. */
   query: string;
   /** Names in lower case. */
   headers: Record<string, string>;
@@ -49,7 +49,7 @@ export type RecordedRequest = {
   status: number;
   repository: string | null;
   kind: RequestKind;
-  /** Bytes of stored content that were read from the body of the answer. */
+  /** Bytes of stored content that were read from the body of the response. */
   bytesSent: number;
 };
 
@@ -125,7 +125,7 @@ export function createFakeRegistry(options: FakeRegistryOptions = {}): FakeRegis
 
     const refusal = planned.authorize();
     const faulty = { ...recorded, authorized: refusal === null };
-    const response = await faults.apply(faulty, request, async () => refusal ?? (await planned.answer()));
+    const response = await faults.apply(faulty, request, async () => refusal ?? (await planned.response()));
     recorded.status = response.status;
     return method === "HEAD" && response.body !== null ? withBody(response, null) : response;
   }
@@ -160,7 +160,7 @@ export function createFakeRegistry(options: FakeRegistryOptions = {}): FakeRegis
 
 export type FakeNetwork = {
   fetch: (input: FetchInput, init?: RequestInit) => Promise<Response>;
-  /** Hosts that were asked for and belong to no registry: what a closed list of upstreams must keep empty. */
+  /** Hosts that were requested and belong to no registry: what a closed list of upstreams must keep empty. */
   readonly strays: string[];
 };
 

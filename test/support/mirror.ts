@@ -29,7 +29,7 @@ export type TestBindings = Omit<Env, "FILLS" | "REPOSITORIES"> & {
 
 export interface TestMirror {
   services: Services;
-  /** The clock of everything; moves only when told to, and by what is added here. */
+  /** The clock of everything; moves only by what is added here. */
   clock: { ahead: number };
   /** docker.io, with redirects to storage and tokens as it has them. */
   docker: FakeRegistry;
@@ -37,8 +37,8 @@ export interface TestMirror {
   ghcr: FakeRegistry;
   bindings: TestBindings;
   network: FakeNetwork;
-  /** Asks the mirror as a client would, and waits until what goes on behind the answer is done. */
-  ask(path: string, init?: RequestInit & { host?: string }): Promise<Answer>;
+  /** Asks the mirror as a client would, and waits until what goes on behind the response is done. */
+  request(path: string, init?: RequestInit & { host?: string }): Promise<MirrorResponse>;
   /** Forgets what the isolate remembers, as if another one took over: memory is cold, store, KV and edge are warm. */
   newIsolate(): void;
   /** Makes an operation of the store or of KV reject from now on, for the Worker and the Durable Objects alike. */
@@ -55,7 +55,7 @@ export interface TestMirror {
   operations(): Operations;
 }
 
-export interface Answer {
+export interface MirrorResponse {
   status: number;
   headers: Headers;
   bytes: Uint8Array;
@@ -146,7 +146,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
           .spyOn(Object.getPrototypeOf(bindings[binding]), operation)
           .mockImplementation(async (_key: unknown, body: unknown) => {
             const error = new Error(`${binding}.${operation} is out of order`);
-            // As the runtime does: it never leaves a stream behind that nobody will read.
+            // As the runtime does: it never leaves an unread stream behind.
             if (body instanceof ReadableStream) await body.cancel(error);
             throw error;
           }),
@@ -164,12 +164,12 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
         return isRun || started > 0;
       },
       stored: async () => (await bindings.STORE.list()).objects.map(({ key }) => key),
-      async ask(path: string, { host = "mirror.test", ...init }: RequestInit & { host?: string } = {}) {
+      async request(path: string, { host = "mirror.test", ...init }: RequestInit & { host?: string } = {}) {
         const context = createExecutionContext();
-        const response = await app.fetch(new Request(`https://${host}${path}`, init), bindings, context);
-        const answer = await read(response);
+        const received = await app.fetch(new Request(`https://${host}${path}`, init), bindings, context);
+        const response = await read(received);
         await waitOnExecutionContext(context);
-        return answer;
+        return response;
       },
     });
   });
@@ -183,7 +183,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
   return test;
 }
 
-async function read(response: Response): Promise<Answer> {
+async function read(response: Response): Promise<MirrorResponse> {
   const { status, headers } = response;
   const body = await response.arrayBuffer().catch(() => null);
   const bytes = new Uint8Array(body ?? new ArrayBuffer(0));

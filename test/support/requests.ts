@@ -1,11 +1,11 @@
-/** Random requests, and what must be true of any answer: what the tests of whole requests at random share. */
+/** Random requests, and what must be true of any response: what the tests of whole requests at random share. */
 import fc from "fast-check";
 import { expect } from "vitest";
 import { isDigest } from "./fake-registry/objects.ts";
-import type { Answer } from "./mirror.ts";
+import type { MirrorResponse } from "./mirror.ts";
 
 export const HEX = "a1".repeat(32);
-/** Each leads to the fake ghcr.io, so that none of them is out of reach. */
+/** Each is the fake ghcr.io, so that all can be reached. */
 const OTHERS = "quay.io gcr.io registry.k8s.io mcr.microsoft.com nvcr.io public.ecr.aws".split(" ");
 export const UPSTREAMS = Object.fromEntries(OTHERS.map((name) => [name, { endpoints: ["https://ghcr.io"] }]));
 /** Upstreams of a family: nothing stands for them here. */
@@ -113,30 +113,30 @@ export function isCrossSite(headers: Iterable<readonly [string, string]>): boole
   return site !== null && !["same-origin", "none"].includes(site);
 }
 
-/** What is true of any answer: what fails is upstream's fault or said as the specification says it, and nothing shows through. */
-export function expectFair(answer: Answer, method: string, target: string): void {
-  const text = new TextDecoder().decode(answer.bytes);
-  if (answer.status >= 500) {
-    expect(answer.status).toBe(503);
+/** What is true of any response: a failure is upstream's, or an error of the specification, and no internals are revealed. */
+export function expectFair(response: MirrorResponse, method: string, target: string): void {
+  const text = new TextDecoder().decode(response.bytes);
+  if (response.status >= 500) {
+    expect(response.status).toBe(503);
     expect(text || "x.gcr.io").toMatch(UNREACHED);
   }
   if (method === "HEAD") expect(text).toBe("");
-  else if (answer.status >= 400 && answer.status !== 416) expectOciError(answer, text, target);
-  expectCleanHeaders(answer);
+  else if (response.status >= 400 && response.status !== 416) expectOciError(response, text, target);
+  expectCleanHeaders(response);
 }
 
-export function expectOciError(answer: Answer, text: string, target: string): void {
-  expect(answer.headers.get("Content-Type")).toBe("application/json");
-  expect(answer.headers.get("Cache-Control")).toBe("no-store");
-  const { errors: told } = answer.json() as { errors: { code: string; message: string }[] };
+export function expectOciError(response: MirrorResponse, text: string, target: string): void {
+  expect(response.headers.get("Content-Type")).toBe("application/json");
+  expect(response.headers.get("Cache-Control")).toBe("no-store");
+  const { errors: told } = response.json() as { errors: { code: string; message: string }[] };
   expect(told).toHaveLength(1);
   expect(CODES).toContain(told[0]?.code);
   expect(told[0]?.message).toMatch(/^[\x20-\x7e…]+$/);
-  const asked = safelyDecoded(target);
-  expect(INSIDE.filter((word) => text.includes(word) && !asked.includes(word))).toEqual([]);
+  const requested = safelyDecoded(target);
+  expect(INSIDE.filter((word) => text.includes(word) && !requested.includes(word))).toEqual([]);
 }
 
-function expectCleanHeaders({ headers }: Answer): void {
+function expectCleanHeaders({ headers }: MirrorResponse): void {
   for (const [key, value] of headers) {
     expect(`${key}: ${value}`).toMatch(/^[\x20-\x7e]*$/);
     if (key !== "docker-content-digest") expect(HOSTILE.filter((text) => value.includes(text))).toEqual([]);

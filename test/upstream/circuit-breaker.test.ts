@@ -231,15 +231,15 @@ describe("a dead primary", () => {
     endpoints: ["https://registry.test", "https://one.test", "https://two.test"],
   });
   const createScene = (answers: Record<string, (request: Request) => Response | Promise<Response>> = {}) => {
-    const { fetch, asked } = stub(
+    const { fetch, requested } = stub(
       (request) => answers[new URL(request.url).host]?.(request) ?? new Response("content"),
     );
     const hosts = () => {
-      const seen = asked.map(({ url }) => new URL(url).host);
-      asked.length = 0;
+      const seen = requested.map(({ url }) => new URL(url).host);
+      requested.length = 0;
       return seen;
     };
-    return { ...createClient(fetch, Date.now), asked, hosts };
+    return { ...createClient(fetch, Date.now), requested, hosts };
   };
   const silent = ({ signal }: Request) =>
     new Promise<Response>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
@@ -276,15 +276,15 @@ describe("a dead primary", () => {
 
   test("costs three time-outs for tags, and then none: the client gets Retry-After at once", async () => {
     const scene = createScene({ "registry.test": silent });
-    const { failure, asked, hosts } = scene;
+    const { failure, requested, hosts } = scene;
     await goSilent(scene);
     const tag = "https://registry.test/v2/owner/image/manifests/latest";
-    expect(asked.map(({ url }) => url)).toEqual([tag, tag, tag, "https://registry.test/v2/"]);
+    expect(requested.map(({ url }) => url)).toEqual([tag, tag, tag, "https://registry.test/v2/"]);
     hosts();
     await vi.advanceTimersByTimeAsync(1_000);
     const { kind, status, retryAfter, message } = await failure({ upstream });
     expect([kind, status, retryAfter]).toEqual(["unavailable", 0, 4]);
-    expect(message).toBe("registry.test is down and isn't asked for another 4 s");
+    expect(message).toBe("registry.test is down and gets no requests for another 4 s");
     expect(hosts()).toEqual([]);
   });
 
@@ -388,8 +388,8 @@ describe("a dead primary", () => {
       for (let round = 0; round < 6; round++) await failure({ upstream });
       expect(hosts()).toHaveLength(6);
     }
-    for (const answer of [lost, () => new Response(null, { status: 503 })]) {
-      const { failure, hosts } = createScene({ "registry.test": answer });
+    for (const response of [lost, () => new Response(null, { status: 503 })]) {
+      const { failure, hosts } = createScene({ "registry.test": response });
       for (let round = 0; round < 6; round++) await failureAfter(500, failure({ upstream }));
       // Three requests of two attempts each, and the ping.
       expect(hosts()).toHaveLength(7);
@@ -414,11 +414,11 @@ describe("a dead primary", () => {
   test.each([
     ["fails", lost],
     ["is down behind its gateway", () => new Response(null, { status: 503 })],
-  ])("isn't one whose storage %s: that of one object may be broken alone", async (_, answer) => {
-    const { failure, asked } = createScene({
+  ])("isn't one whose storage %s: that of one object may be broken alone", async (_, response) => {
+    const { failure, requested } = createScene({
       "registry.test": () =>
         new Response(null, { status: 307, headers: { Location: "https://storage.test/x" } }),
-      "storage.test": answer,
+      "storage.test": response,
     });
     const alone = upstreamOf();
     const kinds: string[] = [];
@@ -428,12 +428,12 @@ describe("a dead primary", () => {
     }
     expect(kinds.at(-1)).toMatch(/^storage\.test can't be reached|^upstream answered 503/);
     // Ten requests of two attempts each, each with a redirect, and no ping.
-    expect(asked).toHaveLength(40);
-    expect(asked.some(isPing)).toBe(false);
+    expect(requested).toHaveLength(40);
+    expect(requested.some(isPing)).toBe(false);
   });
 
   test("isn't one whose storage doesn't respond", async () => {
-    const { failure, asked } = createScene({
+    const { failure, requested } = createScene({
       "registry.test": () =>
         new Response(null, { status: 307, headers: { Location: "https://storage.test/x" } }),
       "storage.test": silent,
@@ -441,9 +441,9 @@ describe("a dead primary", () => {
     const alone = upstreamOf();
     for (let round = 0; round < 5; round++) {
       const { message } = await failureAfter(QUESTION, failure({ upstream: alone, path: BLOB }));
-      expect(message).toBe("storage.test doesn't answer");
+      expect(message).toBe("storage.test doesn't respond");
     }
-    expect(asked.some(isPing)).toBe(false);
+    expect(requested.some(isPing)).toBe(false);
   });
 });
 
@@ -451,21 +451,25 @@ describe("wrong bytes", () => {
   test("quarantine a fallback but not the primary: nothing new could be fetched without it", async () => {
     const clock = createClock();
     let isLimited = true;
-    const { fetch, asked } = stub(({ url }) =>
+    const { fetch, requested } = stub(({ url }) =>
       new URL(url).host === "registry.test" && isLimited
         ? new Response(null, { status: 429 })
         : new Response("wrong"),
     );
     const client = new UpstreamClient({ fetch, now: clock.now });
     const upstream = upstreamOf({ endpoints: ["https://registry.test", "https://one.test"] });
-    const question: UpstreamRequest = { upstream, repository: "owner/image", method: "GET", path: BLOB };
-    const ask = () => client.fetch(question, () => {});
-    client.quarantine(await ask(), upstream);
-    expect((await failureOf(ask())).kind).toBe("limited");
-    expect(asked.map(({ url }) => new URL(url).host)).toEqual(["registry.test", "one.test", "registry.test"]);
+    const sketch: UpstreamRequest = { upstream, repository: "owner/image", method: "GET", path: BLOB };
+    const request = () => client.fetch(sketch, () => {});
+    client.quarantine(await request(), upstream);
+    expect((await failureOf(request())).kind).toBe("limited");
+    expect(requested.map(({ url }) => new URL(url).host)).toEqual([
+      "registry.test",
+      "one.test",
+      "registry.test",
+    ]);
     isLimited = false;
-    client.quarantine(await ask(), upstream);
-    expect((await ask()).status).toBe(200);
+    client.quarantine(await request(), upstream);
+    expect((await request()).status).toBe(200);
   });
 
   describe("through the mirror", () => {
@@ -488,11 +492,11 @@ describe("wrong bytes", () => {
         mirror.docker.fail({ kind }, behaviours.tooManyRequests());
         bad.fail({ kind }, behaviours.corrupted());
         good.fail({ kind }, { status: 404 });
-        await mirror.ask(path);
+        await mirror.request(path);
         expect(bad.count({ kind, status: 200 })).toBe(1);
         expect(await stored()).toEqual([]);
         good.clearFaults();
-        expect((await mirror.ask(path)).status).toBe(200);
+        expect((await mirror.request(path)).status).toBe(200);
         // The failed fill may still hold the lease; then its alarm fills.
         if (kind === "blob") await mirror.runAlarm(`${digest}`);
         expect(await stored()).toHaveLength(1);

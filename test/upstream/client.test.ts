@@ -14,10 +14,10 @@ afterEach(() => {
 });
 
 describe("an upstream request", () => {
-  const sent = async (question: Parameters<ReturnType<typeof createClient>["ask"]>[0]) => {
-    const { fetch, asked } = stub(() => new Response("x"));
-    await createClient(fetch).ask(question);
-    const [request] = asked;
+  const sent = async (sketch: Parameters<ReturnType<typeof createClient>["request"]>[0]) => {
+    const { fetch, requested } = stub(() => new Response("x"));
+    await createClient(fetch).request(sketch);
+    const [request] = requested;
     if (request === undefined) throw new Error("nothing was sent");
     return request;
   };
@@ -74,15 +74,15 @@ describe("a response", () => {
   });
 
   test("is returned with its body unread", async () => {
-    const response = await createClient(stub(() => new Response("bytes")).fetch).ask();
+    const response = await createClient(stub(() => new Response("bytes")).fetch).request();
     expect(response.bodyUsed).toBe(false);
     expect(await response.text()).toBe("bytes");
   });
 
   test("of 401 without a challenge that can be met is a denial, after one request", async () => {
-    const { fetch, asked } = stub(() => status(401, { "WWW-Authenticate": 'Basic realm="x"' }));
+    const { fetch, requested } = stub(() => status(401, { "WWW-Authenticate": 'Basic realm="x"' }));
     expect((await createClient(fetch).failure()).kind).toBe("denied");
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   test("of 429 reports how long to wait, by either form of Retry-After", async () => {
@@ -96,15 +96,15 @@ describe("a response", () => {
 
 describe("a retry", () => {
   test.each([502, 503, 504])("recovers from a transient %i", async (code) => {
-    const { fetch, asked } = stub(() => (asked.length === 1 ? status(code) : new Response("x")));
+    const { fetch, requested } = stub(() => (requested.length === 1 ? status(code) : new Response("x")));
     expect(await createClient(fetch).status()).toBe(200);
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test("recovers from a broken connection", async () => {
-    const { fetch, asked } = stub(() => (asked.length === 1 ? LOST() : new Response("x")));
+    const { fetch, requested } = stub(() => (requested.length === 1 ? LOST() : new Response("x")));
     expect(await createClient(fetch).status()).toBe(200);
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test.each([
@@ -112,23 +112,23 @@ describe("a retry", () => {
     [503, "unavailable"],
     [504, "unavailable"],
   ])("is the last for a lasting %i", async (code, kind) => {
-    const { fetch, asked } = stub(() => status(code, { "Retry-After": "3" }));
+    const { fetch, requested } = stub(() => status(code, { "Retry-After": "3" }));
     expect(await createClient(fetch).failure()).toMatchObject({ kind, status: code, retryAfter: 3 });
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test("is the last for an unreachable host, and the error's text isn't exposed", async () => {
-    const { fetch, asked } = stub(LOST);
+    const { fetch, requested } = stub(LOST);
     const failure = await createClient(fetch).failure();
     expect(failure).toMatchObject({ kind: "unavailable", status: 0 });
     expect(failure.message).toBe("registry.test can't be reached");
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test.each([429, 404, 403, 400, 405, 500])("isn't made after %i", async (code) => {
-    const { fetch, asked } = stub(() => status(code));
+    const { fetch, requested } = stub(() => status(code));
     await createClient(fetch).failure();
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 
   test("carries the same token", async () => {
@@ -141,12 +141,12 @@ describe("a retry", () => {
 
   test("isn't made after a wait that was long enough for a client", async () => {
     const clock = createClock();
-    const { fetch, asked } = stub(() => {
+    const { fetch, requested } = stub(() => {
       clock.pass(3);
       return LOST();
     });
     await createClient(fetch, clock.now).failure();
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
   });
 });
 
@@ -159,11 +159,11 @@ describe("an upstream that never responds", () => {
 
   test("is given up in time for the client, and not retried", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-    const { fetch, asked } = silent();
+    const { fetch, requested } = silent();
     const failure = createClient(fetch).failure();
     await vi.advanceTimersByTimeAsync(12_000);
-    expect(await failure).toMatchObject({ kind: "unavailable", message: "registry.test doesn't answer" });
-    expect(asked).toHaveLength(1);
+    expect(await failure).toMatchObject({ kind: "unavailable", message: "registry.test doesn't respond" });
+    expect(requested).toHaveLength(1);
   });
 
   test("is given enough time first", async () => {
@@ -196,10 +196,10 @@ describe("an upstream that never responds", () => {
 
   test("its body may take any time once the headers have arrived", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
-    const { fetch, asked } = stub(() => new Response("bytes"));
-    const response = await createClient(fetch).ask();
+    const { fetch, requested } = stub(() => new Response("bytes"));
+    const response = await createClient(fetch).request();
     await vi.advanceTimersByTimeAsync(60_000);
-    expect(asked[0]?.signal.aborted).toBe(false);
+    expect(requested[0]?.signal.aborted).toBe(false);
     expect(await response.text()).toBe("bytes");
   });
 });
@@ -210,28 +210,28 @@ describe("a fallback", () => {
   });
   /** The hosts requested, without immediate repetitions, when each responds as given. */
   const hostsAsked = async (answers: Record<string, () => Response>, path: string) => {
-    const { fetch, asked } = stub(({ url }) => answers[new URL(url).host]?.() ?? new Response("x"));
+    const { fetch, requested } = stub(({ url }) => answers[new URL(url).host]?.() ?? new Response("x"));
     const client = createClient(fetch);
-    const result = await client.ask({ upstream, path }).then(
+    const result = await client.request({ upstream, path }).then(
       () => "served" as const,
       () => client.failure({ upstream, path }).then(({ kind, status: code }) => `${kind} ${code}`),
     );
-    return { result, hosts: [...new Set(asked.map(({ url }) => new URL(url).host))] };
+    return { result, hosts: [...new Set(requested.map(({ url }) => new URL(url).host))] };
   };
 
-  test.each(BY_DIGEST)("is requested for %s once the primary is limited or unavailable", async (path) => {
-    for (const answer of [() => status(429), () => status(500), () => status(503), LOST]) {
-      const { result, hosts } = await hostsAsked({ "registry.test": answer }, path);
+  test.each(BY_DIGEST)("is requested %s once the primary is limited or unavailable", async (path) => {
+    for (const response of [() => status(429), () => status(500), () => status(503), LOST]) {
+      const { result, hosts } = await hostsAsked({ "registry.test": response }, path);
       expect(result).toBe("served");
       expect(hosts).toEqual(["registry.test", "one.test"]);
     }
   });
 
-  test.each(BY_DIGEST)("isn't requested for %s while the primary serves it", async (path) => {
+  test.each(BY_DIGEST)("isn't requested %s while the primary serves it", async (path) => {
     expect((await hostsAsked({}, path)).hosts).toEqual(["registry.test"]);
   });
 
-  test.each(BY_DIGEST)("isn't requested for %s after the primary's refusal", async (path) => {
+  test.each(BY_DIGEST)("isn't requested %s after the primary's refusal", async (path) => {
     for (const [code, kind] of [
       [404, "missing"],
       [403, "denied"],
@@ -244,16 +244,16 @@ describe("a fallback", () => {
   });
 
   test.each(["manifests/latest", "tags/list", "manifests/sha256-aaaa"])(
-    "is never requested for %s, which no digest verifies",
+    "is never requested %s, which no digest verifies",
     async (path) => {
-      for (const answer of [() => status(429), () => status(500), LOST]) {
-        const { hosts } = await hostsAsked({ "registry.test": answer }, path);
+      for (const response of [() => status(429), () => status(500), LOST]) {
+        const { hosts } = await hostsAsked({ "registry.test": response }, path);
         expect(hosts).toEqual(["registry.test"]);
       }
     },
   );
 
-  test("is never requested for referrers: the digest doesn't verify the list", async () => {
+  test("is never requested referrers: the digest doesn't verify the list", async () => {
     const { hosts } = await hostsAsked({ "registry.test": () => status(500) }, `referrers/${DIGEST}`);
     expect(hosts).toEqual(["registry.test"]);
   });
@@ -281,7 +281,7 @@ describe("a fallback", () => {
     const etags: Record<string, string> = { "registry.test": '"first"', "one.test": 'W/"weak"' };
     /** Requests once for each expected host; each time the rest after all earlier bytes. */
     const continued = async (times: number) => {
-      const { fetch, asked } = stub(({ url }) => {
+      const { fetch, requested } = stub(({ url }) => {
         const { host } = new URL(url);
         return host === "two.test"
           ? status(404)
@@ -290,9 +290,9 @@ describe("a fallback", () => {
       const client = createClient(fetch);
       const continues: Response[] = [];
       for (let time = 0; time < times; time++) {
-        continues.push(await client.ask({ upstream, path, continues: [...continues] }));
+        continues.push(await client.request({ upstream, path, continues: [...continues] }));
       }
-      return asked.map(({ url, headers }) => [new URL(url).host, headers.get("If-Range")]);
+      return requested.map(({ url, headers }) => [new URL(url).host, headers.get("If-Range")]);
     };
 
     test("is preferred to a primary that broke off, and the primary to a fallback that did", async () => {
@@ -315,12 +315,12 @@ describe("a fallback", () => {
   test("gets no token of the primary", async () => {
     const primary = createFakeRegistry();
     const { layers } = await primary.addImage("owner/image", "latest");
-    const { fetch, asked } = stub((request) =>
+    const { fetch, requested } = stub((request) =>
       primary.serves(new URL(request.url).host) ? primary.fetch(request) : new Response("x"),
     );
     primary.fail({ kind: "blob", authorized: true }, behaviours.tooManyRequests());
-    await createClient(fetch).ask({ upstream, path: `blobs/${layers[0]?.digest}` });
-    const atAlternate = asked.filter(({ url }) => new URL(url).host === "one.test");
+    await createClient(fetch).request({ upstream, path: `blobs/${layers[0]?.digest}` });
+    const atAlternate = requested.filter(({ url }) => new URL(url).host === "one.test");
     expect(atAlternate.map(({ headers }) => headers.has("Authorization"))).toEqual([false]);
   });
 });

@@ -125,7 +125,7 @@ describe("a registry with peculiarities", () => {
   test("lscr.io redirects to ghcr.io, whose challenge and token are used there", async () => {
     const ghcr = createFakeRegistry(profiles["ghcr.io"]);
     const { layers } = await ghcr.addImage("linuxserver/image", "latest");
-    const { fetch, asked } = stub((request) => {
+    const { fetch, requested } = stub((request) => {
       const url = new URL(request.url);
       if (url.host !== "lscr.io") return ghcr.fetch(request);
       return new Response(null, { status: 302, headers: { Location: `https://ghcr.io${url.pathname}` } });
@@ -134,7 +134,7 @@ describe("a registry with peculiarities", () => {
     const upstream = upstreamOf({ name: "lscr.io", realms: ["ghcr.io"] });
     const path = `blobs/${layers[0]?.digest}`;
     expect(await status({ upstream, repository: "linuxserver/image", path })).toBe(200);
-    const storage = asked.filter(({ url }) => url.includes("githubusercontent"));
+    const storage = requested.filter(({ url }) => url.includes("githubusercontent"));
     expect(storage.map(({ headers }) => headers.has("Authorization"))).toEqual([false]);
   });
 });
@@ -176,7 +176,7 @@ describe("401 without end", () => {
 });
 
 describe("concurrent requests", () => {
-  const ten = <Answer>(ask: () => Promise<Answer>) => Promise.all(Array.from({ length: 10 }, ask));
+  const ten = <Result>(request: () => Promise<Result>) => Promise.all(Array.from({ length: 10 }, request));
 
   test("on a cold start cause one request for a token", async () => {
     const { status, registry } = await createScene();
@@ -251,7 +251,7 @@ describe("problems with tokens", () => {
     ["limited", behaviours.tooManyRequests(11), "limited"],
     ["refusing, as ghcr.io does for what is private", { status: 401 }, "denied"],
     ["gone", { status: 404 }, "unavailable"],
-  ])("a token endpoint that is %s fails the ask as what it is", async (_, behaviour, kind) => {
+  ])("a token endpoint that is %s fails the request as what it is", async (_, behaviour, kind) => {
     const { failure, registry } = await createScene();
     registry.fail({ kind: "token" }, behaviour);
     const { kind: told, retryAfter } = await failure();
@@ -268,12 +268,12 @@ describe("problems with tokens", () => {
   });
 
   test("a realm that has moved is found at the second request at the latest", async () => {
-    const { registry, clock, ask, status } = await createScene();
+    const { registry, clock, request, status } = await createScene();
     const upstream = upstreamOf({ realms: ["auth.test", "new-auth.test"] });
-    await ask({ upstream });
+    await request({ upstream });
     registry.settings.tokenHost = "new-auth.test";
     clock.pass(400);
-    await ask({ upstream }).catch(() => {});
+    await request({ upstream }).catch(() => {});
     expect(await status({ upstream })).toBe(200);
   });
 

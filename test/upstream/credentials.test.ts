@@ -135,15 +135,15 @@ describe("the pool", () => {
 });
 
 /** Responses for a login, or for "anonymous"; `null` is content. */
-type Answer = (who: string, request: Request) => Response | null;
+type Respond = (who: string, request: Request) => Response | null;
 
 /** A client with Ann's and Bob's logins at a registry whose tokens say whose they are. */
-function createScene(answer: Answer = () => null, credentials: readonly Credential[] = [ANN, BOB]) {
+function createScene(response: Respond = () => null, credentials: readonly Credential[] = [ANN, BOB]) {
   const clock = createClock();
   const users = new Map(credentials.map((credential) => [basic(credential), credential.username]));
   const who = ({ headers }: Request) => users.get(headers.get("Authorization") ?? "") ?? "anonymous";
   const refused = new Map<string, number>();
-  const { fetch, asked } = stub((request) => {
+  const { fetch, requested } = stub((request) => {
     if (new URL(request.url).host === "auth.test") {
       const user = who(request);
       const status = refused.get(user);
@@ -154,23 +154,23 @@ function createScene(answer: Answer = () => null, credentials: readonly Credenti
     const token = /^Bearer (.+)$/.exec(request.headers.get("Authorization") ?? "")?.[1];
     if (token === undefined)
       return new Response(null, { status: 401, headers: { "WWW-Authenticate": BEARER } });
-    return answer(token, request) ?? new Response("content");
+    return response(token, request) ?? new Response("content");
   });
   const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": credentials } });
-  const ask = (question: Partial<UpstreamRequest> = {}) =>
+  const request = (sketch: Partial<UpstreamRequest> = {}) =>
     client.fetch(
-      { upstream: UPSTREAM, repository: "owner/image", method: "GET", path: "manifests/latest", ...question },
+      { upstream: UPSTREAM, repository: "owner/image", method: "GET", path: "manifests/latest", ...sketch },
       () => {},
     );
   return {
     clock,
-    asked,
-    ask,
+    requested,
+    request,
     /** Makes a request and returns the logins with which the registry was requested, in order: "GET ann". */
-    async tries(question: Partial<UpstreamRequest> = {}) {
-      asked.length = 0;
-      await (await ask(question)).body?.cancel();
-      return asked.flatMap(({ method, url, headers }) => {
+    async tries(sketch: Partial<UpstreamRequest> = {}) {
+      requested.length = 0;
+      await (await request(sketch)).body?.cancel();
+      return requested.flatMap(({ method, url, headers }) => {
         const token = /^Bearer (.+)$/.exec(headers.get("Authorization") ?? "")?.[1];
         return new URL(url).host === "registry.test" && token !== undefined ? [`${method} ${token}`] : [];
       });
@@ -179,7 +179,8 @@ function createScene(answer: Answer = () => null, credentials: readonly Credenti
     refuse: (user: string, status: number) => refused.set(user, status),
     accept: (user: string) => refused.delete(user),
     tokensFor: (user: string) =>
-      asked.filter((request) => new URL(request.url).host === "auth.test" && who(request) === user).length,
+      requested.filter((request) => new URL(request.url).host === "auth.test" && who(request) === user)
+        .length,
   };
 }
 
@@ -221,20 +222,20 @@ describe("public content is requested", () => {
   });
 
   test("without success when the anonymous limit is reached too: that limit is reported to the client", async () => {
-    const { ask } = createScene((who, { method }) =>
+    const { request } = createScene((who, { method }) =>
       method === "HEAD" ? null : limited(who === "anonymous" ? 33 : 120),
     );
-    expect(await failureOf(ask())).toMatchObject({ kind: "limited", retryAfter: 33 });
+    expect(await failureOf(request())).toMatchObject({ kind: "limited", retryAfter: 33 });
   });
 
   test("with a login also where only the anonymous limit is known to be reached", async () => {
     let hasLogins = false;
-    const { tries, ask, clock } = createScene((who, { method }) => {
+    const { tries, request, clock } = createScene((who, { method }) => {
       if (method === "HEAD") return null;
       if (who === "anonymous") return limited(3600);
       return hasLogins ? null : limited(10);
     });
-    await failureOf(ask());
+    await failureOf(request());
     hasLogins = true;
     clock.pass(10);
     expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
@@ -242,16 +243,16 @@ describe("public content is requested", () => {
 
   test("anonymously by HEAD, also where the anonymous limit is reached", async () => {
     let isLimited = false;
-    const { tries, ask, asked } = createScene(
+    const { tries, request, requested } = createScene(
       (who) => (who === "anonymous" && isLimited ? limited() : null),
       [ANN],
     );
     expect(await tries()).toEqual(["HEAD anonymous", "GET ann"]);
     isLimited = true;
-    asked.length = 0;
+    requested.length = 0;
     for (const method of ["HEAD", "GET"] as const)
-      expect(await failureOf(ask({ method }))).toMatchObject({ kind: "limited" });
-    expect(asked.filter(({ headers }) => headers.get("Authorization")?.includes("ann"))).toEqual([]);
+      expect(await failureOf(request({ method }))).toMatchObject({ kind: "limited" });
+    expect(requested.filter(({ headers }) => headers.get("Authorization")?.includes("ann"))).toEqual([]);
   });
 
   test("anonymously for a list of tags, which isn't limited", async () => {
@@ -320,9 +321,9 @@ describe("a login that the token endpoint refuses", () => {
   });
 
   test("with 500 isn't set aside: the endpoint is failing", async () => {
-    const { ask, refuse } = createScene(undefined, [ANN]);
+    const { request, refuse } = createScene(undefined, [ANN]);
     refuse("ann", 500);
-    expect(await failureOf(ask())).toMatchObject({ kind: "unavailable", status: 500 });
+    expect(await failureOf(request())).toMatchObject({ kind: "unavailable", status: 500 });
     expect(log).not.toHaveBeenCalled();
   });
 });
@@ -355,35 +356,35 @@ describe("a registry that requires Basic", () => {
   /** HEAD is anonymous; a GET requires a login, or what `mayGet` decides. */
   const createBasicScene = (mayGet: (authorization: string | null) => boolean) => {
     const clock = createClock();
-    const { fetch, asked } = stub(({ method, headers }) =>
+    const { fetch, requested } = stub(({ method, headers }) =>
       method === "HEAD" || mayGet(headers.get("Authorization"))
         ? new Response("content")
         : new Response(null, { status: 401, headers: { "WWW-Authenticate": 'Basic realm="registry.test"' } }),
     );
     const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": [ANN] } });
-    const ask = () =>
+    const request = () =>
       client.fetch(
         { upstream: UPSTREAM, repository: "owner/image", method: "GET", path: "manifests/latest" },
         () => {},
       );
-    return { ask, asked, shown: () => asked.map(({ headers }) => headers.get("Authorization")) };
+    return { request, requested, shown: () => requested.map(({ headers }) => headers.get("Authorization")) };
   };
 
   test("gets the login only after its challenge", async () => {
-    const { ask, shown } = createBasicScene((authorization) => authorization === basic(ANN));
-    expect((await ask()).status).toBe(200);
+    const { request, shown } = createBasicScene((authorization) => authorization === basic(ANN));
+    expect((await request()).status).toBe(200);
     expect(shown()).toEqual([null, null, basic(ANN)]);
   });
 
   test("but serves anonymous requests never receives a login", async () => {
-    const { ask, shown } = createBasicScene(() => true);
-    for (const _ of [1, 2]) await ask();
+    const { request, shown } = createBasicScene(() => true);
+    for (const _ of [1, 2]) await request();
     expect(shown()).toEqual([null, null, null, null]);
   });
 
   test("isn't sent a refused login again: that gets accounts locked", async () => {
-    const { ask, shown } = createBasicScene(() => false);
-    for (let round = 0; round < 3; round++) await failureOf(ask());
+    const { request, shown } = createBasicScene(() => false);
+    for (let round = 0; round < 3; round++) await failureOf(request());
     expect(shown().filter((authorization) => authorization === basic(ANN))).toHaveLength(1);
     expect(log).toHaveBeenCalledTimes(1);
   });

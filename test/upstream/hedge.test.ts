@@ -17,7 +17,7 @@ afterEach(() => {
 function createRace(count: number) {
   const attempts = Array.from({ length: count }, () => {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
-    return { promise, answer: resolve, fail: reject, start: vi.fn(() => promise) };
+    return { promise, response: resolve, fail: reject, start: vi.fn(() => promise) };
   });
   const discarded: string[] = [];
   const outcome = hedge(
@@ -26,13 +26,13 @@ function createRace(count: number) {
       decisive: 0,
       patience: PATIENCE,
       isFinal: (error) => error === FINAL,
-      discard: (answer) => discarded.push(answer),
+      discard: (response) => discarded.push(response),
     },
   );
   let settled: string | null = null;
   outcome.then(
-    (answer) => {
-      settled = `answer ${answer}`;
+    (response) => {
+      settled = `response ${response}`;
     },
     (error: unknown) => {
       settled = error instanceof Error ? `error ${error.message}` : "error";
@@ -46,8 +46,8 @@ function createRace(count: number) {
   return {
     discarded,
     /** Ends an attempt, and lets everything that follows from it happen. */
-    answer: async (index: number) => {
-      at(index).answer(`#${index}`);
+    response: async (index: number) => {
+      at(index).response(`#${index}`);
       await vi.advanceTimersByTimeAsync(0);
     },
     fail: async (index: number, error: Error = new Error(`#${index}`)) => {
@@ -72,9 +72,9 @@ describe("the first attempt", () => {
 
   test("that succeeds in time stays the only one", async () => {
     const race = createRace(3);
-    await race.answer(0);
+    await race.response(0);
     await race.pass(10 * PATIENCE);
-    expect(race.settled()).toBe("answer #0");
+    expect(race.settled()).toBe("response #0");
     expect(race.started()).toBe(1);
   });
 
@@ -97,7 +97,7 @@ describe("the first attempt", () => {
     await race.pass(PATIENCE);
     await race.fail(0, FINAL);
     expect(race.settled()).toBe("error final");
-    await race.answer(1);
+    await race.response(1);
     expect(race.discarded).toEqual(["#1"]);
     expect(race.started()).toBe(2);
   });
@@ -106,8 +106,8 @@ describe("the first attempt", () => {
     const race = createRace(1);
     await race.pass(100 * PATIENCE);
     expect(race.settled()).toBe(null);
-    await race.answer(0);
-    expect(race.settled()).toBe("answer #0");
+    await race.response(0);
+    expect(race.settled()).toBe("response #0");
   });
 });
 
@@ -145,36 +145,36 @@ describe("at most two run at a time", () => {
   });
 });
 
-describe("the answer", () => {
+describe("the response", () => {
   test("is the first one, from any attempt", async () => {
     const race = createRace(2);
     await race.pass(PATIENCE);
-    await race.answer(1);
-    expect(race.settled()).toBe("answer #1");
+    await race.response(1);
+    expect(race.settled()).toBe("response #1");
   });
 
   test("that comes late is discarded, once, and the winner never is", async () => {
     const race = createRace(2);
     await race.pass(PATIENCE);
-    await race.answer(0);
+    await race.response(0);
     expect(race.discarded).toEqual([]);
-    await race.answer(1);
+    await race.response(1);
     expect(race.discarded).toEqual(["#1"]);
-    expect(race.settled()).toBe("answer #0");
+    expect(race.settled()).toBe("response #0");
   });
 
   test("of the last attempt counts as any other", async () => {
     const race = createRace(3);
     await race.fail(0);
     await race.fail(1);
-    await race.answer(2);
-    expect(race.settled()).toBe("answer #2");
+    await race.response(2);
+    expect(race.settled()).toBe("response #2");
   });
 
   test("starts no further attempt, even when a loser fails after it", async () => {
     const race = createRace(4);
     await race.pass(PATIENCE);
-    await race.answer(1);
+    await race.response(1);
     await race.fail(0);
     await race.pass(10 * PATIENCE);
     expect(race.started()).toBe(2);
@@ -197,8 +197,8 @@ describe("the error", () => {
     await race.fail(0);
     await race.fail(1, FINAL);
     expect(race.settled()).toBe(null);
-    await race.answer(2);
-    expect(race.settled()).toBe("answer #2");
+    await race.response(2);
+    expect(race.settled()).toBe("response #2");
   });
 
   test("isn't reported while another attempt may still succeed", async () => {
@@ -213,7 +213,7 @@ describe("the error", () => {
   test("of a loser has no effect", async () => {
     const race = createRace(2);
     await race.pass(PATIENCE);
-    await race.answer(1);
+    await race.response(1);
     await race.fail(0);
     const ended = createRace(2);
     await ended.pass(PATIENCE);
@@ -222,7 +222,7 @@ describe("the error", () => {
     vi.useRealTimers();
     // Vitest fails a run in which a rejection is left unhandled.
     await new Promise((resolve) => setTimeout(resolve, 20));
-    expect([race.settled(), ended.settled()]).toEqual(["answer #1", "error final"]);
+    expect([race.settled(), ended.settled()]).toEqual(["response #1", "error final"]);
   });
 });
 
@@ -232,7 +232,7 @@ describe("an upstream with a fallback", () => {
   /** The primary takes so long, the fallback responds at once. */
   const createScene = (milliseconds: number) => {
     const cancelled = vi.fn();
-    const { fetch, asked } = stub(async ({ url, signal }) => {
+    const { fetch, requested } = stub(async ({ url, signal }) => {
       if (new URL(url).host === "one.test") return new Response("from the fallback");
       await new Promise((resolve, reject) => {
         setTimeout(resolve, milliseconds);
@@ -240,29 +240,29 @@ describe("an upstream with a fallback", () => {
       });
       return new Response(new ReadableStream({ cancel: cancelled }));
     });
-    const hosts = () => asked.map(({ url }) => new URL(url).host);
-    return { ...createClient(fetch), asked, hosts, cancelled };
+    const hosts = () => requested.map(({ url }) => new URL(url).host);
+    return { ...createClient(fetch), requested, hosts, cancelled };
   };
 
   test("has it requested beside a slow primary after two seconds, and leaves no request to the primary open", async () => {
-    const { ask, asked, hosts, cancelled, background } = createScene(5_000);
-    const answer = ask({ upstream, path });
+    const { request, requested, hosts, cancelled, background } = createScene(5_000);
+    const response = request({ upstream, path });
     await vi.advanceTimersByTimeAsync(PATIENCE - 1);
     expect(hosts()).toEqual(["registry.test"]);
     await vi.advanceTimersByTimeAsync(1);
-    expect(await (await answer).text()).toBe("from the fallback");
+    expect(await (await response).text()).toBe("from the fallback");
     await vi.advanceTimersByTimeAsync(3_000);
     await Promise.all(background);
     // Either the request was aborted when overtaken, or its late response was cancelled.
-    expect(asked[0]?.signal.aborted || cancelled.mock.calls.length === 1).toBe(true);
-    expect(asked[1]?.signal.aborted).toBe(false);
+    expect(requested[0]?.signal.aborted || cancelled.mock.calls.length === 1).toBe(true);
+    expect(requested[1]?.signal.aborted).toBe(false);
   });
 
   test("doesn't request a tag from it, however slow the primary is", async () => {
-    const { ask, hosts } = createScene(9_000);
-    const answer = ask({ upstream, path: "manifests/latest" });
+    const { request, hosts } = createScene(9_000);
+    const response = request({ upstream, path: "manifests/latest" });
     await vi.advanceTimersByTimeAsync(9_000);
-    expect((await answer).status).toBe(200);
+    expect((await response).status).toBe(200);
     expect(hosts()).toEqual(["registry.test"]);
   });
 
@@ -287,11 +287,11 @@ describe("an upstream with a fallback", () => {
   });
 
   test("doesn't leave the primary's request open when the fallback has responded", async () => {
-    const { ask, asked } = createScene(3_600_000);
-    const answer = ask({ upstream, path });
+    const { request, requested } = createScene(3_600_000);
+    const response = request({ upstream, path });
     await vi.advanceTimersByTimeAsync(PATIENCE);
-    await answer;
+    await response;
     await vi.advanceTimersByTimeAsync(20_000);
-    expect(asked[0]?.signal.aborted).toBe(true);
+    expect(requested[0]?.signal.aborted).toBe(true);
   });
 });

@@ -12,28 +12,28 @@ describe.each([
   ["operator", OPERATOR],
 ])("a request with the identity %s", (_, identity) => {
   test("isn't sent to a fallback, not even by digest, not even when the primary fails", async () => {
-    const { fetch, asked } = stub(() => new Response(null, { status: 500 }));
-    const { ask } = createClient(fetch, Date.now, [{ username: "owner", password: "hunter2" }]);
+    const { fetch, requested } = stub(() => new Response(null, { status: 500 }));
+    const { request } = createClient(fetch, Date.now, [{ username: "owner", password: "hunter2" }]);
     for (const path of [`blobs/${DIGEST}`, `manifests/${DIGEST}`, "manifests/latest"]) {
       const upstream = upstreamOf({ endpoints: ENDPOINTS });
-      await expect(ask({ upstream, path, identity })).rejects.toMatchObject({
+      await expect(request({ upstream, path, identity })).rejects.toMatchObject({
         failure: { kind: "unavailable" },
       });
     }
-    expect(asked.length).toBeGreaterThan(0);
-    for (const { url } of asked) expect(new URL(url).host).toBe("registry.test");
+    expect(requested.length).toBeGreaterThan(0);
+    for (const { url } of requested) expect(new URL(url).host).toBe("registry.test");
   });
 });
 
 test("a user's Authorization is sent unchanged, and never to storage", async () => {
-  const { fetch, asked } = stub(({ url }) =>
+  const { fetch, requested } = stub(({ url }) =>
     url.includes("storage.test")
       ? new Response("blob")
       : new Response(null, { status: 307, headers: { Location: "https://storage.test/blob" } }),
   );
-  const { ask } = createClient(fetch);
-  expect((await ask({ path: `blobs/${DIGEST}`, identity: USER })).status).toBe(200);
-  const sent = asked.map(({ url, headers }) => [new URL(url).host, headers.get("Authorization")]);
+  const { request } = createClient(fetch);
+  expect((await request({ path: `blobs/${DIGEST}`, identity: USER })).status).toBe(200);
+  const sent = requested.map(({ url, headers }) => [new URL(url).host, headers.get("Authorization")]);
   expect(sent).toEqual([
     ["registry.test", "Bearer of-a-user"],
     ["storage.test", null],

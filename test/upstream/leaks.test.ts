@@ -11,7 +11,7 @@ import {
   type FakeRegistry,
   type Image,
 } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 
 const USER = "owner-marker-5e1f";
 const PASSWORD = "password-marker-90ab";
@@ -61,12 +61,12 @@ beforeEach(async () => {
 
 /** Searches everywhere. The login must have been used, or the check would prove nothing, unless it is `unused` on purpose. */
 async function expectNoLeak(use: "used" | "unused" = "used"): Promise<void> {
-  const held = await everythingStored();
+  const stored = await everythingStored();
   const urls = sent.map(({ url }) => url);
   const foreign = sent.filter(({ url }) => !OWN_HOSTS.includes(new URL(url).origin)).map(textOf);
   expect(sent.filter(({ redirect }) => redirect !== "manual")).toEqual([]);
   expect(sent.map(textOf).join().includes(BASIC)).toBe(use === "used");
-  for (const [where, texts] of Object.entries({ answers, held, logged, foreign, urls })) {
+  for (const [where, texts] of Object.entries({ answers, stored, logged, foreign, urls })) {
     for (const secret of secrets) {
       const leaks = texts.filter((text) => text.includes(secret));
       expect(leaks, `${secret} in ${where}`).toEqual([]);
@@ -106,10 +106,10 @@ async function everythingStored(): Promise<string[]> {
   return texts;
 }
 
-async function ask(path: string, init: RequestInit = {}): Promise<Answer> {
-  const answer = await mirror.ask(path, init);
-  answers.push([...answer.headers].flat().join(" "), new TextDecoder().decode(answer.bytes));
-  return answer;
+async function request(path: string, init: RequestInit = {}): Promise<MirrorResponse> {
+  const response = await mirror.request(path, init);
+  answers.push([...response.headers].flat().join(" "), new TextDecoder().decode(response.bytes));
+  return response;
 }
 
 const manifest = `${REPOSITORY}/manifests/latest`;
@@ -119,12 +119,12 @@ const blob = () => `${REPOSITORY}/blobs/${image.layers[0]?.digest}`;
 async function askEverything(): Promise<number[]> {
   const [first, second] = image.layers.map(({ digest }) => `${REPOSITORY}/blobs/${digest}`);
   const answered = await Promise.all([
-    ask(manifest),
-    ask(`${REPOSITORY}/manifests/${image.target.digest}`, { method: "HEAD" }),
-    ask(`${first}`, { headers: { Range: "bytes=0-3" } }),
-    ask(`${second}`),
-    ask(`${REPOSITORY}/tags/list`),
-    ask(`${REPOSITORY}/referrers/${image.target.digest}`),
+    request(manifest),
+    request(`${REPOSITORY}/manifests/${image.target.digest}`, { method: "HEAD" }),
+    request(`${first}`, { headers: { Range: "bytes=0-3" } }),
+    request(`${second}`),
+    request(`${REPOSITORY}/tags/list`),
+    request(`${REPOSITORY}/referrers/${image.target.digest}`),
   ]);
   for (const { digest } of image.layers) await mirror.runAlarm(digest);
   return answered.map(({ status }) => status);
@@ -157,7 +157,7 @@ describe("the login is sent to docker.io only", () => {
     'Bearer realm="https://auth.docker.io:444/token"',
     'Basic realm="x", Bearer realm="https://evil.example/token"',
   ])("when it is challenged with %s", async (header) => {
-    await ask(`${REPOSITORY}/tags/list`);
+    await request(`${REPOSITORY}/tags/list`);
     mirror.newIsolate();
     const challenge = { status: 401, headers: { "www-authenticate": header } };
     mirror.docker.fail({ kind: "manifest", method: "GET" }, challenge);
@@ -197,11 +197,11 @@ describe("the login is sent to docker.io only", () => {
   test.each(["Basic realm=x", 'Bearer realm="https://auth.docker.io/token",service="registry.docker.io"'])(
     "when another upstream demands it with %s",
     async (header) => {
-      await ask(manifest);
+      await request(manifest);
       mirror.ghcr.fail({}, { status: 401, headers: { "www-authenticate": header } });
-      expect((await ask("/v2/ghcr.io/library/demo/manifests/latest")).status).toBeGreaterThanOrEqual(400);
+      expect((await request("/v2/ghcr.io/library/demo/manifests/latest")).status).toBeGreaterThanOrEqual(400);
       mirror.ghcr.clearFaults();
-      expect((await ask("/v2/ghcr.io/library/demo/manifests/latest")).status).toBe(200);
+      expect((await request("/v2/ghcr.io/library/demo/manifests/latest")).status).toBe(200);
       await expectNoLeak();
     },
   );
@@ -214,29 +214,29 @@ describe("a fallback never receives the login", () => {
     ["limited", behaviours.tooManyRequests()],
     ["down", { status: 503 }],
   ])("that stands in for a primary that is %s", async (_, behaviour) => {
-    await ask(manifest);
+    await request(manifest);
     mirror.docker.fail({ kind: "blob" }, behaviour);
-    expect((await ask(blob())).status).toBe(200);
+    expect((await request(blob())).status).toBe(200);
     expect(fallback.count({ kind: "blob" })).toBeGreaterThan(0);
     await expectNoLeak();
   });
 
   test("that is requested beside a slow primary", async () => {
-    await ask(manifest);
+    await request(manifest);
     mirror.docker.fail({ kind: "blob" }, { delay: 4_000 });
-    expect((await ask(blob())).status).toBe(200);
+    expect((await request(blob())).status).toBe(200);
     expect(fallback.count({ kind: "blob" })).toBe(1);
     await expectNoLeak();
   });
 
   test.each([challenge, 'Basic realm="mirror"', `Basic realm="mirror", ${challenge}`])(
-    "that asks for it with %s",
+    "that requests it with %s",
     async (header) => {
-      await ask(manifest);
+      await request(manifest);
       // No 429: that would set the login aside, leaving none to leak.
       mirror.docker.fail({ kind: "blob" }, { status: 500 });
       fallback.fail({}, { status: 401, headers: { "www-authenticate": header } });
-      await ask(blob());
+      await request(blob());
       expect(fallback.requests.length).toBeGreaterThan(0);
       await expectNoLeak();
     },
@@ -269,14 +269,14 @@ describe("no part of the login", () => {
     "appears when docker.io is %s, be it in an error, a warning, a stale response or the log",
     async (_, behaviour) => {
       await askEverything();
-      await ask(blob());
+      await request(blob());
       mirror.clock.ahead += 3_600_000;
       mirror.newIsolate();
       mirror.docker.fail({ kind: "manifest" }, behaviour);
       mirror.docker.fail({ kind: "tags" }, behaviour);
       mirror.docker.fail({ kind: "storage" }, behaviour);
       await askEverything();
-      await ask(manifest, { method: "HEAD" });
+      await request(manifest, { method: "HEAD" });
       await expectNoLeak();
     },
   );
@@ -304,18 +304,18 @@ describe("a client's own Authorization", () => {
       "X-Registry-Auth": CLIENT,
     };
     const paths = [manifest, blob(), `${REPOSITORY}/tags/list`, "/v2/ghcr.io/library/demo/manifests/latest"];
-    for (const path of paths) expect((await ask(path, { headers })).status).toBe(200);
+    for (const path of paths) expect((await request(path, { headers })).status).toBe(200);
     mirror.docker.fail({ kind: "blob" }, behaviours.tooManyRequests());
     const other = `${REPOSITORY}/blobs/${image.layers[1]?.digest}`;
     const bearer = { headers: { Authorization: `Bearer ${CLIENT}` } };
-    expect((await ask(other, bearer)).status).toBe(200);
+    expect((await request(other, bearer)).status).toBe(200);
     const texts = [...sent.map(textOf), ...logged, ...answers, ...(await everythingStored())];
     expect(texts.filter((text) => text.includes(CLIENT))).toEqual([]);
   });
 
   test("isn't used for docker.io: private content stays closed to it", async () => {
     mirror.docker.setVisibility("library/demo", "private");
-    expect((await ask(manifest, { headers: { Authorization: `Basic ${BASIC}` } })).status).toBe(403);
+    expect((await request(manifest, { headers: { Authorization: `Basic ${BASIC}` } })).status).toBe(403);
     await expectNoLeak("unused");
   });
 });

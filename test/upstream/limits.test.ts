@@ -10,8 +10,8 @@ describe("a limit", () => {
   const createLimits = () => {
     const clock = createClock();
     const limits = new Limits(clock.now);
-    const holds = (asked: Partial<typeof MANIFEST> = {}) =>
-      failureOf((async () => limits.check({ ...MANIFEST, ...asked }))()).then(
+    const holds = (requested: Partial<typeof MANIFEST> = {}) =>
+      failureOf((async () => limits.check({ ...MANIFEST, ...requested }))()).then(
         ({ retryAfter }) => retryAfter,
         () => null,
       );
@@ -38,10 +38,10 @@ describe("a limit", () => {
     ["a HEAD of the manifest", { method: "HEAD" }, null],
     ["a blob", { path: `blobs/${DIGEST}` }, null],
     ["the tags", { path: "tags/list" }, null],
-  ])("on GETs of manifests, asked for %s", async (_, asked, left) => {
+  ])("on GETs of manifests, requested %s", async (_, requested, left) => {
     const { limits, holds } = createLimits();
     limits.note(MANIFEST, 90);
-    expect(await holds(asked)).toBe(left);
+    expect(await holds(requested)).toBe(left);
   });
 
   test("is never believed to last longer than Docker Hub's window", async () => {
@@ -67,7 +67,7 @@ describe("an upstream that has answered 429", () => {
   const createScene = (retryAfter: number | undefined) => {
     const clock = createClock();
     let isOver = false;
-    const { fetch, asked } = stub(({ method }) => {
+    const { fetch, requested } = stub(({ method }) => {
       if (isOver || method === "HEAD") return new Response(null);
       const headers = retryAfter === undefined ? {} : { "Retry-After": String(retryAfter) };
       return new Response(null, { status: 429, headers });
@@ -75,26 +75,26 @@ describe("an upstream that has answered 429", () => {
     const end = () => {
       isOver = true;
     };
-    return { clock, asked, end, ...createClient(fetch, clock.now) };
+    return { clock, requested, end, ...createClient(fetch, clock.now) };
   };
 
   test("gets no request before its Retry-After ends, and the remaining time is reported to the client", async () => {
-    const { failure, status, asked, clock, end } = createScene(120);
+    const { failure, status, requested, clock, end } = createScene(120);
     expect(await failure()).toMatchObject({ kind: "limited", status: 429, retryAfter: 120 });
     clock.pass(50);
     expect(await failure()).toMatchObject({ kind: "limited", status: 429, retryAfter: 70 });
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
     end();
     clock.pass(70);
     expect(await status()).toBe(200);
   });
 
   test("is requested again at once where it sent no Retry-After: Docker Hub's abuse limit may be over", async () => {
-    const { failure, status, asked, end } = createScene(undefined);
+    const { failure, status, requested, end } = createScene(undefined);
     expect(await failure()).toMatchObject({ kind: "limited", retryAfter: null });
     end();
     expect(await status()).toBe(200);
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 
   test("still revalidates tags by HEAD, which isn't counted", async () => {
@@ -105,7 +105,7 @@ describe("an upstream that has answered 429", () => {
 
   test("has its fallbacks requested at once for content by digest", async () => {
     const clock = createClock();
-    const { fetch, asked } = stub(({ url }) =>
+    const { fetch, requested } = stub(({ url }) =>
       new URL(url).host === "registry.test"
         ? new Response(null, { status: 429, headers: { "Retry-After": "60" } })
         : new Response("x"),
@@ -115,7 +115,7 @@ describe("an upstream that has answered 429", () => {
     for (let round = 0; round < 3; round++) {
       expect(await status({ upstream, path: `blobs/${DIGEST}` })).toBe(200);
     }
-    expect(asked.filter(({ url }) => new URL(url).host === "registry.test")).toHaveLength(1);
+    expect(requested.filter(({ url }) => new URL(url).host === "registry.test")).toHaveLength(1);
   });
 
   test("at its token endpoint isn't sent more token requests", async () => {
@@ -140,13 +140,13 @@ describe("docker.io, out of pulls", () => {
       behaviours.tooManyRequests(600),
     );
     for (const name of ["demo", "other", "demo"]) {
-      const { status, headers } = await mirror.ask(`/v2/library/${name}/manifests/latest`);
+      const { status, headers } = await mirror.request(`/v2/library/${name}/manifests/latest`);
       expect(status).toBe(429);
       expect(Number(headers.get("Retry-After"))).toBeGreaterThan(590);
     }
     expect(mirror.docker.count({ kind: "manifest", method: "GET", status: 429 })).toBe(1);
     for (const { digest, size } of layers) {
-      const { status, bytes } = await mirror.ask(`/v2/library/demo/blobs/${digest}`);
+      const { status, bytes } = await mirror.request(`/v2/library/demo/blobs/${digest}`);
       expect([status, bytes.byteLength]).toEqual([200, size]);
     }
   });
@@ -157,9 +157,9 @@ describe("docker.io, out of pulls", () => {
       { kind: "manifest", method: "GET", authorized: true },
       behaviours.tooManyRequests(600),
     );
-    expect((await mirror.ask("/v2/library/demo/manifests/latest")).status).toBe(429);
+    expect((await mirror.request("/v2/library/demo/manifests/latest")).status).toBe(429);
     fault.remove();
     mirror.clock.ahead += 601_000;
-    expect((await mirror.ask("/v2/library/demo/manifests/latest")).status).toBe(200);
+    expect((await mirror.request("/v2/library/demo/manifests/latest")).status).toBe(200);
   });
 });

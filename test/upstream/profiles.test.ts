@@ -12,7 +12,7 @@ import {
   profiles,
   utf8,
 } from "../support/fake-registry.ts";
-import { type Answer, useMirror } from "../support/mirror.ts";
+import { type MirrorResponse, useMirror } from "../support/mirror.ts";
 
 const MIB = 1024 * 1024;
 /** Upstreams, and a repository as it is named at each. */
@@ -77,8 +77,8 @@ const digestOf = async (bytes: Uint8Array) => {
 };
 
 /** Pulls as a client does: the tag, then its manifest, the config and the layers; each must match its digest. */
-async function pull(path: string, { target, configs, layers }: Image): Promise<Answer> {
-  const tagged = await mirror.ask(`/v2/${path}/manifests/latest`);
+async function pull(path: string, { target, configs, layers }: Image): Promise<MirrorResponse> {
+  const tagged = await mirror.request(`/v2/${path}/manifests/latest`);
   expect(tagged.headers.get("Docker-Content-Digest")).toBe(target.digest);
   const objects = [
     `manifests/${target.digest}`,
@@ -86,7 +86,7 @@ async function pull(path: string, { target, configs, layers }: Image): Promise<A
   ];
   const pulled = await Promise.all(
     objects.map(async (object) => {
-      const { status, bytes } = await mirror.ask(`/v2/${path}/${object}`);
+      const { status, bytes } = await mirror.request(`/v2/${path}/${object}`);
       return [status, `${object.split("/")[0]}/${await digestOf(bytes)}`];
     }),
   );
@@ -129,7 +129,7 @@ describe.each(names)("%s", (name) => {
 
   test("reports a missing tag as missing, not as a failure", async () => {
     await registries[name].addImage(repository, "latest");
-    const { status, json } = await mirror.ask(`/v2/${name}/${repository}/manifests/gone`);
+    const { status, json } = await mirror.request(`/v2/${name}/${repository}/manifests/gone`);
     expect(status).toBe(404);
     expect(json().errors).toEqual([expect.objectContaining({ code: "MANIFEST_UNKNOWN" })]);
   });
@@ -156,7 +156,7 @@ test("ghcr.io's placeholder scope is never requested: the scope is the repositor
 test("quay.io serves a current manifest to a client without an Accept header", async () => {
   const image = await registries["quay.io"].addImage("organization/demo", "latest");
   for (const init of [{}, { headers: { Accept: "application/json" } }]) {
-    const { headers } = await mirror.ask("/v2/quay.io/organization/demo/manifests/latest", init);
+    const { headers } = await mirror.request("/v2/quay.io/organization/demo/manifests/latest", init);
     expect(headers.get("Content-Type")).toBe(image.target.mediaType);
     mirror.newIsolate();
     mirror.clock.ahead += 3_600_000;
@@ -181,7 +181,9 @@ test("registry.k8s.io's redirects of manifests are followed by HEAD and by diges
     ["latest", "HEAD"],
     [image.target.digest, "GET"],
   ] as const) {
-    const { status, headers } = await mirror.ask(`/v2/registry.k8s.io/pause/manifests/${path}`, { method });
+    const { status, headers } = await mirror.request(`/v2/registry.k8s.io/pause/manifests/${path}`, {
+      method,
+    });
     expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, image.target.digest]);
   }
   expect(registry.count({ kind: "storage" })).toBe(2);
@@ -191,7 +193,7 @@ describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
   test.each([
     ["a connection that breaks", behaviours.cutAfter(8 * MIB)],
     ["an end that looks tidy", behaviours.endsAfter(8 * MIB)],
-  ])("with %s: the rest follows in the same answer, and the whole is kept", async (_, cut) => {
+  ])("with %s: the rest follows in the same response, and the whole is kept", async (_, cut) => {
     const registry = registries["mcr.microsoft.com"];
     const { layers } = await registry.addImage("dotnet/runtime", "latest", {
       layers: [patternBytes(9 * MIB)],
@@ -199,8 +201,8 @@ describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
     const digest = `${layers[0]?.digest}`;
     const path = `/v2/mcr.microsoft.com/dotnet/runtime/blobs/${digest}`;
     registry.fail({ kind: "storage" }, cut, 1);
-    const answer = await mirror.ask(path);
-    expect([answer.status, answer.broken, await digestOf(answer.bytes)]).toEqual([200, false, digest]);
+    const response = await mirror.request(path);
+    expect([response.status, response.broken, await digestOf(response.bytes)]).toEqual([200, false, digest]);
     const ranges = registry.requests
       .filter(({ kind }) => kind === "storage")
       .map(({ headers }) => headers.range);
@@ -217,7 +219,7 @@ describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
     const digest = `${layers[0]?.digest}`;
     const path = `/v2/mcr.microsoft.com/dotnet/runtime/blobs/${digest}`;
     const fault = registry.fail({ kind: "storage" }, behaviours.cutAfter(8 * MIB));
-    const first = await mirror.ask(path);
+    const first = await mirror.request(path);
     expect([first.status, first.headers.get("Content-Length"), first.broken]).toEqual([
       200,
       String(9 * MIB),
@@ -225,7 +227,7 @@ describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
     ]);
     expect(await mirror.stored()).toEqual([]);
     fault.remove();
-    const second = await mirror.ask(path);
+    const second = await mirror.request(path);
     expect([second.status, second.broken, await digestOf(second.bytes)]).toEqual([200, false, digest]);
     await mirror.runAlarm(digest);
     expect(await mirror.stored()).toHaveLength(1);
@@ -236,9 +238,9 @@ test("nvcr.io's other realm after expiry is never used, and its missing service 
   const registry = registries["nvcr.io"];
   registry.settings.tokenLifetime = 5;
   await registry.addImage("nvidia/cuda", "latest");
-  expect((await mirror.ask("/v2/nvcr.io/nvidia/cuda/manifests/latest")).status).toBe(200);
+  expect((await mirror.request("/v2/nvcr.io/nvidia/cuda/manifests/latest")).status).toBe(200);
   mirror.clock.ahead += 100_000;
-  expect((await mirror.ask("/v2/nvcr.io/nvidia/cuda/tags/list")).status).toBe(200);
+  expect((await mirror.request("/v2/nvcr.io/nvidia/cuda/tags/list")).status).toBe(200);
   expect(registry.count({ status: 401 })).toBeGreaterThan(1);
   const queries = registry.requests
     .filter(({ kind }) => kind === "token")
@@ -252,10 +254,10 @@ test("public.ecr.aws gets no request for the second that its limit lasts, which 
   await registry.addImage("docker/library/demo", "latest");
   registry.fail({ kind: "manifest", authorized: true }, behaviours.tooManyRequests(1), 1);
   const path = "/v2/public.ecr.aws/docker/library/demo/manifests/latest";
-  const { status, headers } = await mirror.ask(path);
+  const { status, headers } = await mirror.request(path);
   expect([status, headers.get("Retry-After")]).toEqual([429, "1"]);
   mirror.clock.ahead += 1_000;
-  expect((await mirror.ask(path)).status).toBe(200);
+  expect((await mirror.request(path)).status).toBe(200);
 });
 
 test("lscr.io is pulled from through ghcr.io, with ghcr.io's challenge and token", async () => {
@@ -294,11 +296,11 @@ test("registry.ollama.ai's models are pulled, with any layer media types", async
   expect(tagged.headers.get("Content-Type")).toBe(mediaType);
 });
 
-test("m.daocloud.io, a fallback with a path, is requested for names below it, with a token for such a name", async () => {
+test("m.daocloud.io, a fallback with a path, is requested names below it, with a token for such a name", async () => {
   const options = { layers: [patternBytes(100)] };
   const image = await registries["docker.io"].addImage("library/demo", "latest", options);
   await daocloud.addImage("docker.io/library/demo", "latest", options);
-  await mirror.ask("/v2/demo/manifests/latest");
+  await mirror.request("/v2/demo/manifests/latest");
   registries["docker.io"].fail({ kind: "blob" }, behaviours.tooManyRequests());
   await pull("demo", { ...image, layers: [] });
   const { digest } = image.configs[0] ?? { digest: "" };
@@ -315,7 +317,7 @@ test("m.daocloud.io, a fallback with a path, is requested for names below it, wi
   );
 });
 
-test("a family member that sends wrong bytes to a fill by alarm is still requested for new content: it is the primary", async () => {
+test("a family member that sends wrong bytes to a fill by alarm is still requested new content: it is the primary", async () => {
   const registry = registries["us-docker.pkg.dev"];
   const { layers } = await registry.addImage("project/repository/demo", "latest");
   const digest = `${layers[0]?.digest}`;
@@ -330,9 +332,9 @@ test("a family member that sends wrong bytes to a fill by alarm is still request
   );
   // The second range starts a background fill of the whole blob.
   for (const Range of ["bytes=0-", "bytes=1-"]) {
-    expect((await mirror.ask(`${path}/blobs/${digest}`, { headers: { Range } })).status).toBe(206);
+    expect((await mirror.request(`${path}/blobs/${digest}`, { headers: { Range } })).status).toBe(206);
   }
   await mirror.runAlarm(digest);
   expect(fault.hits).toBeGreaterThan(0);
-  expect((await mirror.ask(`${path}/manifests/latest`)).status).toBe(200);
+  expect((await mirror.request(`${path}/manifests/latest`)).status).toBe(200);
 });

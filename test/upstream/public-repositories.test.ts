@@ -84,9 +84,9 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
       ? new Response("from the fallback")
       : registry.fetch(String(input), init);
   const client = new UpstreamClient({ fetch, now: clock.now, credentials: { "registry.test": [OWNER] } });
-  const ask = (question: Partial<UpstreamRequest> = {}) =>
+  const request = (sketch: Partial<UpstreamRequest> = {}) =>
     client.fetch(
-      { upstream, repository: "owner/image", method: "GET", path: "manifests/latest", ...question },
+      { upstream, repository: "owner/image", method: "GET", path: "manifests/latest", ...sketch },
       () => {},
     );
   /** The registry's requests since the last call without its 401s, and whose tokens were requested. */
@@ -103,46 +103,46 @@ async function createScene(options: FakeRegistryOptions = {}, endpoints = ["http
   };
   const wasLoginUsed = () =>
     registry.requests.some(({ headers }) => headers.authorization?.startsWith("Basic"));
-  return { clock, registry, image, ask, seen, wasLoginUsed };
+  return { clock, registry, image, request, seen, wasLoginUsed };
 }
 
 describe("the operator's login is used", () => {
   test("for a tag's manifest after an anonymous HEAD of the tag, each time", async () => {
-    const { ask, seen } = await createScene();
-    await ask();
+    const { request, seen } = await createScene();
+    await request();
     expect(seen()).toEqual(["token of anonymous", "HEAD manifest", "token of owner", "GET manifest"]);
-    await ask();
+    await request();
     expect(seen()).toEqual(["HEAD manifest", "GET manifest"]);
-    await ask({ method: "HEAD" });
-    await ask();
+    await request({ method: "HEAD" });
+    await request();
     expect(seen()).toEqual(["HEAD manifest", "HEAD manifest", "GET manifest"]);
   });
 
   test.each(["manifest", "blob"] as const)(
     "for a %s by digest for minutes after an anonymous HEAD of it, but for no other",
     async (kind) => {
-      const { ask, seen, image, clock } = await createScene();
+      const { request, seen, image, clock } = await createScene();
       const paths = {
         manifest: `manifests/${image.target.digest}`,
         blob: `blobs/${image.layers[0]?.digest}`,
       };
       const other = kind === "blob" ? "manifest" : "blob";
-      await ask({ path: paths[kind] });
+      await request({ path: paths[kind] });
       expect(seen()).toEqual(["token of anonymous", `HEAD ${kind}`, "token of owner", `GET ${kind}`]);
       clock.pass(250);
-      await ask({ path: paths[kind] });
+      await request({ path: paths[kind] });
       expect(seen().filter((line) => !line.startsWith("token"))).toEqual([`GET ${kind}`]);
-      await ask({ path: paths[other] });
+      await request({ path: paths[other] });
       expect(seen().filter((line) => !line.startsWith("token"))).toEqual([`HEAD ${other}`, `GET ${other}`]);
       clock.pass(50);
-      await ask({ path: paths[kind] });
+      await request({ path: paths[kind] });
       expect(seen().filter((line) => !line.startsWith("token"))).toEqual([`HEAD ${kind}`, `GET ${kind}`]);
     },
   );
 
   test("for a range of a blob after an anonymous HEAD of the whole", async () => {
-    const { ask, registry, image } = await createScene();
-    await ask({ path: `blobs/${image.layers[0]?.digest}`, range: "bytes=1-2" });
+    const { request, registry, image } = await createScene();
+    await request({ path: `blobs/${image.layers[0]?.digest}`, range: "bytes=1-2" });
     const ranges = registry.requests
       .filter(({ kind, status }) => kind === "blob" && status !== 401)
       .map(({ method, headers }) => [method, headers.range]);
@@ -153,7 +153,7 @@ describe("the operator's login is used", () => {
   });
 
   test("and its response discarded where the tag has moved since: then the anonymous response counts", async () => {
-    const { ask, registry, image, seen } = await createScene();
+    const { request, registry, image, seen } = await createScene();
     registry.fail(
       { kind: "manifest", method: "HEAD", authorized: true },
       {
@@ -164,7 +164,7 @@ describe("the operator's login is used", () => {
         },
       },
     );
-    const response = await ask();
+    const response = await request();
     expect(response.headers.get("Docker-Content-Digest")).toBe(image.target.digest);
     expect(seen().filter((line) => !line.startsWith("token"))).toEqual([
       "HEAD manifest",
@@ -181,17 +181,17 @@ describe("the operator's login is never used", () => {
     ["denies", { deniedScope: "grant-nothing" }],
     ["has behind Basic", { auth: "basic" }],
   ] as const)("for what the registry %s to the anonymous, though it would open it", async (_, options) => {
-    const { ask, registry, wasLoginUsed } = await createScene(options);
+    const { request, registry, wasLoginUsed } = await createScene(options);
     registry.setVisibility("owner/image", "private");
     for (const method of ["GET", "HEAD", "GET"] as const) {
-      expect(await failureOf(ask({ method }))).toMatchObject({ kind: "denied" });
+      expect(await failureOf(request({ method }))).toMatchObject({ kind: "denied" });
     }
     expect(wasLoginUsed()).toBe(false);
   });
 
   test("for missing content: the anonymous response counts", async () => {
-    const { ask, wasLoginUsed } = await createScene();
-    expect((await failureOf(ask({ path: "manifests/gone" }))).kind).toBe("missing");
+    const { request, wasLoginUsed } = await createScene();
+    expect((await failureOf(request({ path: "manifests/gone" }))).kind).toBe("missing");
     expect(wasLoginUsed()).toBe(false);
   });
 
@@ -202,82 +202,82 @@ describe("the operator's login is never used", () => {
     ["answered 500", { status: 500 }],
     ["lost on the way", { network: true as const }],
   ])("where the HEAD is %s: only an anonymous request is safe", async (_, behaviour) => {
-    const { ask, registry, seen, wasLoginUsed } = await createScene();
+    const { request, registry, seen, wasLoginUsed } = await createScene();
     registry.fail({ kind: "manifest", method: "HEAD", authorized: true }, behaviour);
-    expect((await ask()).status).toBe(200);
+    expect((await request()).status).toBe(200);
     expect(wasLoginUsed()).toBe(false);
     expect(seen().at(-1)).toBe("GET manifest");
   });
 
   test("for a private repository where the HEAD is limited", async () => {
-    const { ask, registry, wasLoginUsed } = await createScene();
+    const { request, registry, wasLoginUsed } = await createScene();
     registry.setVisibility("owner/image", "private");
     registry.fail({ kind: "manifest", method: "HEAD" }, behaviours.tooManyRequests(30));
-    for (let round = 0; round < 2; round++) expect((await failureOf(ask())).kind).toBe("denied");
+    for (let round = 0; round < 2; round++) expect((await failureOf(request())).kind).toBe("denied");
     expect(wasLoginUsed()).toBe(false);
   });
 
   test.each(["manifests/latest", "manifests/new", "tags/list"])(
     "for %s of a repository that has just become private",
     async (path) => {
-      const { ask, registry, wasLoginUsed } = await createScene();
-      await ask();
-      await ask({ path: "tags/list" });
+      const { request, registry, wasLoginUsed } = await createScene();
+      await request();
+      await request({ path: "tags/list" });
       registry.setVisibility("owner/image", "private");
       await registry.addImage("owner/image", "new");
       registry.requests.length = 0;
-      expect((await failureOf(ask({ path }))).kind).toBe("denied");
+      expect((await failureOf(request({ path }))).kind).toBe("denied");
       expect(wasLoginUsed()).toBe(false);
     },
   );
 
   test("for content of a repository of which only the tags list was ever served anonymously", async () => {
-    const { ask, registry, image, wasLoginUsed } = await createScene();
+    const { request, registry, image, wasLoginUsed } = await createScene();
     registry.setVisibility("owner/image", "private");
     registry.fail(
       { kind: "tags" },
       { status: 200, body: JSON.stringify({ name: "owner/image", tags: ["latest"] }) },
     );
-    expect((await ask({ path: "tags/list" })).status).toBe(200);
+    expect((await request({ path: "tags/list" })).status).toBe(200);
     for (const path of [
       "manifests/latest",
       `manifests/${image.target.digest}`,
       `blobs/${image.layers[0]?.digest}`,
     ])
-      expect((await failureOf(ask({ path }))).kind).toBe("denied");
+      expect((await failureOf(request({ path }))).kind).toBe("denied");
     expect(wasLoginUsed()).toBe(false);
   });
 
   test("while anonymous HEADs are limited, though the repository was public a moment ago", async () => {
-    const { ask, registry, wasLoginUsed } = await createScene();
-    await ask();
+    const { request, registry, wasLoginUsed } = await createScene();
+    await request();
     registry.setVisibility("owner/image", "private");
     registry.fail({ kind: "manifest", method: "HEAD" }, behaviours.tooManyRequests(30));
     registry.requests.length = 0;
     for (const method of ["HEAD", "GET"] as const) {
-      const { kind } = await failureOf(ask({ method }));
+      const { kind } = await failureOf(request({ method }));
       expect(["limited", "denied"]).toContain(kind);
     }
     expect(wasLoginUsed()).toBe(false);
   });
 
   test("because a tags list was served anonymously: that doesn't imply access to content", async () => {
-    const { ask, registry, wasLoginUsed } = await createScene();
-    await ask({ path: "tags/list" });
+    const { request, registry, wasLoginUsed } = await createScene();
+    await request({ path: "tags/list" });
     registry.setVisibility("owner/image", "private");
-    expect((await failureOf(ask())).kind).toBe("denied");
+    expect((await failureOf(request())).kind).toBe("denied");
     expect(wasLoginUsed()).toBe(false);
   });
 
   test("because a fallback served it anonymously: a fallback doesn't control access", async () => {
     const endpoints = ["https://registry.test", "https://one.test"];
-    const { ask, registry, image, wasLoginUsed } = await createScene({}, endpoints);
+    const { request, registry, image, wasLoginUsed } = await createScene({}, endpoints);
     registry.setVisibility("owner/image", "private");
     registry.fail({}, behaviours.tooManyRequests(), 2);
     const path = `blobs/${image.layers[0]?.digest}`;
-    expect(await (await ask({ path })).text()).toBe("from the fallback");
+    expect(await (await request({ path })).text()).toBe("from the fallback");
     registry.reset();
-    expect((await failureOf(ask())).kind).toBe("denied");
+    expect((await failureOf(request())).kind).toBe("denied");
     expect(wasLoginUsed()).toBe(false);
   });
 });
@@ -303,7 +303,7 @@ describe("a mirror with a login for docker.io", () => {
     mirror.docker.setVisibility("owner/image", "private");
     for (const path of paths()) {
       for (const headers of [{}, { Range: "bytes=0-3" }]) {
-        const { status, bytes } = await mirror.ask(`/v2/owner/image/${path}`, { headers });
+        const { status, bytes } = await mirror.request(`/v2/owner/image/${path}`, { headers });
         expect([path, status]).toEqual([path, 403]);
         expect(new TextDecoder().decode(bytes)).toContain("DENIED");
       }
@@ -317,7 +317,7 @@ describe("a mirror with a login for docker.io", () => {
   });
 
   test("serves no new content of a repository that was public when it was pulled", async () => {
-    for (const path of paths()) expect((await mirror.ask(`/v2/owner/image/${path}`)).status).toBe(200);
+    for (const path of paths()) expect((await mirror.request(`/v2/owner/image/${path}`)).status).toBe(200);
     const content = async () => (await mirror.stored()).filter((key) => !key.startsWith("listings/"));
     const before = await content();
     mirror.docker.setVisibility("owner/image", "private");
@@ -334,7 +334,7 @@ describe("a mirror with a login for docker.io", () => {
       if (limit) mirror.docker.fail({ method: "HEAD" }, limit);
       for (const path of fresh) {
         for (const method of ["HEAD", "GET"]) {
-          const { status } = await mirror.ask(`/v2/owner/image/${path}`, { method });
+          const { status } = await mirror.request(`/v2/owner/image/${path}`, { method });
           expect([path, method, [403, 429].includes(status)]).toEqual([path, method, true]);
         }
       }
@@ -347,14 +347,14 @@ describe("a mirror with a login for docker.io", () => {
 
   test("answers for a repository that doesn't exist as for one that is private, without the login", async () => {
     expect(profiles["docker.io"].unknownRepositories).toBe("private");
-    expect((await mirror.ask("/v2/no/such/manifests/latest")).status).toBe(403);
+    expect((await mirror.request("/v2/no/such/manifests/latest")).status).toBe(403);
     expect(
       mirror.docker.requests.filter(({ headers }) => headers.authorization?.startsWith("Basic")),
     ).toEqual([]);
   });
 
   test("serves a public repository with the login", async () => {
-    for (const path of paths()) expect((await mirror.ask(`/v2/owner/image/${path}`)).status).toBe(200);
+    for (const path of paths()) expect((await mirror.request(`/v2/owner/image/${path}`)).status).toBe(200);
     expect(
       mirror.docker.requests.filter(({ headers }) => headers.authorization?.startsWith("Basic")),
     ).toHaveLength(1);

@@ -38,15 +38,15 @@ export function createClock() {
 
 export type Fetch = typeof fetch;
 
-/** A fetch made of a plain function; the requests it received are in `asked`. */
-export function stub(answer: (request: Request) => Response | Promise<Response>) {
-  const asked: Request[] = [];
+/** A fetch made of a plain function; the requests it received are in `requested`. */
+export function stub(response: (request: Request) => Response | Promise<Response>) {
+  const requested: Request[] = [];
   const stubbed: Fetch = async (input, init) => {
     const request = new Request(input, init);
-    asked.push(request);
-    return answer(request);
+    requested.push(request);
+    return response(request);
   };
-  return { fetch: stubbed, asked };
+  return { fetch: stubbed, requested };
 }
 
 /** A client that requests `owner/image` of `registry.test` unless the request says otherwise. */
@@ -57,27 +57,27 @@ export function createClient(
 ) {
   const client = new UpstreamClient({ fetch, now, credentials: { "registry.test": logins } });
   const background: Promise<unknown>[] = [];
-  const ask = (question: Partial<UpstreamRequest> = {}): Promise<Response> =>
+  const request = (sketch: Partial<UpstreamRequest> = {}): Promise<Response> =>
     client.fetch(
       {
         upstream: upstreamOf(),
         repository: "owner/image",
         method: "GET",
         path: "manifests/latest",
-        ...question,
+        ...sketch,
       },
       (work) => background.push(work),
     );
   return {
-    ask,
+    request,
     /** The work that continues after the request's end. */
     background,
-    status: async (question: Partial<UpstreamRequest> = {}): Promise<number> => {
-      const response = await ask(question);
+    status: async (sketch: Partial<UpstreamRequest> = {}): Promise<number> => {
+      const response = await request(sketch);
       await response.body?.cancel();
       return response.status;
     },
-    failure: (question: Partial<UpstreamRequest> = {}): Promise<Failure> => failureOf(ask(question)),
+    failure: (sketch: Partial<UpstreamRequest> = {}): Promise<Failure> => failureOf(request(sketch)),
   };
 }
 

@@ -8,10 +8,10 @@ const BLOB = `blobs/${DIGEST}`;
 const QUESTION = 10_000;
 
 /** A response that takes so many milliseconds, unless the request is aborted before. */
-function after(milliseconds: number, { signal }: Request, answer: Response): Promise<Response> {
+function after(milliseconds: number, { signal }: Request, response: Response): Promise<Response> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) reject(signal.reason);
-    const timer = setTimeout(() => resolve(answer), milliseconds);
+    const timer = setTimeout(() => resolve(response), milliseconds);
     signal.addEventListener("abort", () => {
       clearTimeout(timer);
       reject(signal.reason);
@@ -37,7 +37,7 @@ describe("a whole upstream request takes ten seconds at most", () => {
   test.each<[string, (request: Request, count: number) => Response | Promise<Response>]>([
     ["the registry's first silence", (request) => after(NEVER, request, status(200))],
     [
-      "challenge, token and answer, each of which takes a while",
+      "challenge, token and response, each of which takes a while",
       (request) => {
         if (isToken(request)) return after(4_000, request, Response.json({ token: "t" }));
         const isKnown = request.headers.has("Authorization");
@@ -60,8 +60,8 @@ describe("a whole upstream request takes ten seconds at most", () => {
         return after(NEVER, request, status(200));
       },
     ],
-  ])("made up of %s", async (_, answer) => {
-    const { fetch, asked } = stub((request) => answer(request, asked.length));
+  ])("made up of %s", async (_, response) => {
+    const { fetch, requested } = stub((request) => response(request, requested.length));
     let settled = false;
     const failure = createClient(fetch)
       .failure()
@@ -78,9 +78,9 @@ describe("a whole upstream request takes ten seconds at most", () => {
 
   test("and a response that arrives just in time is served", async () => {
     const { fetch } = stub((request) => after(QUESTION - 1, request, new Response("x")));
-    const answer = createClient(fetch).ask();
+    const response = createClient(fetch).request();
     await vi.advanceTimersByTimeAsync(QUESTION);
-    expect(await (await answer).text()).toBe("x");
+    expect(await (await response).text()).toBe("x");
   });
 });
 
@@ -90,12 +90,12 @@ describe("one retry", () => {
   });
 
   test("follows a short pause, so that the upstream has a moment to recover", async () => {
-    const { fetch, asked } = stub(() => (asked.length === 1 ? status(503) : new Response("x")));
-    const answer = createClient(fetch).status();
+    const { fetch, requested } = stub(() => (requested.length === 1 ? status(503) : new Response("x")));
+    const response = createClient(fetch).status();
     await vi.advanceTimersByTimeAsync(49);
-    expect(asked).toHaveLength(1);
+    expect(requested).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(151);
-    expect(await answer).toBe(200);
+    expect(await response).toBe(200);
   });
 
   test.each([
@@ -106,28 +106,28 @@ describe("one retry", () => {
   ])(
     "after %s in %i ms makes %i requests in all: a client that has waited long must not wait twice",
     async (what, wait, tries) => {
-      const { fetch, asked } = stub(async (request) => {
-        const answer = await after(wait, request, status(504));
-        if (what.startsWith("a gateway")) return answer;
+      const { fetch, requested } = stub(async (request) => {
+        const response = await after(wait, request, status(504));
+        if (what.startsWith("a gateway")) return response;
         throw new TypeError("network connection lost");
       });
       const failure = createClient(fetch).failure();
       await vi.advanceTimersByTimeAsync(QUESTION);
       expect((await failure).kind).toBe("unavailable");
-      expect(asked).toHaveLength(tries);
+      expect(requested).toHaveLength(tries);
     },
   );
 
   test("leaves nothing of the first response open", async () => {
     const cancelled = vi.fn();
-    const { fetch, asked } = stub(() =>
-      asked.length === 1
+    const { fetch, requested } = stub(() =>
+      requested.length === 1
         ? new Response(new ReadableStream({ cancel: cancelled }), { status: 502 })
         : new Response("x"),
     );
-    const answer = createClient(fetch).status();
+    const response = createClient(fetch).status();
     await vi.advanceTimersByTimeAsync(200);
-    await answer;
+    await response;
     expect(cancelled).toHaveBeenCalledTimes(1);
   });
 
@@ -140,9 +140,9 @@ describe("one retry", () => {
       if (counts[which] === 1) return status(502);
       return which === "with" ? new Response("x") : challenged();
     });
-    const answer = createClient(fetch).status();
+    const response = createClient(fetch).status();
     await vi.advanceTimersByTimeAsync(1_000);
-    expect(await answer).toBe(200);
+    expect(await response).toBe(200);
     expect(counts).toEqual({ without: 2, with: 2 });
   });
 });
@@ -151,19 +151,19 @@ describe("a signed URL that storage refuses", () => {
   /** Storage refuses, with a status, so many of the URLs that the registry gives, each of which is another. */
   const createScene = (code: number, times: number) => {
     let given = 0;
-    const { fetch, asked } = stub(({ url }) => {
+    const { fetch, requested } = stub(({ url }) => {
       if (new URL(url).host === "registry.test")
         return redirected(`https://storage.test/x?signature=${++given}`);
       return given <= times ? new Response("<Error/>", { status: code }) : new Response("bytes");
     });
-    return { ...createClient(fetch), fetch, given: () => given, urls: () => asked.map(({ url }) => url) };
+    return { ...createClient(fetch), fetch, given: () => given, urls: () => requested.map(({ url }) => url) };
   };
 
   test.each([400, 401, 403, 410])(
     "with %i is replaced by a new one from the registry, once",
     async (code) => {
-      const { ask, urls } = createScene(code, 1);
-      expect(await (await ask({ path: BLOB })).text()).toBe("bytes");
+      const { request, urls } = createScene(code, 1);
+      expect(await (await request({ path: BLOB })).text()).toBe("bytes");
       expect(urls().slice(1)).toEqual([
         "https://storage.test/x?signature=1",
         `https://registry.test/v2/owner/image/${BLOB}`,
@@ -205,15 +205,15 @@ describe("a signed URL that storage refuses", () => {
 describe("the attempts of an upstream request", () => {
   test.each([1, 2, 3])("end when tokens are always refused, at request %i too", async (round) => {
     let tokens = 0;
-    const { fetch, asked } = stub((request) =>
+    const { fetch, requested } = stub((request) =>
       isToken(request) ? Response.json({ token: `t${++tokens}`, expires_in: 300 }) : challenged(),
     );
     const { failure } = createClient(fetch);
     for (let before = 1; before < round; before++) await failure();
-    asked.length = 0;
+    requested.length = 0;
     expect(await failure()).toMatchObject({ kind: "denied", status: 401 });
-    expect(asked.filter((request) => !isToken(request)).length).toBeLessThanOrEqual(3);
-    expect(asked.filter(isToken).length).toBeLessThanOrEqual(1);
+    expect(requested.filter((request) => !isToken(request)).length).toBeLessThanOrEqual(3);
+    expect(requested.filter(isToken).length).toBeLessThanOrEqual(1);
   });
 
   test("cope with a registry that refuses a token while other requests use it", async () => {
@@ -223,19 +223,27 @@ describe("the attempts of an upstream request", () => {
     expect(await statusOf()).toBe(200);
     registry.fail({ kind: "manifest", authorized: true }, behaviours.challenge("https://auth.test/token"), 2);
     registry.requests.length = 0;
-    const asks = await Promise.allSettled([statusOf(), statusOf(), statusOf()]);
-    expect(asks.map((ask) => ask.status === "fulfilled" && ask.value)).toEqual([200, 200, 200]);
+    const attempts = await Promise.allSettled([statusOf(), statusOf(), statusOf()]);
+    expect(attempts.map((attempt) => attempt.status === "fulfilled" && attempt.value)).toEqual([
+      200, 200, 200,
+    ]);
     expect(registry.requests.length).toBeLessThanOrEqual(3 * 4);
   });
 
   test("carry the whole request each time: its method, query, Accept and Range", async () => {
-    const { fetch, asked } = stub((request) => {
+    const { fetch, requested } = stub((request) => {
       if (isToken(request)) return Response.json({ token: "t", expires_in: 300 });
       return request.headers.has("Authorization") ? status(206) : challenged();
     });
     const search = new URLSearchParams({ n: "5" });
-    await createClient(fetch).ask({ path: BLOB, method: "HEAD", search, accept: "a/b", range: "bytes=1-2" });
-    const sent = asked
+    await createClient(fetch).request({
+      path: BLOB,
+      method: "HEAD",
+      search,
+      accept: "a/b",
+      range: "bytes=1-2",
+    });
+    const sent = requested
       .filter((request) => !isToken(request))
       .map(({ method, url, headers }) => [
         method,
@@ -258,9 +266,9 @@ describe("the attempts of an upstream request", () => {
   });
 
   test("reveal nothing of the client to the registry", async () => {
-    const { fetch, asked } = stub(() => new Response("x"));
-    await createClient(fetch).ask({ upstream: upstreamOf() });
+    const { fetch, requested } = stub(() => new Response("x"));
+    await createClient(fetch).request({ upstream: upstreamOf() });
     const known = ["accept-encoding", "user-agent", "via"];
-    expect([...(asked[0]?.headers.keys() ?? [])].filter((name) => !known.includes(name))).toEqual([]);
+    expect([...(requested[0]?.headers.keys() ?? [])].filter((name) => !known.includes(name))).toEqual([]);
   });
 });

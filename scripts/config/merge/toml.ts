@@ -40,7 +40,7 @@ function read(text: string): Table {
   return structuredClone(parse(text, { integersAsBigInt: true }));
 }
 
-/** Hosts of a hosts.toml, which are asked in the order in which they stand. */
+/** Hosts of a hosts.toml, which are requested in the order in which they stand. */
 function hostsOf(file: unknown): string[] {
   return isTable(file) && isTable(file.host) ? Object.keys(file.host) : [];
 }

@@ -5,7 +5,7 @@ export type Table = Record<string, unknown>;
 
 /**
  * Tables are merged, lists joined with ours in front, and of two other values ours counts.
- * @param key of the table that both are; the hosts of a hosts.toml are asked in their order, so there ours come first
+ * @param key of the table that both are; the hosts of a hosts.toml are requested in their order, so there ours come first
  */
 export function merge(theirs: unknown, ours: unknown, key = ""): unknown {
   if (Array.isArray(theirs) && Array.isArray(ours)) return joined(theirs, ours);

@@ -36,7 +36,7 @@ export function mergeYaml(existing: string, content: string): string {
   return after;
 }
 
-/** k3s applies an entry's `rewrite` to each of its endpoints, so the mirror would be asked for other names. */
+/** k3s applies an entry's `rewrite` to each of its endpoints, so the mirror would be requested other names. */
 function refuseRewrites(before: unknown, expected: unknown): void {
   const mirrorsOf = (file: unknown): Record<string, unknown> =>
     isTable(file) && isTable(file.mirrors) ? file.mirrors : {};
@@ -44,7 +44,7 @@ function refuseRewrites(before: unknown, expected: unknown): void {
     if (!isTable(entry) || !isTable(entry.rewrite) || Object.keys(entry.rewrite).length === 0) continue;
     if (isDeepStrictEqual(entry, mirrorsOf(expected)[name])) continue;
     throw new UnsafeChange(
-      `mirrors."${name}" has a rewrite, which would change the names that Portolan is asked for too. Nothing was written. Remove the rewrite and the endpoint that needs it, or name the other registries by --upstream.`,
+      `mirrors."${name}" has a rewrite, which would change the names in requests to Portolan too. Nothing was written. Remove the rewrite and the endpoint that needs it, or name the other registries by --upstream.`,
     );
   }
 }

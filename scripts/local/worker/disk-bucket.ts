@@ -52,7 +52,7 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   }
 
   /**
-   * The bytes of a fill, by its id as the path, as bodies of requests and responses. PUT is
+   * The bytes of a fill, by its id as the path: a request's body costs far less than a stream that is an argument. PUT is
    * answered 204 once the fill is stored, 409 if the checksum differs, or 500; GET with the whole as it is written.
    */
   override async fetch(request: Request): Promise<Response> {

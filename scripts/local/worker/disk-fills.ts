@@ -92,7 +92,8 @@ export async function follow(
   const end = offset + length;
   let position = offset;
   while (position < end) {
-    const available = Math.min(end, (await progressOf(env, fill, position)).bytes);
+    const { bytes, isVerified } = await progressOf(env, fill, position);
+    const available = Math.min(end, isVerified ? bytes : Math.min(bytes, fill.size - 1));
     if (available <= position) continue;
     const body = await read(env, fill, position, available);
     await body.pipeTo(writable, { preventClose: true });
@@ -103,7 +104,7 @@ export async function follow(
 
 async function progressOf(env: StoreEnv, fill: DiskFill, position: number): Promise<Progress> {
   for (;;) {
-    if (fill.outcome === "stored") return { bytes: fill.size };
+    if (fill.outcome === "stored") return { bytes: fill.size, isVerified: true };
     if (fill.outcome === "failed") throw new Error(`the fill of ${fill.key} has failed`);
     const response = await env.WRITER.fetch(`http://writer/fills/${fill.id}?after=${position}`);
     if (response.ok) return response.json();

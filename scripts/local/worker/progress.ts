@@ -1,5 +1,7 @@
 /** How far a fill is. */
 export interface Progress {
-  /** Bytes of `growing` that clients may be given: all of them only once the whole has the right checksum. */
+  /** Bytes of `growing` that can be read. */
   bytes: number;
+  /** Whether the whole has the right checksum; until then nobody may be given its last byte. */
+  isVerified: boolean;
 }

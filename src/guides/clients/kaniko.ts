@@ -17,9 +17,9 @@ const HUB = "index.docker.io";
 
 export function kaniko(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["host", "path"]);
-  const asked = upstreamsOf(request);
-  const unreachable = shape === "path" ? asked.filter(isFamilyMember) : [];
-  const upstreams = asked.filter((upstream) => !unreachable.includes(upstream));
+  const requested = upstreamsOf(request);
+  const unreachable = shape === "path" ? requested.filter(isFamilyMember) : [];
+  const upstreams = requested.filter((upstream) => !unreachable.includes(upstream));
   const options = upstreams.map((upstream) => {
     const name = upstream === "docker.io" ? HUB : upstream;
     const place =

@@ -100,7 +100,7 @@ function localServer(request: GuideRequest, names: readonly string[]): string {
   ]);
 }
 
-/** Another mirror needs no DOMAIN: it is asked by its own name, for a path that names the upstream. */
+/** Another mirror needs no DOMAIN: it is requested by its own name, for a path that names the upstream. */
 function remoteServers(request: GuideRequest, [mirrorName = "", ...names]: readonly string[]): string[] {
   const host = [`proxy_set_header Host ${authority(request)};`];
   return [
@@ -108,7 +108,7 @@ function remoteServers(request: GuideRequest, [mirrorName = "", ...names]: reado
     ...upstreamsOf(request).map((upstream, index) =>
       server(request, names[index] ?? "", [
         location("/v2/", request, `/${upstream}/v2/`, host),
-        // Link headers to the next page of a list have the path that the mirror itself was asked by.
+        // Link headers to the next page of a list have the path that the mirror itself was requested by.
         location(`/${upstream}/`, request, "", host),
       ]),
     ),

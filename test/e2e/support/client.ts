@@ -12,7 +12,7 @@ export interface Client {
   pull(reference: string): Promise<PulledImage>;
   /** Starts a container and returns what it printed. */
   run(reference: string): Promise<string>;
-  /** Forgets everything that was pulled: the next pull asks for all of it again. */
+  /** Forgets everything that was pulled: the next pull requests all of it again. */
   clean(): Promise<void>;
   stop(): Promise<void>;
 }

@@ -65,11 +65,11 @@ export async function startHub(
       outgoing.writeHead(400).end();
       return;
     }
-    const onward = request(new URL(path, registry), { method: incoming.method, headers }, (answer) => {
+    const onward = request(new URL(path, registry), { method: incoming.method, headers }, (response) => {
       // A storage host knows nothing of registries' headers.
-      const { "docker-content-digest": _, ...rest } = answer.headers;
-      outgoing.writeHead(answer.statusCode ?? 0, { ...rest, "content-type": "binary/octet-stream" });
-      pipeline(answer, outgoing, () => undefined);
+      const { "docker-content-digest": _, ...rest } = response.headers;
+      outgoing.writeHead(response.statusCode ?? 0, { ...rest, "content-type": "binary/octet-stream" });
+      pipeline(response, outgoing, () => undefined);
     });
     onward.once("error", () => outgoing.destroy());
     onward.end();

@@ -29,9 +29,9 @@ export async function startHttpProxy(hosts: Readonly<Record<string, number>>): P
     }
     const { method, headers } = incoming;
     const path = url.pathname + url.search;
-    const onward = request({ host: "127.0.0.1", port, method, path, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.pipe(outgoing);
+    const onward = request({ host: "127.0.0.1", port, method, path, headers }, (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers);
+      response.pipe(outgoing);
     });
     onward.once("error", () => outgoing.destroy());
     incoming.pipe(onward);
@@ -65,9 +65,9 @@ export async function startSocksProxy(hosts: Readonly<Record<string, number>>): 
       const isName = received[3] === 3;
       const name = received.subarray(5, 5 + length).toString("latin1");
       const port = isName ? find(hosts, requested, `${name}:${received.readUInt16BE(5 + length)}`) : null;
-      const answer = (code: number) => Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0]);
-      if (!port) socket.end(answer(4));
-      else pass(socket, port, () => socket.write(answer(0)));
+      const response = (code: number) => Buffer.from([5, code, 0, 1, 0, 0, 0, 0, 0, 0]);
+      if (!port) socket.end(response(4));
+      else pass(socket, port, () => socket.write(response(0)));
     };
     socket.on("data", onData);
     socket.on("error", () => socket.destroy());

@@ -18,7 +18,7 @@ export interface ThreePulls {
   name: string;
   upstream: UpstreamName;
   start: (stage: Stage) => Promise<Client>;
-  /** What the client is asked for, if that is not the upstream's own name and tag. */
+  /** What the client is requested, if that is not the upstream's own name and tag. */
   reference?: (stage: Stage) => string;
 }
 

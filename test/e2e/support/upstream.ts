@@ -9,18 +9,18 @@ export interface UpstreamRequest {
   method: string;
   kind: "ping" | "manifest" | "blob" | "other";
   path: string;
-  /** What the registry said the content's digest is; so a tag and the digest behind it count as one. */
+  /** The digest that the registry declared; so a tag and the digest behind it count as one. */
   digest: string | null;
   range: string | null;
   /** Whether the asker showed a credential. */
   authorized: boolean;
   /** The request's line and all its headers as they came. */
   text: string;
-  /** 0 until there is an answer. */
+  /** 0 until there is a response. */
   status: number;
 }
 
-/** What to do to a request instead of passing it on, or to its answer on the way back. */
+/** What to do to a request instead of passing it on, or to its response on the way back. */
 export type Interference =
   | { status: number; headers?: Record<string, string> }
   /** Cuts the connection after so many bytes of the body. */
@@ -33,7 +33,7 @@ export interface Upstream {
   requests: UpstreamRequest[];
   /** Asked for every request; null lets it pass. */
   interfere: (request: UpstreamRequest) => Interference | null;
-  /** Requests whose answer has not been sent to its end. */
+  /** Requests whose response has not been sent to its end. */
   underWay(): number;
   /** From here on connections are refused, and those that are open are cut. */
   stop(): Promise<void>;
@@ -72,14 +72,17 @@ export async function startUpstream(registry: string, options: UpstreamOptions =
       return;
     }
     const { method, headers, url: path } = incoming;
-    const onward = request({ host: target.hostname, port: target.port, method, path, headers }, (answer) => {
-      record.status = answer.statusCode ?? 0;
-      const digest = answer.headers["docker-content-digest"];
-      if (typeof digest === "string") record.digest = digest;
-      outgoing.writeHead(record.status, answer.headers);
-      if (interference) pipeline(answer, spoil(interference, outgoing), outgoing, () => undefined);
-      else pipeline(answer, outgoing, () => undefined);
-    });
+    const onward = request(
+      { host: target.hostname, port: target.port, method, path, headers },
+      (response) => {
+        record.status = response.statusCode ?? 0;
+        const digest = response.headers["docker-content-digest"];
+        if (typeof digest === "string") record.digest = digest;
+        outgoing.writeHead(record.status, response.headers);
+        if (interference) pipeline(response, spoil(interference, outgoing), outgoing, () => undefined);
+        else pipeline(response, outgoing, () => undefined);
+      },
+    );
     onward.once("error", () => outgoing.destroy());
     outgoing.once("close", () => onward.destroy());
     incoming.pipe(onward);

@@ -178,7 +178,7 @@ describe("written", () => {
     expect(readdirSync(join(folder, "etc/docker")).length).toBe(2);
   });
 
-  test("isn't without a yes where no one can be asked, and exits with 1", async () => {
+  test("isn't without a yes where no one can be requested, and exits with 1", async () => {
     const file = put(DAEMON, THEIRS);
     const { code, errors } = await config("docker", "--write", "--root", folder);
     expect(code).toBe(1);
@@ -255,9 +255,9 @@ describe("written", () => {
   });
 });
 
-describe("asked on a terminal", () => {
-  /** script(1) gives the command a terminal; what is typed is sent once the question is on it. */
-  async function answer(keys: string): Promise<{ code: number | null; shown: string }> {
+describe("requested on a terminal", () => {
+  /** script(1) gives the command a terminal; what is typed is sent once the sketch is on it. */
+  async function response(keys: string): Promise<{ code: number | null; shown: string }> {
     // Without a width each letter would stand on a line of its own.
     const command = `stty cols 100 rows 40; ${process.execPath} ${PROJECT}scripts/portolan.js config docker --write --root ${folder}`;
     const child = spawn("script", ["--quiet", "--return", "--command", command, "/dev/null"], {
@@ -276,9 +276,9 @@ describe("asked on a terminal", () => {
 
   test("yes writes, and no leaves the file and exits with 1", async () => {
     const file = put(DAEMON, THEIRS);
-    expect((await answer("n")).code).toBe(1);
+    expect((await response("n")).code).toBe(1);
     expect(readFileSync(file, "utf8")).toBe(THEIRS);
-    const { code, shown } = await answer("y");
+    const { code, shown } = await response("y");
     expect(shown).toContain("Wrote ");
     expect(code).toBe(0);
     expect(readFileSync(file, "utf8")).toBe(OURS);

@@ -132,7 +132,7 @@ describe("npm run deploy", () => {
     expect(outcome.calls[1]?.args).toEqual(["deploy", "--var", "ACCESS:keys"]);
   });
 
-  test("--open deploys for everyone and asks for nothing", async () => {
+  test("--open deploys for everyone and requests nothing", async () => {
     const { code, calls, output } = await deploy(["--open"]);
     expect(code).toBe(0);
     expect(calls.map(({ args }) => args)).toEqual([["deploy", "--var", "ACCESS:open"]]);
@@ -148,7 +148,7 @@ describe("npm run deploy", () => {
     expect(output).toContain("would be for the holders of access keys: alice");
   });
 
-  test("hands on what is Wrangler's, and asks for the secrets of the same Worker", async () => {
+  test("hands on what is Wrangler's, and requests the secrets of the same Worker", async () => {
     await addKey("alice");
     const { calls } = await deploy(["--env", "staging", "--minify", "--var", "STALE_MAX:60", "--tag", "v1"]);
     expect(calls[0]?.args).toEqual(["secret", "list", "--format", "json", "--env", "staging"]);

@@ -27,7 +27,7 @@ interface Report {
   checks: { name: string; state: string; says: string; advice: string | null }[];
 }
 
-/** No Docker is meant: the socket is none. */
+/** No Docker: the socket doesn't exist. */
 const environment = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
 
 async function doctor(url: string, more: Record<string, string> = {}) {
@@ -43,7 +43,7 @@ test("nothing is wrong with a mirror that is right", async () => {
   expect(bad).toEqual([]);
   expect(code).toBe(0);
   expect(checks.map(({ name }) => name)).toEqual([
-    ...["name", "port", "tls", "answer", "key", "manifest", "layer", "range", "clock", "docker"],
+    ...["name", "port", "tls", "response", "key", "manifest", "layer", "range", "clock", "docker"],
   ]);
 });
 
@@ -79,7 +79,7 @@ test("a port where something else answers is distinguished from a mirror's, and 
   );
   try {
     const { code, bad } = await doctor(page.url, { PORTOLAN_MIRROR: mirror.url });
-    expect(bad).toMatchObject([{ name: "answer", says: expect.stringContaining("no registry") }]);
+    expect(bad).toMatchObject([{ name: "response", says: expect.stringContaining("no registry") }]);
     expect(bad[0]?.advice).toContain(`A mirror answers at ${mirror.url}`);
     expect(code).toBe(1);
   } finally {
@@ -112,7 +112,7 @@ test("http where the port speaks TLS is reported as that", async () => {
 describe("what stands before the mirror is distinguished from the mirror", () => {
   const page = { "content-type": "text/html", server: "nginx" };
   test.each([
-    [502, page, /a proxy is there, and the mirror behind it doesn't answer/, /Start the mirror.*proxy_pass/],
+    [502, page, /a proxy is there, and the mirror behind it doesn't respond/, /Start the mirror.*proxy_pass/],
     [522, page, /a proxy is there/, /Start the mirror/],
     [525, page, /Cloudflare doesn't accept the certificate/, /certificate for this name/],
     [503, { ...page, "retry-after": "30" }, /can't serve now.*asks to wait 30 s/, /load balancer/],
@@ -123,7 +123,7 @@ describe("what stands before the mirror is distinguished from the mirror", () =>
     mirror.registry.fail({ kind: "ping" }, { status, headers, body: "<h1>Sorry</h1>" });
     const { code, bad } = await doctor(mirror.url);
     expect(bad).toMatchObject([
-      { name: "answer", says: expect.stringMatching(says), advice: expect.stringMatching(advice) },
+      { name: "response", says: expect.stringMatching(says), advice: expect.stringMatching(advice) },
     ]);
     expect(code).toBe(1);
   });
@@ -174,7 +174,7 @@ test("a mirror that answers a range with other bytes of the layer is found out",
   mirror.registry.fail({ kind: "blob", method: "GET" }, wrong);
   const { bad } = await doctor(mirror.url);
   expect(bad).toMatchObject([
-    { name: "range", says: expect.stringContaining("was asked for bytes 55-110/111") },
+    { name: "range", says: expect.stringContaining("was sent a request for bytes 55-110/111") },
   ]);
 });
 

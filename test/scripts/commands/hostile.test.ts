@@ -80,7 +80,7 @@ describe.each([
   ["hostile names", () => {}],
   ["hostile refusals of manifests", () => mirror.registry.fail({ kind: "manifest" }, REFUSAL)],
   ["hostile refusals of blobs", () => mirror.registry.fail({ kind: "blob" }, REFUSAL)],
-  ["a hostile answer to the ping", () => mirror.registry.fail({ kind: "ping" }, REFUSAL)],
+  ["a hostile response to the ping", () => mirror.registry.fail({ kind: "ping" }, REFUSAL)],
   ["what is no JSON", () => mirror.registry.fail({ kind: "manifest" }, { status: 200, body: EVIL })],
   ["a refusing publisher", () => publisher.registry.fail({ kind: "manifest" }, REFUSAL)],
 ])("%s", (_, prepare) => {

@@ -52,7 +52,7 @@ test("each is measured, ranked, and the configuration that follows is printed", 
   expect(output).toContain(`2 of 5 can be used, 1 of them for tags too; best is ${host(fresh.url)}`);
 });
 
-test("where the publisher doesn't answer, freshness isn't guessed, and no mirror is recommended for tags", async () => {
+test("where the publisher doesn't respond, freshness isn't guessed, and no mirror is recommended for tags", async () => {
   const { code, output, errors } = await mirrors([stale.url], "--against", UNREACHABLE);
   expect(errors).toContain("Whether tags are fresh is unknown: ");
   expect(output).not.toContain("daemon.json");

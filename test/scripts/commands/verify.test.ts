@@ -84,7 +84,7 @@ describe("three mirrors, one with an old tag, one with a swapped layer, one with
   });
 });
 
-test("a mirror that is right exits with 0, and the publisher is asked for one HEAD alone", async () => {
+test("a mirror that is right exits with 0, and the publisher is requested one HEAD alone", async () => {
   await launch(mirrors[0] as Harbour, "new", NEW);
   publisher.registry.reset();
   const { code, output } = await verify(mirrors.slice(0, 1), "--deep");
@@ -112,7 +112,7 @@ test("bytes that aren't what they are called are different", async () => {
   expect(output).toMatch(/linux\/arm64 .*different/);
 });
 
-test("a mirror that doesn't answer is no difference: it exits with 2", async () => {
+test("a mirror that doesn't response is no difference: it exits with 2", async () => {
   const { code, output } = await portolan([
     "verify",
     IMAGE,
@@ -121,7 +121,7 @@ test("a mirror that doesn't answer is no difference: it exits with 2", async () 
     "--mirror",
     UNREACHABLE,
   ]);
-  expect(output).toContain("no answer");
+  expect(output).toContain("no response");
   expect(code).toBe(2);
 });
 

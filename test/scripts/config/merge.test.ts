@@ -234,7 +234,7 @@ configs:
     expect(() => mergedInto(theirs, both)).toThrow(UnsafeChange);
   });
 
-  test("is refused where a rewrite would change what the mirror is asked for", () => {
+  test("is refused where a rewrite would change what the mirror is requested", () => {
     const rewrite = 'rewrite: { "^(.*)$": "hub/$1" }';
     const theirs = (name: string): string => `mirrors:\n  ${name}: { endpoint: [https://old], ${rewrite} }\n`;
     expect(() => mergedInto(theirs("docker.io"), both)).toThrow(/mirrors\."docker\.io" has a rewrite/);

@@ -89,7 +89,7 @@ describe("an image of several platforms", () => {
 });
 
 describe("what exists already", () => {
-  test("isn't sent again, nor asked of the source beyond its manifests", async () => {
+  test("isn't sent again, nor requested of the source beyond its manifests", async () => {
     await copier.copy(job());
     fake.reset();
     target.requests.length = 0;
@@ -133,13 +133,16 @@ describe("a source that fails", () => {
     image = await fake.addImage("owner/image", "large", { layers: [patternBytes(300_000, 7)] });
   });
 
-  test("in the middle of a layer is asked for the rest alone", async () => {
+  test("in the middle of a layer is requested the rest alone", async () => {
     const name = image.layers[0]?.digest ?? "";
     fake.fail({ kind: "blob", path: new RegExp(name) }, behaviours.cutAfter(100_000), 1);
     await copier.copy(job({ reference: "large" }));
     expect(target.blobs.get(name)?.bytes.length).toBe(image.layers[0]?.size);
-    const asked = fake.requests.filter(({ path, status }) => path.includes(name) && status !== 401);
-    expect(asked.map(({ headers }) => headers.range?.replace(/\d+/, "N"))).toEqual([undefined, "bytes=N-"]);
+    const requested = fake.requests.filter(({ path, status }) => path.includes(name) && status !== 401);
+    expect(requested.map(({ headers }) => headers.range?.replace(/\d+/, "N"))).toEqual([
+      undefined,
+      "bytes=N-",
+    ]);
   });
 
   test("and knows no ranges is read again, without sending twice what has been sent", async () => {
@@ -200,7 +203,7 @@ describe("what refers to an image", () => {
     signature = referrer.digest;
   });
 
-  test("stays behind unless it is asked for", async () => {
+  test("stays behind unless it is requested", async () => {
     await copier.copy(job());
     expect(references()).not.toContain(signature);
   });

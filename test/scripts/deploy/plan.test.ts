@@ -1,4 +1,4 @@
-/** What a deploy decides: nothing is open to the world, or closed to its own users, without that having been said. */
+/** What a deploy decides: nothing is open to the world, or closed to its own users, without an explicit setting. */
 import { describe, expect, test } from "vitest";
 import { type Plan, planDeploy, type Situation } from "../../../scripts/deploy/plan.ts";
 import { ConfigError } from "../../../src/config.ts";
@@ -13,7 +13,7 @@ function plan(situation: Partial<Situation>): Plan {
 }
 
 describe("without --open", () => {
-  test("the mirror asks for keys, whatever wrangler.toml says, and its secrets come with it", () => {
+  test("the mirror requests keys, whatever wrangler.toml says, and its secrets come with it", () => {
     for (const vars of [{}, { ACCESS: "open" }, { ACCESS: "keys" }]) {
       const { access, secrets, summary } = plan({ vars });
       expect(access).toBe("keys");
@@ -31,7 +31,7 @@ describe("without --open", () => {
     expect(() => plan(situation)).toThrow(/key add NAME[\s\S]*--open/);
   });
 
-  test("ACCESS=open in wrangler.toml isn't taken for --open, and that is said", () => {
+  test("ACCESS=open in wrangler.toml isn't taken for --open, and a message says so", () => {
     expect(() => plan({ keys: null, vars: { ACCESS: "open" } })).toThrow(/ACCESS=open .*doesn't say it/);
   });
 

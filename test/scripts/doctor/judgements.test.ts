@@ -6,25 +6,29 @@ import { judgeRange } from "../../../scripts/doctor/range.ts";
 
 describe("a part of a layer", () => {
   const whole = new TextEncoder().encode("0123456789");
-  const answer = (status: number, contentRange: string | null, text: string) => ({
+  const response = (status: number, contentRange: string | null, text: string) => ({
     status,
     headers: new Headers(contentRange === null ? {} : { "content-range": contentRange }),
     bytes: new TextEncoder().encode(text),
   });
 
   test("is right with 206, its place and its bytes", () => {
-    expect(judgeRange(answer(206, "bytes 5-9/10", "56789"), whole, 5).state).toBe("good");
-    expect(judgeRange(answer(206, "bytes 5-9/*", "56789"), whole, 5).state).toBe("good");
+    expect(judgeRange(response(206, "bytes 5-9/10", "56789"), whole, 5).state).toBe("good");
+    expect(judgeRange(response(206, "bytes 5-9/*", "56789"), whole, 5).state).toBe("good");
   });
 
   test.each([
-    ["the whole with 200", answer(200, null, "0123456789"), /ignores Range/],
-    ["an error", answer(416, "bytes */10", ""), /416 where 206 is due/],
-    ["206 without a place", answer(206, null, "56789"), /without a Content-Range/],
-    ["206 for another place", answer(206, "bytes 4-9/10", "456789"), /was asked for bytes 5-9\/10/],
-    ["206 of another size", answer(206, "bytes 5-9/11", "56789"), /was asked for bytes 5-9\/10/],
-    ["206 with other bytes", answer(206, "bytes 5-9/10", "01234"), /other bytes/],
-    ["206 that is cut", answer(206, "bytes 5-9/10", "567"), /other bytes/],
+    ["the whole with 200", response(200, null, "0123456789"), /ignores Range/],
+    ["an error", response(416, "bytes */10", ""), /416 where 206 is due/],
+    ["206 without a place", response(206, null, "56789"), /without a Content-Range/],
+    [
+      "206 for another place",
+      response(206, "bytes 4-9/10", "456789"),
+      /was sent a request for bytes 5-9\/10/,
+    ],
+    ["206 of another size", response(206, "bytes 5-9/11", "56789"), /was sent a request for bytes 5-9\/10/],
+    ["206 with other bytes", response(206, "bytes 5-9/10", "01234"), /other bytes/],
+    ["206 that is cut", response(206, "bytes 5-9/10", "567"), /other bytes/],
   ])("is wrong as %s", (_, given, says) => {
     const { state, says: said, advice } = judgeRange(given, whole, 5);
     expect(state).toBe("bad");

@@ -35,25 +35,16 @@ async function files(): Promise<string[]> {
 test("a file can be read while it grows, and is published with the right checksum", async () => {
   const id = await begin();
   await writeFile(temporary(id), content.subarray(0, 1_000_000));
-  expect(await fills.progress(id, 0)).toEqual({ bytes: 1_000_000 });
+  expect(await fills.progress(id, 0)).toEqual({ bytes: 1_000_000, isVerified: false });
   expect(await readFile(growing(id))).toEqual(content.subarray(0, 1_000_000));
   const whole = fills.progress(id, 1_000_000);
   await appendFile(temporary(id), content.subarray(1_000_000));
   await rename(temporary(id), body(id));
   expect(await fills.end(id)).toEqual({ key: KEY, size: content.byteLength, verdict: "stored" });
-  expect(await whole).toEqual({ bytes: content.byteLength });
+  expect(await whole).toEqual({ bytes: content.byteLength, isVerified: true });
   expect(await fills.progress(id, 0)).toBeNull();
   expect(await readFile(join(data, "store", KEY))).toEqual(content);
   expect(await files()).toEqual([hex]);
-});
-
-test("the last byte can't be read before the checksum is known to be right", async () => {
-  const id = await begin();
-  await writeFile(temporary(id), content);
-  await expect.poll(() => fills.progress(id, 0)).toEqual({ bytes: content.byteLength - 1 });
-  const last = fills.progress(id, content.byteLength - 1);
-  await fills.end(id);
-  expect(await last).toEqual({ bytes: content.byteLength });
 });
 
 test("a file that was complete before it was seen is published too", async () => {

@@ -5,7 +5,7 @@ import type { RequestRecord } from "../../../src/request-log.ts";
 
 const HOSTILE = "x\x1b[2Jy\u202ez";
 
-test("a request's line holds nothing that a terminal would obey, whatever an upstream said", () => {
+test("a request's line contains no terminal control sequence, whatever upstream sent", () => {
   const record = { method: "GET", path: `/v2/${HOSTILE}`, upstream: HOSTILE, status: 503, servedBy: null };
   const line = requestLine({ ...record, bytes: null, ms: 3, reason: HOSTILE } as RequestRecord);
   expect(line).toMatch(/^\d\d:\d\d:\d\d GET \/v2\/x�\[2Jy�z 503 - - 3 ms x�\[2Jy�z: x�\[2Jy�z$/);

@@ -51,12 +51,12 @@ async function start(options: Partial<MirrorOptions> = {}): Promise<RunningMirro
   return mirror;
 }
 
-test("no header of a client's says which URL it asks for", async () => {
+test("no header of a client's says which URL it requests", async () => {
   const { url } = await start({ vars: { DENY: "registry.test/owner/secret" } });
   const headers = { "MF-Original-URL": `${url}/v2/registry.test/owner/secret/manifests/latest` };
   const served = await fetch(url + MANIFEST, { headers });
-  const asked = await fetch(`${url}/v2/registry.test/owner/image/manifests/latest`);
-  expect(served.headers.get("docker-content-digest")).toBe(asked.headers.get("docker-content-digest"));
+  const requested = await fetch(`${url}/v2/registry.test/owner/image/manifests/latest`);
+  expect(served.headers.get("docker-content-digest")).toBe(requested.headers.get("docker-content-digest"));
 });
 
 test.each(["localhost\r\nHost: evil.test", "evil.test\r\nHost: localhost", "[fe80::1%25lo]"])(

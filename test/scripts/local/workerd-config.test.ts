@@ -1,4 +1,4 @@
-/** The configuration that workerd is started with: its text says what was meant, and its networks keep to their own. */
+/** The configuration that workerd is started with: its text is escaped, and each network reaches only its own addresses. */
 import { describe, expect, test } from "vitest";
 import { capnpText } from "../../../scripts/local/capnp.ts";
 import { configurationText } from "../../../scripts/local/workerd-config.ts";

@@ -27,7 +27,7 @@ const plain = measured("https://plain.test");
 const stale = measured("https://stale.test", { freshness: "stale", behind: 86_400, speed: 99e6 });
 const wrong = measured("https://wrong.test", { isCorrect: false, speed: 99e6 });
 const forged = measured("https://forged.test", { freshness: "different", speed: 99e6 });
-const dead = measured("https://dead.test", { problem: "doesn't answer", speed: null, isCorrect: null });
+const dead = measured("https://dead.test", { problem: "doesn't respond", speed: null, isCorrect: null });
 const path = measured("https://path.test/v2/docker.io", { speed: 8e6 });
 const ghcr = measured("https://ghcr.test", { mirror: { url: "https://ghcr.test", registry: "ghcr.io" } });
 

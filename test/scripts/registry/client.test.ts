@@ -47,7 +47,7 @@ async function all<Value>(values: AsyncIterable<Value>): Promise<Value[]> {
 }
 
 describe("a manifest", () => {
-  test("is fetched with the token that the registry asks for, and named by its digest", async () => {
+  test("is fetched with the token that the registry requests, and named by its digest", async () => {
     const found = await client().manifest(remote, "latest");
     expect(found).toMatchObject({ digest: image.target.digest, mediaType: image.target.mediaType });
     expect(fake.count({ kind: "token" })).toBe(1);
@@ -73,13 +73,13 @@ describe("a manifest", () => {
     expect(await client().head(remote, "none")).toBeNull();
   });
 
-  test("is asked for again after a gateway's transient failure", async () => {
+  test("is requested again after a gateway's transient failure", async () => {
     const fault = fake.fail({ kind: "manifest", authorized: true }, { status: 503 }, 1);
     expect((await client().manifest(remote, "latest")).digest).toBe(image.target.digest);
     expect(fault.hits).toBe(1);
   });
 
-  test("is asked for again no sooner than the registry wants, and not at all where that is too long", async () => {
+  test("is requested again no sooner than the registry wants, and not at all where that is too long", async () => {
     const waits: number[] = [];
     const wait = async (milliseconds: number) => void waits.push(milliseconds);
     const patient = new RegistryClient({ network, logins: NO_LOGINS, insecure: false, wait });
@@ -107,7 +107,7 @@ describe("a login", () => {
     expect((await client(READER).manifest(remote, "latest")).digest).toBe(image.target.digest);
   });
 
-  test("that is missing is asked for", async () => {
+  test("that is missing is requested", async () => {
     await expect(client().manifest(remote, "latest")).rejects.toThrow(/docker login 127\.0\.0\.1:\d+/);
   });
 
@@ -118,7 +118,7 @@ describe("a login", () => {
     expect(fake.count({ kind: "token" })).toBe(2);
   });
 
-  test("is shown by Basic at once, after the first time that was asked for", async () => {
+  test("is shown by Basic at once, after the first time that was requested", async () => {
     fake.settings.auth = "basic";
     const reader = client(READER);
     await reader.manifest(remote, "latest");
@@ -219,7 +219,7 @@ describe("a registry without the referrers API", () => {
   ];
 
   test.each(ANSWERS)(
-    "that answers $name is asked for the tag that stands in for it",
+    "that answers $name is requested the tag that stands in for it",
     async ({ behaviour }) => {
       const name = digest(image.target.digest);
       fake.fail({ kind: "referrers" }, behaviour);
@@ -251,7 +251,7 @@ describe("a registry without the referrers API", () => {
   });
 });
 
-test.each([400, 403, 405, 500, 501])("a HEAD that is answered %d is made up for by a GET", async (status) => {
+test.each([400, 403, 405, 500, 501])("a HEAD that is served %d is made up for by a GET", async (status) => {
   fake.fail({ method: "HEAD" }, { status });
   const name = digest(image.target.digest);
   expect(await client().head(remote, "latest")).toMatchObject({ digest: name });
@@ -260,7 +260,7 @@ test.each([400, 403, 405, 500, 501])("a HEAD that is answered %d is made up for 
   expect(await client().hasBlob(remote, digest(layer?.digest))).toBe(layer?.size);
 });
 
-test("a next page is asked for where the registry is, whatever host and port it takes for its own", async () => {
+test("a next page is requested where the registry is, whatever host and port it takes for its own", async () => {
   fake.settings.absoluteLinks = true;
   fake.settings.tagsPageSize = 1;
   await fake.addImage("owner/image", "second");

@@ -139,7 +139,7 @@ if [ "$key" = https://index.docker.io/v1/ ]; then echo '{"Username":"hub","Secre
 elif [ "$key" = ghcr.io ]; then echo '{"Username":"<token>","Secret":"2"}'
 else echo "credentials not found in native keychain"; exit 1; fi`;
 
-  test("is asked for docker.io by docker's own name for it", async () => {
+  test("is requested docker.io by docker's own name for it", async () => {
     await helper("store", STORE);
     await write(".docker/config.json", { auths: { "ghcr.io": {} }, credsStore: "store" });
     expect(await find("docker.io/library/alpine")).toBe("hub:1");

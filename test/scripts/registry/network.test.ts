@@ -15,15 +15,15 @@ describe("a proxy", () => {
   let server: Server;
   let host: string;
   let network: Network | null = null;
-  let answer: string | null;
-  let asked: number;
+  let response: string | null;
+  let requested: number;
 
   beforeEach(async () => {
-    asked = 0;
+    requested = 0;
     server = createServer().on("connect", (_request, socket) => {
-      asked += 1;
-      if (answer === null) socket.destroy();
-      else socket.end(`HTTP/1.1 ${answer}\r\n\r\n`);
+      requested += 1;
+      if (response === null) socket.destroy();
+      else socket.end(`HTTP/1.1 ${response}\r\n\r\n`);
     });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
@@ -54,27 +54,22 @@ describe("a proxy", () => {
       "407 Proxy Authentication Required",
       /the proxy 127.* refuses its login/,
     ],
-    [
-      "that forbids the host",
-      "http://",
-      "403 Forbidden",
-      /the proxy 127.* answered 403 when asked to connect to registry/,
-    ],
+    ["that forbids the host", "http://", "403 Forbidden", /the proxy 127.* answered 403 to CONNECT registry/],
   ])("%s is reported, once, as that", async (_, start, given, reported) => {
-    answer = given;
+    response = given;
     const failed = ping(start + host);
     await expect(failed).rejects.toThrow(reported);
     await expect(failed).rejects.not.toThrow(/secret/);
-    expect(asked).toBe(1);
+    expect(requested).toBe(1);
   });
 
   test.each([
     ["that fails", "502 Bad Gateway", /the proxy 127.* answered 502/],
     ["that breaks off", null, /the proxy 127.* broke off/],
-  ])("%s is asked again, and reported", async (_, given, reported) => {
-    answer = given;
+  ])("%s is requested again, and reported", async (_, given, reported) => {
+    response = given;
     await expect(ping(`http://${host}`)).rejects.toThrow(reported);
-    expect(asked).toBeGreaterThan(1);
+    expect(requested).toBeGreaterThan(1);
   });
 
   test.each(["http", "socks5"])("that isn't there is reported as not there: %s", async (scheme) => {
@@ -98,12 +93,12 @@ describe("a name that resolves to this machine", () => {
   let server: Server;
   let port: number;
   let network: Network;
-  let asked: string[];
+  let requested: string[];
 
   beforeEach(async () => {
-    asked = [];
+    requested = [];
     server = createServer((request, response) => {
-      asked.push(`${request.method} ${request.headers.host}`);
+      requested.push(`${request.method} ${request.headers.host}`);
       response.end();
     });
     server.listen(0, "127.0.0.1");
@@ -132,7 +127,7 @@ describe("a name that resolves to this machine", () => {
       const { url, ...rest } = sent("storage.example.net", method);
       await expect(registry().send(url, rest)).rejects.toThrow(/not allowed/);
       await expect(registry().fetch(url, { method })).rejects.toThrow();
-      expect(asked).toEqual([]);
+      expect(requested).toEqual([]);
     },
   );
 
@@ -141,7 +136,7 @@ describe("a name that resolves to this machine", () => {
       const { url, ...rest } = sent(name);
       expect((await registry().send(url, rest)).status).toBe(200);
     }
-    expect(asked).toHaveLength(2);
+    expect(requested).toHaveLength(2);
   });
 });
 

@@ -47,8 +47,8 @@ describe("a name", () => {
 
   /** Looks the registry's own name up, as the first request does, and then another. */
   async function reached(registry: string, name: string): Promise<string> {
-    const reach = new Reach(new URL(`https://${registry}`), (asked, _options, callback) =>
-      callback(null, RECORDS[asked] ?? []),
+    const reach = new Reach(new URL(`https://${registry}`), (requested, _options, callback) =>
+      callback(null, RECORDS[requested] ?? []),
     );
     const look = (each: string) =>
       new Promise<string>((resolve, reject) =>

@@ -34,8 +34,8 @@ function world(
       body: await request.text(),
     };
     seen.push(record);
-    const answer = answers[request.url.replace(/\?.*$/, "")];
-    return answer ? answer(record) : new Response(null, { status: 404 });
+    const response = answers[request.url.replace(/\?.*$/, "")];
+    return response ? response(record) : new Response(null, { status: 404 });
   };
   const send: Transport["send"] = async (url, sent) =>
     Object.defineProperty(await ask(url, { ...sent, duplex: "half" } as RequestInit), "url", { value: url });
@@ -120,7 +120,7 @@ describe("a login", () => {
     expect(shown()).toEqual(["auth.example.net", ...after]);
   });
 
-  test("isn't given to a redirect's target that asks for it", async () => {
+  test("isn't given to a redirect's target that requests it", async () => {
     const target = "https://evil.example.net/v2/owner/image/manifests/1";
     const { get, shown } = world({
       [MANIFEST]: to(target),
@@ -270,7 +270,7 @@ test("a token that is refused without a login is reported in its endpoint's word
   );
 });
 
-test("a token isn't asked for inside a network on the word of a registry on the Internet", async () => {
+test("a token isn't requested inside a network on the word of a registry on the Internet", async () => {
   const realm = "https://10.0.0.1/token";
   const { get, seen } = world({ [MANIFEST]: challenge(realm), [realm]: token });
   await expect(get(REMOTE)).rejects.toThrow(/10\.0\.0\.1 as its token realm/);

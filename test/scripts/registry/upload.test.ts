@@ -147,7 +147,7 @@ describe("a blob", () => {
     ]);
   });
 
-  test("goes in smaller chunks where larger ones are answered 416, and is read once for them", async () => {
+  test("goes in smaller chunks where larger ones are served 416, and is read once for them", async () => {
     Object.assign(registry.settings, { chunkLimit: 4 * MIB, bodyLimit: 8 * MIB });
     const made = content(12 * MIB);
     await put(made);
@@ -252,7 +252,7 @@ describe("an upload that fails", () => {
     expect(made.opened).toBe(1);
   });
 
-  test("whose chunk arrived though its answer was lost goes on with the next", async () => {
+  test("whose chunk arrived though its response was lost goes on with the next", async () => {
     inChunks();
     fault("PATCH", 1, { cutAnswer: true });
     const made = content(9 * MIB);
@@ -276,7 +276,7 @@ describe("an upload that fails", () => {
     expect(made.opened).toBe(2);
   });
 
-  test("whose end was done though the answer was lost is done", async () => {
+  test("whose end was done though the response was lost is done", async () => {
     fault("PUT", 1, { cutAnswer: true });
     const made = content(1000);
     expect(await put(made)).toBe("sent");

@@ -56,11 +56,11 @@ describe("without ACCESS", () => {
     const { url } = await start("--var", "HOSTS=mirror.lan");
     const status = (host: string) =>
       new Promise<number | undefined>((resolve, reject) => {
-        const asked = request(`${url}/v2/`, { headers: { Host: host } }, (answer) => {
-          answer.resume();
-          resolve(answer.statusCode);
+        const requested = request(`${url}/v2/`, { headers: { Host: host } }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
         });
-        asked.once("error", reject).end();
+        requested.once("error", reject).end();
       });
     expect([await status("localhost"), await status("mirror.lan:80"), await status("evil.test")]).toEqual([
       200, 200, 421,
@@ -107,10 +107,10 @@ describe("with ACCESS=keys", () => {
   test("tokens outlive a restart: the signing secret is made once, for the owner's eyes", async () => {
     const key = await makeKey();
     const tokenOf = async (url: string): Promise<string> => {
-      const answer = await fetch(`${url}/_/token`, {
+      const response = await fetch(`${url}/_/token`, {
         headers: { Authorization: `Basic ${btoa(`u:${key}`)}` },
       });
-      const { token }: { token: string } = await answer.json();
+      const { token }: { token: string } = await response.json();
       return token;
     };
     const first = await start(...KEYED);
@@ -120,8 +120,8 @@ describe("with ACCESS=keys", () => {
     await first.running.stop();
     const again = await start(...KEYED, "--port", new URL(first.url).port);
     expect(await readFile(join(folder, ".portolan", "signing-secret"), "utf8")).toBe(secret);
-    const answer = await fetch(`${again.url}/v2/`, { headers: { Authorization: `Bearer ${token}` } });
-    expect(answer.status).toBe(200);
+    const response = await fetch(`${again.url}/v2/`, { headers: { Authorization: `Bearer ${token}` } });
+    expect(response.status).toBe(200);
   });
 
   test("ACCESS_KEYS given by --var counts, and the file doesn't", async () => {

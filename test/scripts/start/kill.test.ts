@@ -60,10 +60,10 @@ describe.runIf(process.platform === "linux")("SIGKILL in the middle of a fill", 
       expect(await filesIn("incoming")).toEqual([]);
       expect(await filesIn("store")).toEqual([stored.digest.replace("sha256:", "")]);
       const warm = await download(urlOf(next, stored));
-      expect([warm.ending, warm.answer.digest]).toEqual(["whole", stored.digest]);
+      expect([warm.ending, warm.response.digest]).toEqual(["whole", stored.digest]);
       expect(requestsFor(upstream, stored)).toHaveLength(1);
       const again = await download(urlOf(next, half));
-      expect([again.ending, again.answer.digest]).toEqual(["whole", half.digest]);
+      expect([again.ending, again.response.digest]).toEqual(["whole", half.digest]);
     },
   );
 });

@@ -69,7 +69,7 @@ describe("a line a request", () => {
     expect(cold).toMatch(
       new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 upstream 1\\.5 ?kB \\d+ ms$`, "i"),
     );
-    const isStored = async () => (await download(url + path)).answer.servedBy === "store";
+    const isStored = async () => (await download(url + path)).response.servedBy === "store";
     await until("the blob to be stored", 5_000, isStored);
     expect(await running.line(/ store /)).toMatch(
       new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET ${path} 200 store 1\\.5 ?kB \\d+ ms$`, "i"),
@@ -107,15 +107,15 @@ describe("a line a request", () => {
   });
 });
 
-it("makes the data folder, and finds in it what it held before", async () => {
+it("makes the data folder, and finds in it what it stored before", async () => {
   const data = join(folder, "a", "new", "folder");
   const blob = serveBlob(upstream, MIB);
   const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
   for (const servedBy of ["upstream", "store"]) {
     const running = start("--data", data);
-    const { answer } = await download((await running.ready()) + path);
-    expect(answer.servedBy).toBe(servedBy);
-    expect(answer.digest).toBe(blob.digest);
+    const { response } = await download((await running.ready()) + path);
+    expect(response.servedBy).toBe(servedBy);
+    expect(response.digest).toBe(blob.digest);
     const hex = blob.digest.replace("sha256:", "");
     const file = join(data, "store/blobs/sha256", hex.slice(0, 2), hex);
     await until("the blob to be stored", 5_000, () => existsSync(file));
@@ -156,7 +156,7 @@ it("sets variables of the Worker with --var", async () => {
     const url = await running.ready();
     expect(running.output).toMatch(/mirrors .*local\.test, .*other\.test/);
     const blob = serveBlob(other, 10);
-    expect((await download(url + blob.path)).answer.digest).toBe(blob.digest);
+    expect((await download(url + blob.path)).response.digest).toBe(blob.digest);
   } finally {
     await other.close();
   }

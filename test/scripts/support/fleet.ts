@@ -11,7 +11,7 @@ export const REPOSITORY = "library/boat";
 export const IMAGE = "boat:1.0";
 const TYPE = "application/vnd.oci.image";
 
-/** Registries that ask for no token, with the means to end them. */
+/** Registries that request no token, with the means to end them. */
 export async function harbours(number: number): Promise<{ all: Harbour[]; close(): Promise<void> }> {
   const open: ListeningRegistry[] = [];
   const all: Harbour[] = [];

@@ -14,18 +14,18 @@ export interface PushSettings {
   countsWrong: boolean;
   /** OCI-Chunk-Min-Length; null for none. */
   chunkLeast: number | null;
-  /** Bytes of the largest chunk: a larger one is answered 416, as ghcr.io does; null for any. */
+  /** Bytes of the largest chunk: a larger one is served 416, as ghcr.io does; null for any. */
   chunkLimit: number | null;
-  /** Whether the bound is said when the upload is opened (OCI-Chunk-Max-Length). */
+  /** Whether the bound is declared when the upload is started (OCI-Chunk-Max-Length). */
   saysChunkLimit: boolean;
   /** Bytes of the largest body that a proxy before the registry lets through, else 413 before it is read; null for any. */
   bodyLimit: number | null;
   /** The status of a HEAD of a manifest that isn't there. */
   missingHead: number;
-  /** Methods that are answered 307 first. */
+  /** Methods that are served 307 first. */
   redirected: readonly string[];
   mount: "granted" | "uploaded" | "refused";
-  /** Whether OCI-Subject is answered. */
+  /** Whether OCI-Subject is served. */
   keepsReferrers: boolean;
 }
 
@@ -40,12 +40,12 @@ export interface PushRequest {
   status: number;
 }
 
-/** What is to happen to a request instead of what it asks for. */
+/** What is to happen to a request instead of what it requests. */
 export type Fault =
   | { status: number }
   /** The connection is cut once so many bytes of the body are kept. */
   | { cutAfter: number }
-  /** All is done as asked, and then the connection is cut instead of an answer. */
+  /** All is done as requested, and then the connection is cut instead of a response. */
   | { cutAnswer: true };
 
 export interface PushRegistry {
@@ -80,7 +80,7 @@ export async function startPushRegistry(given: Partial<PushSettings> = {}): Prom
     ...given,
   };
   const server = createServer((incoming, outgoing) => {
-    answer(registry, incoming, outgoing).catch(() => outgoing.destroy());
+    response(registry, incoming, outgoing).catch(() => outgoing.destroy());
   });
   const registry: PushRegistry = {
     host: "",
@@ -111,13 +111,13 @@ interface Asked {
   name: string;
 }
 
-interface Answer {
+interface MirrorResponse {
   status: number;
   headers?: Record<string, string>;
   body?: Buffer;
 }
 
-async function answer(
+async function response(
   registry: PushRegistry,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -156,14 +156,18 @@ async function answer(
   const [, repository = "", kind = "", name = ""] =
     /^\/v2\/(.+)\/(blobs\/uploads|blobs|manifests|referrers)\/([^/]*)$/.exec(url.pathname) ?? [];
   if (fault && "status" in fault) return send(outgoing, request, { status: fault.status });
-  const asked: Asked = { registry, request, body, repository, name };
+  const requested: Asked = { registry, request, body, repository, name };
   const handler = { "blobs/uploads": upload, blobs: blob, manifests: manifest }[kind];
-  const answered = handler ? handler(asked) : { status: url.pathname === "/v2/" ? 200 : 404 };
+  const answered = handler ? handler(requested) : { status: url.pathname === "/v2/" ? 200 : 404 };
   if (fault) outgoing.destroy();
   else send(outgoing, request, answered);
 }
 
-function send(outgoing: ServerResponse, request: PushRequest, { status, headers = {}, body }: Answer): void {
+function send(
+  outgoing: ServerResponse,
+  request: PushRequest,
+  { status, headers = {}, body }: MirrorResponse,
+): void {
   request.status = status;
   const length = body === undefined ? {} : { "content-length": String(body.length) };
   outgoing.writeHead(status, { ...length, ...headers });
@@ -172,12 +176,12 @@ function send(outgoing: ServerResponse, request: PushRequest, { status, headers 
 
 let counter = 0;
 
-function upload({ registry, request, body, repository, name }: Asked): Answer {
+function upload({ registry, request, body, repository, name }: Asked): MirrorResponse {
   const { settings, uploads, blobs } = registry;
   const { method, query, headers } = request;
   const at = (id: string): string => {
     counter += 1;
-    // Changes with every answer, and has a query that must come back as it is.
+    // Changes with every response, and has a query that must come back as it is.
     const path = `/v2/${repository}/blobs/uploads/${id}?_state=a%2Fb%20${counter}`;
     return settings.location === "absolute" ? `http://${registry.host}${path}` : path;
   };
@@ -206,8 +210,8 @@ function upload({ registry, request, body, repository, name }: Asked): Answer {
       },
     };
   }
-  const held = uploads.get(name);
-  if (!held || !query.get("_state")?.startsWith("a/b ")) return { status: 404 };
+  const stored = uploads.get(name);
+  if (!stored || !query.get("_state")?.startsWith("a/b ")) return { status: 404 };
   if (method === "GET") return { status: 204, headers: progress(name) };
   if (method === "DELETE") {
     uploads.delete(name);
@@ -216,13 +220,13 @@ function upload({ registry, request, body, repository, name }: Asked): Answer {
   if (method === "PATCH") {
     if (settings.chunks === "refused") return { status: 405 };
     const [, first] = /^(\d+)-\d+$/.exec(headers["content-range"] ?? "") ?? [];
-    if (Number(first) !== held.length || body.length > (settings.chunkLimit ?? body.length)) {
+    if (Number(first) !== stored.length || body.length > (settings.chunkLimit ?? body.length)) {
       return { status: 416, headers: progress(name) };
     }
-    uploads.set(name, Buffer.concat([held, body.subarray(0, settings.chunkMost ?? body.length)]));
+    uploads.set(name, Buffer.concat([stored, body.subarray(0, settings.chunkMost ?? body.length)]));
     return { status: 202, headers: progress(name) };
   }
-  const whole = Buffer.concat([held, body]);
+  const whole = Buffer.concat([stored, body]);
   const digest = query.get("digest") ?? "";
   uploads.delete(name);
   if (digestOf(whole) !== digest) return { status: 400 };
@@ -232,13 +236,13 @@ function upload({ registry, request, body, repository, name }: Asked): Answer {
   return { status: 201, headers: { location: `/v2/${repository}/blobs/${digest}` } };
 }
 
-function blob({ registry, repository, name }: Asked): Answer {
-  const held = registry.blobs.get(name);
-  if (!held?.repositories.has(repository)) return { status: 404 };
-  return { status: 200, body: held.bytes };
+function blob({ registry, repository, name }: Asked): MirrorResponse {
+  const stored = registry.blobs.get(name);
+  if (!stored?.repositories.has(repository)) return { status: 404 };
+  return { status: 200, body: stored.bytes };
 }
 
-function manifest({ registry, request, body, repository, name }: Asked): Answer {
+function manifest({ registry, request, body, repository, name }: Asked): MirrorResponse {
   if (request.method === "PUT") {
     const mediaType = request.headers["content-type"] ?? "";
     const { config, layers = [], manifests = [], subject } = JSON.parse(body.toString("utf8"));
@@ -253,10 +257,10 @@ function manifest({ registry, request, body, repository, name }: Asked): Answer 
     const keeps = subject !== undefined && registry.settings.keepsReferrers;
     return { status: 201, headers: keeps ? { "oci-subject": subject.digest } : {} };
   }
-  const held = registry.manifests.get(`${repository} ${name}`);
-  if (!held) return { status: request.method === "HEAD" ? registry.settings.missingHead : 404 };
-  const headers = { "content-type": held.mediaType, "docker-content-digest": digestOf(held.bytes) };
-  return { status: 200, headers, body: held.bytes };
+  const stored = registry.manifests.get(`${repository} ${name}`);
+  if (!stored) return { status: request.method === "HEAD" ? registry.settings.missingHead : 404 };
+  const headers = { "content-type": stored.mediaType, "docker-content-digest": digestOf(stored.bytes) };
+  return { status: 200, headers, body: stored.bytes };
 }
 
 function digestOf(bytes: Buffer): string {

@@ -33,7 +33,7 @@ abstract class Printing {
 
   protected abstract readonly hasEnded: boolean;
 
-  /** Waits until it has said where it listens. */
+  /** Waits until it has printed where it listens. */
   async ready(): Promise<string> {
     const url = () => /listens on (http:\S+)/.exec(this.output)?.[1];
     await until(

@@ -23,7 +23,7 @@ test("a mirror that gives the publisher's image is the same in every object", ()
   expect(worst(findings)).toBe("same");
 });
 
-describe("a tag that leads elsewhere on the mirror", () => {
+describe("a tag that names another manifest on the mirror", () => {
   const old = image("old");
 
   test("is stale, with all that hangs on it, if the publisher has that image as well", () => {
@@ -95,7 +95,7 @@ test("a platform that the mirror's index lacks is missing, and so is what hangs 
   ]);
 });
 
-test("a manifest that the mirror answers with 404 is missing although its index lists it", () => {
+test("a manifest that the mirror responds with 404 is missing although its index lists it", () => {
   const gone = publisher.platforms[1]?.manifest.digest ?? "";
   const findings = compare(publisher, viewOf(publisher, { [gone]: { kind: "missing" } }));
   expect(findings[0]?.state).toBe("same");
@@ -128,7 +128,7 @@ test("a manifest of the mirror's own with one layer exchanged is different in ju
   expect(findings.find(({ position }) => position === 2)?.found).toBe(digest("other"));
 });
 
-test("a mirror that doesn't answer has failed, which is no difference", () => {
+test("a mirror that doesn't response has failed, which is no difference", () => {
   const view = {
     ...viewOf(publisher),
     image: null,

@@ -32,7 +32,7 @@ export class Download {
       request.on("error", reject);
     });
     try {
-      return new Download(request, await within(`an answer to GET ${url}`, HEADERS_DEADLINE, answered));
+      return new Download(request, await within(`a response to GET ${url}`, HEADERS_DEADLINE, answered));
     } catch (error) {
       request.destroy();
       throw error;
@@ -108,7 +108,7 @@ export class Download {
 }
 
 /** Downloads a whole blob, or the error response. */
-export async function download(url: string): Promise<{ answer: Download; ending: Ending }> {
-  const answer = await Download.open(url);
-  return { answer, ending: await answer.end() };
+export async function download(url: string): Promise<{ response: Download; ending: Ending }> {
+  const response = await Download.open(url);
+  return { response, ending: await response.end() };
 }

@@ -126,9 +126,9 @@ export function newBlob(size: number): Blob {
 }
 
 /** A blob that the upstream serves, with the given fault. */
-export function serveBlob(upstream: RawFaults, size: number, answer: Omit<RawAnswer, "body"> = {}): Blob {
+export function serveBlob(upstream: RawFaults, size: number, response: Omit<RawAnswer, "body"> = {}): Blob {
   const blob = newBlob(size);
-  upstream.serve(blob.path, { ...answer, body: blob.bytes });
+  upstream.serve(blob.path, { ...response, body: blob.bytes });
   return blob;
 }
 

@@ -34,12 +34,12 @@ export function storageError(status: number, code: string): Response {
   });
 }
 
-/** The same answer with headers set, or removed where the value is null. */
+/** The same response with headers set, or removed where the value is null. */
 export function withHeaders(response: Response, changes: Record<string, string | null>): Response {
   return withBody(response, response.body, changes);
 }
 
-/** The same answer with another body. Content-Length stays as it was unless it is among the changes. */
+/** The same response with another body. Content-Length stays as it was unless it is among the changes. */
 export function withBody(
   response: Response,
   body: ReadableStream<Uint8Array> | Uint8Array<ArrayBuffer> | string | null,

@@ -28,7 +28,7 @@ export async function digestOf(bytes: Bytes, algorithm: DigestAlgorithm = "sha25
   return `${algorithm}:${hex(new Uint8Array(hash))}`;
 }
 
-/** The same incompressible bytes for the same size and seed, so that a test can ask for "a layer of 20 MiB". */
+/** The same incompressible bytes for the same size and seed, so that a test can request "a layer of 20 MiB". */
 export function patternBytes(size: number, seed = 1): Bytes {
   const bytes = new Uint8Array(size);
   let state = (seed * 2654435761) >>> 0 || 1;
@@ -104,7 +104,7 @@ export function concatenate(parts: readonly Uint8Array[]): Bytes {
 }
 
 /**
- * The bytes as a byte stream that makes a slice only when one is asked for: what `onSlice` adds up is what
+ * The bytes as a byte stream that makes a slice only when one is requested: what `onSlice` adds up is what
  * really left, also when the reader went away half way. Errors with the signal's reason once it is aborted.
  */
 export function streamOf(

@@ -56,10 +56,10 @@ export class Content {
     const digest = await digestOf(bytes, options.algorithm);
     const mediaType = options.mediaType ?? mediaTypeOf(parsed);
     const stored = { digest, size: bytes.byteLength, mediaType, bytes };
-    const held = this.#open(repository);
-    held.manifests.set(digest, stored);
-    for (const blob of blobDigests(parsed)) held.blobs.add(blob);
-    if (options.tag !== undefined) held.tags.set(options.tag, digest);
+    const content = this.#open(repository);
+    content.manifests.set(digest, stored);
+    for (const blob of blobDigests(parsed)) content.blobs.add(blob);
+    if (options.tag !== undefined) content.tags.set(options.tag, digest);
     return stored;
   }
 
@@ -99,8 +99,8 @@ export class Content {
   }
 
   blob(repository: string, digest: string): Bytes | undefined {
-    const held = this.#repositories.get(repository)?.blobs.has(digest) ?? false;
-    return held || !this.#isHeld(digest) ? this.#blobs.get(digest) : undefined;
+    const stored = this.#repositories.get(repository)?.blobs.has(digest) ?? false;
+    return stored || !this.#isHeld(digest) ? this.#blobs.get(digest) : undefined;
   }
 
   /** A blob as its storage knows it, whatever the repository: a signed URL has been authorised before. */
@@ -108,17 +108,17 @@ export class Content {
     return this.#blobs.get(digest);
   }
 
-  /** All manifests that answer to a reference: one for a digest; for a tag its own first, then its variants. */
+  /** All manifests that response to a reference: one for a digest; for a tag its own first, then its variants. */
   manifests(repository: string, reference: string): StoredManifest[] {
-    const held = this.#repositories.get(repository);
-    if (held === undefined) return [];
-    const tagged = held.tags.get(reference);
+    const stored = this.#repositories.get(repository);
+    if (stored === undefined) return [];
+    const tagged = stored.tags.get(reference);
     const digests = reference.includes(":")
       ? [reference]
       : tagged === undefined
         ? []
-        : [tagged, ...(held.variants.get(reference) ?? [])];
-    return digests.flatMap((digest) => held.manifests.get(digest) ?? []);
+        : [tagged, ...(stored.variants.get(reference) ?? [])];
+    return digests.flatMap((digest) => stored.manifests.get(digest) ?? []);
   }
 
   /** Tags in the order in which they were first pushed. */
@@ -147,8 +147,8 @@ export class Content {
   }
 
   #open(repository: string): Repository {
-    const held = this.#repositories.get(repository);
-    if (held !== undefined) return held;
+    const stored = this.#repositories.get(repository);
+    if (stored !== undefined) return stored;
     const opened: Repository = {
       visibility: "public",
       manifests: new Map(),

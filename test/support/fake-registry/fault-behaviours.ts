@@ -49,20 +49,20 @@ export function stallsAfter(bytes: number): Transform {
 export function trickle(bytes: number, milliseconds: number): Transform {
   return onBody((body, request) => {
     const reader = body.getReader();
-    let held: Uint8Array = new Uint8Array(0);
+    let stored: Uint8Array = new Uint8Array(0);
     return new ReadableStream<Uint8Array>({
       async pull(controller) {
-        while (held.byteLength < bytes) {
+        while (stored.byteLength < bytes) {
           const { done, value } = await reader.read();
           if (done) break;
-          held = concatenate([held, value]);
+          stored = concatenate([stored, value]);
         }
-        if (held.byteLength === 0) {
+        if (stored.byteLength === 0) {
           controller.close();
           return;
         }
-        controller.enqueue(ownCopy(held.subarray(0, bytes)));
-        held = held.subarray(bytes);
+        controller.enqueue(ownCopy(stored.subarray(0, bytes)));
+        stored = stored.subarray(bytes);
         await pause(milliseconds, request.signal);
       },
       cancel: (reason) => reader.cancel(reason),
@@ -90,7 +90,7 @@ export function emptyBody(): Transform {
   });
 }
 
-/** The body gzipped on the way, as some proxies do. Over a socket only: in process nobody would decode it. */
+/** The body gzipped on the way, as some proxies do. Over a socket only: in process it wouldn't be decoded. */
 export function gzippedOnTheWay(): Transform {
   return onSuccess(async (response) => {
     if (response.body === null) return response;
@@ -114,7 +114,7 @@ export function wrongContentLength(by: number): Transform {
   });
 }
 
-/** 206 with the first half, although the whole was asked for. Body and headers agree with each other. */
+/** 206 with the first half, although the whole was requested. Body and headers agree with each other. */
 export function partialToPlainGet(): Transform {
   return onSuccess(async (response, request) => {
     if (response.status !== 200 || response.body === null || request.headers.has("range")) return response;
@@ -140,7 +140,7 @@ export function redirectLoop(status = 307): Transform {
   return { transform: (_, { url }) => new Response(null, { status, headers: { location: url } }) };
 }
 
-/** So many redirects within the same host before the answer, counted in a query parameter `hop`. */
+/** So many redirects within the same host before the response, counted in a query parameter `hop`. */
 export function redirectChain(hops: number): Transform {
   return {
     transform: (response, request) => {

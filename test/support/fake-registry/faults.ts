@@ -16,7 +16,7 @@ export type FaultMatch = {
 
 export type Behaviour =
   | { status: number; headers?: Record<string, string>; body?: string | Uint8Array }
-  /** The connection is lost before an answer: fetch throws, a socket is destroyed. */
+  /** The connection is lost before a response: fetch throws, a socket is destroyed. */
   | { network: true }
   | { delay: number }
   /** May return what it was given: that doesn't count as one of `times`. */
@@ -59,7 +59,7 @@ export class Faults {
   }
 
   /** Answers a request under its faults. Rejects with a TypeError when the connection is lost, as fetch does. */
-  async apply(faulty: Faulty, request: Request, answer: () => Promise<Response>): Promise<Response> {
+  async apply(faulty: Faulty, request: Request, response: () => Promise<Response>): Promise<Response> {
     const transforms: Fault[] = [];
     for (const fault of this.#faults) {
       if (fault.left <= 0 || !matches(fault.match, faulty)) continue;
@@ -73,7 +73,7 @@ export class Faults {
       if ("delay" in behaviour) await pause(behaviour.delay, request.signal);
       else return transformed(respond(behaviour), request, transforms);
     }
-    return transformed(await answer(), request, transforms);
+    return transformed(await response(), request, transforms);
   }
 }
 

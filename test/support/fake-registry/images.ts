@@ -13,7 +13,7 @@ export type ImageOptions = {
 };
 
 export type Image = {
-  /** What the tag leads to: the index, or the only manifest. */
+  /** What the tag names: the index, or the only manifest. */
   target: StoredManifest;
   index: StoredManifest | null;
   manifests: StoredManifest[];
@@ -122,7 +122,7 @@ function configOf(platform: Platform, diffIds: readonly string[]): Bytes {
   );
 }
 
-/** One layer common to all platforms and one of its own, so that a test sees a shared blob without asking for it. */
+/** One layer common to all platforms and one of its own, so that a test sees a shared blob without requesting it. */
 async function defaultLayers(repository: string, tag: string, platform: Platform): Promise<Bytes[]> {
   const { os, architecture, variant = "" } = platform;
   return [

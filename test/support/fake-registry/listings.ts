@@ -18,12 +18,12 @@ export class Listings {
     if (!this.#content.has(name))
       return ociError(404, "NAME_UNKNOWN", "repository name not known to registry");
     const query = new URL(url).searchParams;
-    const asked = query.get("n");
-    if (asked !== null && !/^\d+$/.test(asked)) {
+    const requested = query.get("n");
+    if (requested !== null && !/^\d+$/.test(requested)) {
       return ociError(400, "PAGINATION_NUMBER_INVALID", "invalid number of results requested");
     }
     const size = Math.min(
-      asked === null ? Number.POSITIVE_INFINITY : Number(asked),
+      requested === null ? Number.POSITIVE_INFINITY : Number(requested),
       this.#settings.tagsPageSize,
     );
     const tags = this.#content.tags(name);

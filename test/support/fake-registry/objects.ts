@@ -73,7 +73,7 @@ export async function answerManifest(
   });
 }
 
-/** The whole blob, or the one range that is asked for (RFC 9110, section 14). */
+/** The whole blob, or the one range that is requested (RFC 9110, section 14). */
 export function answerBlob(
   settings: RegistrySettings,
   exchange: Exchange,

@@ -3,7 +3,7 @@
 /** Both ends included, in bytes. */
 export type ByteRange = { first: number; last: number };
 
-/** null: send the whole. Several ranges are answered with the whole too, as S3 does. */
+/** null: send the whole. Several ranges are served with the whole too, as S3 does. */
 export function requestedRange(
   headers: Headers,
   size: number,

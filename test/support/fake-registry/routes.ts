@@ -1,4 +1,4 @@
-/** Routes: which request asks for what. Every handler only plans, so that faults can step in before the answer. */
+/** Routes: which request requests what. Every handler only plans, so that faults can step in before the response. */
 import type { IRequest } from "itty-router";
 import { Router } from "itty-router";
 import { ociError } from "./answers.ts";
@@ -26,7 +26,7 @@ export type Plan = {
   repository: string | null;
   /** The refusal, or null when the request may pass. */
   authorize: () => Response | null;
-  answer: () => Response | Promise<Response>;
+  response: () => Response | Promise<Response>;
 };
 
 type Parts = {
@@ -39,32 +39,37 @@ type Parts = {
 };
 type Asked = Exchange & Pick<IRequest, "params">;
 
-/** Resolves a request to what it asks for; undefined when none of the registry's hosts is meant. */
+/** Resolves a request to what it requests; undefined for another host than the registry's. */
 export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Plan | undefined> {
   const { settings, tokens, objects, listings, storage } = parts;
   const router = Router<Asked, []>();
 
-  const open = (kind: RequestKind, repository: string | null, answer: Plan["answer"]): Plan => ({
+  const open = (kind: RequestKind, repository: string | null, response: Plan["response"]): Plan => ({
     kind,
     repository,
     authorize: () => null,
-    answer,
+    response,
   });
   const guarded = (
-    asked: Exchange,
+    requested: Exchange,
     kind: RequestKind,
     repository: string | null,
-    answer: Plan["answer"],
-  ): Plan => ({ kind, repository, authorize: () => tokens.authorize(asked.request, repository), answer });
+    response: Plan["response"],
+  ): Plan => ({
+    kind,
+    repository,
+    authorize: () => tokens.authorize(requested.request, repository),
+    response,
+  });
 
   const on = (
     methods: readonly ("get" | "head" | "post" | "all")[],
     path: string,
     host: () => string,
-    plan: (asked: Asked) => Plan | undefined,
+    plan: (requested: Asked) => Plan | undefined,
   ) => {
     for (const method of methods) {
-      router[method](path, (asked: Asked) => (asked.host === host() ? plan(asked) : undefined));
+      router[method](path, (requested: Asked) => (requested.host === host() ? plan(requested) : undefined));
     }
   };
   const read = ["get", "head"] as const;
@@ -76,37 +81,39 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Plan
     ["get", "post"],
     "*",
     () => settings.tokenHost,
-    (asked) =>
-      new URL(asked.url).pathname === settings.tokenPath
-        ? open("token", null, () => tokens.answer(asked.request))
+    (requested) =>
+      new URL(requested.url).pathname === settings.tokenPath
+        ? open("token", null, () => tokens.response(requested.request))
         : undefined,
   );
 
-  on(read, "/v2", registry, (asked) =>
+  on(read, "/v2", registry, (requested) =>
     guarded(
-      asked,
+      requested,
       "ping",
       null,
       () => new Response("{}", { headers: { "content-type": "application/json" } }),
     ),
   );
   // The name is matched greedily, hence from the right: it may itself contain "manifests" or "blobs".
-  on(read, "/v2/:name+/manifests/:reference", registry, (asked) => {
-    const name = param(asked, "name");
-    return guarded(asked, "manifest", name, () => objects.manifest(asked, name, param(asked, "reference")));
+  on(read, "/v2/:name+/manifests/:reference", registry, (requested) => {
+    const name = param(requested, "name");
+    return guarded(requested, "manifest", name, () =>
+      objects.manifest(requested, name, param(requested, "reference")),
+    );
   });
-  on(read, "/v2/:name+/blobs/:digest", registry, (asked) => {
-    const name = param(asked, "name");
-    return guarded(asked, "blob", name, () => objects.blob(asked, name, param(asked, "digest")));
+  on(read, "/v2/:name+/blobs/:digest", registry, (requested) => {
+    const name = param(requested, "name");
+    return guarded(requested, "blob", name, () => objects.blob(requested, name, param(requested, "digest")));
   });
-  on(read, "/v2/:name+/tags/list", registry, (asked) => {
-    const name = param(asked, "name");
-    return guarded(asked, "tags", name, () => listings.tags(asked.url, name));
+  on(read, "/v2/:name+/tags/list", registry, (requested) => {
+    const name = param(requested, "name");
+    return guarded(requested, "tags", name, () => listings.tags(requested.url, name));
   });
-  on(read, "/v2/:name+/referrers/:digest", registry, (asked) => {
-    const name = param(asked, "name");
-    return guarded(asked, "referrers", name, () =>
-      listings.referrers(asked.url, name, param(asked, "digest")),
+  on(read, "/v2/:name+/referrers/:digest", registry, (requested) => {
+    const name = param(requested, "name");
+    return guarded(requested, "referrers", name, () =>
+      listings.referrers(requested.url, name, param(requested, "digest")),
     );
   });
 
@@ -115,18 +122,18 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Plan
     { host: registry, prefix: relativeStorage },
   ];
   for (const { host, prefix } of places) {
-    on(read, `${prefix}/blobs/:digest`, host, (asked) =>
-      open("storage", null, () => storage.blob(asked, param(asked, "digest"))),
+    on(read, `${prefix}/blobs/:digest`, host, (requested) =>
+      open("storage", null, () => storage.blob(requested, param(requested, "digest"))),
     );
-    on(read, `${prefix}/manifests/:name+/:reference`, host, (asked) => {
-      const name = param(asked, "name");
-      return open("storage", name, () => storage.manifest(asked, name, param(asked, "reference")));
+    on(read, `${prefix}/manifests/:name+/:reference`, host, (requested) => {
+      const name = param(requested, "name");
+      return open("storage", name, () => storage.manifest(requested, name, param(requested, "reference")));
     });
   }
 
-  on(["all"], "*", registry, (asked) =>
+  on(["all"], "*", registry, (requested) =>
     open("other", null, () =>
-      asked.method === "GET" || asked.method === "HEAD"
+      requested.method === "GET" || requested.method === "HEAD"
         ? ociError(404, "NAME_UNKNOWN", "no such endpoint")
         : ociError(405, "UNSUPPORTED", "only GET and HEAD"),
     ),
@@ -141,8 +148,8 @@ export function createRoutes(parts: Parts): (exchange: Exchange) => Promise<Plan
   };
 }
 
-function param(asked: Asked, name: string): string {
-  const value = asked.params[name] ?? "";
+function param(requested: Asked, name: string): string {
+  const value = requested.params[name] ?? "";
   try {
     return decodeURIComponent(value);
   } catch {

@@ -54,7 +54,7 @@ export type RegistrySettings = {
   digestHeader: boolean;
   /** A schema 1 manifest for tags, unless Accept names an OCI or Docker v2 type (quay.io). */
   schema1WithoutAccept: boolean;
-  /** Most entries on a page; `n` may ask for fewer. */
+  /** Most entries on a page; `n` may request fewer. */
   tagsPageSize: number;
   referrersPageSize: number;
   /** Tags in the order in which they were first pushed (ghcr.io), and pages by the registry's own cursor: no tag, but a

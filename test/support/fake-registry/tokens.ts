@@ -48,24 +48,24 @@ export class Tokens {
   }
 
   /** The token endpoint: GET with a query, or POST with a form and `grant_type=password`. */
-  async answer(request: Request): Promise<Response> {
+  async response(request: Request): Promise<Response> {
     const isForm = request.method === "POST";
-    const asked = isForm ? await formOf(request) : new URL(request.url).searchParams;
-    if (isForm && asked.get("grant_type") !== "password") {
+    const requested = isForm ? await formOf(request) : new URL(request.url).searchParams;
+    if (isForm && requested.get("grant_type") !== "password") {
       return ociError(400, "UNSUPPORTED", "unsupported grant_type");
     }
     const { service } = this.#settings;
-    const askedService = asked.get("service");
+    const askedService = requested.get("service");
     if (service !== null && askedService !== null && askedService !== service) {
       return ociError(400, "UNSUPPORTED", `unknown service ${askedService}`);
     }
     const subject = isForm
-      ? this.#knownSubject(asked.get("username") ?? "", asked.get("password") ?? "")
+      ? this.#knownSubject(requested.get("username") ?? "", requested.get("password") ?? "")
       : this.#basicSubject(request.headers.get("authorization"));
     if (subject === undefined) return ociError(401, "UNAUTHORIZED", "incorrect username or password");
 
     const repositories = new Set<string>();
-    for (const scope of scopesOf(asked.getAll("scope"))) {
+    for (const scope of scopesOf(requested.getAll("scope"))) {
       if (this.#settings.refusePush && scope.actions.some((action) => action !== "pull")) {
         return denied(scope.repository);
       }
@@ -103,7 +103,7 @@ export class Tokens {
     if (!isPrivate) return true;
     const account = this.#settings.credentials.find(({ username }) => username === subject);
     if (account === undefined) return false;
-    // An account sees that a repository isn't there; only the anonymous are told nothing.
+    // An account sees that a repository isn't there; anonymous clients learn nothing.
     return !exists || (account.repositories?.includes(repository) ?? true);
   }
 

@@ -27,7 +27,7 @@ async function rawExchange(port: number, path: string, method = "GET"): Promise<
   socket.on("data", (part: Buffer) => parts.push(part));
   socket.on("error", () => {});
   socket.write(`${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nConnection: close\r\n\r\n`);
-  // Not `once`: it rejects on the error that a reset is, and the bytes before it are what is asked for.
+  // Not `once`: it rejects on the error that a reset is, and the bytes before it are what is requested.
   await new Promise((resolve) => socket.once("close", resolve));
   return Buffer.concat(parts);
 }
@@ -37,8 +37,8 @@ async function isSame(response: Response, bytes: Uint8Array): Promise<boolean> {
   return Buffer.from(await response.arrayBuffer()).equals(bytes);
 }
 
-function bodyOf(answer: Buffer): Buffer {
-  return answer.subarray(answer.indexOf("\r\n\r\n") + 4);
+function bodyOf(response: Buffer): Buffer {
+  return response.subarray(response.indexOf("\r\n\r\n") + 4);
 }
 
 async function until(what: string, condition: () => boolean): Promise<void> {
@@ -77,7 +77,7 @@ it("gives redirects an origin of their own", async () => {
   expect(fake.requests.map(({ kind }) => kind)).toEqual(["blob", "storage"]);
 });
 
-it("destroys the socket where fetch would fail, before the answer and in its middle", async () => {
+it("destroys the socket where fetch would fail, before the response and in its middle", async () => {
   const { fake, listening, digest, blobUrl } = await serveFake();
   fake.fail({}, { network: true }, 1);
   await expect(fetch(blobUrl)).rejects.toThrow();
@@ -161,9 +161,9 @@ it.each<[RawFault, string, number]>([
   [{ type: "two-lengths", by: -7 }, "Content-Length: 500000\r\nContent-Length: 499993", 500_000],
 ])("writes %o as bytes", async (fault, header, length) => {
   const { raw, body } = await serveRaw(fault);
-  const answer = await rawExchange(raw.port, "/blob?signature=1");
-  expect(answer.toString("latin1")).toContain(`${header}\r\n`);
-  expect(bodyOf(answer).equals(Buffer.from(body.subarray(0, length)))).toBe(true);
+  const response = await rawExchange(raw.port, "/blob?signature=1");
+  expect(response.toString("latin1")).toContain(`${header}\r\n`);
+  expect(bodyOf(response).equals(Buffer.from(body.subarray(0, length)))).toBe(true);
   expect(raw.requests[0]).toMatchObject({
     path: "/blob",
     query: "signature=1",
@@ -206,9 +206,9 @@ it("ends a chunked body properly when no length is all that is wrong", async () 
 
 it("cuts at a multiple of 8 MiB", async () => {
   const { raw } = await serveRaw({ type: "cut-at-8-mib" }, patternBytes(EIGHT_MIB + 5));
-  const answer = await rawExchange(raw.port, "/blob");
-  expect(answer.toString("latin1", 0, 300)).toContain(`Content-Length: ${EIGHT_MIB + 5}\r\n`);
-  expect(bodyOf(answer).byteLength).toBe(EIGHT_MIB);
+  const response = await rawExchange(raw.port, "/blob");
+  expect(response.toString("latin1", 0, 300)).toContain(`Content-Length: ${EIGHT_MIB + 5}\r\n`);
+  expect(bodyOf(response).byteLength).toBe(EIGHT_MIB);
 });
 
 it("stalls until the client leaves, and notices it", async () => {

@@ -141,11 +141,11 @@ async function writeBody(
     outgoing.end();
     return;
   }
-  // Not what was declared. Kept open, the client would wait for ever, or take the excess for the next answer.
+  // Not what was declared. Kept open, the client would wait for ever, or take the excess for the next response.
   outgoing.socket?.destroySoon();
 }
 
-/** Until there is room for more, or nobody left to write to. */
+/** Until there is room for more, or the client has gone. */
 function drained(outgoing: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
     const go = () => {

@@ -28,7 +28,7 @@ export type RawAnswer = {
   headers?: Record<string, string>;
   body: Uint8Array;
   fault?: RawFault;
-  /** After so many requests the answer is whole. Without it the fault stays. */
+  /** After so many requests the response is whole. Without it the fault stays. */
   times?: number;
   /** Answers `Range: bytes=N-[M]` with 206; the fault then counts bytes of that part. */
   ranges?: boolean;
@@ -52,7 +52,7 @@ export type RawFaults = {
   port: number;
   requests: RawRequest[];
   /** Any query is accepted on the path. Serving a path again replaces it. */
-  serve: (path: string, answer: RawAnswer) => void;
+  serve: (path: string, response: RawAnswer) => void;
   close: () => Promise<void>;
 };
 
@@ -65,7 +65,7 @@ const HEAD_END = "\r\n\r\n";
 /** Time for bytes on their way to be read: a reset throws away what the client hasn't read yet. */
 const BEFORE_RESET_MS = 50;
 
-/** One request a connection: every answer says `Connection: close`. */
+/** One request a connection: every response says `Connection: close`. */
 export async function startRawFaults(port = 0): Promise<RawFaults> {
   const answers = new Map<string, RawAnswer>();
   const requests: RawRequest[] = [];
@@ -78,10 +78,10 @@ export async function startRawFaults(port = 0): Promise<RawFaults> {
     readHead(socket, (head) => {
       const request = parseHead(head);
       requests.push(request);
-      const answer = answers.get(request.path);
-      const isFaulty = answer?.fault !== undefined && (answer.times ?? 1) > 0;
-      if (answer?.times !== undefined) answer.times -= 1;
-      void send(socket, request, answer, isFaulty ? answer.fault : undefined);
+      const response = answers.get(request.path);
+      const isFaulty = response?.fault !== undefined && (response.times ?? 1) > 0;
+      if (response?.times !== undefined) response.times -= 1;
+      void send(socket, request, response, isFaulty ? response.fault : undefined);
     });
   });
   server.listen(port, "127.0.0.1");
@@ -95,7 +95,7 @@ export async function startRawFaults(port = 0): Promise<RawFaults> {
     host,
     port: address.port,
     requests,
-    serve: (path, answer) => void answers.set(path, { ...answer }),
+    serve: (path, response) => void answers.set(path, { ...response }),
     close: async () => {
       const closed = once(server, "close");
       server.close();
@@ -108,14 +108,14 @@ export async function startRawFaults(port = 0): Promise<RawFaults> {
 async function send(
   socket: Socket,
   request: RawRequest,
-  answer: RawAnswer | undefined,
+  response: RawAnswer | undefined,
   fault: RawFault | undefined,
 ): Promise<void> {
   let endedHere = false;
   socket.once("close", () => {
     request.clientLeft = !endedHere;
   });
-  const part = answer === undefined ? unknownPath() : partOf(answer, request);
+  const part = response === undefined ? unknownPath() : partOf(response, request);
   request.status = part.status;
   const framing = framingOf(fault);
   await write(socket, headOf(part, fault, framing));
@@ -176,10 +176,11 @@ function headOf({ status, headers, body }: Part, fault: RawFault | undefined, fr
   return Buffer.from(lines.join("\r\n") + HEAD_END, "latin1");
 }
 
-function partOf(answer: RawAnswer, request: RawRequest): Part {
-  const { body, headers = {}, status = 200 } = answer;
+function partOf(response: RawAnswer, request: RawRequest): Part {
+  const { body, headers = {}, status = 200 } = response;
   const match = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "");
-  if (answer.ranges !== true || match === null || request.method !== "GET") return { status, headers, body };
+  if (response.ranges !== true || match === null || request.method !== "GET")
+    return { status, headers, body };
   const first = Number(match[1]);
   const last = match[2] ? Math.min(Number(match[2]), body.byteLength - 1) : body.byteLength - 1;
   if (first > last) {
@@ -224,7 +225,7 @@ function chunk(piece: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from(`${piece.byteLength.toString(16)}\r\n`), piece, Buffer.from("\r\n")]);
 }
 
-/** Resolves once written, or once there is nobody left to write to. */
+/** Resolves once written, or once the client has gone. */
 function write(socket: Socket, bytes: Uint8Array): Promise<void> {
   return new Promise((resolve) => {
     if (socket.destroyed || !socket.writable) {
