@@ -4,11 +4,12 @@ import { resolve } from "node:path";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { VARIABLES } from "../src/config.ts";
 import { isLoopback } from "../src/registry/addresses.ts";
+import { type Environment, PROXY_FORM, parseProxy } from "../src/registry/proxies.ts";
 import { EXIT } from "./commands/exit.ts";
 import { KEY_FILE } from "./keys/key-file.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
 import { isRoutine, messageLine, requestLine } from "./local/log-lines.ts";
-import { type RunningMirror, startMirror } from "./local/mirror.ts";
+import { type RunningMirror, startMirror, type Way } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
 import { warning } from "./terminal/colours.ts";
 import { count } from "./terminal/format.ts";
@@ -22,6 +23,8 @@ export interface Surroundings {
   cwd: string;
   /** Where signals arrive, by their names. */
   signals: EventEmitter;
+  /** Where the proxies' variables are; the process's where it is left out. */
+  environment?: Environment;
 }
 
 interface Settings {
@@ -30,6 +33,7 @@ interface Settings {
   data: string;
   upstream: Record<string, string[]>;
   var: Record<string, string>;
+  proxy?: string;
 }
 
 /** Milliseconds that requests have to finish when the mirror stops: less than `docker stop` waits. */
@@ -63,6 +67,12 @@ function command(): Command {
       upstream,
       {},
     )
+    .addOption(
+      new Option(
+        "--proxy <url>",
+        "reach upstreams through this proxy instead of HTTPS_PROXY and ALL_PROXY: http://, https://, socks5:// or socks5h://",
+      ).argParser(proxy),
+    )
     .option("--var <key=value>", "set a variable as in wrangler.toml's [vars]; repeatable", variable, {})
     .addHelpText(
       "after",
@@ -71,6 +81,7 @@ Examples:
   npm start
   npm start -- --port 5000 --data /var/lib/portolan
   npm start -- --upstream docker.io=https://registry-1.docker.io,https://mirror.gcr.io
+  npm start -- --proxy socks5h://127.0.0.1:7890
   npm start -- --upstream local=http://127.0.0.1:5001 --var TAG_TTL=60
 
 Exits with 0 once it is stopped, with 1 if the runtime ended by itself, with 2 if it can't be started with these options.`,
@@ -94,7 +105,11 @@ export async function start(args: readonly string[], surroundings: Surroundings)
   }
 }
 
-async function serve(settings: Settings, output: Output, { cwd, signals }: Surroundings): Promise<number> {
+async function serve(
+  settings: Settings,
+  output: Output,
+  { cwd, signals, environment = process.env }: Surroundings,
+): Promise<number> {
   let mirror: RunningMirror;
   try {
     mirror = await startMirror({
@@ -104,6 +119,8 @@ async function serve(settings: Settings, output: Output, { cwd, signals }: Surro
       upstreams: settings.upstream,
       vars: settings.var,
       keyFile: resolve(cwd, KEY_FILE),
+      ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
+      environment,
       grace: GRACE,
       onRequest: (record) => output.line(requestLine(record)),
       onMessage: (message) => print(message, output),
@@ -112,12 +129,14 @@ async function serve(settings: Settings, output: Output, { cwd, signals }: Surro
     output.errorLine(await whyNotStarted(error, settings));
     return EXIT.unknown;
   }
+  // Before it says that it listens: a script that waits for that may stop it at once.
+  const isStopped = stopped(mirror, signals, output);
   announce(mirror, settings, output);
   const crashed = mirror.crashed.then((how) => {
     output.errorLine(`The runtime has ended by itself (${how}).`);
     return EXIT.bad;
   });
-  return Promise.race([crashed, stopped(mirror, signals, output)]);
+  return Promise.race([crashed, isStopped]);
 }
 
 /** Resolves once a signal has stopped it; a second one doesn't wait for requests under way. */
@@ -135,18 +154,26 @@ function stopped(mirror: RunningMirror, signals: EventEmitter, output: Output): 
 }
 
 function announce(mirror: RunningMirror, { data, host }: Settings, output: Output): void {
-  const { url, port, upstreams, keys } = mirror;
+  const { url, port, upstreams, keys, ways } = mirror;
   const reachable = reachableUrls(host, port);
   const listing = reachable.length > 1 ? `\n  addresses  ${reachable.join(", ")}` : "";
   const [forDocker = url] = reachable;
   output.line(`Portolan listens on ${url} and keeps what it pulls in ${data}
 ${listing}
   mirrors    ${upstreams.join(", ")}
-  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
+${waysText(ways)}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);
   if (keys === null && !isLoopback(new URL(url))) output.errorLine(warning(OPEN_TO_OTHERS));
+}
+
+function waysText(ways: readonly Way[]): string {
+  if (ways.length === 0) return "";
+  const parts = ways.map(({ proxy, upstreams }) =>
+    proxy === null ? `${upstreams.join(", ")} directly` : `${upstreams.join(", ")} through ${proxy}`,
+  );
+  return `  ways out   ${parts.join("; ")}\n`;
 }
 
 function openUse(url: string): string {
@@ -209,6 +236,11 @@ function port(text: string): number {
   if (!/^\d{1,5}$/.test(text) || Number(text) > 65535)
     throw new InvalidArgumentError("It must be from 0 to 65535.");
   return Number(text);
+}
+
+function proxy(text: string): string {
+  if (parseProxy(text) === null) throw new InvalidArgumentError(`It ${PROXY_FORM}.`);
+  return text;
 }
 
 function upstream(text: string, given: Record<string, string[]>): Record<string, string[]> {

@@ -4,6 +4,7 @@ import type { GateSettings } from "./access/gate.ts";
 import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
 import { isRepository } from "./oci/names.ts";
 import { isLoopback } from "./registry/addresses.ts";
+import { type Environment, PROXY_FORM, parseProxy } from "./registry/proxies.ts";
 import { isLocal } from "./registry/redirects.ts";
 import type { Credential } from "./registry/registry.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
@@ -49,6 +50,8 @@ export interface Config extends GateSettings {
   /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
   resume: boolean;
   hosted: HostedSettings;
+  /** The variables that name proxies, where the mirror can use them. */
+  proxies: Environment;
   /** Bytes under which the store is kept. */
   cacheLimit: number;
   /** The operator's logins by upstream's name. */
@@ -114,6 +117,7 @@ const endpoint = v.pipe(
     "must have no path, or one that stands before a repository's name; /v2 is put before it",
   ),
 );
+const PROXY = `must be direct, or ${PROXY_FORM.replace(/^must be /, "")}`;
 const upstreamSettings = v.strictObject(
   {
     aliases: v.optional(v.array(domainName)),
@@ -130,8 +134,14 @@ const upstreamSettings = v.strictObject(
     ),
     tagTtl: v.optional(seconds),
     login: v.optional(v.boolean("must be true or false")),
+    proxy: v.optional(
+      v.pipe(
+        v.string(PROXY),
+        v.check((text) => text === "direct" || parseProxy(text) !== null, PROXY),
+      ),
+    ),
   },
-  "can only have aliases, endpoints, realms, tagTtl and login",
+  "can only have aliases, endpoints, realms, tagTtl, login and proxy",
 );
 const upstreamTable = v.pipe(table("must be a table or a JSON object"), v.record(hostName, upstreamSettings));
 /** None of its messages may hold what it is about: they go to the log, and to every client of a mirror that can't start. */
@@ -171,6 +181,8 @@ const variables = v.object({
   HOSTS: v.optional(v.pipe(list("must be a list of host names"), v.array(domainName)), []),
   /** Set by `npm start` alone: only this machine reaches the mirror. */
   LOOPBACK: v.optional(v.union([v.literal(true), v.literal("true")], "is set by npm start")),
+  /** Set by `npm start` alone, which has a way through them. */
+  PROXIES: v.optional(v.pipe(table("is set by npm start"), v.record(v.string(), v.string()))),
   DEFAULT_UPSTREAM: v.optional(v.string(), "docker.io"),
   UPSTREAMS: v.optional(upstreamTable, {}),
   TAG_TTL: v.optional(seconds, 300),
@@ -193,7 +205,7 @@ const variables = v.object({
 
 /** Names of all variables that an operator may set. */
 export const VARIABLES: readonly string[] = Object.keys(variables.entries).filter(
-  (name) => name !== "LOOPBACK",
+  (name) => name !== "LOOPBACK" && name !== "PROXIES",
 );
 
 /**
@@ -249,6 +261,7 @@ export function readConfig(env: object): Config {
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
+    proxies: parsed.output.PROXIES ?? {},
     hosted: {
       path: parsed.output.HOSTED_PATH,
       host: parsed.output.HOSTED_HOST,
@@ -278,8 +291,11 @@ function accessOf({ ACCESS, ACCESS_KEYS, LOOPBACK }: Variables): Config["access"
 
 /** What doesn't go together. */
 function accessFaults(given: Variables, access: Config["access"]): string[] {
-  const { ACCESS_KEYS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS } = given;
+  const { ACCESS_KEYS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS, PROXIES } = given;
   const faults: string[] = [];
+  if (PROXIES === undefined && Object.values(UPSTREAMS).some(({ proxy }) => proxy !== undefined)) {
+    faults.push("UPSTREAMS: proxy works with npm start only; a deployed mirror has no way through one");
+  }
   if (access === "keys" && ACCESS_KEYS.length > 0 && SIGNING_SECRET === undefined) {
     faults.push("SIGNING_SECRET: is needed beside ACCESS_KEYS; `npm run deploy` makes one");
   }
@@ -346,6 +362,7 @@ function settle(
     realms: given.realms ?? builtIn.realms ?? [],
     tagTtl: given.tagTtl ?? builtIn.tagTtl ?? tagTtl,
     login: given.login ?? false,
+    ...(given.proxy === undefined ? {} : { proxy: given.proxy }),
   };
 }
 

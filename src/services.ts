@@ -31,6 +31,8 @@ export interface Env {
   VERSION?: { id: string };
   /** The network that reaches this machine and private addresses; there is one where the mirror runs on one machine. */
   OPERATOR_NETWORK?: Network;
+  /** Sends requests through proxies; there is one where the mirror runs on one machine. */
+  FORWARDER?: Network;
   /** Other times than the usual ones, for tests. */
   TIMING?: Timing;
 }
@@ -76,7 +78,12 @@ export function createServices(env: Env): Services {
       sizeCalculation: ({ bytes }) => bytes.byteLength || 1,
     }),
     upstream: new UpstreamClient({
-      fetch: egress(env.OPERATOR_NETWORK ?? null, config.isOperators),
+      fetch: egress({
+        operatorNetwork: env.OPERATOR_NETWORK ?? null,
+        forwarder: env.FORWARDER ?? null,
+        isOperators: config.isOperators,
+        proxies: config.proxies,
+      }),
       now,
       credentials: config.credentials,
       via,

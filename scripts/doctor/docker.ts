@@ -2,7 +2,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import * as v from "valibot";
-import type { Environment } from "../registry/proxies.ts";
+import type { Environment } from "../../src/registry/proxies.ts";
 import { bad, type Check, good, skipped, warning } from "./check.ts";
 
 const infoShape = v.object({

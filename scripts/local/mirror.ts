@@ -2,14 +2,16 @@
 import { access, constants, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../../src/config.ts";
+import { type Config, readConfig } from "../../src/config.ts";
 import type { Timing } from "../../src/pull/body.ts";
+import { parseProxy, proxyFor, shownProxy } from "../../src/registry/proxies.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
 import { size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
 import { bundle } from "./bundle.ts";
 import { FileStore } from "./file-store.ts";
 import { Fills } from "./fills.ts";
+import { createForwarder } from "./forwarder.ts";
 import { CacheLimit } from "./limit.ts";
 import { lockFolder } from "./lock.ts";
 import { readProject } from "./project.ts";
@@ -38,6 +40,8 @@ export interface RunningMirror {
   port: number;
   /** Names of all upstreams, sorted. */
   upstreams: readonly string[];
+  /** By which proxy upstreams are reached; empty where all are reached directly. Proxies are named without their passwords. */
+  ways: readonly Way[];
   /** Names of the access keys; null if it is open to everyone. */
   keys: readonly string[] | null;
   /** How the runtime ended, if it does so by itself. */
@@ -46,6 +50,12 @@ export interface RunningMirror {
   evict(): Promise<void>;
   /** Waits for requests in progress, then releases the port and the storage. A second call stops at once. */
   stop(): Promise<void>;
+}
+
+export interface Way {
+  /** Null for those that are reached directly. */
+  proxy: string | null;
+  upstreams: readonly string[];
 }
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -63,7 +73,8 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   await using started = new AsyncDisposableStack();
   const project = await readProject(ROOT);
   const bindings = await variables(project.vars, options);
-  const { upstreamNames, access, keys, cacheLimit } = readConfig(bindings);
+  const config = readConfig(bindings);
+  const { upstreamNames, access, keys, cacheLimit } = config;
   // The slowest part of the start, and independent of what follows.
   const bundled = bundle(WORKERS);
   bundled.catch(() => {});
@@ -89,7 +100,11 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   );
   const sockets = await makeSocketFolder(options.data);
   started.defer(() => rm(sockets, { recursive: true, force: true }));
-  const paths = { files: join(sockets, "files.sock"), control: join(sockets, "control.sock") };
+  const paths = {
+    files: join(sockets, "files.sock"),
+    control: join(sockets, "control.sock"),
+    forwarder: join(sockets, "forwarder.sock"),
+  };
   const onStored = (bytes: number) => limit.add(bytes);
   const server = await listenAt(
     paths.files,
@@ -97,6 +112,14 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   );
   started.defer(() => {
     server.close();
+  });
+
+  const certificates = await extraCertificates();
+  const forwarder = createForwarder(certificates);
+  started.defer(() => forwarder.close());
+  const forwarding = await listenAt(paths.forwarder, forwarder.handle);
+  started.defer(() => {
+    forwarding.close();
   });
 
   const [mirror = "", standIns = ""] = await bundled;
@@ -107,7 +130,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     folders,
     address,
     sockets: paths,
-    certificates: await extraCertificates(),
+    certificates,
   });
   const file = join(sockets, "workerd.capnp");
   await writeFile(file, configuration, { mode: 0o600 });
@@ -130,6 +153,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     url: urlOf(options.host, port),
     port,
     upstreams: upstreamNames,
+    ways: waysOf(config),
     keys: access === "keys" ? keys.map(({ name }) => name) : null,
     crashed: new Promise((resolve) => {
       runtime.ended.then((how) => isStopping || resolve(how));
@@ -143,6 +167,21 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
       await released;
     },
   };
+}
+
+function waysOf({ upstreamNames, upstream, proxies }: Config): Way[] {
+  const ways = new Map<string | null, string[]>();
+  for (const name of upstreamNames) {
+    const settings = upstream(name);
+    // A family's members are reached at hosts of their own.
+    const url = settings?.endpoints[0] ?? new URL(`https://${name.replace("*", "member")}`);
+    const own = settings?.proxy;
+    const proxy = own === "direct" ? null : own === undefined ? proxyFor(url, proxies) : parseProxy(own);
+    const shown = proxy && shownProxy(proxy);
+    ways.set(shown, [...(ways.get(shown) ?? []), name]);
+  }
+  const list = [...ways].map(([proxy, upstreams]) => ({ proxy, upstreams }));
+  return list.some(({ proxy }) => proxy !== null) ? list : [];
 }
 
 /** Creates it for its owner only; the permissions of an existing one are left to its owner. */

@@ -1,5 +1,6 @@
 /** The Worker's variables on one machine: the project's, those given at the start, and the secrets stored in the data folder. */
 import { isLoopback } from "../../src/registry/addresses.ts";
+import { type Environment, PROXY_VARIABLES } from "../../src/registry/proxies.ts";
 import { readKeyFile } from "../keys/key-file.ts";
 import { keptSigningSecret } from "../keys/signing.ts";
 import { urlOf } from "./address.ts";
@@ -15,12 +16,17 @@ export interface Given {
   vars?: Record<string, string>;
   /** The file of access keys, for a mirror that requires keys and doesn't have them in its variables. */
   keyFile?: string;
+  /** A proxy for all that NO_PROXY doesn't except, instead of the environment's. */
+  proxy?: string;
+  /** Where the proxies' variables are. */
+  environment?: Environment;
 }
 
 /** @param own the project's. @throws Error if the file with the keys can't be used. */
 export function variables(own: Record<string, unknown>, given: Given): Promise<Record<string, unknown>> {
   // LOOPBACK opens a mirror without an explicit setting: no configuration may contain it.
-  const { LOOPBACK: _, ...chosen } = withUpstreams(own, given);
+  const { LOOPBACK: _, PROXIES: __, ...rest } = withUpstreams(own, given);
+  const chosen = { ...rest, PROXIES: proxiesOf(given) };
   const url = URL.parse(urlOf(given.host, 0));
   return withKeys(url && isLoopback(url) ? { ...chosen, LOOPBACK: true } : chosen, given);
 }
@@ -53,6 +59,16 @@ async function withKeys(
     ...(bindings.SIGNING_SECRET === undefined ? { SIGNING_SECRET: await keptSigningSecret(data) } : {}),
     ...bindings,
   };
+}
+
+/** The variables that name proxies, in lower case. */
+function proxiesOf({ proxy, environment = {} }: Given): Record<string, string> {
+  const named = PROXY_VARIABLES.map((name) => [
+    name,
+    environment[name] ?? environment[name.toUpperCase()] ?? "",
+  ]);
+  const { no_proxy = "", ...others } = Object.fromEntries(named) as Record<string, string>;
+  return { ...(proxy === undefined ? others : { all_proxy: proxy }), no_proxy };
 }
 
 function tableOf(given: unknown): Record<string, unknown> | null {

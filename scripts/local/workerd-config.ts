@@ -11,7 +11,7 @@ export interface RuntimeOptions {
   /** In workerd's format: `127.0.0.1:8787`, `[::1]:0`. */
   address: string;
   /** Paths of the sockets between workerd and Node. */
-  sockets: { files: string; control: string };
+  sockets: { files: string; control: string; forwarder: string };
   /** Certificates that are trusted in addition to the public authorities, in PEM. */
   certificates: readonly string[];
 }
@@ -45,6 +45,7 @@ export function configurationText(options: RuntimeOptions): string {
       { name: "record-files", disk: { path: options.folders.records } },
       { name: "objects", disk: { path: options.folders.objects, writable: true } },
       { name: "writer", external: { address: `unix:${options.sockets.files}`, http: {} } },
+      { name: "forwarder", external: { address: `unix:${options.sockets.forwarder}`, http: {} } },
     ],
     sockets: [
       { name: PUBLIC_SOCKET, address: options.address, http: {}, service: "mirror" },
@@ -69,6 +70,7 @@ function mirrorWorker({ project, modules, variables }: RuntimeOptions): Value {
       { name: "STORE", service: { name: "store", entrypoint: "DiskBucket" } },
       { name: "TAGS", service: { name: "store", entrypoint: "DiskRecords" } },
       { name: "OPERATOR_NETWORK", service: "operator-network" },
+      { name: "FORWARDER", service: "forwarder" },
       ...objects.map(([name, className]) => ({ name, durableObjectNamespace: { className } })),
     ],
     durableObjectNamespaces: objects.map(([, className]) => ({

@@ -1,9 +1,10 @@
 /** The way to registries: through the proxies that the environment names, encrypted except on this machine. */
 import type { Readable } from "node:stream";
-import { Agent, Dispatcher, ProxyAgent, request, Socks5ProxyAgent, fetch as undiciFetch } from "undici";
+import { Agent, Dispatcher, request, fetch as undiciFetch } from "undici";
 import { isLoopback } from "../../src/registry/addresses.ts";
+import { type Environment, proxyFor } from "../../src/registry/proxies.ts";
 import { RegistryFailure, UNSAFE } from "./failure.ts";
-import { type Environment, proxyFor } from "./proxies.ts";
+import { openProxy } from "./open-proxy.ts";
 import { proxyFailure } from "./proxy-failure.ts";
 import { Reach, type Resolve } from "./reach.ts";
 import { type RegistryResponse, responseOf } from "./response.ts";
@@ -141,15 +142,5 @@ class Routes extends Dispatcher {
 function openDispatcher(proxy: URL | null, { lookup }: Reach): Dispatcher {
   const options = { bodyTimeout: SILENCE, headersTimeout: COMMIT, allowH2: false };
   if (!proxy) return new Agent({ ...options, connect: { lookup } });
-  if (!proxy.protocol.startsWith("socks")) return new ProxyAgent({ ...options, uri: proxy.href });
-  // It asks the proxy to look names up in any case, which is what socks5h means.
-  const uri = new URL(proxy.href.replace(/^socks5h:/, "socks5:"));
-  const { emitWarning } = process;
-  // undici calls its SOCKS5 experimental on the user's terminal, who can't do anything about it.
-  process.emitWarning = () => {};
-  try {
-    return new Socks5ProxyAgent(uri, options);
-  } finally {
-    process.emitWarning = emitWarning;
-  }
+  return openProxy(proxy, options);
 }

@@ -70,7 +70,7 @@ export async function followRedirects<Received extends ResponseHead = Response>(
   for (let hop = 0; hop <= MAXIMUM_HOPS; hop++) {
     const isOwn = trust.maySee(registry, url, here);
     if (!isOwn) headers.delete("Authorization");
-    const response = await fetcher(here.href, { ...init, headers, redirect: "manual" });
+    const response = await fetcher(here.href, { ...init, headers, redirect: "manual", ...wayTo(registry) });
     const location = response.headers.get("Location");
     if (![301, 302, 303, 307, 308].includes(response.status) || location === null) {
       if (!isOwn && REFUSALS.includes(response.status)) {
@@ -121,6 +121,11 @@ function isIssuer(registry: Registry, endpoint: URL, realm: URL): boolean {
 /** Whether the operator runs this registry on this very machine, the only case in which plain HTTP is used. */
 export function isLocal({ endpoints }: Pick<Registry, "endpoints">): boolean {
   return endpoints.every((endpoint) => isLoopback(endpoint));
+}
+
+/** All that a registry leads to is requested the way that is configured for it. */
+function wayTo({ proxy }: Registry): { proxy?: string } {
+  return proxy === undefined ? {} : { proxy };
 }
 
 function nextHop(registry: Registry, here: URL, location: string, trust: Trust): URL {

@@ -7,6 +7,8 @@ export interface Registry {
   endpoints: readonly URL[];
   /** Hosts, besides the endpoints' own, that may issue tokens for this registry and receive them. */
   realms: readonly string[];
+  /** The proxy through which it is reached, or `direct`; the environment decides where it is left out. */
+  proxy?: string;
 }
 
 /** A username and password for a registry. */

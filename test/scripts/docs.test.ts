@@ -144,7 +144,7 @@ describe("code blocks", () => {
       [...text.matchAll(/UPSTREAMS=(\{.*\})'/g)].map(([, json = ""]) => json),
     );
     expect(given).not.toEqual([]);
-    for (const UPSTREAMS of given) readConfig({ UPSTREAMS });
+    for (const UPSTREAMS of given) readConfig({ PROXIES: {}, UPSTREAMS });
   });
 
   test("UPSTREAMS as JSON says the same as it does as TOML", () => {
@@ -205,6 +205,7 @@ describe("the configuration table", () => {
       UPSTREAMS: "{}",
       HOSTS: "none",
       LOOPBACK: "none",
+      PROXIES: "none",
       TAG_TTL: String(config.tagTtl),
       STALE_MAX: String(config.staleMax),
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,

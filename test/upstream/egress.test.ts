@@ -1,7 +1,7 @@
 /** The two networks of one machine: only the operator's configured hosts are reached through the internal one. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { readConfig } from "../../src/config.ts";
-import { egress } from "../../src/upstream/egress.ts";
+import { egress, PROXY_FAILURE_HEADER, type Routed } from "../../src/upstream/egress.ts";
 
 const UPSTREAMS = {
   "docker.io": { endpoints: ["https://registry-1.docker.io", "https://mirror.lan:8443/docker.io"] },
@@ -12,11 +12,21 @@ const UPSTREAMS = {
 afterEach(() => vi.unstubAllGlobals());
 
 /** The network through which a URL is fetched. */
-async function networkOf(url: string, upstreams: object = UPSTREAMS): Promise<string> {
+async function networkOf(
+  url: string,
+  upstreams: object = UPSTREAMS,
+  proxies: Record<string, string> = {},
+  init: Routed = {},
+): Promise<string> {
   const by = (name: string) => async () => new Response(name);
   vi.stubGlobal("fetch", by("internet"));
   const { isOperators } = readConfig({ UPSTREAMS: upstreams });
-  const response = await egress({ fetch: by("operator") }, isOperators)(url);
+  const response = await egress({
+    operatorNetwork: { fetch: by("operator") },
+    forwarder: { fetch: by("proxy") },
+    isOperators,
+    proxies,
+  })(url, init);
   return response.text();
 }
 
@@ -53,7 +63,42 @@ describe("is fetched through the Internet's network", () => {
   test("everything, where there is no other", async () => {
     vi.stubGlobal("fetch", async () => new Response("internet"));
     const { isOperators } = readConfig({ UPSTREAMS });
-    const response = await egress(null, isOperators)("https://registry-1.docker.io/v2/");
+    const response = await egress({ operatorNetwork: null, forwarder: null, isOperators, proxies: {} })(
+      "https://registry-1.docker.io/v2/",
+    );
     expect(await response.text()).toBe("internet");
+  });
+});
+
+describe("is fetched through a proxy", () => {
+  const proxies = { https_proxy: "http://proxy.example:3128", no_proxy: "quay.io" };
+
+  test("what the variables don't except, an operator's host too", async () => {
+    expect(await networkOf("https://ghcr.io/v2/", UPSTREAMS, proxies)).toBe("proxy");
+    expect(await networkOf("https://registry-1.docker.io/v2/", UPSTREAMS, proxies)).toBe("proxy");
+    expect(await networkOf("https://quay.io/v2/", UPSTREAMS, proxies)).toBe("internet");
+    expect(await networkOf("http://127.0.0.1:9000/", UPSTREAMS, proxies)).toBe("internet");
+  });
+
+  test("what its upstream names one for, and not what names none", async () => {
+    expect(await networkOf("https://quay.io/v2/", UPSTREAMS, proxies, { proxy: "socks5h://a.example" })).toBe(
+      "proxy",
+    );
+    expect(await networkOf("https://ghcr.io/v2/", UPSTREAMS, proxies, { proxy: "direct" })).toBe("internet");
+  });
+
+  test("whose failure is an error of its own", async () => {
+    const failed = new Response(null, {
+      status: 502,
+      headers: { [PROXY_FAILURE_HEADER]: "the proxy a can't be reached" },
+    });
+    const { isOperators } = readConfig({ UPSTREAMS });
+    const send = egress({
+      operatorNetwork: null,
+      forwarder: { fetch: async () => failed },
+      isOperators,
+      proxies,
+    });
+    await expect(send("https://ghcr.io/v2/")).rejects.toThrow("the proxy a can't be reached");
   });
 });

@@ -34,7 +34,11 @@ describe("the networks", () => {
       objects: "/data/objects",
     },
     address: "127.0.0.1:0",
-    sockets: { files: "/data/run/files.sock", control: "/data/run/control.sock" },
+    sockets: {
+      files: "/data/run/files.sock",
+      forwarder: "/run/forwarder.sock",
+      control: "/data/run/control.sock",
+    },
     certificates: ["-----BEGIN CERTIFICATE-----"],
   });
 

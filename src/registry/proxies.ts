@@ -1,10 +1,13 @@
 /** Which proxy a URL is to be reached through, by the variables that curl and Go's programs read. */
-import { BlockList, isIP } from "node:net";
-import { isLoopback } from "../../src/registry/addresses.ts";
+import ipaddr from "ipaddr.js";
+import { isLoopback } from "./addresses.ts";
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 const SCHEMES = ["http:", "https:", "socks5:", "socks5h:"];
+
+/** The variables that name proxies, in lower case. */
+export const PROXY_VARIABLES = ["https_proxy", "http_proxy", "all_proxy", "no_proxy"];
 
 /**
  * The proxy for a URL, from HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY in either case; null for none. This machine
@@ -15,13 +18,23 @@ export function proxyFor(url: URL, environment: Environment): URL | null {
   const own = url.protocol === "https:" ? "https_proxy" : "http_proxy";
   const name = [own, "all_proxy"].find((each) => variable(environment, each) !== "");
   if (name === undefined || isLoopback(url) || isExempt(url, variable(environment, "no_proxy"))) return null;
-  const text = variable(environment, name);
-  const proxy = URL.parse(/^[a-z0-9]+:\/\//i.test(text) ? text : `http://${text}`);
-  if (!proxy || proxy.hostname === "" || !SCHEMES.includes(proxy.protocol)) {
-    const kinds = SCHEMES.map((scheme) => `${scheme}//`).join(", ");
-    throw new Error(`${name.toUpperCase()} must be a URL that begins with one of ${kinds}`);
-  }
+  const proxy = parseProxy(variable(environment, name));
+  if (!proxy) throw new Error(`${name.toUpperCase()} ${PROXY_FORM}`);
   return proxy;
+}
+
+/** What is wrong with a text that `parseProxy` doesn't accept. */
+export const PROXY_FORM = `must be a URL that begins with one of ${SCHEMES.map((scheme) => `${scheme}//`).join(", ")}`;
+
+/** A proxy's URL, `http` where it names no scheme; null for what can't be one. */
+export function parseProxy(text: string): URL | null {
+  const proxy = URL.parse(/^[a-z0-9]+:\/\//i.test(text) ? text : `http://${text}`);
+  return proxy && proxy.hostname !== "" && SCHEMES.includes(proxy.protocol) ? proxy : null;
+}
+
+/** A proxy's URL without its password, for messages. */
+export function shownProxy({ protocol, username, host }: URL): string {
+  return `${protocol}//${username === "" ? "" : `${username}:***@`}${host}`;
 }
 
 function variable(environment: Environment, name: string): string {
@@ -44,11 +57,11 @@ function isExempt(url: URL, list: string): boolean {
 }
 
 function isInBlock(host: string, entry: string): boolean {
-  const [, network = "", prefix] = /^([^/]+)\/(\d{1,3})$/.exec(entry) ?? [];
-  const family = isIP(network);
-  if (family === 0 || isIP(host) !== family || Number(prefix) > (family === 4 ? 32 : 128)) return false;
-  const kind = family === 4 ? "ipv4" : "ipv6";
-  const block = new BlockList();
-  block.addSubnet(network, Number(prefix), kind);
-  return block.check(host, kind);
+  const [network = "", prefix, ...rest] = entry.split("/");
+  if (prefix === undefined || rest.length > 0 || !/^\d{1,3}$/.test(prefix)) return false;
+  if (!ipaddr.isValid(network) || !ipaddr.isValid(host)) return false;
+  const [block, address] = [ipaddr.parse(network), ipaddr.parse(host)];
+  const bits = block.kind() === "ipv4" ? 32 : 128;
+  if (block.kind() !== address.kind() || Number(prefix) > bits) return false;
+  return address.match(block, Number(prefix));
 }

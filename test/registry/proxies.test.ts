@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { proxyFor } from "../../../scripts/registry/proxies.ts";
+import { proxyFor } from "../../src/registry/proxies.ts";
 
 const HTTPS = new URL("https://ghcr.io/v2/");
 
