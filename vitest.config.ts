@@ -1,6 +1,7 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { byRuntime } from "./test/support/node/runtime.ts";
+import { withoutSourceMaps } from "./test/support/node/source-maps.ts";
 
 /** They start processes and wait for them. */
 const processTests = [
@@ -26,7 +27,11 @@ export default defineConfig({
     projects: [
       {
         extends: true,
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        plugins: [
+          withoutSourceMaps("itty-router"),
+          // Not verbose: workerd would log each error that a Durable Object throws to its caller, which the caller handles.
+          cloudflareTest({ wrangler: { configPath: "./wrangler.toml" }, verbose: false }),
+        ],
         test: { name: "workerd", include: workerd, isolate: false },
       },
       { extends: true, test: { name: "node", include: node, isolate: false, pool: "threads" } },

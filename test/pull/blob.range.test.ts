@@ -216,7 +216,8 @@ describe("a range of a warm blob", () => {
   });
 
   test("beyond the end is 416 from the store, without an upstream request", async () => {
-    const { status, headers } = await ranged("bytes=300000-300009");
+    // Not 300000: there Miniflare's R2 fails with 500 and logs it. The boundary itself is tested in test/oci/range.test.ts.
+    const { status, headers } = await ranged("bytes=300001-300009");
     expect([status, headers.get("Content-Range")]).toEqual([416, "bytes */300000"]);
     expect(mirror.docker.requests).toEqual([]);
   });

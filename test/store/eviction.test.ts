@@ -1,6 +1,6 @@
 import { reset } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import worker from "../../src/index.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { createServices, type Env, isolate } from "../../src/services.ts";
@@ -76,9 +76,12 @@ describe("a store over its limit", () => {
     expect(await storedKeys()).toEqual([first, ...rest].sort());
   });
 
-  test("is brought back under it by the cron", async () => {
+  test("is brought back under it by the cron, which logs what it freed", async () => {
+    const log = vi.spyOn(console, "log").mockReturnValue();
     isolate.services = createServices({ ...bindings, ...{ CACHE_LIMIT: "3.5 kB" } });
     await worker.scheduled({ scheduledTime: 0, cron: "", noRetry() {} }, bindings);
     expect(await storedKeys()).toEqual([...rest].sort());
+    expect(log.mock.calls).toEqual([["evicted 1000 bytes; 3000 of 3500 are stored"]]);
+    log.mockRestore();
   });
 });
