@@ -1,6 +1,5 @@
 // The OCI conformance suite of the distribution specification: everything against hosted repositories, and its pull workflow
 // against a mirror of them. CONFORMANCE names its program; .ci/run builds it.
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
@@ -56,27 +55,18 @@ describe.skipIf(CONFORMANCE === "")("the conformance suite", () => {
 
   /** @returns the summary's figures by their names. */
   async function suite({ url }: RunningMirror, repositories: string, more: Record<string, string>) {
-    const results = join(place.folder, "results");
-    const output = await run([CONFORMANCE], {
+    // Its exit code says less than its figures: without pushes it fails while it writes its report, after it has printed them.
+    const output = await run(["sh", "-c", '"$1"; true', "sh", CONFORMANCE], {
       deadline: SUITE_DEADLINE,
       environment: {
         OCI_REGISTRY: new URL(url).host,
         OCI_TLS: "disabled",
         OCI_VERSION: "1.1",
-        OCI_RESULTS_DIR: results,
+        OCI_RESULTS_DIR: join(place.folder, "results"),
         OCI_REPO1: `${repositories}/one`,
         OCI_REPO2: `${repositories}/two`,
         ...more,
       },
-    }).catch(async (error) => {
-      const report = await readFile(join(results, "junit.xml"), "utf8").catch(() => "");
-      throw new Error(
-        `${error}\n${report
-          .split("\n")
-          .filter((line) => /failure|error/.test(line))
-          .slice(0, 20)
-          .join("\n")}`,
-      );
     });
     return Object.fromEntries(
       [...output.matchAll(/^ {2}(\w+)\.*: +(\d+)$/gm)].map(([, name, count]) => [name, Number(count)]),
