@@ -133,7 +133,7 @@ const upstreamSettings = v.strictObject(
       ),
     ),
     tagTtl: v.optional(seconds),
-    login: v.optional(v.boolean("must be true or false")),
+    login: v.optional(v.union([v.boolean(), v.literal("required")], "must be true, false or required")),
     proxy: v.optional(
       v.pipe(
         v.string(PROXY),
@@ -302,7 +302,7 @@ function accessFaults(given: Variables, access: Config["access"]): string[] {
   if (access === "open" && PRIVATE.length > 0) {
     faults.push("PRIVATE: would make private images public on an open mirror; set ACCESS to keys");
   }
-  if (DOMAIN === "" && Object.values(UPSTREAMS).some(({ login }) => login)) {
+  if (DOMAIN === "" && Object.values(UPSTREAMS).some(({ login }) => login === true)) {
     faults.push(
       "UPSTREAMS: login needs DOMAIN, because logins are passed through on an upstream's own host only",
     );
@@ -361,7 +361,7 @@ function settle(
     endpoints: given.endpoints ?? (builtIn.endpoints ?? [`https://${name}`]).map((text) => new URL(text)),
     realms: given.realms ?? builtIn.realms ?? [],
     tagTtl: given.tagTtl ?? builtIn.tagTtl ?? tagTtl,
-    login: given.login ?? false,
+    login: given.login ?? builtIn.login ?? false,
     ...(given.proxy === undefined ? {} : { proxy: given.proxy }),
   };
 }

@@ -34,7 +34,7 @@ function requestCredentialsOf({ config }: Services, c: Context) {
   const upstream = upstreamOfHost(url.hostname, config);
   // Behind keys, a client's credential is its key, unless the key is in the host already.
   const mayPass = config.access === "open" || (key !== null && prefix === "");
-  const loginUpstream = upstream?.login && mayPass ? upstream : null;
+  const loginUpstream = upstream?.login === true && mayPass ? upstream : null;
   const passesLogins = loginUpstream !== null;
   const requestCredentials: RequestCredentials = {
     url: sent,

@@ -1,6 +1,7 @@
 /** The identity of upstream requests for a caller; decided before stored content may respond. */
 import type { Caller } from "../access/gate.ts";
 import { matchesAny } from "../access/patterns.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import { isWithinNetwork } from "../registry/addresses.ts";
 import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
@@ -29,12 +30,18 @@ export async function identityFor(
   waitUntil: WaitUntil,
 ): Promise<Identity> {
   const claimed = claimedIdentity(services, caller, upstream, repository);
+  const needsLogin = upstream.login === "required";
+  if (needsLogin && !canLogIn(services, claimed, upstream)) throw loginNeeded(upstream);
   if (claimed.kind === "anonymous") return ANONYMOUS;
   const path = pathOf(resource);
   // Some registries response 404 for a manifest whose type the request doesn't accept.
   const accepting = path.startsWith("manifests/") ? { accept: MANIFEST_ACCEPT } : {};
   const upstreamRequest = { upstream, repository, path, via: clientInfo.via, ...accepting };
-  if (!isWithinNetwork(upstream) && (await services.upstream.isPublic(upstreamRequest, waitUntil)))
+  if (
+    !needsLogin &&
+    !isWithinNetwork(upstream) &&
+    (await services.upstream.isPublic(upstreamRequest, waitUntil))
+  )
     return ANONYMOUS;
   try {
     await services.upstream.authorize({ ...upstreamRequest, identity: claimed }, waitUntil);
@@ -81,8 +88,19 @@ function claimedIdentity(
   if (login !== null) return { kind: "user", authorization: login };
   if (!key) return ANONYMOUS;
   const isPrivate =
-    isWithinNetwork(upstream) || matchesAny(services.config.private, `${upstream.name}/${repository}`);
+    upstream.login === "required" ||
+    isWithinNetwork(upstream) ||
+    matchesAny(services.config.private, `${upstream.name}/${repository}`);
   return isPrivate ? { kind: "operator" } : ANONYMOUS;
+}
+
+function canLogIn({ config }: Pick<PullServices, "config">, { kind }: Identity, { name }: Upstream): boolean {
+  return kind === "operator" && (config.credentials[name]?.length ?? 0) > 0;
+}
+
+function loginNeeded({ name }: Upstream): RegistryError {
+  const message = `${name} gives nothing without a login: the mirror's operator sets UPSTREAM_CREDENTIALS for it, and it is served to holders of access keys`;
+  return new RegistryError(403, "DENIED", message);
 }
 
 function wantedOf({ kind }: Resource): Wanted {

@@ -17,6 +17,8 @@ export interface UpstreamSettings {
   realms?: readonly string[];
   /** Seconds for which a tag of this upstream is fresh; TAG_TTL where it is left out. */
   tagTtl?: number;
+  /** As of `Upstream`. */
+  login?: boolean | "required";
 }
 
 /** An upstream with every default applied. */
@@ -24,8 +26,11 @@ export interface Upstream extends Registry {
   aliases: readonly string[];
   /** Seconds. */
   tagTtl: number;
-  /** Whether users' own logins are passed through on its own host. */
-  login: boolean;
+  /**
+   * `true`: users' own logins are passed through on its own host. `required`: it gives nothing to anonymous clients, so all of
+   * it is private content, for the holders of keys and with the operator's credential.
+   */
+  login: boolean | "required";
 }
 
 /**
@@ -57,6 +62,19 @@ export const REGISTRIES: Readonly<Record<string, UpstreamSettings>> = {
   "registry.opensuse.org": { aliases: ["opensuse"] },
   "codeberg.org": { aliases: ["codeberg"] },
   "registry.ollama.ai": { aliases: ["ollama"] },
+  "cgr.dev": { aliases: ["chainguard"] },
+  "code.forgejo.org": { aliases: ["forgejo"] },
+  "container-registry.oracle.com": { aliases: ["oracle"] },
+  // Also its free images are given to logged-in accounts only.
+  "dhi.io": { aliases: ["dhi"], login: "required" },
+  "docker.gitea.com": { aliases: ["gitea"] },
+  "docker.n8n.io": { aliases: ["n8n"] },
+  "hf.co": { aliases: ["hf"] },
+  "icr.io": { aliases: ["icr"] },
+  "registry.access.redhat.com": { aliases: ["ubi"] },
+  "registry.redhat.io": { aliases: ["redhat"], login: "required" },
+  "registry.suse.com": { aliases: ["suse"] },
+  "xpkg.upbound.io": { aliases: ["upbound"] },
 };
 
 /** A repository as its upstream knows it: official images and models are in `library/`. */
