@@ -19,8 +19,8 @@ const { workerd, node } = byRuntime(["test/**/*.test.ts"], elsewhere);
  */
 export default defineConfig({
   test: {
-    // Most of a test's time is waited out, for what must not happen too soon: more files than processors can wait at once.
-    maxWorkers: 3,
+    // Tests compute more than they wait: further workers only take turns.
+    maxWorkers: 2,
     setupFiles: ["./test/support/equal-bytes.ts"],
     testTimeout: 60_000,
     hookTimeout: 60_000,

@@ -1,11 +1,18 @@
 /** Bundles the modules that workerd runs, as they are deployed but for their size. */
 import { build, stop } from "esbuild";
 
-let running = 0;
+let bundled: Promise<string[]> | null = null;
 
-/** @returns the code of each entry point, in their order. */
-export async function bundle(entryPoints: string[]): Promise<string[]> {
-  running++;
+/** Bundles once in a process, however many mirrors it starts. @returns the code of each entry point, in their order. */
+export function bundle(entryPoints: string[]): Promise<string[]> {
+  bundled ??= bundleNow(entryPoints).catch((error) => {
+    bundled = null;
+    throw error;
+  });
+  return bundled;
+}
+
+async function bundleNow(entryPoints: string[]): Promise<string[]> {
   try {
     const result = await build({
       entryPoints,
@@ -21,6 +28,6 @@ export async function bundle(entryPoints: string[]): Promise<string[]> {
     return result.outputFiles.map(({ text }) => text);
   } finally {
     // esbuild's service process would otherwise stay alive for as long as the mirror runs.
-    if (--running === 0) await stop();
+    await stop();
   }
 }

@@ -133,8 +133,10 @@ it("makes its data for the owner alone, whatever the shell's umask", async () =>
   const url = await serve.ready();
   await download(`${url}/v2/local.test/some/repository/blobs/${serveBlob(upstream, 1500).digest}`);
   const pathsIn = async () => ["", ...(await readdir(data, { recursive: true }))];
-  const isStored = async () => (await pathsIn()).some((path) => path.startsWith("store/blobs/"));
+  const isStored = async () => (await readdir(join(data, "store"))).includes("blobs");
   await until("the blob to be stored", 5_000, isStored);
+  const isIdle = async () => (await readdir(join(data, "incoming"))).length === 0;
+  await until("the fill to be cleared away", 5_000, isIdle);
   const paths = await pathsIn();
   const modes = await Promise.all(
     paths.map(async (path) => [path, (await stat(join(data, path))).mode & 0o077]),
