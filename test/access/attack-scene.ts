@@ -16,6 +16,8 @@ export function useAttackScene() {
     PRIVATE: ["docker.io/owner/*"],
     UPSTREAM_CREDENTIALS: { "docker.io": [OWNER] },
     UPSTREAMS: { "ghcr.io": { login: true }, "registry.corp.example.net": {} },
+    // Content that was taken away is waited for while the lease of its fill lasts.
+    TIMING: { fillPatience: 100, fillLook: 5, upstream: { retryPause: 4 } },
   });
   const scene = {
     mirror,

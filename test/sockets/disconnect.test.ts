@@ -117,7 +117,7 @@ it.concurrent("stops reading an open range once its client leaves", async () => 
   client.leave();
   await until(
     "the mirror to leave upstream",
-    10_000,
+    30_000,
     () => requestsFor(upstream, blob)[0]?.clientLeft === true,
   );
   // What is already in the kernel's buffers of two loopback connections is sent anyway.

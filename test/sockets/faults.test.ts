@@ -6,6 +6,7 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { BODY_LIMITS } from "../../src/pull/body.ts";
 import { type Fault, nameOf, OVER_SOCKETS } from "../faults/list.ts";
 import { behaviours, createFakeRegistry, patternBytes } from "../support/fake-registry.ts";
 import { type ListeningRegistry, listen } from "../support/node/listen.ts";
@@ -20,9 +21,14 @@ import { until, within } from "./support/deadline.ts";
 import { Download, download } from "./support/download.ts";
 import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
+/** The pauses between attempts are the mirror's own affair: these are shorter. */
+const TIMING = {
+  bodyLimits: { ...BODY_LIMITS, stall: 2_000, pauses: [0, 100, 200, 200, 200] },
+};
+
 const KIB = 1024;
 const COLD = "Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream";
-/** Milliseconds. The mirror's first retry is immediate, its second follows after two seconds. */
+/** Milliseconds. */
 const RETRY_LIMIT = 8_000;
 const HEAL_LIMIT = 16_000;
 /** Milliseconds that dockerd waits for a mirror's response. */
@@ -51,16 +57,19 @@ beforeAll(async () => {
   listening = await listen(registry);
   const closed = await startRawFaults();
   await closed.close();
-  stage = await startStage({
-    "upstream.test": upstream.url,
-    "liar.test": liar.url,
-    "paired.test": [upstream.url, fallback.url],
-    "registry.test": listening.url,
-    "refused.test": closed.url,
-    "unresolved.test": "https://registry.invalid",
-    "untrusted.test": `https://${listening.host}`,
-  });
-  hasty = await startStage({ "upstream.test": upstream.url }, { fillPatience: 500 });
+  stage = await startStage(
+    {
+      "upstream.test": upstream.url,
+      "liar.test": liar.url,
+      "paired.test": [upstream.url, fallback.url],
+      "registry.test": listening.url,
+      "refused.test": closed.url,
+      "unresolved.test": "https://registry.invalid",
+      "untrusted.test": `https://${listening.host}`,
+    },
+    TIMING,
+  );
+  hasty = await startStage({ "upstream.test": upstream.url }, { ...TIMING, fillPatience: 500 });
 });
 afterAll(async () => {
   await stage?.stop();
