@@ -1,0 +1,99 @@
+/** Hosted repositories on one machine: their content and records outlast the processes, and CACHE_LIMIT leaves them alone. */
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { digestOf } from "../../../src/oci/digest.ts";
+import { patternBytes } from "../../support/fake-registry.ts";
+
+const TYPE = "application/vnd.oci.image.manifest.v1+json";
+let data: string;
+let mirror: RunningMirror;
+
+beforeEach(async () => {
+  data = await mkdtemp(join(tmpdir(), "portolan-hosted-"));
+  await start();
+});
+afterEach(async () => {
+  await mirror.stop();
+  await rm(data, { recursive: true, force: true, maxRetries: 5 });
+});
+
+async function start(options: Partial<MirrorOptions> = {}): Promise<void> {
+  mirror = await startMirror({ port: 0, host: "127.0.0.1", data, ...options });
+}
+
+const at = (path: string) => `${mirror.url}/v2/hosted/team/app/${path}`;
+
+async function pushBlob(bytes: Uint8Array<ArrayBuffer>) {
+  const digest = await digestOf(bytes);
+  const { status } = await fetch(at(`blobs/uploads/?digest=${digest}`), { method: "POST", body: bytes });
+  expect(status).toBe(201);
+  return { mediaType: "application/octet-stream", digest, size: bytes.byteLength };
+}
+
+async function pushImage(tag: string, layers: Uint8Array<ArrayBuffer>[]): Promise<string> {
+  const config = await pushBlob(new TextEncoder().encode(JSON.stringify({ tag })) as Uint8Array<ArrayBuffer>);
+  const body = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: TYPE,
+    config,
+    layers: await Promise.all(layers.map(pushBlob)),
+  });
+  const { status } = await fetch(at(`manifests/${tag}`), {
+    method: "PUT",
+    body,
+    headers: { "Content-Type": TYPE },
+  });
+  expect(status).toBe(201);
+  return digestOf(new TextEncoder().encode(body));
+}
+
+const bytes = (size: number, seed: number) => patternBytes(size, seed) as Uint8Array<ArrayBuffer>;
+
+test("an image and an unfinished upload are there after a restart", async () => {
+  const layer = bytes(3_000_000, 1);
+  const digest = await pushImage("1.0", [layer]);
+  const started = await fetch(at("blobs/uploads/"), { method: "POST" });
+  const upload = started.headers.get("Location") ?? "";
+  const rest = bytes(2_000_000, 2);
+  await fetch(mirror.url + upload, { method: "PATCH", body: rest.slice(0, 500_000) });
+  await mirror.stop();
+  await start();
+  expect((await fetch(at("manifests/1.0"))).headers.get("docker-content-digest")).toBe(digest);
+  const pulled = await fetch(at(`blobs/${await digestOf(layer)}`));
+  expect(new Uint8Array(await pulled.arrayBuffer())).toEqual(layer);
+  expect((await fetch(mirror.url + upload)).headers.get("Range")).toBe("0-499999");
+  const finished = await fetch(`${mirror.url + upload}?digest=${await digestOf(rest)}`, {
+    method: "PUT",
+    body: rest.slice(500_000),
+    headers: { "Content-Range": "500000-1999999" },
+  });
+  expect(finished.status).toBe(201);
+  const parts = async () =>
+    (await readdir(join(data, "store/uploads"), { recursive: true, withFileTypes: true })).filter((each) =>
+      each.isFile(),
+    );
+  await expect.poll(parts).toEqual([]);
+});
+
+test("twenty pushes at once that share a layer all succeed, and it is stored once", async () => {
+  const shared = bytes(1_000_000, 3);
+  const tags = Array.from({ length: 20 }, (_, index) => `t${index}`);
+  await Promise.all(tags.map((tag, index) => pushImage(tag, [shared, bytes(200_000, index + 10)])));
+  const { tags: listed } = (await (await fetch(at("tags/list"))).json()) as { tags: string[] };
+  expect(listed.sort()).toEqual(tags.sort());
+  const hex = (await digestOf(shared)).slice("sha256:".length);
+  const files = await readdir(join(data, "store/hosted/blobs"), { recursive: true });
+  expect(files.filter((name) => name.endsWith(hex))).toHaveLength(1);
+});
+
+test("CACHE_LIMIT evicts nothing of it", async () => {
+  await pushImage("1.0", [bytes(300_000, 4)]);
+  await mirror.stop();
+  await start({ vars: { CACHE_LIMIT: "1 kB" } });
+  await mirror.evict();
+  expect((await fetch(at("manifests/1.0"))).status).toBe(200);
+  expect((await fetch(at(`blobs/${await digestOf(bytes(300_000, 4))}`))).status).toBe(200);
+});
