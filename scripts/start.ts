@@ -185,7 +185,7 @@ or pull through it by name
 
 function keyedUse(url: string, keys: readonly string[]): string {
   if (keys.length === 0) {
-    return `It is closed, because there are no keys yet. Make one and restart it
+    return `It is closed, because there are no keys yet. Make one
   npm run portolan -- key add NAME
 or open it to everyone who can reach it
   npm start -- --var ACCESS=open`;

@@ -4,7 +4,6 @@ import { clientAddress } from "./access/address.ts";
 import { checkBounds, checkLoop } from "./access/bounds.ts";
 import { checkHost, checkSite, protect } from "./access/browsers.ts";
 import { CLOSED, TOKEN_PATH } from "./access/gate.ts";
-import type { Config } from "./config.ts";
 import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
 import { requestLog } from "./request-log.ts";
@@ -59,11 +58,11 @@ async function health({ store }: Services, c: Context): Promise<Response> {
 }
 
 /** Upstreams are listed on an open mirror only: they may include the operator's own registries. */
-function welcome({ config }: Services): string {
-  return `This is Portolan, a pull-through mirror for container registries.\n\n${admission(config)}\n`;
+function welcome(services: Services): string {
+  return `This is Portolan, a pull-through mirror for container registries.\n\n${admission(services)}\n`;
 }
 
-function admission({ access, keys, upstreamNames }: Config): string {
+function admission({ config: { access, upstreamNames }, gate }: Services): string {
   if (access === "open") return `Mirrored here: ${upstreamNames.join(", ")}`;
-  return keys.length > 0 ? "It needs an access key." : CLOSED;
+  return gate.hasKeys ? "It needs an access key." : CLOSED;
 }

@@ -29,7 +29,7 @@ interface AddSettings extends Settings {
   rate?: number | null;
 }
 
-const TAKES_EFFECT = "It holds from the next npm start, and for a deployed mirror once you say: key push";
+const TAKES_EFFECT = "A mirror that npm start runs here takes it at once, a deployed one after: key push";
 
 export function key(context: Context): Command {
   const key = new Command("key").description(SUMMARIES.key).addHelpText(

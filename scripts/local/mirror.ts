@@ -6,7 +6,7 @@ import { type Config, readConfig } from "../../src/config.ts";
 import type { Timing } from "../../src/pull/body.ts";
 import { parseProxy, proxyFor, shownProxy } from "../../src/registry/proxies.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
-import { size } from "../terminal/format.ts";
+import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
 import { bundle } from "./bundle.ts";
 import { FileStore } from "./file-store.ts";
@@ -19,6 +19,7 @@ import { type Message, startRuntime } from "./runtime.ts";
 import { makeSocketFolder } from "./socket-folder.ts";
 import { listenAt, postTo } from "./unix-http.ts";
 import { type Given, variables } from "./variables.ts";
+import { watchKeys } from "./watch-keys.ts";
 import { CONTROL_SOCKET, configurationText, PUBLIC_SOCKET } from "./workerd-config.ts";
 import { writer } from "./writer.ts";
 
@@ -145,6 +146,20 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const hourly = setInterval(() => evict().catch(() => {}), HOUR).unref();
   started.defer(() => clearInterval(hourly));
 
+  const { keyFile } = options;
+  // Keys that stand in a variable stay; those of the file change with it.
+  if (keyFile !== undefined && access === "keys" && !hasOwnKeys(project.vars, options)) {
+    const unwatch = watchKeys({
+      file: keyFile,
+      onKeys: async (list) => {
+        await postTo(paths.control, "/keys", JSON.stringify(list));
+        say(options, "log", `access is now for the holders of ${count(list.length, "key")}`);
+      },
+      onProblem: (message) => say(options, "warn", `the access keys stay as they are: ${message}`),
+    });
+    started.defer(unwatch);
+  }
+
   const running = started.move();
   const port = runtime.ports.get(PUBLIC_SOCKET) ?? options.port;
   let isStopping = false;
@@ -167,6 +182,10 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
       await released;
     },
   };
+}
+
+function hasOwnKeys(own: Record<string, unknown>, { vars = {} }: Given): boolean {
+  return (vars.ACCESS_KEYS ?? own.ACCESS_KEYS) !== undefined;
 }
 
 function waysOf({ upstreamNames, upstream, proxies }: Config): Way[] {

@@ -9,15 +9,15 @@ export async function listenAt(path: string, listener: RequestListener): Promise
   return server;
 }
 
-/** Sends an empty POST, and waits for the response. @throws Error if its status isn't 204. */
-export async function postTo(socketPath: string, path: string): Promise<void> {
+/** Sends a POST, and waits for the response. @throws Error if its status isn't 204. */
+export async function postTo(socketPath: string, path: string, body = ""): Promise<void> {
   const status = await new Promise<number>((resolve, reject) => {
     request({ socketPath, path, method: "POST" }, (response) => {
       response.resume();
       response.once("end", () => resolve(response.statusCode ?? 0));
     })
       .once("error", reject)
-      .end();
+      .end(body);
   });
   if (status !== 204) throw new Error(`the runtime answered ${status}`);
 }

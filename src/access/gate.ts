@@ -43,14 +43,28 @@ export interface GateSettings {
 }
 
 export class Gate {
-  readonly tokens: AccessTokens;
-  readonly #settings: GateSettings;
+  #tokens: AccessTokens;
+  #settings: GateSettings;
   readonly #now: () => number;
 
   constructor(settings: GateSettings, now: () => number) {
     this.#settings = settings;
     this.#now = now;
-    this.tokens = new AccessTokens({ secret: settings.signingSecret ?? "", keys: settings.keys, now });
+    this.#tokens = new AccessTokens({ secret: settings.signingSecret ?? "", keys: settings.keys, now });
+  }
+
+  get tokens(): AccessTokens {
+    return this.#tokens;
+  }
+
+  get hasKeys(): boolean {
+    return this.#settings.keys.length > 0;
+  }
+
+  /** Replaces the keys: one that is no longer among them opens nothing from now on, nor do its tokens. */
+  replaceKeys(keys: readonly AccessKey[]): void {
+    this.#settings = { ...this.#settings, keys };
+    this.#tokens = new AccessTokens({ secret: this.#settings.signingSecret ?? "", keys, now: this.#now });
   }
 
   /**
@@ -198,7 +212,7 @@ export function challengeOf({ url, host, headers }: RequestCredentials): string 
 
 /** What an operator is to do whose mirror has no keys. */
 export const CLOSED =
-  "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME` and runs `npm run deploy`, or restarts `npm start`; or makes it public by ACCESS=open, with `npm run deploy -- --open`";
+  "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME` and runs `npm run deploy`, for a deployed one; or makes it public by ACCESS=open, with `npm run deploy -- --open`";
 
 /** An open mirror that others can reach takes no pushes: it doesn't know from whom they are. */
 const NO_OPEN_PUSH =

@@ -1,7 +1,9 @@
 /** The Worker as it runs on one machine: the deployed one, plus a control entry point for the process that started it. */
 import { WorkerEntrypoint } from "cloudflare:workers";
+import * as v from "valibot";
+import { readKey, writtenKeys } from "../../../src/access/key-list.ts";
 import worker from "../../../src/index.ts";
-import type { Env } from "../../../src/services.ts";
+import { type Env, servicesOf } from "../../../src/services.ts";
 
 export * from "../../../src/index.ts";
 export default worker;
@@ -11,10 +13,20 @@ Reflect.deleteProperty(globalThis, "caches");
 
 /** Reached over a separate socket, which only the owner of the data folder can open. */
 export class Control extends WorkerEntrypoint<Env> {
+  /** `POST /scheduled` does what the cron does; `POST /keys` replaces the access keys by those of its body. */
   override async fetch(request: Request): Promise<Response> {
-    if (new URL(request.url).pathname !== "/scheduled") return new Response(null, { status: 404 });
-    const controller = { cron: "hourly", scheduledTime: Date.now(), noRetry: () => {} };
-    await worker.scheduled(controller as ScheduledController, this.env);
+    switch (new URL(request.url).pathname) {
+      case "/scheduled": {
+        const controller = { cron: "hourly", scheduledTime: Date.now(), noRetry: () => {} };
+        await worker.scheduled(controller as ScheduledController, this.env);
+        break;
+      }
+      case "/keys":
+        servicesOf(this.env).gate.replaceKeys(v.parse(writtenKeys, await request.json()).map(readKey));
+        break;
+      default:
+        return new Response(null, { status: 404 });
+    }
     return new Response(null, { status: 204 });
   }
 }
