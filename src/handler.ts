@@ -1,11 +1,12 @@
 /** How a registry request is handled: authenticated, routed, authorized, then served by the pull path. */
 import type { Context } from "hono";
 import { readAuthorization } from "./access/credentials.ts";
-import type { Caller, HostedAction, RequestCredentials } from "./access/gate.ts";
+import type { Caller, RequestCredentials } from "./access/gate.ts";
 import { answerWithToken } from "./access/token-endpoint.ts";
 import { takeKey } from "./access/url.ts";
+import { handleHosted } from "./hosted-handler.ts";
+import { neutralize } from "./oci/content-response.ts";
 import { RegistryError } from "./oci/errors.ts";
-import { essence, isManifestType } from "./oci/mediatypes.ts";
 import { pullBlob } from "./pull/blob.ts";
 import type { ClientInfo } from "./pull/client-error.ts";
 import { identityFor } from "./pull/identity.ts";
@@ -18,11 +19,8 @@ import type { PullRequest } from "./pull/request.ts";
 import { pullTags } from "./pull/tag-list.ts";
 import type { Target } from "./pull/target.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
-import { serveHosted } from "./push/hosted.ts";
-import { listRepositories } from "./push/listings.ts";
-import type { HostedTarget } from "./push/target.ts";
 import { detailsOf, type RequestDetails } from "./request-log.ts";
-import { isHosted, type Routed, route, upstreamOfHost } from "./route.ts";
+import { isHosted, route, upstreamOfHost } from "./route.ts";
 import type { Services } from "./services.ts";
 import type { Upstream } from "./upstream/registries.ts";
 
@@ -147,48 +145,6 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   return response;
 }
 
-interface HostedCall {
-  caller: Caller;
-  url: URL;
-  prefix: string;
-  routed: Extract<Routed, { kind: "hosted" | "catalog" }>;
-}
-
-/** Serves a request for the registry of one's own. @throws RegistryError */
-async function handleHosted(services: Services, c: Context, call: HostedCall): Promise<Response> {
-  const { config, gate, hostedRecords } = services;
-  const { caller, url, prefix, routed } = call;
-  const { method } = c.req;
-  const { path, isOpen } = config.hosted;
-  const details = detailsOf(c);
-  details.upstream = path;
-  const nameOf = (repository: string) => `${path}/${repository}`;
-  const mayRead = (repository: string) => gate.mayPull(caller, nameOf(repository));
-  if (routed.kind === "catalog") {
-    details.resource = "catalog";
-    const request = { method, search: url.searchParams, path: `${prefix}${routed.path}`, mayRead };
-    return listRepositories(hostedRecords, {
-      ...request,
-      nameOf: routed.isPrefixed ? nameOf : (name) => name,
-    });
-  }
-  const { target } = routed;
-  Object.assign(details, { repository: target.repository, resource: target.resource.kind });
-  gate.admitHosted(caller, nameOf(target.repository), actionOf(method, target), isOpen);
-  const { headers, body } = c.req.raw;
-  const search = url.searchParams;
-  const response = await serveHosted(services, { method, headers, body, search, target, prefix, mayRead });
-  neutralize(response);
-  return response;
-}
-
-/** Cancelling an upload is part of pushing. */
-function actionOf(method: string, { resource }: HostedTarget): HostedAction {
-  if (resource.kind === "upload") return "push";
-  if (method === "GET" || method === "HEAD") return "pull";
-  return method === "DELETE" ? "delete" : "push";
-}
-
 /** Bytes of a refused request's body that are read. */
 const DRAINED = 8 * 1024 * 1024;
 
@@ -256,16 +212,6 @@ function described({ upstream, repository, resource }: Target): Partial<RequestD
 
 function nothingHere(): RegistryError {
   return new RegistryError(404, "UNSUPPORTED", "there is nothing here");
-}
-
-/** Types of responses that are no manifests. */
-const OTHER_TYPES = ["", "application/json", "application/octet-stream", "multipart/byteranges"];
-
-/** Replaces types that no registry has: a manifest's publisher chooses its type, and a browser would render HTML. */
-function neutralize({ headers }: Response): void {
-  const type = essence(headers.get("Content-Type"));
-  if (isManifestType(type) || OTHER_TYPES.includes(type)) return;
-  headers.set("Content-Type", "application/octet-stream");
 }
 
 /** Keeps a response that needed a key or a login out of shared caches (RFC 9111 §3.5). */

@@ -1,5 +1,6 @@
 /** Responses that carry content, whether it was pulled through or pushed here (distribution-spec; RFC 9110). */
 import type { Digest } from "./digest.ts";
+import { essence, isManifestType } from "./mediatypes.ts";
 
 export type ResponseHeaders = Record<string, string>;
 
@@ -48,4 +49,14 @@ export function unsatisfiable(responseHeaders: ResponseHeaders, range: string | 
     status: 416,
     headers: range === null ? headers : { ...headers, "Content-Range": range },
   });
+}
+
+/** Types of responses that are no manifests. */
+const OTHER_TYPES = ["", "application/json", "application/octet-stream", "multipart/byteranges"];
+
+/** Replaces types that no registry has: a manifest's publisher chooses its type, and a browser would render HTML. */
+export function neutralize({ headers }: Response): void {
+  const type = essence(headers.get("Content-Type"));
+  if (isManifestType(type) || OTHER_TYPES.includes(type)) return;
+  headers.set("Content-Type", "application/octet-stream");
 }

@@ -1,0 +1,52 @@
+/** One request for the registry of one's own: admitted by what it does, then served by `push`. */
+import type { Context } from "hono";
+import type { Caller, HostedAction } from "./access/gate.ts";
+import { neutralize } from "./oci/content-response.ts";
+import { serveHosted } from "./push/hosted.ts";
+import { listRepositories } from "./push/listings.ts";
+import type { HostedTarget } from "./push/target.ts";
+import { detailsOf } from "./request-log.ts";
+import type { Routed } from "./route.ts";
+import type { Services } from "./services.ts";
+
+export interface HostedCall {
+  caller: Caller;
+  url: URL;
+  prefix: string;
+  routed: Extract<Routed, { kind: "hosted" | "catalog" }>;
+}
+
+/** Serves a request for the registry of one's own. @throws RegistryError */
+export async function handleHosted(services: Services, c: Context, call: HostedCall): Promise<Response> {
+  const { config, gate, hostedRecords } = services;
+  const { caller, url, prefix, routed } = call;
+  const { method } = c.req;
+  const { path, isOpen } = config.hosted;
+  const details = detailsOf(c);
+  details.upstream = path;
+  const nameOf = (repository: string) => `${path}/${repository}`;
+  const mayRead = (repository: string) => gate.mayPull(caller, nameOf(repository));
+  if (routed.kind === "catalog") {
+    details.resource = "catalog";
+    const request = { method, search: url.searchParams, path: `${prefix}${routed.path}`, mayRead };
+    return listRepositories(hostedRecords, {
+      ...request,
+      nameOf: routed.isPrefixed ? nameOf : (name) => name,
+    });
+  }
+  const { target } = routed;
+  Object.assign(details, { repository: target.repository, resource: target.resource.kind });
+  gate.admitHosted(caller, nameOf(target.repository), actionOf(method, target), isOpen);
+  const { headers, body } = c.req.raw;
+  const search = url.searchParams;
+  const response = await serveHosted(services, { method, headers, body, search, target, prefix, mayRead });
+  neutralize(response);
+  return response;
+}
+
+/** Cancelling an upload is part of pushing. */
+function actionOf(method: string, { resource }: HostedTarget): HostedAction {
+  if (resource.kind === "upload") return "push";
+  if (method === "GET" || method === "HEAD") return "pull";
+  return method === "DELETE" ? "delete" : "push";
+}
