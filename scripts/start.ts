@@ -8,7 +8,7 @@ import { type Environment, PROXY_FORM, parseProxy } from "../src/registry/proxie
 import { EXIT } from "./commands/exit.ts";
 import { KEY_FILE } from "./keys/key-file.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
-import { isRoutine, messageLine, requestLine } from "./local/log-lines.ts";
+import { isRoutine, messageLine, requestJson, requestLine } from "./local/log-lines.ts";
 import { type RunningMirror, startMirror, type Way } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
 import { warning } from "./terminal/colours.ts";
@@ -34,7 +34,11 @@ interface Settings {
   upstream: Record<string, string[]>;
   var: Record<string, string>;
   proxy?: string;
+  log: LogFormat;
 }
+
+const LOG_FORMATS = ["text", "json"] as const;
+type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** Milliseconds that requests have to finish when the mirror stops: less than `docker stop` waits. */
 const GRACE = 8_000;
@@ -74,6 +78,14 @@ function command(): Command {
       ).argParser(proxy),
     )
     .option("--var <key=value>", "set a variable as in wrangler.toml's [vars]; repeatable", variable, {})
+    .addOption(
+      new Option(
+        "--log <format>",
+        "how requests are logged; with json, standard output has one object a line and nothing else",
+      )
+        .choices(LOG_FORMATS)
+        .default("text"),
+    )
     .addHelpText(
       "after",
       `
@@ -107,9 +119,12 @@ export async function start(args: readonly string[], surroundings: Surroundings)
 
 async function serve(
   settings: Settings,
-  output: Output,
+  printed: Output,
   { cwd, signals, environment = process.env }: Surroundings,
 ): Promise<number> {
+  const isJson = settings.log === "json";
+  // A program that reads the requests must not meet text that is for people.
+  const output = isJson ? { ...printed, line: printed.errorLine } : printed;
   let mirror: RunningMirror;
   try {
     mirror = await startMirror({
@@ -122,7 +137,7 @@ async function serve(
       ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
       environment,
       grace: GRACE,
-      onRequest: (record) => output.line(requestLine(record)),
+      onRequest: (record) => printed.line(isJson ? requestJson(record) : requestLine(record)),
       onMessage: (message) => print(message, output),
     });
   } catch (error) {

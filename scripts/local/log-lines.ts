@@ -1,6 +1,6 @@
 /** What a mirror on this machine logs, as lines for a terminal: text from clients and upstreams is sanitized. */
 import type { RequestRecord } from "../../src/request-log.ts";
-import { cleaned } from "../terminal/clean.ts";
+import { cleaned, cleanJson } from "../terminal/clean.ts";
 import { size } from "../terminal/format.ts";
 import type { Message } from "./runtime.ts";
 
@@ -11,6 +11,11 @@ export function requestLine(record: RequestRecord): string {
   const length = bytes === null ? "-" : size(bytes);
   const line = [time, method, path, status, servedBy ?? "-", length, `${ms} ms`].join(" ");
   return reason === null ? line : `${line} ${[upstream, reason].filter((part) => part !== null).join(": ")}`;
+}
+
+/** The record as a line of JSON, with the time at which it was logged in front. */
+export function requestJson(record: RequestRecord): string {
+  return cleanJson({ time: new Date().toISOString(), ...record }, 0);
 }
 
 export function isRoutine({ level }: Message): boolean {

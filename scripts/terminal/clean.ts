@@ -15,9 +15,12 @@ export function cleaned<Value>(value: Value): Value {
   return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, cleaned(each)])) as Value;
 }
 
-/** JSON in which everything unsafe for a terminal is escaped, without loss. */
-export function cleanJson(value: unknown): string {
-  return JSON.stringify(value, null, 2).replaceAll(UNFIT, (unfit) =>
+/**
+ * JSON in which everything unsafe for a terminal is escaped, without loss.
+ * @param indent spaces a level; with 0 it is a single line.
+ */
+export function cleanJson(value: unknown, indent = 2): string {
+  return JSON.stringify(value, null, indent).replaceAll(UNFIT, (unfit) =>
     unfit === "\n"
       ? unfit
       : unfit.replaceAll(/[^\n]/g, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`),

@@ -1,6 +1,6 @@
 /** The lines that npm start prints of requests and messages. */
 import { expect, test } from "vitest";
-import { messageLine, requestLine } from "../../../scripts/local/log-lines.ts";
+import { messageLine, requestJson, requestLine } from "../../../scripts/local/log-lines.ts";
 import type { RequestRecord } from "../../../src/request-log.ts";
 
 const HOSTILE = "x\x1b[2Jy\u202ez";
@@ -9,6 +9,13 @@ test("a request's line contains no terminal control sequence, whatever upstream 
   const record = { method: "GET", path: `/v2/${HOSTILE}`, upstream: HOSTILE, status: 503, servedBy: null };
   const line = requestLine({ ...record, bytes: null, ms: 3, reason: HOSTILE } as RequestRecord);
   expect(line).toMatch(/^\d\d:\d\d:\d\d GET \/v2\/x�\[2Jy�z 503 - - 3 ms x�\[2Jy�z: x�\[2Jy�z$/);
+});
+
+test("a request as JSON is one line without control characters, and loses none of its text", () => {
+  const record = { method: "GET", path: `/v2/${HOSTILE}`, reason: "two\nlines" } as RequestRecord;
+  const line = requestJson(record);
+  expect(line).not.toMatch(/\p{C}/u);
+  expect(JSON.parse(line)).toEqual({ time: expect.any(String), ...record });
 });
 
 test("a message's line neither, and without its stack trace", () => {

@@ -107,6 +107,36 @@ describe("a line a request", () => {
   });
 });
 
+it("with --log json, prints an object for each request on standard output, and nothing else there", async () => {
+  const running = start("--log", "json");
+  const url = await running.ready();
+  const blob = serveBlob(upstream, 1500);
+  const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
+  await download(url + path);
+  await running.line(/"blob"/);
+  const records = running.output
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(records).toEqual([
+    {
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      method: "GET",
+      path,
+      upstream: "local.test",
+      repository: "some/repository",
+      resource: "blob",
+      reference: "digest",
+      key: null,
+      servedBy: "upstream",
+      status: 200,
+      bytes: 1500,
+      ms: expect.any(Number),
+      reason: null,
+    },
+  ]);
+});
+
 it("makes the data folder, and finds in it what it stored before", async () => {
   const data = join(folder, "a", "new", "folder");
   const blob = serveBlob(upstream, MIB);

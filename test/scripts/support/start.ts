@@ -33,9 +33,9 @@ abstract class Printing {
 
   protected abstract readonly hasEnded: boolean;
 
-  /** Waits until it has printed where it listens. */
+  /** Waits until it has printed where it listens, on standard error where standard output is for programs. */
   async ready(): Promise<string> {
-    const url = () => /listens on (http:\S+)/.exec(this.output)?.[1];
+    const url = () => /listens on (http:\S+)/.exec(this.output + this.errors)?.[1];
     await until(
       `npm start to say where it listens; it said ${this.output}${this.errors}`,
       READY_DEADLINE,
