@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import * as v from "valibot";
 import { parseJson } from "../../src/oci/json.ts";
+import { hasCode } from "../files.ts";
 
 export interface Wrangler {
   /**
@@ -33,6 +34,10 @@ interface Surroundings {
   cwd: string;
 }
 
+/** It is a development dependency: a mirror on one machine doesn't need it. */
+const NOT_INSTALLED =
+  "wrangler isn't installed; run npm install without --omit=dev, and start this with npm run";
+
 /** The Wrangler that npm puts on the PATH of its scripts. */
 export function installedWrangler(surroundings: Surroundings): Wrangler {
   return {
@@ -44,9 +49,17 @@ export function installedWrangler(surroundings: Surroundings): Wrangler {
 async function readVars({ cwd }: Surroundings, { config = "wrangler.toml", env }: Target) {
   // It prints on import what doesn't concern a deploy.
   process.env.WRANGLER_LOG ??= "error";
-  const { unstable_readConfig } = await import("wrangler");
+  const { unstable_readConfig } = await importWrangler();
   delete process.env.WRANGLER_LOG;
   return unstable_readConfig({ config: resolve(cwd, config), env }).vars;
+}
+
+async function importWrangler(): Promise<typeof import("wrangler")> {
+  try {
+    return await import("wrangler");
+  } catch (error) {
+    throw hasCode(error, "ERR_MODULE_NOT_FOUND") ? new Error(NOT_INSTALLED) : error;
+  }
 }
 
 async function runProgram(
@@ -76,9 +89,7 @@ async function runProgram(
   process.on("SIGINT", wait);
   try {
     return await new Promise((resolve, reject) => {
-      child.once("error", () =>
-        reject(new Error("wrangler can't be run; run npm install, and start this with npm run")),
-      );
+      child.once("error", () => reject(new Error(NOT_INSTALLED)));
       child.once("close", (code) => resolve({ code: code ?? 1, output, errors }));
     });
   } finally {

@@ -12,7 +12,7 @@ export interface Footprint {
   start: number;
   /** Bytes resident in both processes together, at rest. */
   idle: number;
-  /** Bytes of node_modules without development dependencies. */
+  /** Bytes of node_modules without development dependencies, Node included. */
   install: number;
 }
 
@@ -68,7 +68,9 @@ async function installSize(workshop: Workshop): Promise<number> {
   }
   await stop();
   if (!isInstalled) throw new Error("npm ci didn't end");
-  return diskUsage(join(folder, "node_modules"));
+  // Node itself is brought by a script, which --ignore-scripts leaves out.
+  const node = await lstat(join(ROOT, "node_modules/node/bin/node"));
+  return (await diskUsage(join(folder, "node_modules"))) + node.blocks * 512;
 }
 
 /** Bytes that files take on the disk, as `du` counts them. */

@@ -237,6 +237,11 @@ test("the Wrangler on the PATH is run, with the variables of its configuration a
   expect(await wrangler.readVars({ env: "staging" })).toMatchObject({ TAG_TTL: "soon" });
 });
 
+test("without development dependencies it says what to install", async () => {
+  const wrangler = installedWrangler({ env: { PATH: folder }, cwd: folder });
+  await expect(wrangler.run(["deploy"])).rejects.toThrow("npm install without --omit=dev");
+});
+
 /** A hash opens nothing, but shows which key is whose. */
 function hashIn(list: string | undefined): string {
   return JSON.parse(list ?? "[]")[0]?.hash ?? "";
