@@ -35,10 +35,16 @@ interface Settings {
   var: Record<string, string>;
   proxy?: string;
   log: LogFormat;
+  keys: string;
 }
 
 const LOG_FORMATS = ["text", "json"] as const;
 type LogFormat = (typeof LOG_FORMATS)[number];
+
+/** Variables are also read from the environment, under their names after this. */
+const PREFIX = "PORTOLAN_";
+/** The command line's, which isn't the mirror's. */
+const OTHERS = ["MIRROR"];
 
 /** Milliseconds that requests have to finish when the mirror stops: less than `docker stop` waits. */
 const GRACE = 8_000;
@@ -77,6 +83,7 @@ function command(): Command {
         "reach upstreams through this proxy instead of HTTPS_PROXY and ALL_PROXY: http://, https://, socks5:// or socks5h://",
       ).argParser(proxy),
     )
+    .option("--keys <file>", "the file of access keys", KEY_FILE)
     .option("--var <key=value>", "set a variable as in wrangler.toml's [vars]; repeatable", variable, {})
     .addOption(
       new Option(
@@ -132,8 +139,8 @@ async function serve(
       host: settings.host,
       data: resolve(cwd, settings.data),
       upstreams: settings.upstream,
-      vars: settings.var,
-      keyFile: resolve(cwd, KEY_FILE),
+      vars: { ...environmentVariables(environment), ...settings.var },
+      keyFile: resolve(cwd, settings.keys),
       ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
       environment,
       grace: GRACE,
@@ -272,6 +279,24 @@ function variable(text: string, given: Record<string, string>): Record<string, s
     );
   }
   return { ...given, [name]: value };
+}
+
+/**
+ * A name that is none is refused only where it resembles one: Kubernetes sets others, such as PORTOLAN_PORT, for a service that is
+ * called portolan.
+ */
+function environmentVariables(environment: Environment): Record<string, string> {
+  const given: Record<string, string> = {};
+  for (const [key, value] of Object.entries(environment)) {
+    const name = key.slice(PREFIX.length);
+    if (!key.startsWith(PREFIX) || value === undefined || OTHERS.includes(name)) continue;
+    if (VARIABLES.includes(name)) given[name] = value;
+    else {
+      const meant = nearest(name, VARIABLES);
+      if (meant !== null) throw new Error(`There is no variable ${key}; did you mean ${PREFIX}${meant}?`);
+    }
+  }
+  return given;
 }
 
 function pair(text: string, form: string): [string, string] {

@@ -1,6 +1,6 @@
 /** `npm start` with and without access keys: whom it serves, and what it says of that. */
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -128,6 +128,31 @@ describe("with ACCESS=keys", () => {
     const key = await makeKey();
     const { url } = await start(...KEYED, "--var", "ACCESS_KEYS=[]");
     expect(await statusOf(url, key)).toBe(403);
+  });
+
+  test("--keys names another file", async () => {
+    const key = await makeKey();
+    await rename(join(folder, "access-keys.json"), join(folder, "others.json"));
+    const { url } = await start(...KEYED, "--keys", "others.json");
+    expect(await statusOf(url, key)).toBe(200);
+  });
+
+  test("the environment sets variables, which --var overrides", async () => {
+    const key = await makeKey();
+    const environment = {
+      PORTOLAN_ACCESS: "keys",
+      PORTOLAN_MIRROR: "https://mirror.example.com",
+      // As Kubernetes sets them for a service of this name.
+      PORTOLAN_PORT: "tcp://10.0.0.1:8787",
+      PORTOLAN_PORT_8787_TCP_PROTO: "tcp",
+      PORTOLAN_SERVICE_HOST: "10.0.0.1",
+    };
+    running = new Start(["--port", "0"], { folder, environment });
+    const closed = await running.ready();
+    expect([await statusOf(closed, null), await statusOf(closed, key)]).toEqual([401, 200]);
+    await running.stop();
+    running = new Start(["--port", "0", "--var", "ACCESS=open"], { folder, environment });
+    expect(await statusOf(await running.ready(), null)).toBe(200);
   });
 
   test("without any key it says how one is made", async () => {

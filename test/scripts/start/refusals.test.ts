@@ -54,6 +54,15 @@ it.concurrent.for(WRONG)("refuses %j", async ([args, named]) => {
   expect(code).toBe(2);
 });
 
+it.concurrent("refuses a misspelled variable of the environment", async () => {
+  const { code, errors } = await refused(["--port", "0"], {
+    folder,
+    environment: { PORTOLAN_ACESS: "keys" },
+  });
+  expect(errors).toContain("There is no variable PORTOLAN_ACESS; did you mean PORTOLAN_ACCESS?");
+  expect(code).toBe(2);
+});
+
 it.concurrent("refuses a port that another mirror has, and says that it is one", async () => {
   const other = new Start(["--port", "0", "--data", "other"], { folder });
   try {

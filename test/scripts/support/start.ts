@@ -61,7 +61,10 @@ export class Start extends Printing {
   readonly #ended: Promise<number>;
   protected hasEnded = false;
 
-  constructor(args: readonly string[], { folder }: { folder: string }) {
+  constructor(
+    args: readonly string[],
+    { folder, environment }: { folder: string; environment?: Record<string, string> },
+  ) {
     super();
     this.#ended = start(args, {
       stdout: written((text) => {
@@ -72,6 +75,7 @@ export class Start extends Printing {
       }),
       cwd: folder,
       signals: this.#signals,
+      ...(environment === undefined ? {} : { environment }),
     }).finally(() => {
       this.hasEnded = true;
     });
@@ -166,7 +170,7 @@ export class Serve extends Printing {
 /** Runs it to its end, for arguments that it refuses. */
 export async function refused(
   args: readonly string[],
-  options: { folder: string },
+  options: { folder: string; environment?: Record<string, string> },
 ): Promise<{ code: number; errors: string; output: string }> {
   const started = new Start(args, options);
   const code = await started.end();
