@@ -175,14 +175,16 @@ describe("requests a minute", () => {
   async function burst(url: string, address: string | null): Promise<Set<number>> {
     const headers: Record<string, string> = address === null ? {} : { "CF-Connecting-IP": address };
     const statuses = new Set<number>();
-    const ask = async () => {
-      for (let sent = 0; sent < ADDRESS_RATE / 10 + 20; sent++) {
+    // The allowance grows while requests are sent, the more the slower the machine is.
+    const most = address === null ? ADDRESS_RATE / 10 + 20 : ADDRESS_RATE;
+    const send = async () => {
+      for (let sent = 0; sent < most && !statuses.has(429); sent++) {
         const response = await fetch(`${url}/_/health`, { headers });
         await response.arrayBuffer();
         statuses.add(response.status);
       }
     };
-    await Promise.all(Array.from({ length: 10 }, ask));
+    await Promise.all(Array.from({ length: 10 }, send));
     return statuses;
   }
 
