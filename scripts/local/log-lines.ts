@@ -1,16 +1,41 @@
 /** What a mirror on this machine logs, as lines for a terminal: text from clients and upstreams is sanitized. */
 import type { RequestRecord } from "../../src/request-log.ts";
 import { cleaned, cleanJson } from "../terminal/clean.ts";
-import { size } from "../terminal/format.ts";
+import { bad, warning } from "../terminal/colours.ts";
+import { shortDigest, size } from "../terminal/format.ts";
 import type { Message } from "./runtime.ts";
 
-/** 12:31:05 GET /v2/library/alpine/manifests/latest 200 store 1.2 kB 3 ms, and for a failure its upstream and the reason. */
+/**
+ * `12:31:05 GET  200 store       1.2 kB     3 ms  docker.io/library/alpine:latest by laptop`, and for a failure its upstream and
+ * the reason. What varies in length is last, so that the columns stay aligned.
+ */
 export function requestLine(record: RequestRecord): string {
-  const { method, path, upstream, status, servedBy, bytes, ms, reason } = cleaned(record);
-  const time = new Date().toTimeString().slice(0, 8);
-  const length = bytes === null ? "-" : size(bytes);
-  const line = [time, method, path, status, servedBy ?? "-", length, `${ms} ms`].join(" ");
+  const { method, upstream, status, servedBy, key, bytes, ms, reason } = cleaned(record);
+  const columns = [
+    new Date().toTimeString().slice(0, 8),
+    method.padEnd(4),
+    coloured(status),
+    (servedBy ?? "-").padEnd(8),
+    (bytes === null ? "-" : size(bytes)).padStart(9),
+    `${ms} ms`.padStart(8),
+  ];
+  const by = key === null ? "" : ` by ${key}`;
+  const line = `${columns.join(" ")}  ${subject(cleaned(record))}${by}`;
   return reason === null ? line : `${line} ${[upstream, reason].filter((part) => part !== null).join(": ")}`;
+}
+
+/** A manifest or blob with its registry's name, its digest shortened; the path of any other request. */
+function subject({ path, upstream, repository, resource }: RequestRecord): string {
+  const last = /\/(?:manifests|blobs)\/([^/?]+)(?:\?.*)?$/.exec(path)?.[1];
+  if (last === undefined || !upstream || !repository) return path;
+  const name = `${upstream}/${repository}`;
+  if (last.includes(":")) return `${name}@${shortDigest(last)}`;
+  return resource === "manifest" ? `${name}:${last}` : path;
+}
+
+function coloured(status: number): string {
+  if (status >= 500) return bad(String(status));
+  return status >= 400 ? warning(String(status)) : String(status);
 }
 
 /** The record as a line of JSON, with the time at which it was logged in front. */
