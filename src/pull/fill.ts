@@ -25,12 +25,13 @@ export async function fillBlob(
     if (await headContent(services.store, fill.name)) return "stored";
     const request = upstreamRequest(fill, "GET");
     const response = await services.upstream.fetch({ ...request, isRaw: true }, waitUntil);
-    if (!isEncoded(response)) return await store(fill, request, response, declaredLength(response));
-    // Only the digest tells whether the label is true: first the bytes as they were sent, then what they decode to.
-    const outcome = await store(fill, request, response, lengthSent(response));
+    if (!isEncoded(response)) return await store(fill, request, response, declaredLength(response), true);
+    // Only the digest tells whether the label is true: first the bytes as they were sent, then what they decode to. No
+    // client may follow an attempt that is likely to be wrong.
+    const outcome = await store(fill, request, response, lengthSent(response), false);
     if (outcome === "stored") return outcome;
     const decoded = await services.upstream.fetch(request, waitUntil);
-    return await store(fill, request, decoded, declaredLength(decoded));
+    return await store(fill, request, decoded, declaredLength(decoded), false);
   } catch (error) {
     const kind = error instanceof UpstreamError ? error.failure.kind : null;
     if (kind === "missing" || kind === "denied") return "permanent";
@@ -52,11 +53,13 @@ interface Fill {
   waitUntil: WaitUntil;
 }
 
+/** @param mayBeFollowed whether requests may read it while it is stored, where the store can do that. */
 async function store(
   fill: Fill,
   request: UpstreamRequest,
   response: Response,
   declared: number | null,
+  mayBeFollowed: boolean,
 ): Promise<FillOutcome> {
   const { services, name, waitUntil } = fill;
   const length = declared ?? (await measure(fill, response));
@@ -67,7 +70,7 @@ async function store(
   }
   const source = { upstreamRequest: request, response, body, length, waitUntil, signal: null };
   const { readable, pumped: pumping, responses } = await streamWithResume(services, source);
-  const running = await openContentFill(services.store, name, length);
+  const running = mayBeFollowed ? await openContentFill(services.store, name, length) : null;
   const storing = running ? running.write(readable) : putContent(services.store, name, readable);
   const [pumped, stored] = await Promise.allSettled([pumping, storing]);
   if (stored.status === "fulfilled") return "stored";
