@@ -25,7 +25,7 @@ import { type Content, HostedTables } from "./hosted-tables.ts";
 
 /** Milliseconds that content stays which nothing references: a push that relies on it may be under way. */
 const GRACE = 24 * 3600 * 1000;
-/** Milliseconds after which an upload that nobody continues is given up. */
+/** Milliseconds after which an upload that no request continues is given up. */
 const UPLOAD_LIFETIME = GRACE;
 /** Milliseconds between two collections. */
 const COLLECT_EVERY = 3600 * 1000;

@@ -7,7 +7,7 @@ import { run, workspace } from "./support/process.ts";
 
 const { CONFORMANCE = "" } = process.env;
 const SUITE_DEADLINE = 170_000;
-/** What the specification leaves to a registry, and the suite leaves off unless it is told. */
+/** What the specification leaves to a registry, and the suite leaves off by default. */
 const OPTIONAL = {
   OCI_API_BLOBS_UPLOAD_CANCEL: "true",
   OCI_API_BLOBS_DIGEST_HEADER: "true",

@@ -26,11 +26,7 @@ describe("Cache-Status", () => {
       { servedBy: "stale", forward: "stale", forwardStatus: 503 },
       "Portolan; fwd=stale; fwd-status=503; detail=stale",
     ],
-    [
-      "a stale tag that nobody requested upstream about",
-      { servedBy: "stale" },
-      "Portolan; hit; detail=stale",
-    ],
+    ["a stale tag that wasn't requested upstream", { servedBy: "stale" }, "Portolan; hit; detail=stale"],
   ])("tells %s", (_, status, written) => expect(formatCacheStatus(status)).toBe(written));
 
   test("never calls what came from upstream a hit", () => {

@@ -2,6 +2,6 @@
 export interface Progress {
   /** Bytes of `growing` that can be read. */
   bytes: number;
-  /** Whether the whole has the right checksum; until then nobody may be given its last byte. */
+  /** Whether the whole has the right checksum; until then its last byte is withheld. */
   isVerified: boolean;
 }
