@@ -110,7 +110,9 @@ it.concurrent("resumes what upstream cut after the client had left", async () =>
 });
 
 it.concurrent("stops reading an open range once its client leaves", async () => {
-  const blob = serveBlob(upstream, 128 * MIB, { ranges: true });
+  // At a pace: of a body at full speed the runtime drops what comes until its abort signal has fired, which can be all of it.
+  const fault = { type: "trickle", bytesPerSecond: 8 * MIB } as const;
+  const blob = serveBlob(upstream, 128 * MIB, { ranges: true, fault });
   const client = await Download.open(stage.urlOf(NAME, blob), { Range: "bytes=0-" });
   expect(client.status).toBe(206);
   await client.readTo(MIB);
@@ -120,7 +122,6 @@ it.concurrent("stops reading an open range once its client leaves", async () => 
     30_000,
     () => requestsFor(upstream, blob)[0]?.clientLeft === true,
   );
-  // What is already in the kernel's buffers of two loopback connections is sent anyway.
   expect(requestsFor(upstream, blob)[0]?.bytesSent).toBeLessThan(64 * MIB);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
 });
