@@ -8,7 +8,6 @@ import { parseProxy, proxyFor, shownProxy } from "../../src/registry/proxies.ts"
 import type { RequestRecord } from "../../src/request-log.ts";
 import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
-import { bundle } from "./bundle.ts";
 import { FileStore } from "./file-store.ts";
 import { Fills } from "./fills.ts";
 import { createForwarder } from "./forwarder.ts";
@@ -20,6 +19,7 @@ import { makeSocketFolder } from "./socket-folder.ts";
 import { listenAt, postTo } from "./unix-http.ts";
 import { type Given, variables } from "./variables.ts";
 import { watchKeys } from "./watch-keys.ts";
+import { workerCode } from "./worker-code.ts";
 import { CONTROL_SOCKET, configurationText, PUBLIC_SOCKET } from "./workerd-config.ts";
 import { writer } from "./writer.ts";
 
@@ -60,7 +60,6 @@ export interface Way {
 }
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-const WORKERS = ["mirror", "store"].map((name) => join(ROOT, `scripts/local/worker/${name}.ts`));
 /** Milliseconds. */
 const HOUR = 3_600_000;
 /** Permissions of group and others. */
@@ -77,8 +76,8 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const config = readConfig(bindings);
   const { upstreamNames, access, keys, cacheLimit } = config;
   // The slowest part of the start, and independent of what follows.
-  const bundled = bundle(WORKERS);
-  bundled.catch(() => {});
+  const modules = workerCode();
+  modules.catch(() => {});
   const address = await addressToListen(options.host, options.port);
   await makeDataFolder(options);
   const lock = lockFolder(options.data);
@@ -123,10 +122,9 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     forwarding.close();
   });
 
-  const [mirror = "", standIns = ""] = await bundled;
   const configuration = configurationText({
     project,
-    modules: { mirror, store: standIns },
+    modules: await modules,
     variables: options.timing ? { ...bindings, TIMING: options.timing } : bindings,
     folders,
     address,

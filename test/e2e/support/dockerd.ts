@@ -9,6 +9,8 @@ export interface Dockerd extends Client {
   login(host: string, username: string, password: string): Promise<void>;
   /** As in DOCKER_HOST. */
   socket: string;
+  /** Any other command of `docker`. @param deadline milliseconds. @returns what it printed */
+  command(args: readonly string[], deadline?: number): Promise<string>;
   /** Replaces the user's config.json, which contains logins. */
   configure(config: object): Promise<void>;
 }
@@ -33,11 +35,13 @@ export async function startDockerdWith(
   const { folder, hosts, remove } = await workspace("dockerd", names);
   const root = join(folder, "root");
   const socket = `unix://${join(folder, "docker.sock")}`;
-  const docker = (...rest: string[]): Promise<string> =>
-    run(["docker", "--host", socket, ...rest], {
-      deadline: CLIENT_DEADLINE,
-      environment: { HOME: join(folder, "home") },
+  const command = (args: readonly string[], deadline = CLIENT_DEADLINE): Promise<string> =>
+    run(["docker", "--host", socket, ...args], {
+      deadline,
+      // The builder that needs no plugin.
+      environment: { HOME: join(folder, "home"), DOCKER_BUILDKIT: "0" },
     });
+  const docker = (...rest: string[]): Promise<string> => command(rest);
 
   const start = (): Promise<Daemon> =>
     startDaemon({
@@ -76,6 +80,7 @@ export async function startDockerdWith(
     login: async (host, username, password) => {
       await docker("login", "--username", username, "--password", password, host);
     },
+    command,
     configure: async (config) => {
       const settings = join(folder, "home", ".docker");
       await mkdir(settings, { recursive: true });

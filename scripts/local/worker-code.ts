@@ -1,0 +1,25 @@
+/** The code that workerd runs: bundled from the sources, or as a container image carries it. */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { readIfThere } from "../files.ts";
+
+/** Where `scripts/container/bundle.ts` puts the bundles of an image, which has no bundler. */
+export const CARRIED = fileURLToPath(new URL("../../bundled", import.meta.url));
+const SOURCES = fileURLToPath(new URL("worker", import.meta.url));
+
+/** Named as their sources and their bundles are. */
+export const WORKERS = ["mirror", "store"] as const;
+export type WorkerCode = Record<(typeof WORKERS)[number], string>;
+
+export async function workerCode(): Promise<WorkerCode> {
+  const [mirror, store] = await Promise.all(WORKERS.map((name) => readIfThere(join(CARRIED, `${name}.js`))));
+  if (mirror && store) return { mirror, store };
+  return bundledNow();
+}
+
+/** Bundles the sources. */
+export async function bundledNow(): Promise<WorkerCode> {
+  const { bundle } = await import("./bundle.ts");
+  const [mirror = "", store = ""] = await bundle(WORKERS.map((name) => join(SOURCES, `${name}.ts`)));
+  return { mirror, store };
+}
