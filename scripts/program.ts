@@ -19,6 +19,8 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   copy: async () => (await import("./commands/copy.ts")).copy,
   sync: async () => (await import("./commands/sync.ts")).sync,
   key: async () => (await import("./commands/key.ts")).key,
+  install: async () => (await import("./commands/install.ts")).install,
+  uninstall: async () => (await import("./commands/uninstall.ts")).uninstall,
   deploy: async () => (await import("./commands/deploy.ts")).deploy,
 };
 

@@ -27,7 +27,7 @@ export interface Surroundings {
   environment?: Environment;
 }
 
-interface Settings {
+export interface Settings {
   port: number;
   host: string;
   data: string;
@@ -61,7 +61,8 @@ const OPEN_TO_OTHERS =
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-function command(): Command {
+/** Its options, for those that start it too. */
+export function startCommand(): Command {
   return new Command("npm start --")
     .description("Runs the mirror on this machine.")
     .addOption(
@@ -110,7 +111,7 @@ Exits with 0 once it is stopped, with 1 if the runtime ended by itself, with 2 i
 /** Runs the mirror until a signal stops it. @returns the exit code. */
 export async function start(args: readonly string[], surroundings: Surroundings): Promise<number> {
   const output = outputTo(surroundings.stdout, surroundings.stderr);
-  const program = command()
+  const program = startCommand()
     .exitOverride()
     .configureOutput({
       writeOut: (text) => void surroundings.stdout.write(text),

@@ -9,5 +9,7 @@ export const SUMMARIES = {
   copy: "Copies an image from one registry to another; nothing is stored here, and digests stay what they are.",
   sync: "Copies all images that a list names. Images that are up to date are skipped, so that it can be repeated at any time.",
   key: "Makes, lists and ends the access keys of a mirror.",
+  install: "Makes the mirror a service of this machine: a systemd unit with a user and rights of its own.",
+  uninstall: "Takes back what install wrote.",
   deploy: "Deploys the mirror to Cloudflare, for the holders of access keys.",
 } as const;
