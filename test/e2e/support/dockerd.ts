@@ -1,7 +1,7 @@
 // dockerd as an own process with `registry-mirrors`, on a private root, without any network of its own.
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Client, text } from "./client.ts";
+import { type Client, field, text } from "./client.ts";
 import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } from "./process.ts";
 
 export interface Dockerd extends Client {
@@ -23,14 +23,26 @@ export function startDockerd(mirror: string, environment: Record<string, string>
   return startDockerdWith(["--registry-mirror", mirror], environment, [new URL(mirror).hostname]);
 }
 
+export interface DockerdKind {
+  /** The namespaces, and the root, that it runs in. */
+  isolate: typeof isolated;
+  /** Options that choose how it stores images. */
+  storage: readonly string[];
+}
+
+/** vfs works on every file system. */
+const INSTALLED: DockerdKind = { isolate: isolated, storage: ["--storage-driver", "vfs"] };
+
 /**
  * @param options that configure dockerd's mirror
  * @param names of the mirror besides those of process.ts
+ * @param kind the machine's own one where it is left out
  */
 export async function startDockerdWith(
   options: readonly string[],
   environment: Record<string, string> = {},
   names: readonly string[] = [],
+  { isolate, storage }: DockerdKind = INSTALLED,
 ): Promise<Dockerd> {
   const { folder, hosts, remove } = await workspace("dockerd", names);
   const root = join(folder, "root");
@@ -47,12 +59,12 @@ export async function startDockerdWith(
     startDaemon({
       name: "dockerd",
       folder,
-      command: isolated(hosts, [
+      command: isolate(hosts, [
         "dockerd",
         ...["--host", socket, ...options],
         ...["--data-root", root, "--exec-root", join(folder, "exec"), "--pidfile", join(folder, "pid")],
-        // What needs kernel modules or the machine's network is left out; vfs works on every file system.
-        ...["--storage-driver", "vfs", "--bridge", "none", "--iptables=false", "--ip6tables=false"],
+        // What needs kernel modules or the machine's network is left out.
+        ...[...storage, "--bridge", "none", "--iptables=false", "--ip6tables=false"],
       ]),
       environment: { HOME: join(folder, "home"), ...environment },
       ready: async () => (await docker("version", "--format", "{{.Server.Version}}")) !== "",
@@ -67,7 +79,8 @@ export async function startDockerdWith(
         await docker("image", "inspect", "--format", "{{json .}}", reference),
       );
       const digest = text(image, "RepoDigests", 0).split("@")[1] ?? "";
-      return { digest, config: text(image, "Id") };
+      const id = text(image, "Id");
+      return { digest, config: id === digest ? await configOf(root, digest) : id };
     },
     run: async (reference) =>
       (await docker("run", "--rm", "--pull", "never", "--network", "none", reference)).trim(),
@@ -91,4 +104,21 @@ export async function startDockerdWith(
       await remove();
     },
   };
+}
+
+/** With containerd's image store, Docker calls the index an image's ID: its config is what the stored manifests name. */
+async function configOf(root: string, index: string): Promise<string> {
+  const read = async (digest: string): Promise<unknown> => {
+    const path = join(
+      root,
+      "containerd/daemon/io.containerd.content.v1.content/blobs",
+      digest.replace(":", "/"),
+    );
+    return JSON.parse(await readFile(path, "utf8"));
+  };
+  const manifests = field(await read(index), "manifests");
+  const chosen = (Array.isArray(manifests) ? manifests : []).find(
+    (each) => field(each, "platform", "architecture") === "amd64",
+  );
+  return text(await read(text(chosen, "digest")), "config", "digest");
 }

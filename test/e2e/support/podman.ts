@@ -4,10 +4,14 @@ import { join } from "node:path";
 import { type Client, text } from "./client.ts";
 import { CLIENT_DEADLINE, isolated, run, workspace } from "./process.ts";
 
-/** @param registriesConf the text of registries.conf */
+/**
+ * @param registriesConf the text of registries.conf
+ * @param isolate the namespaces, and the root, that it runs in
+ */
 export async function startPodman(
   registriesConf: string,
   environment: Record<string, string> = {},
+  isolate = isolated,
 ): Promise<Client> {
   const { folder, hosts, remove } = await workspace("podman");
   const config = join(folder, "registries.conf");
@@ -22,7 +26,7 @@ export async function startPodman(
   const podman = (...rest: string[]): Promise<string> => {
     const storage = Object.entries(folders).flatMap(([option, path]) => [`--${option}`, path]);
     const runtime = ["--storage-driver", "vfs", "--runtime", "runc", "--cgroup-manager", "cgroupfs"];
-    return run(isolated(hosts, ["podman", ...storage, ...runtime, ...rest]), {
+    return run(isolate(hosts, ["podman", ...storage, ...runtime, ...rest]), {
       deadline: CLIENT_DEADLINE,
       environment: { HOME: join(folder, "home"), CONTAINERS_REGISTRIES_CONF: config, ...environment },
     });
@@ -34,7 +38,9 @@ export async function startPodman(
     pull: async (reference) => {
       await podman("pull", "--quiet", "--signature-policy", policy, reference);
       const [image]: unknown[] = JSON.parse(await podman("image", "inspect", reference));
-      return { digest: text(image, "Digest"), config: `sha256:${text(image, "Id")}` };
+      // The index comes first. podman 5's `Digest` is the platform's manifest.
+      const [, digest = ""] = text(image, "RepoDigests", 0).split("@");
+      return { digest, config: `sha256:${text(image, "Id")}` };
     },
     run: async (reference) => {
       // podman would raise these limits over what an unprivileged sandbox may have.
