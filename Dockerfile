@@ -3,7 +3,7 @@
 ARG BASE=node:24-bookworm
 
 FROM ${BASE} AS build
-ARG NPM_CONFIG_REGISTRY=https://registry.npmjs.org/
+ARG NPM_CONFIG_REGISTRY
 WORKDIR /build
 COPY package.json package-lock.json ./
 COPY scripts/postinstall.js scripts/
