@@ -32,6 +32,7 @@ export interface Settings {
   host: string;
   data: string;
   upstream: Record<string, string[]>;
+  insecure: string[];
   var: Record<string, string>;
   proxy?: string;
   log: LogFormat;
@@ -78,6 +79,12 @@ export function startCommand(): Command {
       upstream,
       {},
     )
+    .option(
+      "--insecure <name>",
+      "let the endpoints of an upstream be http://; repeatable",
+      (name: string, given: string[]) => [...given, name],
+      [],
+    )
     .addOption(
       new Option(
         "--proxy <url>",
@@ -102,7 +109,7 @@ Examples:
   npm start -- --port 5000 --data /var/lib/portolan
   npm start -- --upstream docker.io=https://registry-1.docker.io,https://mirror.gcr.io
   npm start -- --proxy socks5h://127.0.0.1:7890
-  npm start -- --upstream local=http://127.0.0.1:5001 --var TAG_TTL=60
+  npm start -- --upstream local=http://127.0.0.1:5001 --insecure local
 
 Exits with 0 once it is stopped, with 1 if the runtime ended by itself, with 2 if it can't be started with these options.`,
     );
@@ -140,6 +147,7 @@ async function serve(
       host: settings.host,
       data: resolve(cwd, settings.data),
       upstreams: settings.upstream,
+      insecure: settings.insecure,
       vars: { ...environmentVariables(environment), ...settings.var },
       keyFile: resolve(cwd, settings.keys),
       ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),

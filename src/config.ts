@@ -2,9 +2,19 @@
 import * as v from "valibot";
 import type { GateSettings } from "./access/gate.ts";
 import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
-import { isRepository } from "./oci/names.ts";
+import {
+  bytes,
+  domainName,
+  label,
+  list,
+  onOff,
+  parseJson,
+  seconds,
+  table,
+  upstreamTable,
+} from "./config-values.ts";
 import { isLoopback } from "./registry/addresses.ts";
-import { type Environment, PROXY_FORM, parseProxy } from "./registry/proxies.ts";
+import type { Environment } from "./registry/proxies.ts";
 import { isLocal } from "./registry/redirects.ts";
 import type { Credential } from "./registry/registry.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
@@ -70,80 +80,6 @@ export class ConfigError extends Error {
 
 const SHAPE_OF_CREDENTIALS = 'must have the form {"docker.io":[{"username":"…","password":"…"}]}';
 
-const HOST = "must be a lower-case host name";
-const domainName = v.pipe(
-  v.string(HOST),
-  v.check((name) => URL.parse(`https://${name}`)?.hostname === name && /^[^*].*[^.]$/.test(name), HOST),
-);
-/** An upstream's name may stand for a family of hosts: `*.pkg.dev`. */
-const hostName = v.pipe(
-  v.string(HOST),
-  v.check((name) => v.is(domainName, name.replace(/^\*\./, "")), HOST),
-);
-const seconds = v.pipe(
-  v.union(
-    [v.number(), v.pipe(v.string(), v.regex(/^\d+$/), v.transform(Number))],
-    "must be a whole number of seconds",
-  ),
-  v.integer("must be a whole number of seconds"),
-  v.minValue(0, "must not be negative"),
-);
-const onOff = v.pipe(
-  v.union([v.boolean(), v.picklist(["true", "false"])], "must be true or false"),
-  v.transform((given) => String(given) === "true"),
-);
-const LABEL = "must be a word of lower-case letters, digits and hyphens";
-const label = v.pipe(v.string(LABEL), v.regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, LABEL));
-const UNITS = ["B", "kB", "MB", "GB", "TB"];
-const SIZE = "must be a size such as 9.5 GB";
-const bytes = v.pipe(
-  v.union([v.string(), v.number()], SIZE),
-  v.transform((size) => /^(\d+(?:\.\d+)?) *([kMGT]?B)?$/.exec(String(size))),
-  v.check((size) => size !== null, SIZE),
-  v.transform((size) => Math.floor(Number(size?.[1]) * 1000 ** UNITS.indexOf(size?.[2] ?? "B"))),
-);
-const endpoint = v.pipe(
-  v.string(),
-  v.check((text) => URL.canParse(text), "must be a URL"),
-  v.transform((text) => new URL(text)),
-  v.check(
-    (url) => url.protocol === "https:" || (url.protocol === "http:" && isLoopback(url)),
-    "must be https (http only to this machine)",
-  ),
-  v.check((url) => url.username === "" && url.password === "", "must not carry a user name or password"),
-  v.check((url) => url.search === "" && url.hash === "", "must not have a query or fragment"),
-  v.check(
-    ({ pathname }) => pathname === "/" || (isRepository(pathname.slice(1)) && !/^\/v2(\/|$)/.test(pathname)),
-    "must have no path, or one that stands before a repository's name; /v2 is put before it",
-  ),
-);
-const PROXY = `must be direct, or ${PROXY_FORM.replace(/^must be /, "")}`;
-const upstreamSettings = v.strictObject(
-  {
-    aliases: v.optional(v.array(domainName)),
-    endpoints: v.optional(v.pipe(v.array(endpoint), v.minLength(1, "must name one endpoint at least"))),
-    realms: v.optional(
-      v.array(
-        v.pipe(
-          v.string(),
-          v.regex(/^[a-z0-9.-]+(:\d+)?$/, "must be a host, with its port if it has one"),
-          // URLs are compared by their host, which leaves out the port that https has anyway.
-          v.transform((realm) => realm.replace(/:443$/, "")),
-        ),
-      ),
-    ),
-    tagTtl: v.optional(seconds),
-    login: v.optional(v.union([v.boolean(), v.literal("required")], "must be true, false or required")),
-    proxy: v.optional(
-      v.pipe(
-        v.string(PROXY),
-        v.check((text) => text === "direct" || parseProxy(text) !== null, PROXY),
-      ),
-    ),
-  },
-  "can only have aliases, endpoints, realms, tagTtl, login and proxy",
-);
-const upstreamTable = v.pipe(table("must be a table or a JSON object"), v.record(hostName, upstreamSettings));
 /** None of its messages may hold what it is about: they go to the log, and to every client of a mirror that can't start. */
 const credentials = v.pipe(
   table(SHAPE_OF_CREDENTIALS),
@@ -159,14 +95,6 @@ const credentials = v.pipe(
     SHAPE_OF_CREDENTIALS,
   ),
 );
-/** A list in TOML, or text with commas. */
-const list = (message: string) =>
-  v.pipe(
-    v.union([v.array(v.string()), v.string()], message),
-    v.transform((given) =>
-      (typeof given === "string" ? given.split(",") : given).map((text) => text.trim()).filter(Boolean),
-    ),
-  );
 const patterns = v.pipe(list("must be a list of patterns"), v.array(pattern));
 /** None of its messages may hold what it is about. */
 const accessKeys = v.pipe(
@@ -291,7 +219,7 @@ function accessOf({ ACCESS, ACCESS_KEYS, LOOPBACK }: Variables): Config["access"
 
 /** What doesn't go together. */
 function accessFaults(given: Variables, access: Config["access"]): string[] {
-  const { ACCESS_KEYS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS, PROXIES } = given;
+  const { ACCESS_KEYS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS, UPSTREAM_CREDENTIALS, PROXIES } = given;
   const faults: string[] = [];
   if (PROXIES === undefined && Object.values(UPSTREAMS).some(({ proxy }) => proxy !== undefined)) {
     faults.push("UPSTREAMS: proxy works with npm start only; a deployed mirror has no way through one");
@@ -306,6 +234,17 @@ function accessFaults(given: Variables, access: Config["access"]): string[] {
     faults.push(
       "UPSTREAMS: login needs DOMAIN, because logins are passed through on an upstream's own host only",
     );
+  }
+  for (const [name, { endpoints: [primary] = [], login }] of Object.entries(UPSTREAMS)) {
+    if (primary === undefined || primary.protocol === "https:" || isLoopback(primary)) continue;
+    if (UPSTREAM_CREDENTIALS[name]) {
+      faults.push(`UPSTREAM_CREDENTIALS: would go to ${primary.origin} without encryption; use https`);
+    }
+    if (login === true) {
+      faults.push(
+        `UPSTREAMS.${name}.login: users' passwords would go to ${primary.origin} without encryption; use https`,
+      );
+    }
   }
   return faults;
 }
@@ -346,7 +285,7 @@ export function hyphenated(name: string): string {
   return name.replaceAll(".", "-");
 }
 
-type GivenSettings = v.InferOutput<typeof upstreamSettings>;
+type GivenSettings = Variables["UPSTREAMS"][string];
 
 /** Merges the operator's settings of an upstream over the built-in settings; each setting replaces the built-in one. */
 function settle(
@@ -364,24 +303,4 @@ function settle(
     login: given.login ?? builtIn.login ?? false,
     ...(given.proxy === undefined ? {} : { proxy: given.proxy }),
   };
-}
-
-/** A table given as such or as JSON; what it holds is checked behind it, without a word of this one's own. */
-function table(message: string) {
-  return v.pipe(
-    v.unknown(),
-    v.transform((given) => (typeof given === "string" ? parseJson(given) : given)),
-    v.custom<Record<string, unknown>>(
-      (given) => typeof given === "object" && given !== null && !Array.isArray(given),
-      message,
-    ),
-  );
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

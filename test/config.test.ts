@@ -85,14 +85,51 @@ describe("UPSTREAMS", () => {
     expect(endpointsOf({ UPSTREAMS }, "docker.io")).toEqual(["https://m.daocloud.io/docker.io"]);
   });
 
-  test.each(["http://127.0.0.1:5000", "http://localhost:5000", "http://[::1]:5000"])(
-    "takes %s, which is this machine",
+  describe.each(["http://127.0.0.1:5000", "http://registry.lan:5000", "http://registry.example"])(
+    "an endpoint without encryption: %s",
     (endpoint) => {
-      expect(endpointsOf({ UPSTREAMS: { local: { endpoints: [endpoint] } } }, "local")).toEqual([
-        `${endpoint}/`,
-      ]);
+      const endpoints = ["https://registry.example", endpoint];
+
+      test.each([true, "true"])("is accepted with insecure = %j", (insecure) => {
+        const UPSTREAMS = { local: { endpoints: [endpoint], insecure } };
+        expect(endpointsOf({ UPSTREAMS }, "local")).toEqual([`${endpoint}/`]);
+      });
+
+      test.each([{}, { insecure: false }])("is refused with %j, by its name and with the remedy", (given) => {
+        const UPSTREAMS = {
+          local: { endpoints, ...given },
+          other: { endpoints: [endpoint], insecure: true },
+        };
+        const text = complaint({ UPSTREAMS });
+        expect(text).toContain(`UPSTREAMS.local.endpoints: ${endpoint} would be reached without encryption`);
+        expect(text).toContain("insecure = true");
+        expect(text).not.toContain("UPSTREAMS.other");
+      });
     },
   );
+
+  describe("passwords", () => {
+    const local = { endpoints: ["http://registry.lan:5000"], insecure: true };
+    const UPSTREAM_CREDENTIALS = { local: [{ username: "u", password: "hunter2" }] };
+
+    test("aren't sent to a primary endpoint on another machine without encryption", () => {
+      const text = complaint({ UPSTREAMS: { local }, UPSTREAM_CREDENTIALS });
+      expect(text).toContain("UPSTREAM_CREDENTIALS: would go to http://registry.lan:5000 without encryption");
+      expect(text).not.toContain("hunter2");
+      expect(complaint({ DOMAIN: "example.com", UPSTREAMS: { local: { ...local, login: true } } })).toContain(
+        "UPSTREAMS.local.login: users' passwords would go to http://registry.lan:5000 without encryption",
+      );
+    });
+
+    test.each([
+      ["on this machine", ["http://127.0.0.1:5000"]],
+      ["with encryption", ["https://registry.lan", "http://fallback.lan"]],
+    ])("are sent to a primary endpoint %s", (_, endpoints) => {
+      const UPSTREAMS = { local: { ...local, endpoints, login: true } };
+      const config = readConfig({ DOMAIN: "example.com", UPSTREAMS, UPSTREAM_CREDENTIALS });
+      expect(config.credentials).toEqual(UPSTREAM_CREDENTIALS);
+    });
+  });
 });
 
 describe("a name finds its upstream", () => {
@@ -223,7 +260,7 @@ describe("a wrong value is refused by its name", () => {
     ["an upstream's name in upper case", { UPSTREAMS: { "A.example.org": {} } }, "UPSTREAMS.A.example.org"],
     ["an upstream's name with a port", { UPSTREAMS: { "a.org:80": {} } }, "UPSTREAMS.a.org:80"],
     ["an upstream's name that is no host", { UPSTREAMS: { "256.256.256.256": {} } }, "256.256.256.256"],
-    ["plain http beyond this machine", endpoint("http://192.168.1.5:5000"), "a.example.org.endpoints.0: "],
+    ["a word that isn't one", upstream({ insecure: "yes" }), "a.example.org.insecure: must be true or false"],
     ["another scheme", endpoint("ftp://a.example.org"), "a.example.org.endpoints.0: "],
     ["an endpoint with a password", endpoint("https://u:p@a.example.org"), "a.example.org.endpoints.0: "],
     ["an endpoint with a path no name has", endpoint("https://a.org/a%2Fb"), "a.example.org.endpoints.0: "],

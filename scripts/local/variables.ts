@@ -12,6 +12,8 @@ export interface Given {
   data: string;
   /** Upstreams to add to or replace in the built-in table: name → endpoints, the primary first. */
   upstreams?: Record<string, readonly string[]>;
+  /** Names of upstreams whose endpoints may be `http://`. */
+  insecure?: readonly string[];
   /** Variables as in wrangler.toml's `[vars]`. */
   vars?: Record<string, string>;
   /** The file of access keys, for a mirror that requires keys and doesn't have them in its variables. */
@@ -34,14 +36,17 @@ export function variables(own: Record<string, unknown>, given: Given): Promise<R
 /** The given variables over the project's; tables of upstreams are merged. */
 function withUpstreams(
   own: Record<string, unknown>,
-  { vars = {}, upstreams = {} }: Given,
+  { vars = {}, upstreams = {}, insecure = [] }: Given,
 ): Record<string, unknown> {
   const table = tableOf(vars.UPSTREAMS ?? own.UPSTREAMS ?? {});
   // A table that can't be parsed is left as it is: validating the configuration reports the problem.
-  if (!table || Object.keys(upstreams).length === 0) return { ...own, ...vars };
-  const given = Object.entries(upstreams).map(([name, endpoints]) => {
-    const settings = tableOf(table[name] ?? {}) ?? {};
-    return [name, { ...settings, endpoints: [...endpoints] }];
+  const names = [...Object.keys(upstreams), ...insecure];
+  if (!table || names.length === 0) return { ...own, ...vars };
+  const given = names.map((name) => {
+    const settings = { ...tableOf(table[name] ?? {}) };
+    if (upstreams[name]) settings.endpoints = [...upstreams[name]];
+    if (insecure.includes(name)) settings.insecure = true;
+    return [name, settings];
   });
   return { ...own, ...vars, UPSTREAMS: { ...table, ...Object.fromEntries(given) } };
 }

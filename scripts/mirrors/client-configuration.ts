@@ -20,7 +20,7 @@ export function daemonJson(ranked: readonly Measured[]): string | null {
 }
 
 /**
- * The option that gives Portolan the best mirrors of a registry as alternates. Stale ones are as good as others here: alternates are
+ * The options that give Portolan the best mirrors of a registry as alternates. Stale ones are as good as others here: alternates are
  * requested digests only. Null if there are none.
  * @param publisher the registry's own endpoint.
  */
@@ -34,7 +34,9 @@ export function upstreamOption(
     .map(({ mirror }) => endpointOf(mirror.url))
     .filter((endpoint) => endpoint !== null);
   if (alternates.length === 0) return null;
-  return `--upstream ${registry}=${[publisher, ...alternates.slice(0, MOST)].join(",")}`;
+  const endpoints = [publisher, ...alternates.slice(0, MOST)];
+  const insecure = endpoints.some((url) => url.startsWith("http:")) ? ` --insecure ${registry}` : "";
+  return `--upstream ${registry}=${endpoints.join(",")}${insecure}`;
 }
 
 /** The mirror as an endpoint is written, whose path goes between `/v2` and the repository; null where that can't be said. */

@@ -118,7 +118,7 @@ function isIssuer(registry: Registry, endpoint: URL, realm: URL): boolean {
   return isTrusted(registry, endpoint, realm) || (isLocal(registry) && isLoopback(realm));
 }
 
-/** Whether the operator runs this registry on this very machine, the only case in which plain HTTP is used. */
+/** Whether the operator runs this registry on this very machine: it may send requests to others there. */
 export function isLocal({ endpoints }: Pick<Registry, "endpoints">): boolean {
   return endpoints.every((endpoint) => isLoopback(endpoint));
 }

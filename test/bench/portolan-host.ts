@@ -13,6 +13,7 @@ await serveUntilTold(({ upstream, data }: Settings) =>
     host: "127.0.0.1",
     data,
     upstreams: { "docker.io": [upstream] },
+    insecure: ["docker.io"],
     onMessage: ({ level, text }) => process.stderr.write(`${level}: ${text}\n`),
   }),
 );

@@ -112,7 +112,9 @@ describe("three mirrors that are wrong in one way each", () => {
     expect(output).toMatch(/1 +127\.\S+ +docker\.io +\d+ ms +\d+(\.\d)? MB +right +fresh/);
     expect(output).toMatch(/ wrong +fresh\n/);
     expect(output).toContain(`"registry-mirrors": [\n      "${stage.url}"\n    ]`);
-    expect(output).toContain(`--upstream docker.io=https://registry-1.docker.io,${stage.url}\n`);
+    expect(output).toContain(
+      `--upstream docker.io=https://registry-1.docker.io,${stage.url} --insecure docker.io\n`,
+    );
     expect(code).toBe(0);
   });
 });

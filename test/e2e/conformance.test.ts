@@ -42,6 +42,7 @@ describe.skipIf(CONFORMANCE === "")("the conformance suite", () => {
         host: "127.0.0.1",
         data: join(place.folder, name),
         upstreams,
+        insecure: Object.keys(upstreams),
         vars: { HOSTED_SPARSE: "true" },
       });
     hosted = await start("hosted", {});

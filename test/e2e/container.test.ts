@@ -74,7 +74,15 @@ describe("the container image", () => {
       ...service.security_opt.flatMap((each) => ["--security-opt", each]),
       ...service.volumes.flatMap((each) => ["--volume", each]),
       ...Object.entries(service.environment).flatMap(([name, value]) => ["--env", `${name}=${value}`]),
-      ...["portolan", "--port", `${port}`, "--upstream", `docker.io=${inject("registry")}`],
+      ...[
+        "portolan",
+        "--port",
+        `${port}`,
+        "--upstream",
+        `docker.io=${inject("registry")}`,
+        "--insecure",
+        "docker.io",
+      ],
     ]);
     await waitFor("the container to serve", 30_000, async () => {
       return (await fetch(`http://127.0.0.1:${port}/_/health`)).ok;

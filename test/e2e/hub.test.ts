@@ -21,7 +21,13 @@ describe("dockerd, an upstream with tokens and redirects", () => {
     const { folder, remove } = await workspace("mirror");
     stops.unshift(remove);
     const upstreams = { "docker.io": [hub.upstream.url] };
-    const mirror = await startMirror({ port: 0, host: "127.0.0.1", data: folder, upstreams });
+    const mirror = await startMirror({
+      port: 0,
+      host: "127.0.0.1",
+      data: folder,
+      upstreams,
+      insecure: Object.keys(upstreams),
+    });
     stops.unshift(mirror.stop);
     client = await startDockerd(mirror.url);
     stops.unshift(client.stop);

@@ -68,3 +68,14 @@ test("the operator's own registry, in a private network and with a private certi
     await origin.stop();
   }
 });
+
+test("the operator's own registry, in a private network and without encryption, is served", async () => {
+  const plain = await startUpstream(inject("registry"), { host: ORIGIN_ADDRESS });
+  try {
+    const { port } = new URL(plain.url);
+    served = await serve({ "docker.io": upstream.url, "ghcr.io": `http://ghcr.io:${port}` });
+    expect(await statusOf(`/v2/ghcr.io/${REPOSITORIES["ghcr.io"]}/manifests/${TAG}`)).toBe(200);
+  } finally {
+    await plain.stop();
+  }
+});

@@ -21,6 +21,7 @@ beforeAll(async () => {
     host: "127.0.0.1",
     data: join(place.folder, "data"),
     upstreams: { "docker.io": [inject("registry")] },
+    insecure: ["docker.io"],
   });
 });
 afterAll(async () => {
@@ -159,6 +160,7 @@ describe("a keyed registry", () => {
       host: "127.0.0.1",
       data: join(place.folder, "keyed"),
       upstreams: { "docker.io": [inject("registry")] },
+      insecure: ["docker.io"],
       vars: { ACCESS: "keys", ACCESS_KEYS: JSON.stringify(both.list) },
     });
     try {

@@ -57,7 +57,7 @@ export async function startUpstreams(
       listening.push(fallback);
       urls.push(fallback.url);
     }
-    args.push("--upstream", `${name}=${urls.join(",")}`);
+    args.push("--upstream", `${name}=${urls.join(",")}`, "--insecure", name);
   }
   return {
     registries,

@@ -42,7 +42,7 @@ describe("is fetched through the operator's network", () => {
   });
 
   test("another port of this machine, where an upstream is on it", async () => {
-    const local = { "local.test": { endpoints: ["http://127.0.0.1:5000"] } };
+    const local = { "local.test": { endpoints: ["http://127.0.0.1:5000"], insecure: true } };
     expect(await networkOf("http://127.0.0.1:9000/storage", local)).toBe("operator");
     expect(await networkOf("http://localhost:9000/storage", local)).toBe("operator");
   });

@@ -66,7 +66,9 @@ export function registryBehind(request: GuideRequest): Guide {
       step: { ...step, text: `A registry on ${address} that proxies ${upstream}.` },
     };
   });
-  const options = registries.map(({ upstream, address }) => `--upstream ${upstream}=http://${address}`);
+  const options = registries.map(
+    ({ upstream, address }) => `--upstream ${upstream}=http://${address} --insecure ${upstream}`,
+  );
   return {
     title: "registry:2 in proxy mode, behind the mirror",
     steps: [
@@ -78,7 +80,7 @@ export function registryBehind(request: GuideRequest): Guide {
     ],
     notes: [
       ...moreNotes(request),
-      "This is for a mirror on one machine. A deployed one reaches upstreams over https only, so give the registries TLS and set `UPSTREAMS` (docs/upstreams.md).",
+      "This is for a mirror on one machine. A deployed one reaches public addresses only, so give the registries TLS and set `UPSTREAMS` (docs/upstreams.md).",
       "Any registry in proxy mode works, such as an existing Harbor or Nexus: its base URL is the upstream's endpoint.",
     ],
   };

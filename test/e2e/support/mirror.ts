@@ -37,6 +37,7 @@ export async function startStage(registry: string, vars: Record<string, string> 
       host: "127.0.0.1",
       data: folder,
       upstreams: { "docker.io": [upstreams["docker.io"].url], "ghcr.io": [upstreams["ghcr.io"].url] },
+      insecure: Object.keys(upstreams),
       vars: { DOMAIN, ...vars, ...more },
       onRequest: (record) => records.push(record),
       onMessage: ({ text }) => messages.push(text),

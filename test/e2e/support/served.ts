@@ -29,7 +29,12 @@ export async function serve(
       folder,
       command: isolated(hosts, [
         ...["npm", "start", "--", "--port", `${port}`, "--data", join(folder, "data")],
-        ...Object.entries(upstreams).flatMap(([name, upstream]) => ["--upstream", `${name}=${upstream}`]),
+        ...Object.entries(upstreams).flatMap(([name, upstream]) => [
+          "--upstream",
+          `${name}=${upstream}`,
+          "--insecure",
+          name,
+        ]),
         ...Object.entries(variables).flatMap(([name, value]) => ["--var", `${name}=${value}`]),
       ]),
       environment: { HOME: join(folder, "home"), ...environment },

@@ -49,7 +49,11 @@ async function start(
   proxy: string | undefined,
   options: Partial<MirrorOptions> = {},
 ): Promise<RunningMirror> {
-  const settings = { endpoints: [`http://${HOST}`], ...(proxy === undefined ? {} : { proxy }) };
+  const settings = {
+    endpoints: [`http://${HOST}`],
+    insecure: true,
+    ...(proxy === undefined ? {} : { proxy }),
+  };
   mirror = await startMirror({
     port: 0,
     host: "127.0.0.1",
@@ -119,7 +123,7 @@ describe("a proxy that fails", () => {
     const { url } = await start(http.url, {
       vars: {
         UPSTREAMS: JSON.stringify({
-          "registry.test": { endpoints: ["http://nowhere.localhost"], proxy: http.url },
+          "registry.test": { endpoints: ["http://nowhere.localhost"], insecure: true, proxy: http.url },
         }),
       },
     });

@@ -45,6 +45,7 @@ async function start(options: Partial<MirrorOptions> = {}): Promise<RunningMirro
     host: "127.0.0.1",
     data,
     upstreams: { "docker.io": [registry.url], "registry.test": [registry.url] },
+    insecure: ["docker.io", "registry.test"],
     onMessage: ({ text }) => messages.push(text),
     ...options,
   });

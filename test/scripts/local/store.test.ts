@@ -152,6 +152,7 @@ describe("CACHE_LIMIT", () => {
       host: "127.0.0.1",
       data,
       upstreams: { "registry.test": [registry.url] },
+      insecure: ["registry.test"],
       vars: { CACHE_LIMIT: limit },
       onMessage: ({ text }) => messages.push(text),
     });

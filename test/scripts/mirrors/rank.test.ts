@@ -64,6 +64,13 @@ describe("Portolan", () => {
     expect(upstreamOption([path], "docker.io", publisher)).toContain(",https://path.test/docker.io");
   });
 
+  test("accepts a mirror without encryption only with the option that says so", () => {
+    const plain = measured("http://127.0.0.1:8787");
+    expect(upstreamOption([plain], "docker.io", publisher)).toBe(
+      "--upstream docker.io=https://registry-1.docker.io,http://127.0.0.1:8787 --insecure docker.io",
+    );
+  });
+
   test("is given nothing for a registry whose mirrors can't be used", () => {
     expect(upstreamOption([dead, ghcr], "docker.io", publisher)).toBeNull();
   });

@@ -23,7 +23,16 @@ afterEach(async () => {
 });
 
 function start(): Serve {
-  const args = ["--port", "0", "--data", join(folder, "data"), "--upstream", `local.test=${upstream.url}`];
+  const args = [
+    "--port",
+    "0",
+    "--data",
+    join(folder, "data"),
+    "--upstream",
+    `local.test=${upstream.url}`,
+    "--insecure",
+    "local.test",
+  ];
   serve = new Serve(args, { folder });
   return serve;
 }

@@ -26,7 +26,7 @@ afterEach(async () => {
 });
 
 function start(...args: string[]): Start {
-  const own = ["--port", "0", "--upstream", `local.test=${upstream.url}`];
+  const own = ["--port", "0", "--upstream", `local.test=${upstream.url}`, "--insecure", "local.test"];
   started = new Start([...own, ...args], { folder });
   return started;
 }
@@ -103,7 +103,7 @@ describe("a line a request", () => {
   afterAll(() => vast.close());
 
   it("tells gigabytes as such", async () => {
-    const running = start("--upstream", `vast.test=${vast.url}`);
+    const running = start("--upstream", `vast.test=${vast.url}`, "--insecure", "vast.test");
     const url = await running.ready();
     await fetch(`${url}/v2/vast.test/some/repository/blobs/${newBlob(1).digest}`, { method: "HEAD" });
     expect(await running.line(/ HEAD /)).toMatch(/ 200 upstream +5 GB +\d+ ms {2}vast\.test\//);
@@ -160,7 +160,16 @@ it("makes the data folder, and finds in it what it stored before", async () => {
 
 it("makes its data for the owner alone, whatever the shell's umask", async () => {
   const data = join(folder, "new");
-  const args = ["--port", "0", "--upstream", `local.test=${upstream.url}`, "--data", data];
+  const args = [
+    "--port",
+    "0",
+    "--upstream",
+    `local.test=${upstream.url}`,
+    "--insecure",
+    "local.test",
+    "--data",
+    data,
+  ];
   const serve = new Serve(args, { folder, wrapper: ["sh", "-c", 'umask 022 && exec "$@"', "sh"] });
   onTestFinished(() => serve.kill());
   const url = await serve.ready();
@@ -186,7 +195,7 @@ it("keeps its data in .portolan under the working directory unless another folde
 it("sets variables of the Worker with --var", async () => {
   const other = await startRawFaults();
   try {
-    const table = JSON.stringify({ "other.test": { endpoints: [other.url] } });
+    const table = JSON.stringify({ "other.test": { endpoints: [other.url], insecure: true } });
     const running = start("--var", `UPSTREAMS=${table}`, "--var", "DEFAULT_UPSTREAM=other.test");
     const url = await running.ready();
     expect(running.output).toMatch(/mirrors .*local\.test, .*other\.test/);

@@ -32,7 +32,10 @@ afterEach(async () => {
 });
 
 function start(wrapper: readonly string[] = []): Serve {
-  serve = new Serve(["--port", "0", "--upstream", `local.test=${upstream.url}`], { folder, wrapper });
+  serve = new Serve(["--port", "0", "--upstream", `local.test=${upstream.url}`, "--insecure", "local.test"], {
+    folder,
+    wrapper,
+  });
   return serve;
 }
 

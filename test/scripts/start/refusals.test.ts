@@ -22,7 +22,14 @@ const WRONG: [args: string[], named: RegExp][] = [
   [["--host", "no-such-host.invalid"], /--host/],
   [["--upstream", "local.test"], /--upstream.*NAME=URL/],
   [["--upstream", "local.test=nonsense"], /(--upstream|UPSTREAMS)\W.*local\.test.*URL/],
-  [["--upstream", "local.test=http://registry.example"], /(--upstream|UPSTREAMS)\W.*local\.test.*https/],
+  [
+    ["--upstream", "local.test=http://registry.example"],
+    /UPSTREAMS\.local\.test\.endpoints: http:\/\/registry\.example .*--insecure NAME/,
+  ],
+  [
+    ["--upstream", "local.test=https://a.example,http://127.0.0.1:5001", "--insecure", "other.test"],
+    /UPSTREAMS\.local\.test\.endpoints: http:\/\/127\.0\.0\.1:5001 .*--insecure NAME/,
+  ],
   [
     ["--upstream", "Local.Test=https://registry.example"],
     /(--upstream|UPSTREAMS)\W.*Local\.Test.*lower-case/,

@@ -70,6 +70,7 @@ export async function startStage(
       data,
       timing,
       upstreams: Object.fromEntries(Object.entries(table).map(([name, urls]) => [name, [urls].flat()])),
+      insecure: Object.keys(table),
       onMessage: ({ level, text }) => messages.push(`${level}: ${text}`),
     });
     mirror = await within("the mirror to start", START_DEADLINE, starting);
