@@ -1,5 +1,6 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { keepTemporaryFilesInMemory } from "./test/support/node/memory-folder.ts";
 import { byRuntime } from "./test/support/node/runtime.ts";
 import { withoutSourceMaps } from "./test/support/node/source-maps.ts";
 
@@ -10,6 +11,7 @@ const processTests = [
   "test/support/node/**/*.test.ts",
 ];
 const elsewhere = [...processTests, "test/e2e/**", "test/bench/**", "test/soak/**"];
+keepTemporaryFilesInMemory();
 const { workerd, node } = byRuntime(["test/**/*.test.ts"], elsewhere);
 
 /**

@@ -128,7 +128,8 @@ export class Fills {
   }
 
   /**
-   * The body is written: checks it, and publishes it.
+   * The body is written: checks it, and publishes it. What readers open stays until `remove`: workerd announces a file before it
+   * opens it, and breaks the response off if it is gone by then.
    * @returns null for a fill that isn't known.
    * @throws if it can't be published.
    */
@@ -137,20 +138,16 @@ export class Fills {
     if (!fill || fill.isWritten) return null;
     fill.isWritten = true;
     const { key, size, checksum } = fill;
-    try {
-      const hex = await fill.hashed;
-      if (fill.bytes !== size || hex !== checksum.hex) return { key, size, verdict: "mismatch" };
-      fill.isVerified = true;
-      notify(fill);
-      await this.#store.publish(join(fill.folder, GROWING), key);
-      return { key, size, verdict: "stored" };
-    } finally {
-      await this.abort(id);
-    }
+    const hex = await fill.hashed;
+    if (fill.bytes !== size || hex !== checksum.hex) return { key, size, verdict: "mismatch" };
+    fill.isVerified = true;
+    notify(fill);
+    await this.#store.publish(join(fill.folder, BODY), key);
+    return { key, size, verdict: "stored" };
   }
 
-  /** Ends a fill, and removes what it hasn't published. */
-  async abort(id: string): Promise<void> {
+  /** Removes a fill, and ends it unless it has published its content. */
+  async remove(id: string): Promise<void> {
     const fill = this.#fills.get(id);
     if (!fill) return;
     this.#fills.delete(id);

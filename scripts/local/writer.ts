@@ -34,8 +34,8 @@ interface Task {
  * with a JSON list, of `/health` 204 if the store can be written to.
  *
  * POST of `/fills/<key>?size=<bytes>` with `X-Checksum` begins a fill and is answered 201 with its id, or 507; GET of
- * `/fills/<id>?after=<bytes>` waits and is answered with its progress as JSON, 404 once it has ended; POST of `/fills/<id>/end`
- * is answered as the PUT of an object is; DELETE of `/fills/<id>` gives it up.
+ * `/fills/<id>?after=<bytes>` waits and is answered with its progress as JSON, 404 once it was removed; POST of `/fills/<id>/end`
+ * is answered as the PUT of an object is; DELETE of `/fills/<id>` removes it, also in the middle.
  */
 export function writer(options: WriterOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -114,7 +114,7 @@ async function handleFill(
     if (ended?.verdict === "stored" && isEvictable(ended.key)) onStored(ended.size);
     response.writeHead(ended ? (ended.verdict === "stored" ? 204 : 409) : 404).end();
   } else if (method === "DELETE" && id !== "") {
-    await fills.abort(id);
+    await fills.remove(id);
     response.writeHead(204).end();
   } else {
     response.writeHead(400).end("no request about a fill");

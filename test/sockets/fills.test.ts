@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
 import { until } from "./support/deadline.ts";
-import { Download } from "./support/download.ts";
+import { Download, download } from "./support/download.ts";
 import { type Blob, MIB, newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
 const NAME = "upstream.test";
@@ -104,4 +104,23 @@ it("breaks every client's connection before the last byte of wrong content, and 
   expect(first?.bytesSent).toBe(8 * MIB);
   await until("the fills to leave nothing behind", 15_000, () => filesLeft().length === 0);
   expect(await stage.isStored(wrong)).toBe(false);
+});
+
+it("serves small blobs whole, whose files are published while they are opened", async () => {
+  for (let round = 0; round < 40; round++) {
+    const blobs = Array.from({ length: 4 }, () => serveBlob(upstream, 60_000));
+    const downloads = await Promise.all(blobs.map((blob) => download(stage.urlOf(NAME, blob))));
+    for (const [at, { response, ending }] of downloads.entries())
+      expect([ending, response.digest]).toEqual(["whole", blobs[at]?.digest]);
+  }
+});
+
+it("leaves nothing behind of a fill whose last reader left long after it was stored", async () => {
+  const blob = serveBlob(upstream, 48 * MIB);
+  const client = await open(blob);
+  await client.readTo(MIB);
+  await stage.waitUntilStored(blob);
+  expect(filesLeft()).not.toEqual([]);
+  client.leave();
+  await until("the fill to leave nothing behind", 15_000, () => filesLeft().length === 0);
 });

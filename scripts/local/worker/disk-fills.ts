@@ -14,14 +14,13 @@ export interface DiskFill {
   readonly key: string;
   readonly size: number;
   outcome: "running" | "stored" | "failed";
+  /** Requests that read its file. */
+  readers: number;
 }
 
 const byId = new Map<string, DiskFill>();
 /** Those that other requests may read. */
 const byKey = new Map<string, DiskFill>();
-
-/** Milliseconds until a fill whose end was seen elsewhere is looked at again. */
-const PAUSE = 3;
 
 /** A running fill that any request may read. */
 export function findFill(key: string): DiskFill | undefined {
@@ -42,7 +41,7 @@ export async function beginFill(
   const text = await response.text();
   if (response.status === 507) return null;
   if (!response.ok) throw new Error(text);
-  const fill: DiskFill = { id: text, key, size, outcome: "running" };
+  const fill: DiskFill = { id: text, key, size, outcome: "running", readers: 0 };
   byId.set(fill.id, fill);
   if (isShared && !byKey.has(key)) byKey.set(key, fill);
   return fill.id;
@@ -69,8 +68,17 @@ export async function writeFill(
   } finally {
     byId.delete(id);
     if (byKey.get(key) === fill) byKey.delete(key);
-    if (fill.outcome === "failed") await env.WRITER.fetch(`http://writer/fills/${id}`, { method: "DELETE" });
+    if (fill.outcome === "failed" || fill.readers === 0) await remove(env, fill);
   }
+}
+
+function isStored(fill: DiskFill): boolean {
+  return fill.outcome === "stored";
+}
+
+async function remove(env: StoreEnv, { id }: DiskFill): Promise<void> {
+  const response = await env.WRITER.fetch(`http://writer/fills/${id}`, { method: "DELETE" });
+  await response.body?.cancel();
 }
 
 /** A running fill by the id that `beginFill` gave. */
@@ -95,37 +103,50 @@ export async function follow(
     const { bytes, isVerified } = await progressOf(env, fill, position);
     const available = Math.min(end, isVerified ? bytes : Math.min(bytes, fill.size - 1));
     if (available <= position) continue;
-    const body = await read(env, fill, position, available);
-    await body.pipeTo(writable, { preventClose: true });
+    await pass(env, fill, { offset: position, length: available - position }, writable);
     position = available;
   }
   await writable.close();
 }
 
 async function progressOf(env: StoreEnv, fill: DiskFill, position: number): Promise<Progress> {
-  for (;;) {
-    if (fill.outcome === "stored") return { bytes: fill.size, isVerified: true };
-    if (fill.outcome === "failed") throw new Error(`the fill of ${fill.key} has failed`);
+  if (!isStored(fill)) {
     const response = await env.WRITER.fetch(`http://writer/fills/${fill.id}?after=${position}`);
     if (response.ok) return response.json();
     await response.body?.cancel();
-    // It has ended, and how is about to be reported to the one who writes.
-    await new Promise((resolve) => setTimeout(resolve, PAUSE));
+  }
+  // It was removed meanwhile.
+  if (isStored(fill)) return { bytes: fill.size, isVerified: true };
+  throw new Error(`the fill of ${fill.key} has failed`);
+}
+
+/** Passes bytes of the growing file on, or of the object that it has become. */
+async function pass(
+  env: StoreEnv,
+  fill: DiskFill,
+  slice: Slice,
+  writable: WritableStream<Uint8Array>,
+): Promise<void> {
+  if (isStored(fill)) return pipe(env.STORE_FILES, `http://store/${fill.key}`, slice, writable);
+  fill.readers++;
+  try {
+    await pipe(env.INCOMING, `http://incoming/${fill.id}/growing`, slice, writable);
+  } finally {
+    fill.readers--;
+    if (isStored(fill) && fill.readers === 0) await remove(env, fill);
   }
 }
 
-/** Bytes of the growing file, or of the object that it has become. */
-async function read(env: StoreEnv, fill: DiskFill, from: number, end: number): Promise<ReadableStream> {
-  const headers = { Range: `bytes=${from}-${end - 1}` };
-  const sources = [
-    [env.INCOMING, `http://incoming/${fill.id}/growing`],
-    [env.STORE_FILES, `http://store/${fill.key}`],
-  ] as const;
-  for (const [files, url] of sources) {
-    const response = await files.fetch(url, { headers });
-    // It is 200 for a range that is the whole file.
-    if (response.ok && response.body) return response.body;
-    await response.body?.cancel();
-  }
-  throw new Error(`${fill.key} is gone while it is read`);
+async function pipe(
+  files: Fetcher,
+  url: string,
+  { offset, length }: Slice,
+  writable: WritableStream<Uint8Array>,
+): Promise<void> {
+  const response = await files.fetch(url, {
+    headers: { Range: `bytes=${offset}-${offset + length - 1}` },
+  });
+  // It is 200 for a range that is the whole file.
+  if (!response.ok || !response.body) throw new Error(`${url} is gone while it is read`);
+  await response.body.pipeTo(writable, { preventClose: true });
 }

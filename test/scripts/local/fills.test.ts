@@ -42,8 +42,10 @@ test("a file can be read while it grows, and is published with the right checksu
   await rename(temporary(id), body(id));
   expect(await fills.end(id)).toEqual({ key: KEY, size: content.byteLength, verdict: "stored" });
   expect(await whole).toEqual({ bytes: content.byteLength, isVerified: true });
-  expect(await fills.progress(id, 0)).toBeNull();
   expect(await readFile(join(data, "store", KEY))).toEqual(content);
+  expect(await readFile(growing(id))).toEqual(content);
+  await fills.remove(id);
+  expect(await fills.progress(id, 0)).toBeNull();
   expect(await files()).toEqual([hex]);
 });
 
@@ -51,6 +53,7 @@ test("a file that was complete before it was seen is published too", async () =>
   const id = await begin();
   await writeFile(body(id), content);
   expect(await fills.end(id)).toMatchObject({ verdict: "stored" });
+  await fills.remove(id);
   expect(await files()).toEqual([hex]);
 });
 
@@ -63,6 +66,7 @@ test.each([
   await writeFile(body(id), content);
   const last = fills.progress(id, size);
   expect(await fills.end(id)).toMatchObject({ verdict: "mismatch" });
+  await fills.remove(id);
   expect(await last).toBeNull();
   expect(await files()).toEqual([]);
 });
@@ -72,7 +76,7 @@ test("a fill that is given up leaves nothing, and those who wait for it learn th
   await writeFile(temporary(id), content.subarray(0, 1000));
   const waiting = fills.progress(id, 1000);
   await sleep(20);
-  await fills.abort(id);
+  await fills.remove(id);
   expect(await waiting).toBeNull();
   expect(await fills.end(id)).toBeNull();
   expect(await files()).toEqual([]);

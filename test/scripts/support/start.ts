@@ -22,8 +22,6 @@ export interface ServeOptions {
 export interface Ended {
   code: number | null;
   signal: NodeJS.Signals | null;
-  /** Milliseconds since the wait for it began. */
-  took: number;
 }
 
 /** What all that run it have in common: waiting for what it prints. */
@@ -109,7 +107,7 @@ function written(take: (text: string) => void): Writable {
 /** `npm start` in a process of its own, for what holds of processes. */
 export class Serve extends Printing {
   readonly #child: ChildProcessByStdio<null, Readable, Readable>;
-  readonly #ended: Promise<Omit<Ended, "took">>;
+  readonly #ended: Promise<Ended>;
 
   /** Runs it with these arguments, in a process group of its own. */
   constructor(args: readonly string[], { folder, wrapper = [] }: ServeOptions) {
@@ -150,10 +148,8 @@ export class Serve extends Printing {
     process.kill(to === "group" ? -this.pid : this.pid, name);
   }
 
-  async end(deadline = END_DEADLINE): Promise<Ended> {
-    const started = Date.now();
-    const ended = await within("npm start to end", deadline, this.#ended);
-    return { ...ended, took: Date.now() - started };
+  end(deadline = END_DEADLINE): Promise<Ended> {
+    return within("npm start to end", deadline, this.#ended);
   }
 
   /** Makes sure that nothing of it goes on. */
