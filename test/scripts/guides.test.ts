@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { parse as parseYaml } from "yaml";
 import { clientPages } from "../../scripts/config/pages.ts";
 import { CLIENTS, type ClientName } from "../../src/guides/clients.ts";
 import type { GuideRequest } from "../../src/guides/guide.ts";
@@ -26,6 +27,24 @@ test("every client has a page, and the index leads to it", () => {
 function request(mirror: string): GuideRequest {
   return { mirror: new URL(mirror), domain: null, upstreams: null, key: null, shape: null };
 }
+
+describe("docs/home.md", () => {
+  const text = readFileSync(join(docs, "home.md"), "utf8");
+  const home = { ...request("http://192.168.1.10:8787"), upstreams: ["docker.io", "ghcr.io"] };
+
+  test.each(["docker", "podman"] as const)("has the file of %s's guide to the letter", (client) => {
+    const files = CLIENTS[client](home).steps.flatMap(({ file }) => (file ? [file] : []));
+    expect(files.length).toBeGreaterThan(0);
+    for (const { language, content } of files)
+      expect(text).toContain(`\`\`\`${language}\n${content}\`\`\`\n`);
+  });
+
+  test("has the same settings for Colima, whose file is YAML", () => {
+    const [, yaml = ""] = /^```yaml\n(.*?)^```$/ms.exec(text) ?? [];
+    const { file } = CLIENTS.docker(home).steps.find((step) => step.file) ?? {};
+    expect(parseYaml(yaml)).toEqual({ docker: JSON.parse(file?.content ?? "") });
+  });
+});
 
 /** What each tutorial takes over from a guide. */
 const TUTORIALS: { page: string; clients: ClientName[]; mirror: string }[] = [
