@@ -131,8 +131,8 @@ describe("a failure inside", () => {
     expect(response.headers.get("Cache-Control")).toBe("no-store");
     expect(response.headers.get("Content-Type")).toBe("application/json");
     expect(errorOf(response)).toMatchObject({ code: "UNAVAILABLE" });
-    const told = new TextDecoder().decode(response.bytes) + JSON.stringify([...response.headers]);
-    expect(told).not.toContain("secret-of-the-inside");
+    const served = new TextDecoder().decode(response.bytes) + JSON.stringify([...response.headers]);
+    expect(served).not.toContain("secret-of-the-inside");
     expect(error).toHaveBeenCalledWith(
       expect.objectContaining({ message: expect.stringContaining("secret-of-the-inside") }),
     );

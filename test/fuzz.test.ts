@@ -30,7 +30,7 @@ let errors: string[] = [];
 
 beforeEach(() => {
   errors = [];
-  vi.spyOn(console, "error").mockImplementation((...said: unknown[]) => void errors.push(said.join(" ")));
+  vi.spyOn(console, "error").mockImplementation((...words: unknown[]) => void errors.push(words.join(" ")));
   // A second try is made after a tenth of a second, which is most of what these tests would take.
   const real = globalThis.setTimeout;
   const soon = (run: () => void, milliseconds = 0) => real(run, milliseconds <= 250 ? 0 : milliseconds);

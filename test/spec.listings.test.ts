@@ -236,7 +236,7 @@ describe("referrers", () => {
   });
 
   test.each(["filter", "no-filter"] as const)(
-    "are filtered, and it is said, where upstream does: %s",
+    "are filtered and marked as filtered where upstream does so: %s",
     async (referrers) => {
       mirror.docker.settings.referrers = referrers;
       await mirror.docker.addManifest("library/demo", artifact("application/sbom"));

@@ -241,13 +241,13 @@ describe("errors", () => {
   });
 
   test.each([
-    { said: "17", told: "17" },
-    { said: undefined, told: "60" },
-  ])("a limit upstream is 429 with Retry-After: $said becomes $told", async ({ said, told }) => {
-    mirror.docker.fail({ kind: "manifest" }, behaviours.tooManyRequests(said));
+    { sent: "17", relayed: "17" },
+    { sent: undefined, relayed: "60" },
+  ])("a limit upstream is 429 with Retry-After: $sent becomes $relayed", async ({ sent, relayed }) => {
+    mirror.docker.fail({ kind: "manifest" }, behaviours.tooManyRequests(sent));
     const { status, headers, json } = await mirror.request("/v2/library/demo/manifests/latest");
     expect(status).toBe(429);
-    expect(headers.get("Retry-After")).toBe(told);
+    expect(headers.get("Retry-After")).toBe(relayed);
     expect(codesOf(json())).toEqual(["TOOMANYREQUESTS"]);
   });
 

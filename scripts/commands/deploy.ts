@@ -1,4 +1,4 @@
-/** `portolan deploy`, as `npm run deploy`: Wrangler's deploy, of a mirror that asks for access keys unless it is said to be open. */
+/** `portolan deploy`, as `npm run deploy`: Wrangler's deploy, of a mirror that requires access keys unless it is configured to be open. */
 import { Command, Option } from "commander";
 import { type DeploySettings, deploy as deployMirror } from "../deploy/deploy-mirror.ts";
 import { installedWrangler } from "../deploy/wrangler.ts";

@@ -82,7 +82,7 @@ export function platformOption(what: string): Option {
   return new Option("--platform <os/arch[/variant]>", what).argParser(platform);
 }
 
-/** The same for a command that looks at one platform: this machine's, unless said otherwise. */
+/** The same for a command that looks at one platform: this machine's by default. */
 export function onePlatformOption(): Option {
   return platformOption("the platform").default(OWN_PLATFORM);
 }

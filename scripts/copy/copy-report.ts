@@ -15,8 +15,8 @@ export function copiedLine(target: string, copied: Copied): string {
     manifests > 0 && count(manifests, "manifest"),
     referrers > 0 && count(referrers, "referrer"),
   ].filter((part) => part !== false);
-  const said = unchanged && sent + mounted + manifests === 0 ? "is up to date" : "is copied";
-  return `${good("✓")} ${target} ${said}${parts.length > 0 ? `: ${parts.join(", ")}` : ""} ${quiet(digest)}`;
+  const outcome = unchanged && sent + mounted + manifests === 0 ? "is up to date" : "is copied";
+  return `${good("✓")} ${target} ${outcome}${parts.length > 0 ? `: ${parts.join(", ")}` : ""} ${quiet(digest)}`;
 }
 
 export function outcomeLine(outcome: Outcome): string {

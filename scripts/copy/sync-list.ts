@@ -73,7 +73,7 @@ const Image = v.strictObject({
 });
 const List = v.strictObject({
   images: v.array(
-    v.union([Text, Image], "must be a reference, or have from and what else is to be said"),
+    v.union([Text, Image], "must be a reference, or a mapping with from and other settings"),
     "must be a list",
   ),
   ...Settings,

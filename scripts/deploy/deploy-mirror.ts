@@ -26,7 +26,7 @@ export interface DeployTools {
 }
 
 /**
- * Deploys the mirror, for the holders of keys unless it is said to be open.
+ * Deploys the mirror, for the holders of keys unless it is configured to be open.
  * @param others options that are handed on to Wrangler.
  * @returns Wrangler's exit code.
  * @throws Error that says what to do where it must not be deployed as it is.

@@ -22,8 +22,8 @@ const ADVICE =
 
 export function judgeClock(readings: readonly Reading[]): Check {
   const measured = readings.flatMap(({ host, isHere, date, at }) => {
-    const said = Date.parse(date ?? "");
-    return Number.isNaN(said) ? [] : [{ host, isHere, ahead: (at - said) / 1000 }];
+    const theirs = Date.parse(date ?? "");
+    return Number.isNaN(theirs) ? [] : [{ host, isHere, ahead: (at - theirs) / 1000 }];
   });
   const off = measured.filter(({ ahead }) => Math.abs(ahead) > TOLERANCE);
   const right = measured.filter(({ ahead, isHere }) => Math.abs(ahead) <= TOLERANCE && !isHere);

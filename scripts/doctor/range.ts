@@ -1,4 +1,4 @@
-/** Whether a response to a range request is the part that was asked for: what clients rest on when they resume a layer. */
+/** Whether a response to a range request is the requested part: what clients rely on when they resume a layer. */
 import { parseContentRange } from "../../src/oci/range.ts";
 import { size } from "../terminal/format.ts";
 import { bad, type Check, good } from "./check.ts";
@@ -15,7 +15,7 @@ const ADVICE =
 
 /**
  * @param whole the blob, known to be right
- * @param first position of the first byte that was asked for; the last one asked for is the blob's own
+ * @param first position of the first requested byte; the last one is the blob's own
  */
 export function judgeRange(response: PartResponse, whole: Uint8Array, first: number): Check {
   const wrong = mistake(response, whole, first);
@@ -27,12 +27,12 @@ export function judgeRange(response: PartResponse, whole: Uint8Array, first: num
 function mistake({ status, headers, bytes }: PartResponse, whole: Uint8Array, first: number): string | null {
   if (status === 200) return "ignores Range: it answers 200 with the whole layer";
   if (status !== 206) return `answers a range with ${status} where 206 is due`;
-  const said = parseContentRange(headers.get("content-range"));
-  if (said === null) return "answers 206 without a Content-Range that can be read";
+  const sent = parseContentRange(headers.get("content-range"));
+  if (sent === null) return "answers 206 without a Content-Range that can be read";
   if (
-    said.first !== first ||
-    said.last !== whole.length - 1 ||
-    (said.size ?? whole.length) !== whole.length
+    sent.first !== first ||
+    sent.last !== whole.length - 1 ||
+    (sent.size ?? whole.length) !== whole.length
   ) {
     return `was sent a request for bytes ${first}-${whole.length - 1}/${whole.length} and answers "${headers.get("content-range")}"`;
   }

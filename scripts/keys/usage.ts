@@ -1,4 +1,4 @@
-/** How a key is used, said once when it is made. */
+/** How a key is used, printed once when it is created. */
 import { basicAuthorization, USER } from "../../src/guides/guide.ts";
 import { table } from "../terminal/table.ts";
 

@@ -35,7 +35,7 @@ const WITH_PARENT = 'umask 077; { read -r _ || kill -KILL $$; } <&4 & exec 4<&- 
 
 /**
  * Starts workerd; returns once it listens on every socket of its configuration.
- * @throws Error with what it said if it ends instead.
+ * @throws Error with its output if it exits instead.
  */
 export async function startRuntime(
   configuration: string,

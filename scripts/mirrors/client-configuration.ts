@@ -39,7 +39,7 @@ export function upstreamOption(
   return `--upstream ${registry}=${endpoints.join(",")}${insecure}`;
 }
 
-/** The mirror as an endpoint is written, whose path goes between `/v2` and the repository; null where that can't be said. */
+/** The mirror as an endpoint is written, whose path goes between `/v2` and the repository; null where that can't be expressed. */
 function endpointOf(mirror: string): string | null {
   const { origin, pathname } = new URL(mirror);
   if (pathname === "/") return origin;

@@ -4,7 +4,7 @@ import { span } from "../terminal/format.ts";
 
 /**
  * Reads Docker Hub's `RateLimit-Limit: 100;w=21600` and `RateLimit-Remaining: 97;w=21600`
- * (docs.docker.com, "Pull usage and limits"). Null where nothing is said.
+ * (docs.docker.com, "Pull usage and limits"). Null where the registry reports none.
  */
 export function rateLimit(headers: Headers): string | null {
   const [, limit, window] = /^(\d+)(?:;w=(\d+))?/.exec(headers.get("ratelimit-limit") ?? "") ?? [];

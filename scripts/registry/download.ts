@@ -90,7 +90,7 @@ async function* bytesFrom(
 }
 
 /**
- * Gathers bytes into pieces of the same size, the last one shorter, and reads one piece ahead of what is asked for.
+ * Gathers bytes into pieces of the same size, the last one shorter, and reads one piece ahead of the consumer.
  * @param size in bytes.
  */
 export async function* inPieces(

@@ -73,7 +73,7 @@ export async function failureOfResponse(
 ): Promise<RegistryFailure> {
   const { code, message } = await reasonIn(response);
   const { status } = response;
-  const said = [code, message].filter(Boolean).join(": ");
+  const reported = [code, message].filter(Boolean).join(": ");
   const wait = /^\d{1,9}$/.exec(response.headers.get("Retry-After") ?? "")?.[0];
   const advice = [
     (status === 401 || status === 403) && `; ${hint}`,
@@ -83,7 +83,7 @@ export async function failureOfResponse(
   return new RegistryFailure(
     status,
     code,
-    `${host} answered ${status} for ${what}${said && ` (${said})`}${advice.join("")}`,
+    `${host} answered ${status} for ${what}${reported && ` (${reported})`}${advice.join("")}`,
     wait === undefined ? null : Number(wait),
   );
 }

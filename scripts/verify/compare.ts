@@ -1,4 +1,4 @@
-/** What a mirror gives, held against what the publisher pushed, object by object. Pure: what was asked comes in, findings go out. */
+/** Compares what a mirror serves with what the publisher pushed, object by object. Pure: responses come in, findings go out. */
 import type { Digest } from "../../src/oci/digest.ts";
 import { isForeign } from "../../src/oci/manifest.ts";
 import { type Content, type Image, isSameEntry, type PlatformImage } from "../image/image.ts";
@@ -8,7 +8,7 @@ import type { ReadOutcome } from "../image/read-outcome.ts";
 export type State = "same" | "stale" | "different" | "missing" | "refused" | "failed";
 
 export interface MirrorView {
-  /** What came when the tag (or the digest in the reference) was asked for. */
+  /** What came when the tag (or the digest in the reference) was requested. */
   root: ReadOutcome;
   /** The image that it led to; null unless `root` is given. */
   image: Image | null;

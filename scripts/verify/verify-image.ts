@@ -33,7 +33,7 @@ export interface MirrorResult {
 }
 
 export interface ImageResult {
-  /** The reference with everything said. */
+  /** The complete reference. */
   image: string;
   /** The host that was taken for the publisher's. */
   publisher: string;

@@ -58,7 +58,7 @@ export function summary(results: readonly ImageResult[], deep: boolean): string 
   }
   const wrong = states
     .filter(({ state }) => state !== "same")
-    .map(({ mirror, state }) => `${shortMirror(mirror)}: ${PAINT[state](said(state))}`);
+    .map(({ mirror, state }) => `${shortMirror(mirror)}: ${PAINT[state](wordFor(state))}`);
   const some = `${right.length} of ${count(mirrors.length, "mirror")} give ${images} as the publisher pushed ${them}`;
   return `${bad("✗")} ${mirrors.length === 1 ? "" : `${some}; `}${wrong.join(", ")}`;
 }
@@ -119,10 +119,10 @@ function cell(finding: Finding | undefined): string {
   if (finding === undefined) return "";
   const { state, behind } = finding;
   const age = state === "stale" && behind !== null ? `, ${aged(behind)}` : "";
-  return PAINT[state](`${said(state)}${age}`);
+  return PAINT[state](`${wordFor(state)}${age}`);
 }
 
-function said(state: State): string {
+function wordFor(state: State): string {
   if (state === "refused") return "no access";
   return state === "failed" ? "no response" : state;
 }

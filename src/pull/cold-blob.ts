@@ -28,8 +28,8 @@ const GRACE = 35_000;
 const LARGEST_PAGE = 1024 * 1024;
 
 /**
- * Answers a blob from upstream. A whole one is led into the store on its way to the client that holds its lease; a range
- * moves no more than was asked; a HEAD moves nothing.
+ * Serves a blob from upstream. A whole one is written to the store on its way to the client that holds its lease; a range
+ * moves no more than was requested; a HEAD moves nothing.
  * @param turn what was found out about the blob's fill before.
  * @returns "stored" once a fill in the background has stored it: it is to be read from the store.
  * @throws RegistryError for what upstream doesn't have or can't give.
@@ -117,7 +117,7 @@ export async function pullColdBlob(
   return whole(transfer.readable, responseHeaders, length);
 }
 
-/** @throws UpstreamError also for a part where the whole was asked for. */
+/** @throws UpstreamError also for a part where the whole was requested. */
 async function ask(
   services: PullServices,
   { waitUntil }: PullRequest,
@@ -279,21 +279,21 @@ function teeIntoStore(
 
 /**
  * What part of the blob upstream says it sent.
- * @throws RegistryError if that isn't what it was asked for.
+ * @throws RegistryError if that isn't what was requested.
  */
-function rangeSent(pull: PullRequest, response: Response, asked: ByteRange | null): ContentRange {
+function rangeSent(pull: PullRequest, response: Response, requested: ByteRange | null): ContentRange {
   const sent = parseContentRange(response.headers.get("Content-Range"));
-  if (sent && asked && isWhatWasAsked(sent, asked)) return sent;
+  if (sent && requested && isWhatWasRequested(sent, requested)) return sent;
   pull.waitUntil(response.body?.cancel() ?? Promise.resolve());
   const { failure } = new UpstreamError("unavailable", "upstream sent another range than the requested one");
   throw clientError(failure, "blob", pull.clientInfo);
 }
 
-/** A part may end earlier than asked, but it begins where it was asked to. */
-function isWhatWasAsked({ first, last, size }: ContentRange, asked: ByteRange): boolean {
-  if ("suffix" in asked)
-    return size !== null && first === Math.max(0, size - asked.suffix) && last === size - 1;
-  return first === asked.first && (asked.last === null || last <= asked.last);
+/** A part may end earlier than requested, but it begins where it was requested to. */
+function isWhatWasRequested({ first, last, size }: ContentRange, requested: ByteRange): boolean {
+  if ("suffix" in requested)
+    return size !== null && first === Math.max(0, size - requested.suffix) && last === size - 1;
+  return first === requested.first && (requested.last === null || last <= requested.last);
 }
 
 function rangeHeader(range: ByteRange): string {

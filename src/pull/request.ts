@@ -14,7 +14,7 @@ export interface PullRequest {
   clientInfo: ClientInfo;
   /** What is requested, and of which upstream. */
   target: Target;
-  /** The same repository by name, and on whose behalf upstream is asked. */
+  /** The same repository by name, and on whose behalf upstream is requested. */
   access: RepositoryAccess;
   /** What stands before this client's paths here, for links that it is to follow. */
   prefix: string;

@@ -1,4 +1,4 @@
-/** One request for a bearer token: which realm is asked for what, and how its response is read. */
+/** One request for a bearer token: which realm it goes to and for what scope, and how its response is read. */
 import * as v from "valibot";
 import type { Challenge } from "../oci/challenge.ts";
 import { lenient, parseJson } from "../oci/json.ts";

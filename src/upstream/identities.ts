@@ -1,4 +1,4 @@
-/** On whose behalf an endpoint is asked: anonymously, with a login of the operator's, or with a user's own. */
+/** On whose behalf an endpoint is requested: anonymously, with a login of the operator's, or with a user's own. */
 import { essence } from "../oci/mediatypes.ts";
 import { isWithinNetwork } from "../registry/addresses.ts";
 import { authorizedFetch, type Transport } from "../registry/authorized-fetch.ts";

@@ -4,7 +4,7 @@ import type { Endpoint } from "./endpoints.ts";
 import type { Upstream } from "./registries.ts";
 
 /**
- * On whose behalf upstream is asked.
+ * On whose behalf upstream is requested.
  * - `anonymous`: what anyone may have; the operator's credential is used only where an anonymous client gets the same.
  * - `operator`: with the operator's credential, also for what it alone opens.
  * - `user`: with the Authorization of a client's own login.

@@ -60,7 +60,7 @@ export function useAttackScene() {
     scene.logged = [];
     for (const name of ["log", "warn", "error"] as const) {
       vi.spyOn(console, name).mockImplementation(
-        (...said: unknown[]) => void scene.logged.push(said.join(" ")),
+        (...words: unknown[]) => void scene.logged.push(words.join(" ")),
       );
     }
   });

@@ -20,7 +20,7 @@ const HELP = `npm run bench -- [--quick] [--json] [--rounds N] [--memory] [--no-
 
   --quick      a smoke run in less than a minute: one short round on an image of 30 MB, no memory test
   --json       every single figure, as JSON on standard output
-  --rounds N   rounds to take medians of; 5 if not said
+  --rounds N   rounds to take medians of; 5 by default
   --memory     only the memory test: 2 GiB at 20 MB/s
   --no-memory  all but the memory test
 

@@ -187,7 +187,7 @@ describe("foreign layers", () => {
     ["application/vnd.oci.image.layer.nondistributable.v1.tar+zstd", true],
     ["application/vnd.docker.image.rootfs.diff.tar.gzip", false],
     [layerType, false],
-  ])("are told by their type: %s", (mediaType, foreign) => {
+  ])("are recognized by their type: %s", (mediaType, foreign) => {
     expect(isForeign({ ...layer, mediaType })).toBe(foreign);
   });
 });

@@ -223,10 +223,10 @@ export class Puller {
       });
       if (got.ending !== "whole") return false;
       const expected = got.status === 206 ? truth.subarray(first, end) : truth;
-      const said = got.headers.get("content-range");
-      const isRight = got.status === 200 || said === `bytes ${first}-${end - 1}/${size}`;
+      const contentRange = got.headers.get("content-range");
+      const isRight = got.status === 200 || contentRange === `bytes ${first}-${end - 1}/${size}`;
       if (isRight && isRightLength(got) && got.bytes.equals(expected)) continue;
-      this.#stage.ledger.noteWrong(got, digest, `GET ${range} of blob ${digest} (${said})`, "blob");
+      this.#stage.ledger.noteWrong(got, digest, `GET ${range} of blob ${digest} (${contentRange})`, "blob");
       return false;
     }
     return true;

@@ -1,8 +1,6 @@
 /** The faults of test/faults/list.ts that only show on a socket: bytes that no HTTP library sends, to a running mirror. */
 
 import { createHash } from "node:crypto";
-import { once } from "node:events";
-import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -17,8 +15,9 @@ import {
   type RawRequest,
   startRawFaults,
 } from "../support/node/raw-faults.ts";
-import { until, within } from "./support/deadline.ts";
+import { until } from "./support/deadline.ts";
 import { Download, download } from "./support/download.ts";
+import { exchange, get, singleRequest, statusesIn } from "./support/raw-request.ts";
 import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
 /** The pauses between attempts are the mirror's own affair: these are shorter. */
@@ -31,8 +30,6 @@ const COLD = "Portolan; fwd=uri-miss; fwd-status=200; stored; detail=upstream";
 /** Milliseconds. */
 const RETRY_LIMIT = 8_000;
 const HEAL_LIMIT = 16_000;
-/** Milliseconds that dockerd waits for a mirror's response. */
-const ANSWER_LIMIT = 15_000;
 
 const UNREACHABLE = {
   "refused.test": "a port on which nothing listens",
@@ -310,41 +307,11 @@ for (const [name, what] of Object.entries(UNREACHABLE)) {
   });
 }
 
-/** Sends raw bytes, and returns everything received until either side closes the connection. */
-async function exchange(bytes: string | Uint8Array): Promise<string> {
-  const socket = connect(Number(new URL(stage.url).port), "127.0.0.1");
-  socket.on("error", () => {});
-  let received = "";
-  socket.on("data", (data) => {
-    received += data.toString("latin1");
-  });
-  await once(socket, "connect");
-  socket.write(bytes);
-  const closed = once(socket, "close");
-  // A connection that is still open has sent its whole response by then.
-  const idle = sleep(1_500).then(() => socket.end());
-  await within("the mirror to respond, or to end the connection", ANSWER_LIMIT, Promise.race([closed, idle]));
-  socket.destroy();
-  return received;
-}
-
-function statusesIn(received: string): number[] {
-  return [...received.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, status]) => Number(status));
-}
-
-function get(target: string, ...lines: string[]): string {
-  return [`GET ${target} HTTP/1.1`, "Host: localhost", ...lines, "", ""].join("\r\n");
-}
-
-function singleRequest(target: string): string {
-  return get(target, "Connection: close");
-}
-
 /** Refused or ignored; upstream never sees it, and the mirror keeps running. */
 function refusesRaw(name: Fault, targets: Record<string, string | Uint8Array>): void {
   for (const [what, bytes] of Object.entries(targets)) {
     fault(name, what, async () => {
-      const statuses = statusesIn(await exchange(bytes));
+      const statuses = statusesIn(await exchange(stage.url, bytes));
       expect(statuses.length).toBeLessThanOrEqual(1);
       for (const status of statuses) expect([400, 403, 404, 405, 421, 431]).toContain(status);
       const received = JSON.stringify(upstream.requests);
@@ -385,7 +352,7 @@ refusesRaw("CRLF", {
 fault("CRLF", "in what the client sends along: no header upstream", async () => {
   const blob = serveBlob(upstream, KIB);
   const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}`;
-  await exchange(get(target, "User-Agent: x\r\n X-Evil: folded", "X-A: b\nX-Evil: bare"));
+  await exchange(stage.url, get(target, "User-Agent: x\r\n X-Evil: folded", "X-A: b\nX-Evil: bare"));
   for (const { headers } of requestsFor(upstream, blob)) expect(headers["x-evil"]).toBe(undefined);
   expect(await stage.isStored(blob)).toBe(requestsFor(upstream, blob).length > 0);
 });
@@ -398,7 +365,7 @@ for (const [what, lines] of Object.entries({
   fault("two Content-Lengths", `${what}: no second request is read out of the first`, async () => {
     const blob = serveBlob(upstream, KIB);
     const smuggled = get(`/v2/upstream.test/some/repository/blobs/${blob.digest}`);
-    const received = await exchange(`${get("/v2/", ...lines)}0\r\n\r\n${smuggled}`);
+    const received = await exchange(stage.url, `${get("/v2/", ...lines)}0\r\n\r\n${smuggled}`);
     const [first, ...rest] = statusesIn(received);
     expect([undefined, 200, 400]).toContain(first);
     // Either the message is refused, or its length is taken one way; what follows is then a request of the same client.
@@ -432,7 +399,7 @@ async function pullOnceFixed(blob: Blob): Promise<Blob> {
 fault("huge query", "is served or refused, and never forwarded", async () => {
   const blob = serveBlob(upstream, KIB);
   const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}?x=${"y".repeat(200_000)}`;
-  const [status] = statusesIn(await exchange(singleRequest(target)));
+  const [status] = statusesIn(await exchange(stage.url, singleRequest(target)));
   expect([200, 400, 414, 431, undefined]).toContain(status);
   for (const { query } of requestsFor(upstream, blob)) expect(query).toBe("");
   expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);

@@ -205,7 +205,7 @@ describe("referrers", () => {
   }
   const FILTER = "?artifactType=application%2Fvnd.cosign";
 
-  it("are an index, filtered where requested and said so", async () => {
+  it("are an index, filtered where requested, and marked as filtered", async () => {
     const { fake, get, typesOf } = await withReferrers();
     const all = await get();
     expect(all.headers.get("content-type")).toBe("application/vnd.oci.image.index.v1+json");

@@ -267,7 +267,7 @@ describe("faults", () => {
     return { fake, bytes, digest, get };
   }
 
-  it("act on what they match, as often as told", async () => {
+  it("act on what they match, as often as configured", async () => {
     const { fake, get } = await withBlob();
     const fault = fake.fail({ kind: "blob", method: "GET", path: /blobs/ }, { status: 503 }, 2);
     expect((await get({ method: "HEAD" })).status).toBe(200);

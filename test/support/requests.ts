@@ -128,10 +128,10 @@ export function expectFair(response: MirrorResponse, method: string, target: str
 export function expectOciError(response: MirrorResponse, text: string, target: string): void {
   expect(response.headers.get("Content-Type")).toBe("application/json");
   expect(response.headers.get("Cache-Control")).toBe("no-store");
-  const { errors: told } = response.json() as { errors: { code: string; message: string }[] };
-  expect(told).toHaveLength(1);
-  expect(CODES).toContain(told[0]?.code);
-  expect(told[0]?.message).toMatch(/^[\x20-\x7e…]+$/);
+  const { errors } = response.json() as { errors: { code: string; message: string }[] };
+  expect(errors).toHaveLength(1);
+  expect(CODES).toContain(errors[0]?.code);
+  expect(errors[0]?.message).toMatch(/^[\x20-\x7e…]+$/);
   const requested = safelyDecoded(target);
   expect(INSIDE.filter((word) => text.includes(word) && !requested.includes(word))).toEqual([]);
 }

@@ -254,8 +254,8 @@ describe("problems with tokens", () => {
   ])("a token endpoint that is %s fails the request as what it is", async (_, behaviour, kind) => {
     const { failure, registry } = await createScene();
     registry.fail({ kind: "token" }, behaviour);
-    const { kind: told, retryAfter } = await failure();
-    expect(told).toBe(kind);
+    const { kind: reported, retryAfter } = await failure();
+    expect(reported).toBe(kind);
     expect(retryAfter).toBe(kind === "limited" ? 11 : null);
   });
 

@@ -34,8 +34,8 @@ let secrets: string[];
 beforeEach(async () => {
   logged = [];
   for (const method of CONSOLE) {
-    vi.spyOn(console, method).mockImplementation((...said: unknown[]) => {
-      logged.push(said.map(written).join(" "));
+    vi.spyOn(console, method).mockImplementation((...words: unknown[]) => {
+      logged.push(words.map(written).join(" "));
     });
   }
   mirror.docker.settings.credentials = [{ username: USER, password: PASSWORD }];

@@ -5,7 +5,7 @@ import { inFront, withSetting } from "./toml-text.ts";
 import { addByHand } from "./unsafe.ts";
 import { differences, isSame, isTable, merge, type Table } from "./values.ts";
 
-/** Checked by a parser that has no part in the change: the file then says what was to be said, and nothing else. */
+/** Checked by a parser that has no part in the change: the file then has the intended settings, and no others. */
 export function mergeToml(existing: string, content: string): string {
   const before = read(existing);
   const ours = read(content);

@@ -60,7 +60,7 @@ test("a person reads a mark, what was found, and what to do", async () => {
 });
 
 describe("where nothing listens", () => {
-  test("that is said, and how to start a mirror", async () => {
+  test("it reports that, and how to start a mirror", async () => {
     const { code, bad } = await doctor(UNREACHABLE);
     expect(bad).toMatchObject([{ name: "port", says: expect.stringContaining("nothing listens") }]);
     expect(bad[0]?.advice).toMatch(/npm start|A mirror answers at/);

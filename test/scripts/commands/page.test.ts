@@ -11,7 +11,7 @@ const sections = [...page.matchAll(/^## ([a-z]+)\n(.*?)(?=^## |$(?![\s\S]))/gms)
     text,
   }),
 );
-/** What all have in common is said once on the page. */
+/** What all have in common stands once on the page. */
 const COMMON = ["--json", "--insecure", "--help"];
 
 test("the page has the commands that look at mirrors", () => {

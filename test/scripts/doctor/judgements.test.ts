@@ -30,9 +30,9 @@ describe("a part of a layer", () => {
     ["206 with other bytes", response(206, "bytes 5-9/10", "01234"), /other bytes/],
     ["206 that is cut", response(206, "bytes 5-9/10", "567"), /other bytes/],
   ])("is wrong as %s", (_, given, says) => {
-    const { state, says: said, advice } = judgeRange(given, whole, 5);
+    const { state, says: text, advice } = judgeRange(given, whole, 5);
     expect(state).toBe("bad");
-    expect(said).toMatch(says);
+    expect(text).toMatch(says);
     expect(advice).not.toBeNull();
   });
 });

@@ -61,7 +61,7 @@ test("no header of a client's says which URL it requests", async () => {
 });
 
 test.each(["localhost\r\nHost: evil.test", "evil.test\r\nHost: localhost", "[fe80::1%25lo]"])(
-  "a Host that is no host name is the client's mistake, of which nothing is said: %j",
+  "a Host that is no host name is the client's mistake, and isn't logged: %j",
   async (host) => {
     const { port } = await start();
     const socket = connect(port, "127.0.0.1");

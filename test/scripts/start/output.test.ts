@@ -81,18 +81,18 @@ describe("a line a request", () => {
     );
   });
 
-  it("is all that is said of a registry that can't be reached: which, and why", async () => {
+  it("is all that is logged of a registry that can't be reached: which, and why", async () => {
     const running = start();
     const url = await running.ready();
     await running.line(/docker pull/);
-    const said = running.output;
+    const before = running.output;
     await upstream.close();
     await fetch(`${url}/v2/local.test/some/repository/manifests/latest`);
     const line = await running.line(/ 503 /);
     expect(line).toMatch(
       / 503 - +\S+ +\d+ ms {2}local\.test\/some\/repository:latest local\.test: 127\.0\.0\.1:\d+ can't be reached$/,
     );
-    expect(running.output.slice(said.length).trim()).toBe(line);
+    expect(running.output.slice(before.length).trim()).toBe(line);
     expect(running.errors).toBe("");
   });
 

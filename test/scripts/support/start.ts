@@ -35,7 +35,7 @@ abstract class Printing {
   async ready(): Promise<string> {
     const url = () => /listens on (http:\S+)/.exec(this.output + this.errors)?.[1];
     await until(
-      `npm start to say where it listens; it said ${this.output}${this.errors}`,
+      `npm start to print where it listens; it printed ${this.output}${this.errors}`,
       READY_DEADLINE,
       () => {
         if (this.hasEnded) throw new Error(`it ended instead: ${this.output}${this.errors}`);
@@ -117,7 +117,7 @@ export class Serve extends Printing {
       cwd: folder,
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
-      // Nothing of the tests' own environment, in which Vitest has said what would change a program's output.
+      // Nothing of the tests' own environment, in which Vitest has set what would change a program's output.
       env: { PATH: process.env.PATH, HOME: folder, TMPDIR: folder },
     });
     this.#child.stdout.setEncoding("utf8").on("data", (text: string) => {

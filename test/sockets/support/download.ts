@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { type ClientRequest, get, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { within } from "./deadline.ts";
 
-/** How a body ended: as the headers had said, or with the connection. */
+/** How a body ended: at the length that the headers declared, or with the connection. */
 export type Ending = "whole" | "broken";
 
 /** Milliseconds; longer than the mirror waits for upstream (10 s), and as long as clients wait for a mirror. */

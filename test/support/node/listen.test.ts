@@ -219,7 +219,7 @@ it("stalls until the client leaves, and notices it", async () => {
   expect(raw.requests[0]?.bytesSent).toBe(1000);
 });
 
-it("trickles at about the rate it was told", async () => {
+it("trickles at about the given rate", async () => {
   const { raw } = await serveRaw({ type: "trickle", bytesPerSecond: 10_000 }, patternBytes(5000));
   const started = Date.now();
   expect((await (await fetch(`${raw.url}/blob`)).arrayBuffer()).byteLength).toBe(5000);
