@@ -8,8 +8,10 @@ import { type Environment, PROXY_FORM, parseProxy } from "../src/registry/proxie
 import { EXIT } from "./commands/exit.ts";
 import { KEY_FILE } from "./keys/key-file.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
+import { certifiedUrl, shownCertificate } from "./local/certificate.ts";
+import { healthOf } from "./local/health.ts";
 import { isRoutine, messageLine, requestJson, requestLine } from "./local/log-lines.ts";
-import { type RunningMirror, startMirror, type Way } from "./local/mirror.ts";
+import { type MirrorOptions, type RunningMirror, startMirror, type Way } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
 import { warning } from "./terminal/colours.ts";
 import { count } from "./terminal/format.ts";
@@ -37,6 +39,8 @@ export interface Settings {
   proxy?: string;
   log: LogFormat;
   keys: string;
+  tlsCert?: string;
+  tlsKey?: string;
 }
 
 const LOG_FORMATS = ["text", "json"] as const;
@@ -92,6 +96,11 @@ export function startCommand(): Command {
       ).argParser(proxy),
     )
     .option("--keys <file>", "the file of access keys", KEY_FILE)
+    .option(
+      "--tls-cert <file>",
+      "serve https with this certificate and its chain, in PEM; watched for the next one",
+    )
+    .option("--tls-key <file>", "the private key of --tls-cert, in PEM")
     .option("--var <key=value>", "set a variable as in wrangler.toml's [vars]; repeatable", variable, {})
     .addOption(
       new Option(
@@ -109,6 +118,7 @@ Examples:
   npm start -- --port 5000 --data /var/lib/portolan
   npm start -- --upstream docker.io=https://registry-1.docker.io,https://mirror.gcr.io
   npm start -- --proxy socks5h://127.0.0.1:7890
+  npm start -- --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
   npm start -- --upstream local=http://127.0.0.1:5001 --insecure local
 
 Exits with 0 once it is stopped, with 1 if the runtime ended by itself, with 2 if it can't be started with these options.`,
@@ -150,6 +160,7 @@ async function serve(
       insecure: settings.insecure,
       vars: { ...environmentVariables(environment), ...settings.var },
       keyFile: resolve(cwd, settings.keys),
+      ...tlsOf(settings, cwd),
       ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
       environment,
       grace: GRACE,
@@ -170,6 +181,16 @@ async function serve(
   return Promise.race([crashed, isStopped]);
 }
 
+/** @param cwd what paths are relative to. @throws Error if only one of the two files is given. */
+export function tlsOf({ tlsCert, tlsKey }: Settings, cwd: string): Pick<MirrorOptions, "tls"> {
+  if (tlsCert === undefined && tlsKey === undefined) return {};
+  if (tlsCert === undefined || tlsKey === undefined) {
+    const missing = tlsCert === undefined ? "--tls-cert" : "--tls-key";
+    throw new Error(`--tls-cert and --tls-key are one pair: ${missing} is missing.`);
+  }
+  return { tls: { certificate: resolve(cwd, tlsCert), key: resolve(cwd, tlsKey) } };
+}
+
 /** Resolves once a signal has stopped it; a second one doesn't wait for requests under way. */
 function stopped(mirror: RunningMirror, signals: EventEmitter, output: Output): Promise<number> {
   return new Promise((resolve, reject) => {
@@ -185,14 +206,15 @@ function stopped(mirror: RunningMirror, signals: EventEmitter, output: Output): 
 }
 
 function announce(mirror: RunningMirror, { data, host }: Settings, output: Output): void {
-  const { url, port, upstreams, keys, ways } = mirror;
-  const reachable = reachableUrls(host, port);
+  const { url, port, upstreams, keys, ways, keyPair } = mirror;
+  const reachable = reachableUrls(host, port, keyPair ? "https" : "http");
   const listing = reachable.length > 1 ? `\n  addresses  ${reachable.join(", ")}` : "";
-  const [forDocker = url] = reachable;
+  const [first = url] = reachable;
+  const forDocker = keyPair ? certifiedUrl(new URL(first), keyPair) : first;
   output.line(`Portolan listens on ${url} and keeps what it pulls in ${data}
 ${listing}
   mirrors    ${upstreams.join(", ")}
-${waysText(ways)}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
+${keyPair ? `  TLS        for ${shownCertificate(keyPair)}\n` : ""}${waysText(ways)}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);
@@ -248,19 +270,10 @@ async function whyNotThere({ code, message }: AddressError, { host, port }: Sett
 async function portTaken(host: string, port: number): Promise<string> {
   const another = "choose another with --port (0 takes any that is free)";
   const [url = ""] = reachableUrls(host, port);
-  return (await isMirror(url))
-    ? `A mirror is running already at ${url}; stop it, or ${another}.`
+  const health = await healthOf(URL.parse(url)?.hostname ?? host, port);
+  return health
+    ? `A mirror is running already at ${health.url}; stop it, or ${another}.`
     : `Port ${port} is taken; ${another}.`;
-}
-
-async function isMirror(url: string): Promise<boolean> {
-  try {
-    const response = await fetch(`${url}/_/health`, { signal: AbortSignal.timeout(2_000) });
-    const { status }: { status?: unknown } = await response.json();
-    return status === "ok" || status === "unavailable";
-  } catch {
-    return false;
-  }
 }
 
 function port(text: string): number {

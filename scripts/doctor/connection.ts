@@ -166,7 +166,7 @@ async function examineTls(mirror: URL): Promise<Check> {
     return warning(
       "tls",
       "none: anyone between here and the mirror can read the traffic, and change what isn't named by a digest",
-      "Put TLS in front of the mirror (docs/serve.md). Docker takes plain http from another machine only under insecure-registries.",
+      "Give the mirror a certificate, or put TLS in front of it (docs/serve.md). Docker takes plain http from another machine only under insecure-registries.",
     );
   }
   const socket = startTls(mirror);

@@ -1,7 +1,7 @@
 /** Which service is wanted: the options of `npm start` that it is started with, checked as far as they can be before. */
 import { isAbsolute, resolve } from "node:path";
 import { CommanderError } from "commander";
-import { type Settings, startCommand } from "../start.ts";
+import { type Settings, startCommand, tlsOf } from "../start.ts";
 import { DEFAULT_DATA, ENVIRONMENT, type Service } from "./unit.ts";
 
 /** What everyone on the machine could read in the unit. */
@@ -30,10 +30,14 @@ export function serviceOf(project: string, args: readonly string[]): Service {
   if (!isAbsolute(project)) throw new Error("--project must be an absolute path");
   if (isGiven && !isAbsolute(settings.data)) throw new Error("--data must be an absolute path");
   const data = isGiven ? resolve(settings.data) : DEFAULT_DATA;
-  for (const [what, path] of [
-    ["the project", project],
-    ["--data", data],
-  ] as const) {
+  tlsOf(settings, "/");
+  const files = [["--tls-cert", settings.tlsCert] as const, ["--tls-key", settings.tlsKey] as const].flatMap(
+    ([option, path]) => (path === undefined ? [] : [[option, path] as const]),
+  );
+  for (const [option, path] of files) {
+    if (!isAbsolute(path)) throw new Error(`${option} must be an absolute path`);
+  }
+  for (const [what, path] of [["the project", project], ["--data", data], ...files] as const) {
     if (HOMES.some((home) => `${resolve(path)}/`.startsWith(home))) {
       throw new Error(`${what} must not be in a home folder, which services can't see: ${path}`);
     }

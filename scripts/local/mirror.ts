@@ -8,9 +8,11 @@ import { parseProxy, proxyFor, shownProxy } from "../../src/registry/proxies.ts"
 import type { RequestRecord } from "../../src/request-log.ts";
 import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
+import type { KeyPair, KeyPairFiles } from "./certificate.ts";
 import { FileStore } from "./file-store.ts";
 import { Fills } from "./fills.ts";
 import { createForwarder } from "./forwarder.ts";
+import { Https } from "./https.ts";
 import { CacheLimit } from "./limit.ts";
 import { lockFolder } from "./lock.ts";
 import { readProject } from "./project.ts";
@@ -26,6 +28,8 @@ import { writer } from "./writer.ts";
 export interface MirrorOptions extends Given {
   /** 0 chooses any free port. */
   port: number;
+  /** Serves https with this pair, and with the next one once the files are replaced. */
+  tls?: KeyPairFiles;
   /** Milliseconds that `stop` waits for requests in progress. */
   grace?: number;
   /** Times that differ from the defaults, for tests. */
@@ -39,6 +43,8 @@ export interface RunningMirror {
   /** With the host as given. */
   url: string;
   port: number;
+  /** What https is served with; null where http is. */
+  keyPair: KeyPair | null;
   /** Names of all upstreams, sorted. */
   upstreams: readonly string[];
   /** By which proxy upstreams are reached; empty where all are reached directly. Proxies are named without their passwords. */
@@ -78,7 +84,10 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   // The slowest part of the start, and independent of what follows.
   const modules = workerCode();
   modules.catch(() => {});
-  const address = await addressToListen(options.host, options.port);
+  const { tls } = options;
+  const https = tls ? await Https.listen(tls, options, (message) => forward(options, message)) : null;
+  started.defer(() => https?.stop(0));
+  const address = https ? null : await addressToListen(options.host, options.port);
   await makeDataFolder(options);
   const lock = lockFolder(options.data);
   started.defer(() => lock.release());
@@ -104,6 +113,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     files: join(sockets, "files.sock"),
     control: join(sockets, "control.sock"),
     forwarder: join(sockets, "forwarder.sock"),
+    mirror: join(sockets, "mirror.sock"),
   };
   const onStored = (bytes: number) => limit.add(bytes);
   const server = await listenAt(
@@ -127,7 +137,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     modules: await modules,
     variables: options.timing ? { ...bindings, TIMING: options.timing } : bindings,
     folders,
-    address,
+    address: address ?? { socket: paths.mirror },
     sockets: paths,
     certificates,
   });
@@ -139,6 +149,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   started.defer(() => runtime.stop(0));
   // workerd has read it, and it contains secrets.
   await rm(file);
+  await https?.serve({ folder: sockets, mirror: paths.mirror });
   keepLimit(options, limit, cacheLimit, folders.store);
   const evict = () => postTo(paths.control, "/scheduled");
   const hourly = setInterval(() => evict().catch(() => {}), HOUR).unref();
@@ -159,23 +170,28 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   }
 
   const running = started.move();
-  const port = runtime.ports.get(PUBLIC_SOCKET) ?? options.port;
+  const port = https?.port ?? runtime.ports.get(PUBLIC_SOCKET) ?? options.port;
   let isStopping = false;
   let released: Promise<void> | undefined;
   return {
-    url: urlOf(options.host, port),
+    url: urlOf(options.host, port, https ? "https" : "http"),
     port,
+    keyPair: https?.keyPair ?? null,
     upstreams: upstreamNames,
     ways: waysOf(config),
     keys: access === "keys" ? keys.map(({ name }) => name) : null,
     crashed: new Promise((resolve) => {
-      runtime.ended.then((how) => isStopping || resolve(how));
+      for (const { ended } of [runtime, ...(https ? [https] : [])]) {
+        ended.then((how) => isStopping || resolve(how));
+      }
     }),
     evict,
     stop: async () => {
       const grace = isStopping ? 0 : (options.grace ?? 0);
       isStopping = true;
-      await runtime.stop(grace);
+      const deadline = Date.now() + grace;
+      await https?.stop(grace);
+      await runtime.stop(Math.max(0, deadline - Date.now()));
       released ??= running.disposeAsync();
       await released;
     },

@@ -24,7 +24,8 @@ export interface Runtime {
   stop(grace: number): Promise<void>;
 }
 
-const { default: workerd }: { default: string } = createRequire(import.meta.url)("workerd");
+/** The path of the program. */
+export const WORKERD: string = createRequire(import.meta.url)("workerd").default;
 
 /**
  * The shell becomes workerd itself, so that signals reach it. What it leaves behind waits on a pipe whose other end only
@@ -42,7 +43,7 @@ export async function startRuntime(
   sockets: readonly string[],
   onMessage: (message: Message) => void,
 ): Promise<Runtime> {
-  const command = [workerd, "serve", configuration, "--control-fd=3"];
+  const command = [WORKERD, "serve", configuration, "--control-fd=3"];
   const child = spawn("sh", ["-c", WITH_PARENT, "sh", ...command], {
     // stdin, stdout, stderr, workerd's control pipe, and a pipe that closes with this process.
     stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
@@ -94,7 +95,7 @@ async function stop(child: ChildProcess, ended: Promise<string>, grace: number):
 }
 
 /** A line as workerd writes it, with structured logging; its own messages have a `source`. */
-function readMessage(line: string): Message {
+export function readMessage(line: string): Message {
   try {
     const { level, message, source } = JSON.parse(line);
     return { from: source === undefined ? "worker" : "runtime", level: String(level), text: String(message) };

@@ -8,7 +8,7 @@ import { join } from "node:path";
 /** Bytes of the longest socket path that every system accepts. */
 const LONGEST_PATH = 103;
 /** The longest name of a socket in it, with the slash before it. */
-const ROOM = "/control.sock".length;
+const ROOM = "/forwarder.sock".length;
 
 /**
  * Creates an empty folder for sockets that only its owner can enter: in the data folder or, where its path is too long or its

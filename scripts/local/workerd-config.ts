@@ -8,12 +8,22 @@ export interface RuntimeOptions {
   modules: { mirror: string; store: string };
   variables: Readonly<Record<string, unknown>>;
   folders: Folders;
-  /** In workerd's format: `127.0.0.1:8787`, `[::1]:0`. */
-  address: string;
+  /**
+   * Where clients are served: an address in workerd's format (`127.0.0.1:8787`, `[::1]:0`), or the path of the socket that a
+   * TLS terminator passes requests on to.
+   */
+  address: string | { socket: string };
   /** Paths of the sockets between workerd and Node. */
   sockets: { files: string; control: string; forwarder: string };
   /** Certificates that are trusted in addition to the public authorities, in PEM. */
   certificates: readonly string[];
+}
+
+/** Both in PEM. */
+interface PemPair {
+  privateKey: string;
+  /** The server's certificate first. */
+  certificateChain: string;
 }
 
 /** Folders on the disk, as absolute paths. */
@@ -48,7 +58,7 @@ export function configurationText(options: RuntimeOptions): string {
       { name: "forwarder", external: { address: `unix:${options.sockets.forwarder}`, http: {} } },
     ],
     sockets: [
-      { name: PUBLIC_SOCKET, address: options.address, http: {}, service: "mirror" },
+      { name: PUBLIC_SOCKET, ...publicListener(options.address), service: "mirror" },
       {
         name: CONTROL_SOCKET,
         address: `unix:${options.sockets.control}`,
@@ -57,6 +67,36 @@ export function configurationText(options: RuntimeOptions): string {
       },
     ],
   };
+  return fileText(configuration);
+}
+
+/**
+ * What a TLS terminator tells the mirror of a request: the scheme, and whose connection it is. The terminator sets these
+ * headers whatever the client sent, and the mirror's socket is the owner's only.
+ */
+const PASSED_ON: Value = { forwardedProtoHeader: "X-Portolan-Scheme", cfBlobHeader: "X-Portolan-Connection" };
+
+/** @returns a file for `workerd serve` of a TLS terminator, whose socket is named `https`. It contains the private key. */
+export function terminatorText({ privateKey, certificateChain }: PemPair, mirror: string): string {
+  return fileText({
+    logging: { structuredLogging: true },
+    services: [{ name: "mirror", external: { address: `unix:${mirror}`, http: PASSED_ON } }],
+    sockets: [
+      {
+        name: "https",
+        https: { options: {}, tlsOptions: { keypair: { privateKey, certificateChain } } },
+        service: "mirror",
+      },
+    ],
+  });
+}
+
+function publicListener(address: RuntimeOptions["address"]) {
+  if (typeof address === "string") return { address, http: {} };
+  return { address: `unix:${address.socket}`, http: PASSED_ON };
+}
+
+function fileText(configuration: Value): string {
   return `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${capnpText(configuration)};\n`;
 }
 

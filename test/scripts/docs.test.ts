@@ -338,7 +338,7 @@ describe("the options of npm start", () => {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "ignore"],
   });
-  const printed = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z]+(?: <\S+>)?)/gm)].map(
+  const printed = [...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+(?: <\S+>)?)/gm)].map(
     ([, option = ""]) => option,
   );
   const rows = tableBelow(page("docs/serve.md"), "Options");
@@ -364,7 +364,7 @@ describe("the options of npm start", () => {
       .flatMap(({ text }) => text.split("\n"))
       .filter((line) => /npm start --|start\.js/.test(line));
     const used = commands.flatMap((line) =>
-      [...line.matchAll(/ (--[a-z]+)/g)].map(([, option = ""]) => option),
+      [...line.matchAll(/ (--[a-z-]+)/g)].map(([, option = ""]) => option),
     );
     expect(used).not.toEqual([]);
     expect(used.filter((option) => !names.includes(option))).toEqual([]);

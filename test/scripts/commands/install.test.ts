@@ -98,6 +98,9 @@ describe("install", () => {
     [["--nonsense"], /npm start wouldn't take.*--nonsense/],
     [["--data", "store"], /--data must be an absolute path/],
     [["--data", "/home/alice/store"], /--data must not be in a home folder/],
+    [["--tls-cert", "/etc/ssl/mirror.pem"], /one pair: --tls-key is missing/],
+    [["--tls-cert", "mirror.pem", "--tls-key", "/etc/ssl/mirror.key"], /--tls-cert must be an absolute path/],
+    [["--tls-cert", "/etc/a.pem", "--tls-key", "/root/a.key"], /--tls-key must not be in a home folder/],
     [["--var", "UPSTREAM_CREDENTIALS={}"], /secret.*PORTOLAN_UPSTREAM_CREDENTIALS=/],
     [["--proxy", "http://user:password@proxy.example:3128"], /secret.*HTTPS_PROXY=/],
   ])("refuses %j", async (options, message) => {

@@ -1,12 +1,13 @@
 /** `npm start` as a process: it stops on a signal, takes everything it started along, and opens no connection. */
 import { spawnSync } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../../sockets/support/deadline.ts";
 import { Download } from "../../sockets/support/download.ts";
 import { MIB, serveBlob } from "../../sockets/support/stage.ts";
+import { makeKeyPair } from "../../support/node/certificate.ts";
 import { type RawFaults, startRawFaults } from "../../support/node/raw-faults.ts";
 import { descendants, isAlive, Serve } from "../support/start.ts";
 
@@ -31,11 +32,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
-function start(wrapper: readonly string[] = []): Serve {
-  serve = new Serve(["--port", "0", "--upstream", `local.test=${upstream.url}`, "--insecure", "local.test"], {
-    folder,
-    wrapper,
-  });
+function start(wrapper: readonly string[] = [], more: readonly string[] = []): Serve {
+  serve = new Serve(
+    ["--port", "0", "--upstream", `local.test=${upstream.url}`, "--insecure", "local.test", ...more],
+    {
+      folder,
+      wrapper,
+    },
+  );
   return serve;
 }
 
@@ -105,6 +109,35 @@ describe.runIf(isLinux)("stopped", () => {
     for (const [pid, name] of descendants(running.pid)) if (name === "workerd") process.kill(pid, "SIGKILL");
     expect((await running.end()).code).toBe(1);
     expect(running.errors).toBe("The runtime has ended by itself (SIGKILL).\n");
+  });
+
+  describe("serving https", () => {
+    const startWithTls = async () => {
+      const { certificate, key } = await makeKeyPair();
+      await writeFile(join(folder, "cert.pem"), certificate);
+      await writeFile(join(folder, "key.pem"), key);
+      const running = start([], ["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+      await running.ready();
+      const children = descendants(running.pid);
+      const runtimes = [...children].filter(([, name]) => name === "workerd").map(([pid]) => pid);
+      expect(runtimes).toHaveLength(2);
+      return { running, children, runtimes };
+    };
+
+    it.each(["SIGTERM", "SIGKILL"] as const)("by %s, it leaves no process behind", async (signal) => {
+      const { running, children } = await startWithTls();
+      running.signal(signal);
+      expect((await running.end()).code).toBe(signal === "SIGTERM" ? 0 : null);
+      await expectGone(children);
+    });
+
+    it.each([0, 1])("because either workerd has ended, it says so and fails: %i", async (which) => {
+      const { running, children, runtimes } = await startWithTls();
+      process.kill(runtimes[which] ?? 0, "SIGKILL");
+      expect((await running.end()).code).toBe(1);
+      expect(running.errors).toMatch(/^The runtime has ended by itself \(\S.*\)\.\n$/);
+      await expectGone(children);
+    });
   });
 
   it("before it is ready it leaves no process behind either", async () => {

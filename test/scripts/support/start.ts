@@ -33,7 +33,7 @@ abstract class Printing {
 
   /** Waits until it has printed where it listens, on standard error where standard output is for programs. */
   async ready(): Promise<string> {
-    const url = () => /listens on (http:\S+)/.exec(this.output + this.errors)?.[1];
+    const url = () => /listens on (https?:\S+)/.exec(this.output + this.errors)?.[1];
     await until(
       `npm start to print where it listens; it printed ${this.output}${this.errors}`,
       READY_DEADLINE,

@@ -1,6 +1,7 @@
 /** A client that reads a given number of bytes, can disconnect at any byte, and distinguishes a clean end from a broken one. */
 import { createHash } from "node:crypto";
 import { type ClientRequest, get, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import { get as getHttps } from "node:https";
 import { within } from "./deadline.ts";
 
 /** How a body ended: at the length that the headers declared, or with the connection. */
@@ -24,9 +25,12 @@ export class Download {
     response.on("error", () => {});
   }
 
-  /** Sends a GET on a new connection, and waits for the response headers. */
-  static async open(url: string, headers: Record<string, string> = {}): Promise<Download> {
-    const request = get(url, { agent: false, headers });
+  /**
+   * Sends a GET on a new connection, and waits for the response headers.
+   * @param ca the authority that an https server's certificate must come from, in PEM.
+   */
+  static async open(url: string, headers: Record<string, string> = {}, ca?: string): Promise<Download> {
+    const request = ca ? getHttps(url, { agent: false, headers, ca }) : get(url, { agent: false, headers });
     const answered = new Promise<IncomingMessage>((resolve, reject) => {
       request.once("response", resolve);
       request.on("error", reject);
