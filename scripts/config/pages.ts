@@ -1,4 +1,5 @@
 /** The pages of docs/clients: what each guide says of an example mirror, and what is different of another one. */
+import { existsSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import { CLIENT_ALIASES, CLIENTS, type ClientName } from "../../src/guides/clients.ts";
 import type { Guide, GuideRequest, Step } from "../../src/guides/guide.ts";
@@ -67,7 +68,7 @@ function index(names: readonly ClientName[]): string {
   });
   return `# Setting up clients
 
-${MADE}
+${top("README.md")}
 
 Each page shows what a client's configuration is for an example mirror. For yours, with its address filled in:
 
@@ -93,6 +94,12 @@ When something doesn't work, see [troubleshooting](../troubleshooting.md).
 
 const MADE = "<!-- Made by `npm run docs` from src/guides. Change it there. -->";
 
+/** What follows a page's title. docs/zh, which is written by hand, has some of the pages in Chinese. */
+function top(file: string): string {
+  const chinese = new URL(`../../docs/zh/clients/${file}`, import.meta.url);
+  return existsSync(chinese) ? `${MADE}\n\n[中文](../zh/clients/${file})` : MADE;
+}
+
 function page(name: ClientName): string {
   const guide = CLIENTS[name];
   const first = LOCAL_FIRST[name] ?? { ...DEPLOYED, upstreams: takesAll(name) ? null : NAMED };
@@ -108,7 +115,9 @@ function page(name: ClientName): string {
     };
     return difference(section, base, guide(request));
   });
-  return [`# ${base.title}`, MADE, command(name, first), ...body(base), ...sections, END].join("\n\n");
+  return [`# ${base.title}`, top(`${name}.md`), command(name, first), ...body(base), ...sections, END].join(
+    "\n\n",
+  );
 }
 
 const END = "[All clients](README.md)\n";

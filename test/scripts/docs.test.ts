@@ -1,74 +1,26 @@
 /** The documentation against the code: what a reader would copy, follow or rely on is what is there. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parse as parseToml } from "smol-toml";
 import { describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { ConfigError, hyphenated, readConfig } from "../../src/config.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
+import {
+  anchorOf,
+  type Block,
+  codes,
+  follow,
+  links,
+  type Page,
+  page,
+  pages,
+  root,
+} from "./support/documentation.ts";
 
-interface Block {
-  language: string;
-  text: string;
-  /** For messages: `docs/serve.md:12`. */
-  where: string;
-}
-
-interface HeadResult {
-  level: number;
-  text: string;
-}
-
-interface Page {
-  /** From the project's root, with slashes. */
-  path: string;
-  blocks: readonly Block[];
-  headings: readonly HeadResult[];
-  /** What stands outside of code blocks. */
-  prose: string;
-}
-
-const root = fileURLToPath(new URL("../..", import.meta.url));
-const pages = [
-  ...readdirSync(root).filter((name) => /^(README.*|SECURITY)\.md$/.test(name)),
-  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => `docs/${name.replaceAll("\\", "/")}`),
-].map(readPage);
 const english = page("README.md");
-const chinese = page("README.zh-CN.md");
 const blocks = pages.flatMap((each) => each.blocks);
-
-function page(path: string): Page {
-  const found = pages.find((each) => each.path === path);
-  if (!found) throw new Error(`there is no ${path}`);
-  return found;
-}
-
-function readPage(path: string): Page {
-  const found: Block[] = [];
-  const headings: HeadResult[] = [];
-  const prose: string[] = [];
-  let open: { fence: string; indent: number; language: string; lines: string[]; line: number } | null = null;
-  for (const [index, line] of readFileSync(join(root, path), "utf8").split("\n").entries()) {
-    const [, indent = "", fence = "", language = ""] = /^( *)(`{3,})(\S*)/.exec(line) ?? [];
-    if (open) {
-      if (fence === open.fence && language === "") {
-        found.push({ language: open.language, text: open.lines.join("\n"), where: `${path}:${open.line}` });
-        open = null;
-      } else open.lines.push(line.slice(open.indent));
-    } else if (fence !== "") open = { fence, indent: indent.length, language, lines: [], line: index + 1 };
-    else {
-      prose.push(line);
-      const [, marks, text] = /^(#+) (.+)$/.exec(line) ?? [];
-      if (marks !== undefined && text !== undefined) headings.push({ level: marks.length, text });
-    }
-  }
-  if (open) throw new Error(`${path}:${open.line}: a code block without an end`);
-  return { path, blocks: found, headings, prose: prose.join("\n") };
-}
 
 /** The rows of the table that follows a heading, without its head; a cell is its text. */
 function tableBelow(from: Page, heading: string): string[][] {
@@ -81,22 +33,8 @@ function tableBelow(from: Page, heading: string): string[][] {
   });
 }
 
-/** What a cell has in backquotes. */
-function codes(cell: string | undefined): string[] {
-  return [...(cell ?? "").matchAll(/`([^`]+)`/g)].map(([, code = ""]) => code);
-}
-
 function ofLanguage(...languages: string[]): Block[] {
   return blocks.filter(({ language }) => languages.includes(language));
-}
-
-/** A heading's anchor as GitHub makes it, one that stands alone on its page. */
-function anchorOf({ text }: HeadResult): string {
-  const plain = text.replaceAll(/`|\[([^\]]*)\]\([^)]*\)/g, "$1");
-  return plain
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{M}\p{N}_\- ]/gu, "")
-    .replaceAll(" ", "-");
 }
 
 describe("code blocks", () => {
@@ -153,39 +91,6 @@ describe("code blocks", () => {
     const json = upstreams.find(({ language }) => language === "json")?.text ?? "";
     expect({ vars: { UPSTREAMS: JSON.parse(json) } }).toEqual(parseToml(toml));
     expect(() => readConfig({ UPSTREAMS: json })).not.toThrow();
-  });
-});
-
-describe("the two READMEs", () => {
-  test("have the same code blocks, to the letter", () => {
-    const shown = ({ blocks: all }: Page) => all.map(({ language, text }) => ({ language, text }));
-    expect(shown(chinese)).toEqual(shown(english));
-  });
-
-  test("have headings that correspond", () => {
-    const levels = ({ headings }: Page) => headings.map(({ level }) => level);
-    expect(levels(chinese)).toEqual(levels(english));
-    const untranslated = (text: string) => /^[A-Za-z0-9]+$/.test(text);
-    for (const [index, { text }] of english.headings.entries()) {
-      const translation = chinese.headings[index]?.text ?? "";
-      if (untranslated(translation)) expect(translation).toBe(text);
-    }
-  });
-
-  test("have the same lists and tables, with the same code in each cell", () => {
-    const items = ({ prose }: Page) => prose.split("\n").filter((line) => line.startsWith("- ")).length;
-    expect(items(chinese)).toBe(items(english));
-    const rows = ({ prose }: Page) =>
-      prose
-        .split("\n")
-        .filter((line) => line.startsWith("|"))
-        .map(codes);
-    expect(rows(chinese)).toEqual(rows(english));
-  });
-
-  test("lead to the same pages", () => {
-    const targets = (from: Page) => links(from).filter((target) => !target.startsWith("README"));
-    expect(targets(chinese)).toEqual(targets(english));
   });
 });
 
@@ -277,36 +182,26 @@ test("hyphenated names in the prose are known", () => {
   for (const [, name] of written) expect(names).toContain(name);
 });
 
-/** Where the page's relative links lead, as they are written. */
-function links({ prose }: Page): string[] {
-  const code = /`[^`\n]*`/g;
-  return [...prose.replaceAll(code, "").matchAll(/\]\(([^)\s]+)\)/g)]
-    .map(([, target = ""]) => target)
-    .filter((target) => !/^[a-z]+:/.test(target));
-}
-
 describe("links", () => {
   const all = pages.flatMap((from) => links(from).map((target) => ({ from: from.path, target })));
 
   test.each(all)("$from: $target", ({ from, target }) => {
-    const [file = "", anchor] = target.split("#");
-    const path = file === "" ? from : relative(root, join(root, dirname(from), file)).replaceAll("\\", "/");
+    const { path, anchor } = follow(from, target);
     expect(existsSync(join(root, path)), `${path} exists`).toBe(true);
     if (anchor !== undefined) expect(page(path).headings.map(anchorOf)).toContain(anchor);
   });
 
   test("reach every page from the README", () => {
     const reached = new Set<string>();
-    const follow = (from: string): void => {
+    const visit = (from: string): void => {
       if (reached.has(from)) return;
       reached.add(from);
       for (const target of links(page(from))) {
-        const [file = ""] = target.split("#");
-        if (file.endsWith(".md"))
-          follow(relative(root, join(root, dirname(from), file)).replaceAll("\\", "/"));
+        const { path } = follow(from, target);
+        if (path.endsWith(".md")) visit(path);
       }
     };
-    follow(english.path);
+    visit(english.path);
     expect(pages.map(({ path }) => path).filter((path) => !reached.has(path))).toEqual([]);
   });
 });
