@@ -1,9 +1,9 @@
-/** `portolan copy`: an image from one registry to another. */
+/** `portolan copy`: an image from one place to another: registries, layouts, archives and Docker. */
 import type { Command } from "commander";
-import { type Copied, Copier } from "../copy/copier.ts";
+import { formatLocation, type Location, parseLocation } from "../archive/location.ts";
+import { completeSource, nameTarget } from "../archive/names.ts";
+import type { Copied } from "../copy/copier.ts";
 import { copiedLine, parallelOption } from "../copy/copy-report.ts";
-import { jobOf } from "../copy/sync-images.ts";
-import { formatReference, parseAsWritten, parseReference } from "../registry/reference.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {
@@ -12,6 +12,7 @@ import {
   messageOf,
   OWN_PLATFORM,
   platformOption,
+  type Session,
   withSession,
 } from "./options.ts";
 
@@ -27,8 +28,10 @@ export const copy = (context: Context): Command =>
     "copy alpine:3.20 registry.example.com/library/alpine --all-platforms",
     "copy ghcr.io/owner/image:1.0 127.0.0.1:5000/owner/image:1.0 --platform linux/arm64",
     "copy quay.io/owner/image@sha256:… registry.example.com/owner/image:stable --all-platforms --referrers",
+    "copy ghcr.io/owner/image:1.0 oci-archive:image.tar --all-platforms",
+    "copy docker-daemon:image:1.0 registry.example.com/owner/image",
   ])
-    .argument("<source>", "the image, as in docker pull")
+    .argument("<source>", "the image, as in docker pull, or one of the locations below")
     .argument("<target>", "where to; without a tag it gets the source's")
     .addOption(platformOption(`the platform, where there are several (default: ${OWN_PLATFORM})`))
     .option("--all-platforms", "all platforms, with the index over them")
@@ -37,36 +40,76 @@ export const copy = (context: Context): Command =>
     .addHelpText(
       "after",
       `
+Besides registries, with the names that skopeo has for them:
+  oci:DIR[:TAG]             an OCI image layout in a folder
+  oci-archive:FILE[:TAG]    the same as a tar
+  docker-archive:FILE[:IMAGE:TAG]   what docker save writes and docker load reads
+  docker-daemon:IMAGE:TAG   the Docker of this machine, at /var/run/docker.sock or DOCKER_HOST=unix://…
+
 Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
 Exits with 0 if the target has the image, with 1 if it couldn't be copied, with 2 if the command is wrong.`,
     )
     .action((from: string, to: string, settings: Settings) => {
-      return withSession(context, settings, async ({ client, progress }) => {
+      return withSession(context, settings, async (session) => {
         if (settings.allPlatforms && settings.platform !== undefined) {
           throw new Error("choose --platform or --all-platforms");
         }
-        const source = parseReference(from);
-        const written = parseAsWritten(to);
-        if (written.digest !== null) throw new Error("the target takes a tag: its digest is the source's");
-        const target = { ...written, tag: written.tag ?? source.tag };
-        const names = { source: formatReference(source), target: formatReference(target) };
+        const source = completeSource(parseLocation(from));
+        const { location: target, ...names } = nameTarget(source, parseLocation(to));
+        if (settings.referrers && /^docker-/.test(target.kind)) {
+          throw new Error(`${target.kind}: can't hold what refers to an image; leave out --referrers`);
+        }
+        const { progress } = session;
+        const named = { source: formatLocation(source), target: formatLocation(target) };
         let copied: Copied;
         try {
-          progress.say(`${names.source} → ${names.target}`);
-          const platform = settings.allPlatforms ? null : (settings.platform ?? OWN_PLATFORM);
-          const copier = new Copier({ client, progress, parallel: settings.parallel });
-          const job = jobOf(source, target, { platform, referrers: settings.referrers ?? false });
-          copied = await progress.during(names.target, copier.copy(job));
+          progress.say(`${named.source} → ${named.target}`);
+          const work = copyBetween({ source, target, ...names }, settings, session, context);
+          copied = await progress.during(named.target, work);
         } catch (error) {
           progress.stop();
-          if (settings.json) context.output.json({ state: "failed", ...names, error: messageOf(error) });
+          if (settings.json) context.output.json({ state: "failed", ...named, error: messageOf(error) });
           else context.output.failure(messageOf(error));
           return EXIT.bad;
         }
         progress.stop();
         if (settings.json)
-          context.output.json({ state: copied.unchanged ? "unchanged" : "copied", ...names, ...copied });
-        else context.output.report((found) => copiedLine(names.target, found), copied);
+          context.output.json({ state: copied.unchanged ? "unchanged" : "copied", ...named, ...copied });
+        else context.output.report((found) => copiedLine(named.target, found), copied);
         return EXIT.good;
       });
     });
+
+type Copy = { source: Location; target: Location } & Omit<ReturnType<typeof nameTarget>, "location">;
+
+async function copyBetween(
+  { source, target, tag, reference }: Copy,
+  { platform, allPlatforms = false, referrers = false, parallel }: Settings,
+  { client, progress }: Session,
+  { env, cwd }: Context,
+): Promise<Copied> {
+  // Loaded here: `--help` needs none of it.
+  const [{ openSource, openTarget }, { Registries }, { Copier }] = await Promise.all([
+    import("../archive/open.ts"),
+    import("../copy/registry-io.ts"),
+    import("../copy/copier.ts"),
+  ]);
+  const options = { registries: new Registries(client), env, cwd };
+  // Docker keeps layers as they are in a pull, decompressed: only elsewhere is compression of use.
+  const opened = await openSource(source, { ...options, compress: !/^docker-/.test(target.kind) });
+  try {
+    const into = await openTarget(target, reference, { ...options, platform: platform ?? OWN_PLATFORM });
+    try {
+      const wanted = allPlatforms ? null : (platform ?? OWN_PLATFORM);
+      const copier = new Copier({ progress, parallel });
+      const job = { source: opened.source, target: into.target, tag, platform: wanted, referrers };
+      const copied = await copier.copy(job);
+      await into.commit();
+      return copied;
+    } finally {
+      await into.discard();
+    }
+  } finally {
+    await opened.close();
+  }
+}

@@ -3,10 +3,11 @@ import * as v from "valibot";
 import { type Digest, referrersTag } from "../../src/oci/digest.ts";
 import { type Descriptor, type Manifest, readManifest } from "../../src/oci/manifest.ts";
 import { OCI_INDEX } from "../../src/oci/mediatypes.ts";
-import type { FetchedManifest, RegistryClient } from "../registry/client.ts";
+import type { RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
 import type { Uploader } from "../registry/upload.ts";
+import type { ManifestContent } from "./image-io.ts";
 
 /** Adds a manifest to the index under the tag that lists its subject's referrers. */
 export async function addReferrer(
@@ -14,7 +15,7 @@ export async function addReferrer(
   uploader: Uploader,
   remote: RemoteRepository,
   subject: Digest,
-  { digest, mediaType, bytes }: FetchedManifest,
+  { digest, mediaType, bytes }: ManifestContent,
   manifest: Manifest,
 ): Promise<void> {
   const tag = referrersTag(subject);

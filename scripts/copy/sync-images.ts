@@ -5,6 +5,7 @@ import { formatReference, type ImageReference, manifestReference } from "../regi
 import type { Progress } from "../terminal/progress.ts";
 import { type Copied, Copier, type Job } from "./copier.ts";
 import { expand } from "./expand.ts";
+import { Registries } from "./registry-io.ts";
 import type { Entry } from "./sync-list.ts";
 
 /** What became of one image, or of an entry that no image was found for. */
@@ -36,6 +37,7 @@ const IMAGES = 3;
 export async function sync(entries: readonly Entry[], options: SyncOptions): Promise<Outcome[]> {
   const { client, progress, describe, dryRun, onOutcome } = options;
   const copier = new Copier(options);
+  const registries = new Registries(client);
   const outcomes: Promise<Outcome>[] = [];
   const note = (coming: Outcome | Promise<Outcome>) =>
     outcomes.push(
@@ -65,7 +67,10 @@ export async function sync(entries: readonly Entry[], options: SyncOptions): Pro
           note(
             limit(async () => ({
               ...names,
-              ...(await progress.during(names.target, copyOne(copier, source, target, entry, describe))),
+              ...(await progress.during(
+                names.target,
+                copyOne(copier, jobOf(registries, source, target, entry), describe),
+              )),
             })),
           );
         }
@@ -78,16 +83,16 @@ export async function sync(entries: readonly Entry[], options: SyncOptions): Pro
   return Promise.all(outcomes);
 }
 
-/** What a copy from reference to reference asks of the copier. */
-export function jobOf(
+/** The copy from reference to reference. */
+function jobOf(
+  registries: Registries,
   source: ImageReference,
   target: ImageReference,
   { platform, referrers }: Pick<Job, "platform" | "referrers">,
 ): Job {
   return {
-    source: remoteOf(source),
-    reference: manifestReference(source),
-    target: writable(remoteOf(target)),
+    source: registries.source(remoteOf(source), manifestReference(source)),
+    target: registries.target(writable(remoteOf(target))),
     tag: target.tag,
     platform,
     referrers,
@@ -96,13 +101,11 @@ export function jobOf(
 
 async function copyOne(
   copier: Copier,
-  source: ImageReference,
-  target: ImageReference,
-  entry: Entry,
+  job: Job,
   describe: SyncOptions["describe"],
 ): Promise<{ state: "copied" | "unchanged"; copied: Copied } | { state: "failed"; error: string }> {
   try {
-    const copied = await copier.copy(jobOf(source, target, entry));
+    const copied = await copier.copy(job);
     return { state: copied.unchanged ? "unchanged" : "copied", copied };
   } catch (error) {
     return { state: "failed", error: describe(error) };

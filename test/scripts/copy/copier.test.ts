@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Copier, type Job } from "../../../scripts/copy/copier.ts";
+import { Registries } from "../../../scripts/copy/registry-io.ts";
 import { RegistryClient, remoteOf, writable } from "../../../scripts/registry/client.ts";
 import { type Network, openNetwork } from "../../../scripts/registry/network.ts";
 import { openProgress } from "../../../scripts/terminal/progress.ts";
@@ -21,6 +22,7 @@ let served: ListeningRegistry;
 let target: PushRegistry;
 let network: Network;
 let image: Image;
+let registries: Registries;
 let copier: Copier;
 
 beforeEach(async () => {
@@ -35,7 +37,8 @@ beforeEach(async () => {
     insecure: false,
     wait: shortWait,
   });
-  copier = new Copier({ client, progress: openProgress({ quiet: true }), parallel: 3 });
+  registries = new Registries(client);
+  copier = new Copier({ progress: openProgress({ quiet: true }), parallel: 3 });
 });
 
 afterEach(async () => {
@@ -43,12 +46,11 @@ afterEach(async () => {
   await Promise.all([served.close(), target.close()]);
 });
 
-function job(given: Partial<Job> & { repository?: string } = {}): Job {
-  const { repository = "mirror/image", ...rest } = given;
+function job(given: Partial<Job> & { repository?: string; reference?: string } = {}): Job {
+  const { repository = "mirror/image", reference = "1.0", ...rest } = given;
   return {
-    source: remoteOf({ registry: served.host, repository: "owner/image" }),
-    reference: "1.0",
-    target: writable(remoteOf({ registry: target.host, repository })),
+    source: registries.source(remoteOf({ registry: served.host, repository: "owner/image" }), reference),
+    target: registries.target(writable(remoteOf({ registry: target.host, repository }))),
     tag: "1.0",
     platform: null,
     referrers: false,
