@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:net";
 import { afterEach, beforeEach, expect, inject, test } from "vitest";
 import { REPOSITORIES, TAG } from "./support/global.ts";
 import { startOrigin } from "./support/origin.ts";
-import { ORIGIN_ADDRESS } from "./support/process.ts";
+import { FAKE_IP, FAKED, ORIGIN_ADDRESS, run } from "./support/process.ts";
 import { type Served, serve } from "./support/served.ts";
 import { startUpstream, type Upstream } from "./support/upstream.ts";
 
@@ -54,6 +54,24 @@ test("a registry whose name resolves to a private address gets no request, unles
   served = await serve({ "docker.io": upstream.url, "ghcr.io": "https://ghcr.io" });
   expect(await statusOf(`/v2/ghcr.io/portolan/e2e/blobs/${BLOB}`)).toBe(503);
   expect(connections).toBeGreaterThan(0);
+});
+
+test("a registry whose name resolves to a fake-ip address of a proxy in TUN mode gets requests", async () => {
+  const onLoopback = [`${FAKE_IP}/32`, "dev", "lo"];
+  await run(["ip", "address", "add", ...onLoopback]);
+  const tunnel = createServer((socket) => {
+    connections += 1;
+    socket.destroy();
+  });
+  try {
+    await once(tunnel.listen(443, FAKE_IP), "listening");
+    served = await serve({ "docker.io": upstream.url });
+    expect(await statusOf(`/v2/${FAKED}/portolan/e2e/blobs/${BLOB}`)).toBe(503);
+    expect(connections).toBeGreaterThan(0);
+  } finally {
+    tunnel.close();
+    await run(["ip", "address", "delete", ...onLoopback]);
+  }
 });
 
 test("the operator's own registry, in a private network and with a private certificate, is served", async () => {

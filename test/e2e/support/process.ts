@@ -38,6 +38,9 @@ const STOP_DEADLINE = 10_000;
 
 /** Where clients look for the origin when the mirror fails them: nothing listens there unless a test starts one. */
 export const ORIGIN_ADDRESS = "127.77.0.1";
+/** What the resolver of a proxy in TUN mode answers for `FAKED`, if it is in fake-ip mode. */
+export const FAKE_IP = "198.18.0.1";
+export const FAKED = "quay.io";
 const ORIGINS = ["registry-1.docker.io", "auth.docker.io", "index.docker.io", "docker.io", "ghcr.io"];
 const MIRRORS = ["mirror.test", "docker.mirror.test", "ghcr.mirror.test"];
 
@@ -64,7 +67,11 @@ export async function workspace(
   const hosts = join(folder, "hosts");
   await writeFile(
     hosts,
-    `127.0.0.1 localhost ${[...MIRRORS, ...mirrors].join(" ")}\n${ORIGIN_ADDRESS} ${ORIGINS.join(" ")}\n`,
+    [
+      `127.0.0.1 localhost ${[...MIRRORS, ...mirrors].join(" ")}`,
+      `${ORIGIN_ADDRESS} ${ORIGINS.join(" ")}`,
+      `${FAKE_IP} ${FAKED}\n`,
+    ].join("\n"),
   );
   await mkdir(join(folder, "home"));
   return { folder, hosts, remove: () => rm(folder, { recursive: true, force: true, maxRetries: 5 }) };
