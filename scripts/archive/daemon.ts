@@ -22,18 +22,31 @@ export async function daemonArchive(image: string, env: Environment): Promise<Co
   sent.request.end();
   const response = await sent.response;
   if (response.statusCode !== 200) throw await refusal(response, image);
-  return tarIn(await spool(response, env), `docker-daemon:${image}`);
+  const name = `docker-daemon:${image}`;
+  const file = await spool(response, env).catch((error) => {
+    throw new Error(`${name}: ${causeOf(error)}`);
+  });
+  return tarIn(file, name);
 }
 
 /** A tar that Docker loads. */
 export function daemonWriter(env: Environment): ContentWriter {
   const sent = send("POST", "/images/load?quiet=1", env, { "Content-Type": "application/x-tar" });
-  sent.response.catch(() => {});
+  const loading = sent.response.then(async (response) => {
+    if (response.statusCode !== 200) throw await refusal(response, "the image");
+    return response;
+  });
+  loading.catch(() => {});
   return tarWriter("docker-daemon", {
     sink: sent.request,
+    // Docker may refuse before it has read all of the request, and close the connection.
+    explain: () =>
+      loading.then(
+        () => null,
+        (error) => error,
+      ),
     publish: async () => {
-      const response = await sent.response;
-      if (response.statusCode !== 200) throw await refusal(response, "the image");
+      const response = await loading;
       const error = errorIn(await lastText(response));
       if (error !== null) throw new Error(`Docker can't load the image: ${error}`);
     },

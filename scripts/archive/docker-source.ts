@@ -1,5 +1,6 @@
 /** Images that `docker save` has written (manifest.json): they get an OCI manifest, since they have none of their own. */
 import { createHash, type Hash } from "node:crypto";
+import type { FileHandle } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { createGzip } from "node:zlib";
 import * as v from "valibot";
@@ -53,6 +54,7 @@ export class DockerSource implements ImageSource {
   readonly #parts = new Map<Digest, Part>();
   /** By their paths: an archive may have one layer several times. */
   readonly #layers = new Map<string, Promise<Descriptor>>();
+  readonly #spooled: FileHandle[] = [];
   #root: Promise<ManifestContent> | null = null;
 
   constructor(folder: ContentFolder, options: DockerSourceOptions) {
@@ -89,7 +91,7 @@ export class DockerSource implements ImageSource {
 
   /** Removes the layers that were compressed; the archive itself stays open. */
   async close(): Promise<void> {
-    for (const { folder } of this.#parts.values()) if (folder !== this.#folder) await folder.close();
+    for (const file of this.#spooled) await file.close();
   }
 
   async #makeManifest(): Promise<ManifestContent> {
@@ -162,6 +164,7 @@ export class DockerSource implements ImageSource {
       if (compression === "none") {
         const packed = pipeline(hashed(this.#folder.read(path), inner), createGzip(), () => {});
         const file = await spool(hashed(packed, outer), this.#options.env);
+        this.#spooled.push(file);
         const { size: packedSize } = await file.stat();
         const digest: Digest = `sha256:${outer.digest("hex")}`;
         this.#parts.set(digest, {
@@ -170,7 +173,7 @@ export class DockerSource implements ImageSource {
             name: this.name,
             size: async () => packedSize,
             read: () => bytesOf(file),
-            close: () => file.close(),
+            close: async () => {},
           },
         });
         verify();

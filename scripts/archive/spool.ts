@@ -1,4 +1,5 @@
 /** Temporary files for content that is read more than once and comes as a stream. */
+import { existsSync } from "node:fs";
 import { type FileHandle, mkdtemp, open, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +10,7 @@ export const READ = 256 * 1024;
 
 /** Where large temporary files go: /tmp is memory on many systems. */
 function spoolFolder(env: Environment): string {
-  return env.TMPDIR || (process.platform === "linux" ? "/var/tmp" : tmpdir());
+  return env.TMPDIR || (existsSync("/var/tmp") ? "/var/tmp" : tmpdir());
 }
 
 /**

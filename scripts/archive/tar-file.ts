@@ -39,11 +39,11 @@ export async function openTar(path: string, env: Environment): Promise<ContentFo
     if (compression !== "none") {
       file = await replaced(file, decompressed(bytesOf(file), compression), env);
     }
-    return await tarIn(file, path);
   } catch (error) {
     await file.close();
     throw new Error(`${path}: ${causeOf(error)}`);
   }
+  return tarIn(file, path);
 }
 
 /**
@@ -52,7 +52,10 @@ export async function openTar(path: string, env: Environment): Promise<ContentFo
  * @throws Error if it is broken, or an entry's name leads out of it.
  */
 export async function tarIn(file: FileHandle, name: string): Promise<ContentFolder> {
-  const entries = await indexOf(file);
+  const entries = await indexOf(file).catch(async (error) => {
+    await file.close();
+    throw new Error(`${name}: ${causeOf(error)}`);
+  });
   return {
     name,
     size: async (path) => resolved(entries, path)?.size ?? null,

@@ -5,7 +5,7 @@ import { realpath, stat } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import pLimit from "p-limit";
-import { type Pack, pack } from "tar-stream";
+import { pack } from "tar-stream";
 import { hasCode } from "../files.ts";
 import type { ContentWriter } from "./content-writer.ts";
 import { incomingFor } from "./incoming.ts";
@@ -21,6 +21,8 @@ export interface TarEnd {
   /** Waits until the tar is where it belongs; called when all was written. */
   publish(): Promise<void>;
   discard(): void;
+  /** What the sink's failure comes to, if its error alone doesn't say. */
+  explain?(error: unknown): Promise<unknown>;
 }
 
 /** A tar in a file, which it replaces once it is whole. What is no ordinary file, as a pipe or a device, is written to. */
@@ -62,13 +64,14 @@ class TarWriter implements ContentWriter {
   readonly #pack = pack();
   readonly #written = new Set<string>();
   readonly #turn = pLimit(1);
-  /** Rejects as soon as the sink takes nothing more. */
+  /** Rejects with the first failure, whether of the sink or of what is written. */
   readonly #sent: Promise<void>;
+  #failure: unknown = null;
 
   constructor(name: string, end: TarEnd) {
     this.name = name;
     this.#end = end;
-    this.#sent = pipeline(this.#pack, end.sink, { end: end.end ?? true });
+    this.#sent = this.#send();
     this.#sent.catch(() => {});
   }
 
@@ -78,21 +81,13 @@ class TarWriter implements ContentWriter {
 
   write(path: string, size: number, open: () => AsyncIterable<Uint8Array>): Promise<void> {
     return this.#turn(async () => {
-      const { entry, done } = this.#entry(path, size);
-      let failure: unknown = null;
-      entry.on("error", (error) => {
-        failure = error;
-      });
+      if (this.#pack.destroying) await this.#sent;
       try {
-        for await (const piece of open()) {
-          if (failure) throw failure;
-          if (!entry.write(piece)) await once(entry, "drain");
-        }
-        entry.end(null);
-        await done;
+        await this.#writeEntry(path, size, open());
       } catch (error) {
-        // An entry that isn't whole breaks the tar.
-        this.#abort();
+        // Where the sink has failed, an entry's error only follows from that.
+        if (!this.#pack.destroying) this.#abort(error);
+        await this.#sent;
         throw error;
       }
       this.#written.add(path);
@@ -110,20 +105,40 @@ class TarWriter implements ContentWriter {
   }
 
   async discard(): Promise<void> {
-    this.#abort();
+    this.#abort(new Error(`${this.name} was closed before it was whole`));
     this.#end.discard();
     await this.#sent.catch(() => {});
   }
 
-  #entry(path: string, size: number): { entry: ReturnType<Pack["entry"]>; done: Promise<void> } {
-    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
-    const header = { name: path, size, mode: 0o644, mtime: MODIFIED };
-    const entry = this.#pack.entry(header, (error) => (error ? reject(error) : resolve()));
-    done.catch(() => {});
-    return { entry, done };
+  async #send(): Promise<void> {
+    try {
+      await pipeline(this.#pack, this.#end.sink, { end: this.#end.end ?? true });
+    } catch (error) {
+      this.#failure ??= (await this.#end.explain?.(error)) ?? error;
+      throw this.#failure;
+    }
   }
 
-  #abort(): void {
-    this.#pack.destroy(new Error(`${this.name} was closed before it was whole`));
+  async #writeEntry(path: string, size: number, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+    const { promise: done, resolve, reject } = Promise.withResolvers<void>();
+    done.catch(() => {});
+    const header = { name: path, size, mode: 0o644, mtime: MODIFIED };
+    const entry = this.#pack.entry(header, (error) => (error ? reject(error) : resolve()));
+    let failure: unknown = null;
+    entry.on("error", (error) => {
+      failure = error;
+    });
+    for await (const piece of bytes) {
+      if (failure) throw failure;
+      if (!entry.write(piece)) await once(entry, "drain");
+    }
+    entry.end(null);
+    await done;
+  }
+
+  /** An entry that isn't whole breaks the tar. */
+  #abort(error: unknown): void {
+    this.#failure ??= error;
+    this.#pack.destroy(error instanceof Error ? error : new Error(String(error)));
   }
 }
