@@ -10,12 +10,14 @@ import { Download, download } from "./support/download.ts";
 import { newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
 const KIB = 1024;
-/** Milliseconds for every time-out: far shorter than the defaults; no body may take longer unless its client is slow. */
+/** Milliseconds for every time-out: far shorter than the defaults. */
 const TIMING = {
   upstream: { timeOut: 2_000 },
   fillPatience: 1_000,
-  bodyLimits: { ...BODY_LIMITS, stall: 1_000, base: 3_000, slowestLine: 1_000_000_000 },
+  bodyLimits: { ...BODY_LIMITS, stall: 1_000 },
 };
+/** No body may take longer than this unless its client is slow. */
+const HASTY = { ...TIMING, bodyLimits: { ...TIMING.bodyLimits, base: 3_000, slowestLine: 1_000_000_000 } };
 /** Milliseconds; longer than upstream may be silent, and than a body may take. */
 const SLOW_READER = 5_000;
 
@@ -24,6 +26,7 @@ let mumbling: Listener;
 let refusing: Listener;
 let stalling: RawFaults;
 let stage: Stage;
+let hasty: Stage;
 beforeAll(async () => {
   mute = await listener(() => {});
   mumbling = await listener((socket) => socket.write("HTTP/1.1 200 OK\r\nContent-Le"));
@@ -37,9 +40,11 @@ beforeAll(async () => {
     "stalling.test": stalling.url,
   };
   stage = await startStage(upstreams, TIMING);
+  hasty = await startStage(upstreams, HASTY);
 });
 afterAll(async () => {
   await stage?.stop();
+  await hasty?.stop();
   await stalling?.close();
   await mute?.close();
   await mumbling?.close();
@@ -121,7 +126,7 @@ it.concurrent("breaks off a body that upstream has stopped sending, and fetches 
 
 it.concurrent("neither mistakes a client that reads nothing for a stalled upstream, nor disconnects it for being slow", async () => {
   const blob = serveBlob(stalling, 48 * 1024 * KIB, { ranges: true });
-  const client = await Download.open(stage.urlOf("stalling.test", blob));
+  const client = await Download.open(hasty.urlOf("stalling.test", blob));
   await client.readTo(64 * KIB);
   await sleep(SLOW_READER);
   expect(await client.end()).toBe("whole");

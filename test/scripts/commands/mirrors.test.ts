@@ -48,7 +48,7 @@ test("each is measured, ranked, and the configuration that follows is printed", 
   const daemon = /daemon\.json:\n(.*?\n {2}\})/s.exec(output)?.[1] ?? "";
   expect(JSON.parse(daemon)).toEqual({ "registry-mirrors": [fresh.url] });
   const endpoints = `https://registry-1.docker.io,${fresh.url},${stale.url}`;
-  expect(output).toContain(`  npm start -- --upstream docker.io=${endpoints}\n`);
+  expect(output).toContain(`  npm start -- --upstream docker.io=${endpoints} --insecure docker.io\n`);
   expect(output).toContain(`2 of 5 can be used, 1 of them for tags too; best is ${host(fresh.url)}`);
 });
 
