@@ -17,7 +17,9 @@ import { isLoopback } from "./registry/addresses.ts";
 import type { Environment } from "./registry/proxies.ts";
 import { isLocal } from "./registry/redirects.ts";
 import type { Credential } from "./registry/registry.ts";
+import { relayKeys, relayList, relaysOf } from "./relay-settings.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
+import type { Relay } from "./upstream/relays.ts";
 
 /** The registry of one's own. */
 export interface HostedSettings {
@@ -60,6 +62,7 @@ export interface Config extends GateSettings {
   /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
   resume: boolean;
   hosted: HostedSettings;
+  relays: readonly Relay[];
   /** The variables that name proxies, where the mirror can use them. */
   proxies: Environment;
   /** Bytes under which the store is kept. */
@@ -122,6 +125,8 @@ const variables = v.object({
   HOSTED_IMMUTABLE: v.optional(patterns, []),
   HOSTED_QUOTA: v.optional(v.pipe(table("must be a table or a JSON object"), v.record(pattern, bytes)), {}),
   HOSTED_SPARSE: v.optional(onOff, false),
+  RELAYS: v.optional(relayList, []),
+  RELAY_KEYS: v.optional(relayKeys, {}),
   UPSTREAM_CREDENTIALS: v.optional(credentials, {}),
   ACCESS: v.optional(v.picklist(["open", "keys"], "must be open or keys")),
   ACCESS_KEYS: v.optional(accessKeys, []),
@@ -147,7 +152,7 @@ export function readConfig(env: object): Config {
       parsed.issues.map((issue) => {
         const path = v.getDotPath(issue) ?? "";
         // A password or a key in the wrong place could be part of the path.
-        const name = /^(UPSTREAM_CREDENTIALS|ACCESS_KEYS(\.\d+)?)/.exec(path)?.[0] ?? path;
+        const name = /^(UPSTREAM_CREDENTIALS|RELAY_KEYS|ACCESS_KEYS(\.\d+)?)/.exec(path)?.[0] ?? path;
         return `${name}: ${issue.message}`;
       }),
     );
@@ -177,7 +182,13 @@ export function readConfig(env: object): Config {
     throw new ConfigError(["UPSTREAM_CREDENTIALS: names an upstream that isn't known by that name"]);
   }
   const access = accessOf(parsed.output);
-  const faults = accessFaults(parsed.output, access);
+  const { relays, faults: relayFaults } = relaysOf(parsed.output.RELAYS, parsed.output.RELAY_KEYS);
+  const unknown = relays.flatMap(({ upstreams }) => upstreams).filter((name) => find(name)?.name !== name);
+  const faults = [
+    ...accessFaults(parsed.output, access),
+    ...relayFaults,
+    ...unknown.map((name) => `RELAYS: no upstream is named ${name}`),
+  ];
   if (faults.length > 0) throw new ConfigError(faults);
   return {
     domain: DOMAIN || null,
@@ -185,10 +196,14 @@ export function readConfig(env: object): Config {
     defaultUpstream,
     upstream: find,
     upstreamByLabel: (label) => find(label) ?? byLabel.get(label) ?? memberAmong(families, label, hyphenated),
-    isOperators: operatorsHosts(upstreams.filter(({ name }) => UPSTREAMS[name])),
+    isOperators: operatorsHosts(
+      upstreams.filter(({ name }) => UPSTREAMS[name]),
+      relays,
+    ),
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
+    relays,
     proxies: parsed.output.PROXIES ?? {},
     hosted: {
       path: parsed.output.HOSTED_PATH,
@@ -267,11 +282,12 @@ function memberOf(family: Upstream, name: string, spell = (parent: string) => pa
   return { ...family, name: label + parent, endpoints: [new URL(`https://${label}${parent}`)] };
 }
 
-/** What the operator's upstreams are reached by: their endpoints and realms; for one on this machine, all of the machine. */
-function operatorsHosts(upstreams: readonly Upstream[]): Config["isOperators"] {
-  const hosts = new Set(
-    upstreams.flatMap(({ endpoints, realms }) => [...endpoints.map(({ host }) => host), ...realms]),
-  );
+/** What the operator's upstreams are reached by: their endpoints and realms; for one on this machine, all of the machine; and relays. */
+function operatorsHosts(upstreams: readonly Upstream[], relays: readonly Relay[]): Config["isOperators"] {
+  const hosts = new Set([
+    ...upstreams.flatMap(({ endpoints, realms }) => [...endpoints.map(({ host }) => host), ...realms]),
+    ...relays.map(({ url }) => url.host),
+  ]);
   const families = upstreams.filter(({ name }) => name.startsWith("*"));
   const hasLocal = upstreams.some(isLocal);
   return (url) =>

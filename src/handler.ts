@@ -23,6 +23,7 @@ import { detailsOf, type RequestDetails } from "./request-log.ts";
 import { isHosted, route, upstreamOfHost } from "./route.ts";
 import type { Services } from "./services.ts";
 import type { Upstream } from "./upstream/registries.ts";
+import { IDENTITY_HEADER } from "./upstream/relays.ts";
 
 /** The request's credentials, its URL without an access key, and the upstream whose logins its host passes through. */
 function requestCredentialsOf({ config }: Services, c: Context) {
@@ -98,6 +99,7 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
     userAgent: c.req.header("User-Agent") ?? "",
     via: c.req.header("Via") ?? "",
     hasNamespace: url.searchParams.has("ns"),
+    isForAnonymous: c.req.header(IDENTITY_HEADER) === "anonymous",
   };
   if (loginUpstream) {
     const challenge = await loginChallenge(services, loginUpstream, requestCredentials);

@@ -2,7 +2,7 @@
 import { LRUCache } from "lru-cache";
 import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
-import { type Config, readConfig } from "./config.ts";
+import { type Config, ConfigError, readConfig } from "./config.ts";
 import { leasesIn, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
@@ -83,10 +83,12 @@ export function createServices(env: Env): Services {
         forwarder: env.FORWARDER ?? null,
         isOperators: config.isOperators,
         proxies: config.proxies,
+        bound: relayNetworks(env, config),
       }),
       now,
       credentials: config.credentials,
       via,
+      relays: config.relays,
       timing: { ...UPSTREAM_TIMING, ...upstreamTiming },
     }),
     leasesOf: leasesIn(env.FILLS),
@@ -116,6 +118,21 @@ export const isolate: { services: Services | null } = { services: null };
 export function servicesOf(env: Env): Services {
   isolate.services ??= createServices(env);
   return isolate.services;
+}
+
+/** The networks of relays that are reached by a binding, by host. @throws ConfigError if there is no such binding. */
+function relayNetworks(env: object, { relays }: Config): ReadonlyMap<string, Network> {
+  const networks = relays.flatMap(({ url, binding }): [string, Network][] => {
+    if (binding === null) return [];
+    const network: unknown = Reflect.get(env, binding);
+    if (isNetwork(network)) return [[url.host, network]];
+    throw new ConfigError([`RELAYS: no service or VPC binding is named ${binding}`]);
+  });
+  return new Map(networks);
+}
+
+function isNetwork(value: unknown): value is Network {
+  return typeof value === "object" && value !== null && "fetch" in value;
 }
 
 /** A cache of our own beside the zone's default one, so that no request for a page can ever be answered from it. */

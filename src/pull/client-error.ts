@@ -11,6 +11,8 @@ export interface ClientInfo {
   via: string;
   /** Whether the client sent `ns`, as containerd and BuildKit do when they use a mirror. */
   hasNamespace: boolean;
+  /** Whether it is a mirror that requests only what anonymous clients may have, although it has a key (`upstream/relays.ts`). */
+  isForAnonymous?: boolean;
   /** The challenge that a login could respond, where the mirror passes logins through. */
   challenge?: string;
 }

@@ -8,6 +8,7 @@ import { type Failure, failureOf, isTransient } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import { unlinkContent } from "../store/content.ts";
 import type { Upstream } from "../upstream/registries.ts";
+import { relaysFor } from "../upstream/relays.ts";
 import { ANONYMOUS, type Identity } from "../upstream/request.ts";
 import { type ClientInfo, clientError, type Wanted } from "./client-error.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
@@ -29,7 +30,9 @@ export async function identityFor(
   clientInfo: ClientInfo,
   waitUntil: WaitUntil,
 ): Promise<Identity> {
-  const claimed = claimedIdentity(services, caller, upstream, repository);
+  const claimed = clientInfo.isForAnonymous
+    ? ANONYMOUS
+    : claimedIdentity(services, caller, upstream, repository);
   const needsLogin = upstream.login === "required";
   if (needsLogin && !canLogIn(services, claimed, upstream)) throw loginNeeded(upstream);
   if (claimed.kind === "anonymous") return ANONYMOUS;
@@ -94,8 +97,9 @@ function claimedIdentity(
   return isPrivate ? { kind: "operator" } : ANONYMOUS;
 }
 
-function canLogIn({ config }: Pick<PullServices, "config">, { kind }: Identity, { name }: Upstream): boolean {
-  return kind === "operator" && (config.credentials[name]?.length ?? 0) > 0;
+function canLogIn({ config }: Pick<PullServices, "config">, { kind }: Identity, upstream: Upstream): boolean {
+  const hasLogin = (config.credentials[upstream.name]?.length ?? 0) > 0;
+  return kind === "operator" && (hasLogin || relaysFor(config.relays, upstream, kind).length > 0);
 }
 
 function loginNeeded({ name }: Upstream): RegistryError {

@@ -11,7 +11,7 @@ import type { FillLeases } from "./fill-leases.ts";
 import type { Resolver, StoredManifest } from "./resolver.ts";
 
 export interface PullServices {
-  config: Pick<Config, "upstream" | "staleMax" | "private" | "resume" | "credentials">;
+  config: Pick<Config, "upstream" | "staleMax" | "private" | "resume" | "credentials" | "relays">;
   store: Store;
   tags: TagRecords;
   /** Manifests by digest. */

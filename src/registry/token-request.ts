@@ -3,7 +3,7 @@ import * as v from "valibot";
 import type { Challenge } from "../oci/challenge.ts";
 import { lenient, parseJson } from "../oci/json.ts";
 import { MAXIMUM_TOKEN, readBounded } from "./bounded-read.ts";
-import { failureOfResponse, UpstreamError } from "./failure.ts";
+import { type Failure, failureOfResponse, UpstreamError } from "./failure.ts";
 import { followRedirects, PINNED, type Trust, Untrusted } from "./redirects.ts";
 import { basic, type Login, type Registry } from "./registry.ts";
 import { appendVia } from "./via.ts";
@@ -56,6 +56,13 @@ export class LoginRefused extends UpstreamError {
   }
 }
 
+/** The token endpoint limits requests: without tokens, the registry gives nothing. */
+export class TokenLimited extends UpstreamError {
+  constructor({ message, status, retryAfter }: Failure) {
+    super("limited", message, status, retryAfter);
+  }
+}
+
 /** The distribution spec's default where a token response says nothing usable ("Token Authentication", `expires_in`). */
 const DEFAULT_LIFETIME = 60;
 /** The username that docker and its credential helpers store with an identity token. */
@@ -97,7 +104,9 @@ export async function requestToken(
     if (login && (status === 401 || status === 403)) {
       throw new LoginRefused(registry, login, status);
     }
-    if (![401, 403, 429].includes(status)) {
+    if (status === 429)
+      throw new TokenLimited(failureOfResponse(response, `a token for ${repository}`, started).failure);
+    if (status !== 401 && status !== 403) {
       throw new UpstreamError("unavailable", `the token endpoint ${url.host} answered ${status}`, status);
     }
     throw failureOfResponse(response, `a token for ${repository}`, started);

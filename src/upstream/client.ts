@@ -7,11 +7,13 @@ import { isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.
 import type { Credential } from "../registry/registry.ts";
 import { Remembered } from "../registry/remembered.ts";
 import { Tokens } from "../registry/tokens.ts";
+import { passesOf } from "../registry/via.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import { Endpoints } from "./endpoints.ts";
 import { hedge } from "./hedge.ts";
 import { Identities, isPage } from "./identities.ts";
 import type { Upstream } from "./registries.ts";
+import { endpointAt, type Relay, relaysFor } from "./relays.ts";
 import { ANONYMOUS, isContent, isForAnyEndpoint, type UpstreamRequest } from "./request.ts";
 import { createTransport } from "./transport.ts";
 import { UserLogins } from "./user-logins.ts";
@@ -24,6 +26,7 @@ export interface ClientOptions {
   credentials?: Readonly<Record<string, readonly Credential[]>>;
   /** This deployment's entry in the Via of every request. */
   via?: string;
+  relays?: readonly Relay[];
   timing?: UpstreamTiming;
 }
 
@@ -42,6 +45,12 @@ export const UPSTREAM_TIMING: UpstreamTiming = { timeOut: 10_000, patience: 2_00
 /** Milliseconds for which an identity that was authorized for a repository stays so. */
 const AUTHORIZED = 5 * 60_000;
 
+/** Where a request can be sent: a relay's endpoint, or one of the upstream's own. */
+interface Candidate {
+  url: URL;
+  relay: Relay | null;
+}
+
 /** One isolate's client for the upstreams. */
 export class UpstreamClient {
   /** Login pass-through. */
@@ -50,12 +59,17 @@ export class UpstreamClient {
   readonly #identities: Identities;
   readonly #authorized: Remembered;
   readonly #timing: UpstreamTiming;
+  readonly #relays: readonly Relay[];
+  readonly #via: string;
   /** Which endpoint sent a response. */
   readonly #sourceOf = new WeakMap<Response, URL>();
 
   constructor(options: ClientOptions) {
-    const { fetch, now, credentials = {}, via = "1.1 portolan", timing = UPSTREAM_TIMING } = options;
+    const { fetch, now, credentials = {}, via = "1.1 portolan", relays = [] } = options;
+    const { timing = UPSTREAM_TIMING } = options;
     this.#timing = timing;
+    this.#relays = relays;
+    this.#via = via;
     this.#endpoints = new Endpoints({ fetch, now, via });
     this.#identities = new Identities({
       transport: createTransport({ fetch, now, via, retryPause: timing.retryPause }),
@@ -68,8 +82,8 @@ export class UpstreamClient {
   }
 
   /**
-   * Fetches from the primary, which alone resolves tags; content by digest is fetched from the fallbacks too when the
-   * primary fails or is slow, because its digest verifies it.
+   * Fetches from the primary or a relay, which alone resolve tags; content by digest is fetched from the fallbacks too when
+   * they fail or are slow, because its digest verifies it.
    *
    * @returns a response of status 200, 206 or 416, its body unread.
    * @throws UpstreamError for every other one.
@@ -77,21 +91,23 @@ export class UpstreamClient {
   async fetch(request: UpstreamRequest, waitUntil: WaitUntil): Promise<Response> {
     const [primary] = request.upstream.endpoints;
     const candidates = this.#candidates(request);
-    const decisive = candidates.findIndex(({ href }) => href === primary?.href);
+    const isPrimary = ({ url }: Candidate) => url.href === primary?.href;
+    const decisive = candidates.flatMap((each, index) => (each.relay || isPrimary(each) ? [index] : []));
     const inTime = new AbortController();
     const timer = setTimeout(() => inTime.abort(), this.#timing.timeOut);
-    const attempts = candidates.map((url) => (overtaken: AbortSignal) => {
+    const attempts = candidates.map((candidate) => (overtaken: AbortSignal) => {
       const signal = AbortSignal.any([inTime.signal, overtaken]);
-      return this.#fetchFrom(url, request, signal, waitUntil);
+      return this.#fetchFrom(candidate, request, signal, waitUntil);
     });
     try {
       return await hedge(attempts, {
         patience: this.#timing.patience,
         decisive,
         isFinal: (error) => !(error instanceof UpstreamError && isTransient(error.failure.kind)),
-        // A fallback was requested because the primary was slow, and was faster.
+        // Another was requested because the primary was slow, and was faster.
         overtaken: (index) => {
-          if (index === decisive && primary) this.#endpoints.of(primary).pace.failed();
+          const candidate = candidates[index];
+          if (primary && candidate && isPrimary(candidate)) this.#endpoints.of(primary).pace.failed();
         },
         discard: (response) => waitUntil(response.body?.cancel() ?? Promise.resolve()),
       });
@@ -103,11 +119,14 @@ export class UpstreamClient {
 
   /** Whether a repository is public, found out by an anonymous HEAD of what is requested where it isn't known. */
   async isPublic(request: Omit<UpstreamRequest, "method">, waitUntil: WaitUntil): Promise<boolean> {
-    const [primary] = request.upstream.endpoints;
-    if (!primary) return false;
-    const endpoint = this.#endpoints.of(primary);
-    const signal = AbortSignal.timeout(this.#timing.timeOut);
-    return this.#identities.isPublic({ ...request, method: "HEAD", endpoint, signal, waitUntil });
+    for (const { url, relay } of this.#resolving({ ...request, identity: ANONYMOUS })) {
+      const endpoint = this.#endpoints.of(url);
+      const signal = AbortSignal.timeout(this.#timing.timeOut);
+      const head = { ...request, method: "HEAD" as const, endpoint, relay, signal, waitUntil };
+      const isPublic = await this.#identities.isPublic(head);
+      if (isPublic !== null) return isPublic;
+    }
+    return false;
   }
 
   /**
@@ -147,7 +166,7 @@ export class UpstreamClient {
 
   /** Fetches from one endpoint, unless its circuit is open. */
   async #fetchFrom(
-    url: URL,
+    { url, relay }: Candidate,
     request: UpstreamRequest,
     signal: AbortSignal,
     waitUntil: WaitUntil,
@@ -159,22 +178,54 @@ export class UpstreamClient {
       throw new UpstreamError("unavailable", message, 0, wait);
     }
     const ifRange = this.#ifRange(request, url);
-    const response = await this.#identities.fetch({ ...request, ...ifRange, endpoint, signal, waitUntil });
+    const response = await this.#identities.fetch({
+      ...request,
+      ...ifRange,
+      endpoint,
+      relay,
+      signal,
+      waitUntil,
+    });
     this.#sourceOf.set(response, url);
     endpoint.pace.succeeded();
     return response;
   }
 
-  /** The endpoints to try, in order: the primary first, unless its fallbacks have been faster for a while. */
-  #candidates(request: UpstreamRequest): readonly URL[] {
-    const [primary, ...fallbacks] = request.upstream.endpoints;
-    if (!primary) return [];
-    if (!isForAnyEndpoint(request)) return [primary];
+  /** Where to try, in order: the primary before the fallbacks, unless these have been faster for a while. */
+  #candidates(request: UpstreamRequest): readonly Candidate[] {
+    const [primary, ...others] = request.upstream.endpoints;
+    const resolving = this.#resolving(request);
+    if (!primary || !isForAnyEndpoint(request)) return resolving;
+    const fallbacks = others.map((url) => ({ url, relay: null }));
     const isFast = fallbacks.length === 0 || this.#isFast(primary);
-    const order = isFast ? [primary, ...fallbacks] : [...fallbacks, primary];
+    const isPrimary = ({ url }: Candidate) => url === primary;
+    const order = isFast
+      ? [...resolving, ...fallbacks]
+      : [...resolving.filter((each) => !isPrimary(each)), ...fallbacks, ...resolving.filter(isPrimary)];
     const broken = request.continues?.at(-1);
     const last = broken && this.#sourceOf.get(broken);
-    return last ? [...order.filter((endpoint) => endpoint !== last), last] : order;
+    return last
+      ? [
+          ...order.filter(({ url }) => url.href !== last.href),
+          ...order.filter(({ url }) => url.href === last.href),
+        ]
+      : order;
+  }
+
+  /** Those that resolve tags, in order: relays before the primary or behind it, as configured. */
+  #resolving(request: Omit<UpstreamRequest, "method">): readonly Candidate[] {
+    const { upstream, identity = ANONYMOUS, via = "" } = request;
+    // A relay that requests something here must not be requested the same in turn.
+    const relays = passesOf(via, this.#via) > 0 ? [] : relaysFor(this.#relays, upstream, identity.kind);
+    const [primary] = upstream.endpoints;
+    // Without a login of its own, this mirror has private content from relays alone.
+    const isOfRelays =
+      identity.kind === "operator" && relays.length > 0 && !this.#identities.canBeOperator(upstream);
+    return [
+      ...relays.filter(({ when }) => when === "always"),
+      ...(primary && !isOfRelays ? [null] : []),
+      ...relays.filter(({ when }) => when === "limited"),
+    ].map((relay) => ({ url: relay ? endpointAt(relay, upstream) : (primary as URL), relay }));
   }
 
   /** Whether a primary comes before its fallbacks, if only for a probe that finds out whether it is fast again. */

@@ -16,6 +16,8 @@ export interface EgressOptions {
   isOperators: (url: URL) => boolean;
   /** The variables that name proxies. */
   proxies: Environment;
+  /** Hosts that are reached by a binding of their own. */
+  bound: ReadonlyMap<string, Network>;
 }
 
 /** A request's own way: `proxy` is a proxy's URL or `direct`; the variables decide where it is left out. */
@@ -30,16 +32,19 @@ export const PROXY_HEADER = "X-Portolan-Proxy";
 export const PROXY_FAILURE_HEADER = "X-Portolan-Proxy-Failure";
 
 /**
- * Sends requests through a proxy where one is configured; else to the operator's own hosts through the network that may
+ * Sends requests by a host's own binding or through a proxy where one is configured; else to the operator's own hosts through the network that may
  * reach this machine and private addresses, and to all others through the one that reaches the Internet only: a name in a
  * redirect can resolve to any address.
  */
 export function egress(options: EgressOptions): typeof fetch {
-  const { operatorNetwork, forwarder, isOperators, proxies } = options;
-  if (operatorNetwork === null && forwarder === null) return (input, init) => fetch(input, init);
+  const { operatorNetwork, forwarder, isOperators, proxies, bound } = options;
+  if (operatorNetwork === null && forwarder === null && bound.size === 0)
+    return (input, init) => fetch(input, init);
   return (input, init: Routed = {}) => {
     const url = new URL(input instanceof Request ? input.url : input);
     const { proxy: own, ...rest } = init;
+    const binding = bound.get(url.host);
+    if (binding) return binding.fetch(input, rest);
     const proxy = own === "direct" ? null : own === undefined ? proxyFor(url, proxies) : parseProxy(own);
     if (proxy && forwarder) return throughProxy(forwarder, url, rest, proxy);
     return operatorNetwork && isOperators(url) ? operatorNetwork.fetch(input, rest) : fetch(input, rest);

@@ -6,9 +6,9 @@ export const OVERTAKEN = new Error("another endpoint answered first");
 export interface HedgeOptions<Result> {
   /** Milliseconds for which the first attempt runs alone. */
   patience: number;
-  /** The attempt whose error counts: the primary's, while a fallback may just not have the content. */
-  decisive: number;
-  /** Whether the decisive attempt's error is final, because no other attempt could succeed. */
+  /** The attempts whose errors count, the first of them most: a fallback may just not have the content. */
+  decisive: readonly number[];
+  /** Whether a decisive attempt's error is final, because no other attempt could succeed. */
   isFinal: (error: unknown) => boolean;
   /** Receives the index of an attempt that was still running when another one ended the matter; its signal has fired. */
   overtaken?: (index: number) => void;
@@ -19,7 +19,7 @@ export interface HedgeOptions<Result> {
 /**
  * Makes the attempts in order until one succeeds; at most two run at a time, the second because the first is slow. Those
  * still running then are cancelled.
- * @throws the decisive attempt's error if none succeeds.
+ * @throws the first decisive attempt's error if none succeeds.
  */
 export function hedge<Result>(
   attempts: readonly ((signal: AbortSignal) => Promise<Result>)[],
@@ -29,7 +29,7 @@ export function hedge<Result>(
     const running = new Map<number, AbortController>();
     let started = 0;
     let done = false;
-    let decision: { error: unknown } | null = null;
+    let decision: { index: number; error: unknown } | null = null;
 
     const settle = (finish: () => void) => {
       done = true;
@@ -54,9 +54,10 @@ export function hedge<Result>(
         },
         (error: unknown) => {
           running.delete(index);
-          if (index === decisive) decision = { error };
+          const isDecisive = decisive.includes(index);
+          if (isDecisive && !(decision && decision.index < index)) decision = { index, error };
           if (done) return;
-          if (index === decisive && isFinal(error)) settle(() => reject(error));
+          if (isDecisive && isFinal(error)) settle(() => reject(error));
           else if (started < attempts.length) start();
           else if (running.size === 0) settle(() => reject((decision ?? { error }).error));
         },

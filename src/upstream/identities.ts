@@ -2,13 +2,14 @@
 import { essence } from "../oci/mediatypes.ts";
 import { isWithinNetwork } from "../registry/addresses.ts";
 import { authorizedFetch, type Transport } from "../registry/authorized-fetch.ts";
-import { failureOfResponse, UpstreamError } from "../registry/failure.ts";
-import type { Credential, Login } from "../registry/registry.ts";
-import { LoginRefused, type TokenScope } from "../registry/token-request.ts";
+import { failureOfResponse, isTransient, UpstreamError } from "../registry/failure.ts";
+import { basic, type Credential, type Login } from "../registry/registry.ts";
+import { LoginRefused, TokenLimited, type TokenScope } from "../registry/token-request.ts";
 import type { Tokens } from "../registry/tokens.ts";
 import { Credentials } from "./credentials.ts";
 import { PublicRepositories } from "./public-repositories.ts";
 import type { Upstream } from "./registries.ts";
+import type { Relay } from "./relays.ts";
 import { ANONYMOUS, type EndpointRequest, isContent, isToPrimary } from "./request.ts";
 import { repositoryAt } from "./transport.ts";
 
@@ -43,7 +44,8 @@ export class Identities {
    * @throws UpstreamError for every other one.
    */
   async fetch(request: EndpointRequest): Promise<Response> {
-    const { upstream, identity = ANONYMOUS } = request;
+    const { upstream, identity = ANONYMOUS, relay } = request;
+    if (relay) return this.#fetchFromRelay(request, relay);
     if (identity.kind === "user") {
       return this.#successful(request, await this.#transport(request, identity.authorization));
     }
@@ -64,21 +66,38 @@ export class Identities {
   }
 
   /**
-   * Whether a repository is public, found out by an anonymous HEAD of what is requested. Where that can't be found out,
-   * because upstream fails or has no such thing for anonymous requests, it is taken not to be public.
-   * @param request by HEAD, to the primary.
+   * Whether a repository is public, found out by an anonymous HEAD of what is requested. What upstream doesn't have for
+   * anonymous requests is taken not to be public.
+   * @param request by HEAD, to the primary or a relay.
+   * @returns null where that can't be found out, because upstream fails.
    */
-  async isPublic(request: EndpointRequest): Promise<boolean> {
+  async isPublic(request: EndpointRequest): Promise<boolean | null> {
     const known = this.#repositories.isPublic(request);
     if (known !== null) return known;
     if (!isContent(request) || this.#repositories.isMissing(request)) return false;
     try {
-      return !isPage(await this.#fetchAnonymously(request));
+      const { relay } = request;
+      const head = relay ? this.#fetchFromRelay(request, relay) : this.#fetchAnonymously(request);
+      return !isPage(await head);
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error;
       if (error.failure.kind === "missing") this.#repositories.noteMissing(request);
-      return false;
+      return isTransient(error.failure.kind) ? null : false;
     }
+  }
+
+  /** Whether the upstream itself may give something to the operator: by a login, or because it is within the network. */
+  canBeOperator(upstream: Upstream): boolean {
+    return isWithinNetwork(upstream) || this.#credentials.hasAccepted(upstream);
+  }
+
+  /** A relay knows by its key who requests something, and by a header whether that is to be given to anonymous clients. */
+  async #fetchFromRelay(request: EndpointRequest, { url, key }: Relay): Promise<Response> {
+    const authorization = key === null ? null : basic({ username: "portolan", password: key });
+    const response = await this.#transport(request, authorization);
+    if (response.status !== 401) return this.#successful(request, response);
+    await response.body?.cancel();
+    throw new UpstreamError("unavailable", `the relay ${url.host} doesn't accept its key in RELAY_KEYS`, 401);
   }
 
   async #fetchAs(login: Login | null, request: EndpointRequest): Promise<Response> {
@@ -133,7 +152,8 @@ export class Identities {
       return response;
     } catch (error) {
       const failure = error instanceof UpstreamError ? error.failure : null;
-      if (failure?.kind === "limited") limits.note(request, failure.retryAfter);
+      if (error instanceof TokenLimited) limits.noteAll(error.failure.retryAfter);
+      else if (failure?.kind === "limited") limits.note(request, failure.retryAfter);
       if (failure?.kind === "denied" && isToPrimary(request)) this.#repositories.noteDenied(request);
       throw error;
     }

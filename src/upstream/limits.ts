@@ -7,6 +7,9 @@ export const DEFAULT_LIMIT = 60;
 /** Seconds beyond which no Retry-After is believed: Docker Hub's window. */
 export const LONGEST_LIMIT = 6 * 3600;
 
+/** Every kind of request. */
+const ALL = "*";
+
 interface Limited {
   upstream: Pick<Registry, "name">;
   method: string;
@@ -15,7 +18,7 @@ interface Limited {
 }
 
 export class Limits {
-  /** By kind of request, milliseconds since the epoch. */
+  /** By kind of request, or ALL; milliseconds since the epoch. */
   readonly #until = new Map<string, number>();
   readonly #now: () => number;
 
@@ -25,7 +28,8 @@ export class Limits {
 
   /** @throws UpstreamError `limited` while such a request would be in vain. */
   check(request: Limited): void {
-    const left = Math.ceil(((this.#until.get(kindOf(request)) ?? 0) - this.#now()) / 1000);
+    const until = Math.max(this.#until.get(kindOf(request)) ?? 0, this.#until.get(ALL) ?? 0);
+    const left = Math.ceil((until - this.#now()) / 1000);
     if (left <= 0) return;
     const message = `${request.upstream.name} limits requests; the next request is sent in ${left} s`;
     throw new UpstreamError("limited", message, 429, left);
@@ -34,7 +38,16 @@ export class Limits {
   /** @param retryAfter seconds, or null where upstream didn't say: then there is nothing to go by. */
   note(request: Limited, retryAfter: number | null): void {
     if (retryAfter === null) return;
-    this.#until.set(kindOf(request), this.#now() + Math.min(retryAfter, LONGEST_LIMIT) * 1000);
+    this.#set(kindOf(request), retryAfter);
+  }
+
+  /** The endpoint gives no tokens, without which nothing can be requested. @param retryAfter seconds. */
+  noteAll(retryAfter: number | null): void {
+    this.#set(ALL, retryAfter ?? DEFAULT_LIMIT);
+  }
+
+  #set(kind: string, seconds: number): void {
+    this.#until.set(kind, this.#now() + Math.min(seconds, LONGEST_LIMIT) * 1000);
   }
 }
 

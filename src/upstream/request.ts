@@ -2,6 +2,7 @@
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Endpoint } from "./endpoints.ts";
 import type { Upstream } from "./registries.ts";
+import type { Relay } from "./relays.ts";
 
 /**
  * On whose behalf upstream is requested.
@@ -38,6 +39,8 @@ export interface UpstreamRequest {
 /** An upstream request to one endpoint, which has to respond before the signal fires. */
 export interface EndpointRequest extends UpstreamRequest {
   endpoint: Endpoint;
+  /** Whose endpoint it is; null for the upstream's own. */
+  relay: Relay | null;
   ifRange?: string;
   signal: AbortSignal;
   waitUntil: WaitUntil;

@@ -5,7 +5,8 @@ import { followRedirects, StorageRefused } from "../registry/redirects.ts";
 import { retry } from "../registry/retry.ts";
 import { appendVia } from "../registry/via.ts";
 import { OVERTAKEN } from "./hedge.ts";
-import type { EndpointRequest } from "./request.ts";
+import { asRegistry, IDENTITY_HEADER } from "./relays.ts";
+import { ANONYMOUS, type EndpointRequest } from "./request.ts";
 
 export interface TransportOptions {
   fetch: typeof fetch;
@@ -27,7 +28,8 @@ const GATEWAY_ERRORS = [502, 503, 504];
 export function createTransport(options: TransportOptions): Transport<EndpointRequest, Response> {
   const { fetch, now, via, retryPause } = options;
   return async (request, authorization) => {
-    const { endpoint, upstream, signal, waitUntil } = request;
+    const { endpoint, relay, signal, waitUntil } = request;
+    const registry = relay ? asRegistry(relay, request.upstream) : request.upstream;
     const url = urlOf(request);
     const init = initOf(request, authorization, via);
     const contact: Contact = { last: endpoint.url, endpointFailed: null };
@@ -40,7 +42,7 @@ export function createTransport(options: TransportOptions): Transport<EndpointRe
         : null;
     };
     try {
-      return await retry(() => followRedirects(upstream, url, init, observed), pauseAfter, signal);
+      return await retry(() => followRedirects(registry, url, init, observed), pauseAfter, signal);
     } catch (error) {
       if (error instanceof UpstreamError) throw error;
       if (signal.aborted) throw tooSlow(contact.last);
@@ -64,13 +66,14 @@ function urlOf({ endpoint, repository, path, search }: EndpointRequest): URL {
 }
 
 function initOf(request: EndpointRequest, authorization: string | null, via: string) {
-  const { method, accept, range, ifRange, isRaw, signal } = request;
+  const { method, accept, range, ifRange, isRaw, relay, identity = ANONYMOUS, signal } = request;
   // `identity`: an encoded body would no longer have the length and bytes that the digest describes.
   const headers = new Headers({ "Accept-Encoding": "identity", "User-Agent": "portolan" });
   headers.set("Via", appendVia(request.via ?? "", via));
   if (accept) headers.set("Accept", accept);
   if (range) headers.set("Range", range);
   if (ifRange) headers.set("If-Range", ifRange);
+  if (relay && identity.kind === "anonymous") headers.set(IDENTITY_HEADER, "anonymous");
   if (authorization !== null) headers.set("Authorization", authorization);
   const encodeResponseBody: "manual" | "automatic" = isRaw ? "manual" : "automatic";
   return { method, headers, signal, encodeResponseBody };

@@ -23,7 +23,7 @@ function createRace(count: number) {
   const outcome = hedge(
     attempts.map(({ start }) => start),
     {
-      decisive: 0,
+      decisive: [0],
       patience: PATIENCE,
       isFinal: (error) => error === FINAL,
       discard: (response) => discarded.push(response),
