@@ -7,12 +7,14 @@ import { isLoopback } from "../src/registry/addresses.ts";
 import { type Environment, PROXY_FORM, parseProxy } from "../src/registry/proxies.ts";
 import { EXIT } from "./commands/exit.ts";
 import { KEY_FILE } from "./keys/key-file.ts";
+import { readKey } from "./keys/read-key.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
 import { certifiedUrl, shownCertificate } from "./local/certificate.ts";
 import { healthOf } from "./local/health.ts";
 import { isRoutine, messageLine, requestJson, requestLine } from "./local/log-lines.ts";
-import { type MirrorOptions, type RunningMirror, startMirror, type Way } from "./local/mirror.ts";
+import { type MirrorOptions, type RunningMirror, startMirror } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
+import type { Way } from "./local/ways.ts";
 import { warning } from "./terminal/colours.ts";
 import { count } from "./terminal/format.ts";
 import { nearest } from "./terminal/nearest.ts";
@@ -37,6 +39,8 @@ export interface Settings {
   insecure: string[];
   var: Record<string, string>;
   proxy?: string;
+  behind?: string;
+  keyFile?: string;
   log: LogFormat;
   keys: string;
   tlsCert?: string;
@@ -95,6 +99,8 @@ export function startCommand(): Command {
         "reach upstreams through this proxy instead of HTTPS_PROXY and ALL_PROXY: http://, https://, socks5:// or socks5h://",
       ).argParser(proxy),
     )
+    .option("--behind <url>", "request everything from another Portolan first, such as one that is deployed")
+    .option("--key-file <file>", "the file with the access key for --behind")
     .option("--keys <file>", "the file of access keys", KEY_FILE)
     .option(
       "--tls-cert <file>",
@@ -118,6 +124,7 @@ Examples:
   npm start -- --port 5000 --data /var/lib/portolan
   npm start -- --upstream docker.io=https://registry-1.docker.io,https://mirror.gcr.io
   npm start -- --proxy socks5h://127.0.0.1:7890
+  npm start -- --behind https://mirror.example.com --key-file key.txt
   npm start -- --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
   npm start -- --upstream local=http://127.0.0.1:5001 --insecure local
 
@@ -162,6 +169,7 @@ async function serve(
       keyFile: resolve(cwd, settings.keys),
       ...tlsOf(settings, cwd),
       ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
+      ...(await behindOf(settings, cwd)),
       environment,
       grace: GRACE,
       onRequest: (record) => printed.line(isJson ? requestJson(record) : requestLine(record)),
@@ -179,6 +187,20 @@ async function serve(
     return EXIT.bad;
   });
   return Promise.race([crashed, isStopped]);
+}
+
+/** @param cwd what paths are relative to. @throws Error for a key without a mirror to use it at. */
+export async function behindOf(
+  { behind, keyFile }: Pick<Settings, "behind" | "keyFile">,
+  cwd: string,
+): Promise<Pick<MirrorOptions, "behind">> {
+  if (behind === undefined) {
+    if (keyFile !== undefined) throw new Error("--key-file is for --behind, which is missing.");
+    return {};
+  }
+  return {
+    behind: { url: behind, key: keyFile === undefined ? null : await readKey(resolve(cwd, keyFile)) },
+  };
 }
 
 /** @param cwd what paths are relative to. @throws Error if only one of the two files is given. */
@@ -223,9 +245,10 @@ ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 
 function waysText(ways: readonly Way[]): string {
   if (ways.length === 0) return "";
-  const parts = ways.map(({ proxy, upstreams }) =>
-    proxy === null ? `${upstreams.join(", ")} directly` : `${upstreams.join(", ")} through ${proxy}`,
-  );
+  const parts = ways.map(({ through, isSecond, upstreams }) => {
+    const by = through === null ? "directly" : `through ${through}`;
+    return `${upstreams.join(", ")} ${by}${isSecond ? " when limited" : ""}`;
+  });
   return `  ways out   ${parts.join("; ")}\n`;
 }
 

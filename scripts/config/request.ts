@@ -1,8 +1,8 @@
 /** From what a person typed to a GuideRequest, or a complaint that says what would do. */
-import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readConfig } from "../../src/config.ts";
-import { type GuideRequest, isKey, SHAPES, type Shape } from "../../src/guides/guide.ts";
+import { type GuideRequest, SHAPES, type Shape } from "../../src/guides/guide.ts";
+import { readKey } from "../keys/read-key.ts";
 
 export interface ConfigOptions {
   mirror: string;
@@ -66,14 +66,4 @@ function shapeName(text: string): Shape {
   const found = SHAPES.find((shape) => shape === text);
   if (found === undefined) throw new Error(`--shape must be one of ${SHAPES.join(", ")}, not ${text}.`);
   return found;
-}
-
-async function readKey(path: string): Promise<string> {
-  const text = await readFile(path, "utf8").catch((error: Error) => {
-    throw new Error(`--key-file can't be read: ${error.message}`);
-  });
-  const key = text.trim();
-  // The message must not hold what was found: it may be a key with a slip in it.
-  if (!isKey(key)) throw new Error(`${path} holds no access key: 32 characters of a-z and 2-7 on one line.`);
-  return key;
 }

@@ -2,9 +2,8 @@
 import { access, constants, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Config, readConfig } from "../../src/config.ts";
+import { readConfig } from "../../src/config.ts";
 import type { Timing } from "../../src/pull/body.ts";
-import { parseProxy, proxyFor, shownProxy } from "../../src/registry/proxies.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
 import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
@@ -21,6 +20,7 @@ import { makeSocketFolder } from "./socket-folder.ts";
 import { listenAt, postTo } from "./unix-http.ts";
 import { type Given, variables } from "./variables.ts";
 import { watchKeys } from "./watch-keys.ts";
+import { type Way, waysOf } from "./ways.ts";
 import { workerCode } from "./worker-code.ts";
 import { CONTROL_SOCKET, configurationText, PUBLIC_SOCKET } from "./workerd-config.ts";
 import { writer } from "./writer.ts";
@@ -47,7 +47,7 @@ export interface RunningMirror {
   keyPair: KeyPair | null;
   /** Names of all upstreams, sorted. */
   upstreams: readonly string[];
-  /** By which proxy upstreams are reached; empty where all are reached directly. Proxies are named without their passwords. */
+  /** How upstreams are reached; empty where all are reached directly. */
   ways: readonly Way[];
   /** Names of the access keys; null if it is open to everyone. */
   keys: readonly string[] | null;
@@ -57,12 +57,6 @@ export interface RunningMirror {
   evict(): Promise<void>;
   /** Waits for requests in progress, then releases the port and the storage. A second call stops at once. */
   stop(): Promise<void>;
-}
-
-export interface Way {
-  /** Null for those that are reached directly. */
-  proxy: string | null;
-  upstreams: readonly string[];
 }
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -200,21 +194,6 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
 
 function hasOwnKeys(own: Record<string, unknown>, { vars = {} }: Given): boolean {
   return (vars.ACCESS_KEYS ?? own.ACCESS_KEYS) !== undefined;
-}
-
-function waysOf({ upstreamNames, upstream, proxies }: Config): Way[] {
-  const ways = new Map<string | null, string[]>();
-  for (const name of upstreamNames) {
-    const settings = upstream(name);
-    // A family's members are reached at hosts of their own.
-    const url = settings?.endpoints[0] ?? new URL(`https://${name.replace("*", "member")}`);
-    const own = settings?.proxy;
-    const proxy = own === "direct" ? null : own === undefined ? proxyFor(url, proxies) : parseProxy(own);
-    const shown = proxy && shownProxy(proxy);
-    ways.set(shown, [...(ways.get(shown) ?? []), name]);
-  }
-  const list = [...ways].map(([proxy, upstreams]) => ({ proxy, upstreams }));
-  return list.some(({ proxy }) => proxy !== null) ? list : [];
 }
 
 /** Creates it for its owner only; the permissions of an existing one are left to its owner. */

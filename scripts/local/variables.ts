@@ -18,6 +18,8 @@ export interface Given {
   vars?: Record<string, string>;
   /** The file of access keys, for a mirror that requires keys and doesn't have them in its variables. */
   keyFile?: string;
+  /** Another mirror that everything is requested from first. */
+  behind?: { url: string; key: string | null };
   /** A proxy for all that NO_PROXY doesn't except, instead of the environment's. */
   proxy?: string;
   /** Where the proxies' variables are. */
@@ -27,7 +29,7 @@ export interface Given {
 /** @param own the project's. @throws Error if the file with the keys can't be used. */
 export function variables(own: Record<string, unknown>, given: Given): Promise<Record<string, unknown>> {
   // LOOPBACK opens a mirror without an explicit setting: no configuration may contain it.
-  const { LOOPBACK: _, PROXIES: __, ...rest } = withUpstreams(own, given);
+  const { LOOPBACK: _, PROXIES: __, ...rest } = withRelay(withUpstreams(own, given), given);
   const chosen = { ...rest, PROXIES: proxiesOf(given) };
   const url = URL.parse(urlOf(given.host, 0));
   return withKeys(url && isLoopback(url) ? { ...chosen, LOOPBACK: true } : chosen, given);
@@ -49,6 +51,20 @@ function withUpstreams(
     return [name, settings];
   });
   return { ...own, ...vars, UPSTREAMS: { ...table, ...Object.fromEntries(given) } };
+}
+
+/** The mirror that this one is behind, before the relays of the variables. */
+function withRelay(bindings: Record<string, unknown>, { behind }: Given): Record<string, unknown> {
+  if (!behind) return bindings;
+  const { url, key } = behind;
+  const relays = parsed(bindings.RELAYS ?? []);
+  const host = URL.parse(url)?.host;
+  const keys = key === null || host === undefined ? {} : { [host]: key };
+  return {
+    ...bindings,
+    RELAYS: [{ url, when: "always" }, ...(Array.isArray(relays) ? relays : [])],
+    RELAY_KEYS: { ...tableOf(bindings.RELAY_KEYS ?? {}), ...keys },
+  };
 }
 
 /** For a mirror that requires keys: the keys of the file, and the data folder's signing secret, unless variables set them. */
@@ -77,9 +93,13 @@ function proxiesOf({ proxy, environment = {} }: Given): Record<string, string> {
 }
 
 function tableOf(given: unknown): Record<string, unknown> | null {
+  const table = parsed(given);
+  return isTable(table) ? table : null;
+}
+
+function parsed(given: unknown): unknown {
   try {
-    const table: unknown = typeof given === "string" ? JSON.parse(given) : given;
-    return isTable(table) ? table : null;
+    return typeof given === "string" ? JSON.parse(given) : given;
   } catch {
     return null;
   }

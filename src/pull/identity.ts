@@ -30,9 +30,10 @@ export async function identityFor(
   clientInfo: ClientInfo,
   waitUntil: WaitUntil,
 ): Promise<Identity> {
-  const claimed = clientInfo.isForAnonymous
-    ? ANONYMOUS
-    : claimedIdentity(services, caller, upstream, repository);
+  const { isForAnonymous = false } = clientInfo;
+  // Nothing within the network is public, though it asks for no login.
+  if (isForAnonymous && caller.key && isWithinNetwork(upstream)) throw notPublic(upstream);
+  const claimed = isForAnonymous ? ANONYMOUS : claimedIdentity(services, caller, upstream, repository);
   const needsLogin = upstream.login === "required";
   if (needsLogin && !canLogIn(services, claimed, upstream)) throw loginNeeded(upstream);
   if (claimed.kind === "anonymous") return ANONYMOUS;
@@ -100,6 +101,11 @@ function claimedIdentity(
 function canLogIn({ config }: Pick<PullServices, "config">, { kind }: Identity, upstream: Upstream): boolean {
   const hasLogin = (config.credentials[upstream.name]?.length ?? 0) > 0;
   return kind === "operator" && (hasLogin || relaysFor(config.relays, upstream, kind).length > 0);
+}
+
+function notPublic({ name }: Upstream): RegistryError {
+  const message = `${name} is within this mirror's network: a relay has it only with private = true`;
+  return new RegistryError(403, "DENIED", message);
 }
 
 function loginNeeded({ name }: Upstream): RegistryError {

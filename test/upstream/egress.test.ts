@@ -26,6 +26,7 @@ async function networkOf(
     forwarder: { fetch: by("proxy") },
     isOperators,
     proxies,
+    bound: new Map(),
   })(url, init);
   return response.text();
 }
@@ -63,9 +64,13 @@ describe("is fetched through the Internet's network", () => {
   test("everything, where there is no other", async () => {
     vi.stubGlobal("fetch", async () => new Response("internet"));
     const { isOperators } = readConfig({ UPSTREAMS });
-    const response = await egress({ operatorNetwork: null, forwarder: null, isOperators, proxies: {} })(
-      "https://registry-1.docker.io/v2/",
-    );
+    const response = await egress({
+      operatorNetwork: null,
+      forwarder: null,
+      isOperators,
+      proxies: {},
+      bound: new Map(),
+    })("https://registry-1.docker.io/v2/");
     expect(await response.text()).toBe("internet");
   });
 });
@@ -98,6 +103,7 @@ describe("is fetched through a proxy", () => {
       forwarder: { fetch: async () => failed },
       isOperators,
       proxies,
+      bound: new Map(),
     });
     await expect(send("https://ghcr.io/v2/")).rejects.toThrow("the proxy a can't be reached");
   });

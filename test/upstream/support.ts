@@ -2,6 +2,7 @@
 import { type Failure, UpstreamError } from "../../src/registry/failure.ts";
 import { UpstreamClient } from "../../src/upstream/client.ts";
 import type { Upstream } from "../../src/upstream/registries.ts";
+import type { Relay } from "../../src/upstream/relays.ts";
 import type { UpstreamRequest } from "../../src/upstream/request.ts";
 
 export const DIGEST = `sha256:${"a1".repeat(32)}`;
@@ -54,8 +55,9 @@ export function createClient(
   fetch: Fetch,
   now: () => number = Date.now,
   logins: readonly { username: string; password: string }[] = [],
+  relays: readonly Relay[] = [],
 ) {
-  const client = new UpstreamClient({ fetch, now, credentials: { "registry.test": logins } });
+  const client = new UpstreamClient({ fetch, now, credentials: { "registry.test": logins }, relays });
   const background: Promise<unknown>[] = [];
   const request = (sketch: Partial<UpstreamRequest> = {}): Promise<Response> =>
     client.fetch(
@@ -70,6 +72,11 @@ export function createClient(
     );
   return {
     request,
+    isPublic: (sketch: Partial<UpstreamRequest>): Promise<boolean> =>
+      client.isPublic(
+        { upstream: upstreamOf(), repository: "owner/image", path: "manifests/latest", ...sketch },
+        (work) => background.push(work),
+      ),
     /** The work that continues after the request's end. */
     background,
     status: async (sketch: Partial<UpstreamRequest> = {}): Promise<number> => {

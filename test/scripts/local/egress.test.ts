@@ -77,7 +77,7 @@ describe.each([
     const proxy = proxyOf();
     proxy.requested.clear();
     const { url, ways } = await start(proxy.url);
-    expect(ways).toContainEqual({ proxy: proxy.url, upstreams: ["registry.test"] });
+    expect(ways).toContainEqual({ through: proxy.url, isSecond: false, upstreams: ["registry.test"] });
     expect((await pull(url, "manifests/latest")).headers.get("Docker-Content-Digest")).toBe(digests.manifest);
     const part = await pull(url, `blobs/${digests.layer}`, { headers: { Range: "bytes=10-19" } });
     expect([part.status, new Uint8Array(await part.arrayBuffer())]).toEqual([206, LAYER.slice(10, 20)]);
@@ -138,17 +138,17 @@ describe("the environment's proxies", () => {
   test("are used for what NO_PROXY doesn't except, and --proxy stands before them", async () => {
     const environment = { HTTPS_PROXY: "http://user:secret@proxy.example:3128", no_proxy: "quay.io,.gcr.io" };
     const { ways } = await start(undefined, { upstreams, environment });
-    const direct = ways.find(({ proxy }) => proxy === null)?.upstreams ?? [];
+    const direct = ways.find(({ through }) => through === null)?.upstreams ?? [];
     expect(direct).toEqual(expect.arrayContaining(["quay.io", "gcr.io", "registry.test"]));
-    expect(ways.find(({ proxy }) => proxy === "http://user:***@proxy.example:3128")?.upstreams).toContain(
+    expect(ways.find(({ through }) => through === "http://user:***@proxy.example:3128")?.upstreams).toContain(
       "ghcr.io",
     );
     await mirror?.stop();
     const other = await start(undefined, { upstreams, environment, proxy: "socks5h://127.0.0.1:7890" });
-    expect(other.ways.find(({ proxy }) => proxy === "socks5h://127.0.0.1:7890")?.upstreams).toContain(
+    expect(other.ways.find(({ through }) => through === "socks5h://127.0.0.1:7890")?.upstreams).toContain(
       "ghcr.io",
     );
-    expect(other.ways.find(({ upstreams }) => upstreams.includes("quay.io"))?.proxy).toBe(null);
+    expect(other.ways.find(({ upstreams }) => upstreams.includes("quay.io"))?.through).toBe(null);
   });
 
   test("reach a registry whose name only the proxy knows: the connection is counted there", async () => {
