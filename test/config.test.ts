@@ -346,3 +346,61 @@ describe("ACCESS_KEYS", () => {
 });
 
 test("dots become hyphens", () => expect(hyphenated("registry.k8s.io")).toBe("registry-k8s-io"));
+
+describe("RELAYS", () => {
+  const RELAYS = [{ url: "https://home.example.com", upstreams: ["docker.io"] }];
+  const KEY = "k".repeat(32);
+
+  test("are requested when a registry limits requests, with the key of their host, and are the operator's hosts", () => {
+    const config = readConfig({ RELAYS, RELAY_KEYS: { "home.example.com": KEY } });
+    expect(config.relays).toEqual([
+      {
+        url: new URL("https://home.example.com"),
+        upstreams: ["docker.io"],
+        when: "limited",
+        private: false,
+        key: KEY,
+        binding: null,
+      },
+    ]);
+    expect(config.isOperators(new URL("https://home.example.com/v2/"))).toBe(true);
+    expect(config.isOperators(new URL("https://other.example.com/v2/"))).toBe(false);
+  });
+
+  test("are taken as JSON too", () => {
+    const given = { RELAYS: JSON.stringify(RELAYS), RELAY_KEYS: JSON.stringify({ "home.example.com": KEY }) };
+    expect(readConfig(given).relays[0]?.key).toBe(KEY);
+  });
+
+  test.each([
+    ["http://home.example.com", "without encryption: use https, or accept that with insecure = true"],
+    ["https://home.example.com/docker.io", "must be the URL of a mirror"],
+    ["https://user:secret@home.example.com", "must be the URL of a mirror"],
+    ["home.example.com", "must be the URL of a mirror"],
+  ])("can't be at %s", (url, message) => {
+    expect(complaint({ RELAYS: [{ url }] })).toContain(
+      `RELAYS.0.url: ${message === "must be the URL of a mirror" ? message : `would receive its key ${message}`}`,
+    );
+  });
+
+  test.each(["http://127.0.0.1:8787", "http://[::1]:8787"])("may be at %s, on this machine", (url) => {
+    expect(readConfig({ RELAYS: [{ url }] }).relays).toHaveLength(1);
+  });
+
+  test("have known upstreams and settings only", () => {
+    const url = "https://home.example.com";
+    expect(complaint({ RELAYS: [{ url, upstreams: ["docker.oi"] }] })).toContain(
+      "RELAYS: no upstream is named docker.oi",
+    );
+    expect(complaint({ RELAYS: [{ url, when: "sometimes" }] })).toContain("must be always or limited");
+    expect(complaint({ RELAYS: [{ url, key: "x" }] })).toContain("can only have url, upstreams, when");
+  });
+
+  test("never have their keys in a message", () => {
+    for (const RELAY_KEYS of [{ "home.example.com": 1, [KEY]: 2 }, KEY, { [KEY]: KEY }]) {
+      const message = complaint({ RELAYS, RELAY_KEYS });
+      expect(message).toContain("RELAY_KEYS: ");
+      expect(message).not.toContain(KEY);
+    }
+  });
+});

@@ -31,9 +31,12 @@ export function serviceOf(project: string, args: readonly string[]): Service {
   if (isGiven && !isAbsolute(settings.data)) throw new Error("--data must be an absolute path");
   const data = isGiven ? resolve(settings.data) : DEFAULT_DATA;
   tlsOf(settings, "/");
-  const files = [["--tls-cert", settings.tlsCert] as const, ["--tls-key", settings.tlsKey] as const].flatMap(
-    ([option, path]) => (path === undefined ? [] : [[option, path] as const]),
-  );
+  const given = [
+    ["--tls-cert", settings.tlsCert],
+    ["--tls-key", settings.tlsKey],
+    ["--key-file", settings.keyFile],
+  ] as const;
+  const files = given.flatMap(([option, path]) => (path === undefined ? [] : [[option, path] as const]));
   for (const [option, path] of files) {
     if (!isAbsolute(path)) throw new Error(`${option} must be an absolute path`);
   }

@@ -124,6 +124,8 @@ describe("the configuration table", () => {
       ALLOW: "all",
       DENY: "none",
       PRIVATE: "none",
+      RELAYS: JSON.stringify(config.relays),
+      RELAY_KEYS: "{}",
       UPSTREAM_CREDENTIALS: JSON.stringify(config.credentials),
       ACCESS_KEYS: JSON.stringify(keys),
       SIGNING_SECRET: config.signingSecret ?? "none",

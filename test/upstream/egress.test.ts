@@ -75,6 +75,15 @@ describe("is fetched through the Internet's network", () => {
   });
 });
 
+test("is fetched by its host's own binding before any other way", async () => {
+  vi.stubGlobal("fetch", async () => new Response("internet"));
+  const { isOperators } = readConfig({ UPSTREAMS });
+  const bound = new Map([["home.example", { fetch: async () => new Response("binding") }]]);
+  const send = egress({ operatorNetwork: null, forwarder: null, isOperators, proxies: {}, bound });
+  expect(await (await send("https://home.example/v2/")).text()).toBe("binding");
+  expect(await (await send("https://ghcr.io/v2/")).text()).toBe("internet");
+});
+
 describe("is fetched through a proxy", () => {
   const proxies = { https_proxy: "http://proxy.example:3128", no_proxy: "quay.io" };
 
