@@ -1,13 +1,20 @@
 /**
- * Removes the C headers that the package `node` installs: 67 MB, a fifth of an installation without development dependencies.
- * Nothing here compiles native modules. JavaScript, so that any Node can run it.
+ * Removes what packages install and nothing here uses: the C headers of the package `node`, 67 MB, a fifth of an installation without
+ * development dependencies, and the native code of tar-stream's packages for another runtime than Node, Bare.
+ * JavaScript, so that any Node can run it.
  */
 import { readdirSync, rmSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const packages = fileURLToPath(new URL("../node_modules/node/node_modules/", import.meta.url));
+const packages = fileURLToPath(new URL("../node_modules/", import.meta.url));
+const nodes = `${packages}node/node_modules/`;
+for (const name of namesIn(nodes)) remove(`${nodes}${name}/include`);
 for (const name of namesIn(packages)) {
-  rmSync(`${packages}${name}/include`, { recursive: true, force: true });
+  if (name.startsWith("bare-")) remove(`${packages}${name}/prebuilds`);
+}
+
+function remove(folder) {
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** There are none where npm was told to run no scripts of `node`'s. */

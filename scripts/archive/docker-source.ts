@@ -146,7 +146,7 @@ export class DockerSource implements ImageSource {
     return { config: { mediaType: OCI_CONFIG, digest, size: bytes.byteLength }, diffIds };
   }
 
-  /** A layer as it is to be copied; one whose digest isn't known yet is read for it. */
+  /** A layer as it is to be copied. */
   async #layer(path: string, diffId: Digest): Promise<Descriptor> {
     const size = await this.#folder.size(path);
     if (size === null) throw entryError(this.#folder, path, "is missing");
@@ -156,38 +156,45 @@ export class DockerSource implements ImageSource {
       return { mediaType: LAYER, digest: diffId, size };
     }
     const [inner, outer] = [createHash("sha256"), createHash("sha256")];
-    const verify = () => {
+    try {
+      const folder =
+        compression === "none"
+          ? await this.#compressed(path, inner, outer)
+          : await this.#measured(path, compression, inner, outer);
       const actual = `sha256:${inner.digest("hex")}`;
       if (actual !== diffId) throw new Error(`is ${actual}, though the config says ${diffId}`);
-    };
-    try {
-      if (compression === "none") {
-        const packed = pipeline(hashed(this.#folder.read(path), inner), createGzip(), () => {});
-        const file = await spool(hashed(packed, outer), this.#options.env);
-        this.#spooled.push(file);
-        const { size: packedSize } = await file.stat();
-        const digest: Digest = `sha256:${outer.digest("hex")}`;
-        this.#parts.set(digest, {
-          path,
-          folder: {
-            name: this.name,
-            size: async () => packedSize,
-            read: () => bytesOf(file),
-            close: async () => {},
-          },
-        });
-        verify();
-        return { mediaType: `${LAYER}+gzip`, digest, size: packedSize };
-      }
-      const unpacked = decompressed(hashed(this.#folder.read(path), outer), compression);
-      for await (const piece of unpacked) inner.update(piece);
-      verify();
       const digest: Digest = `sha256:${outer.digest("hex")}`;
-      this.#parts.set(digest, { folder: this.#folder, path });
-      return { mediaType: `${LAYER}+${compression}`, digest, size };
+      this.#parts.set(digest, { folder, path });
+      const suffix = compression === "none" ? "gzip" : compression;
+      return { mediaType: `${LAYER}+${suffix}`, digest, size: (await folder.size(path)) ?? 0 };
     } catch (error) {
       throw entryError(this.#folder, path, causeOf(error));
     }
+  }
+
+  /** Compresses a layer into a temporary file. @param inner hashes what it was, @param outer what it becomes. */
+  async #compressed(path: string, inner: Hash, outer: Hash): Promise<ContentFolder> {
+    const packed = pipeline(hashed(this.#folder.read(path), inner), createGzip(), () => {});
+    const file = await spool(hashed(packed, outer), this.#options.env);
+    this.#spooled.push(file);
+    return {
+      name: this.name,
+      size: async () => (await file.stat()).size,
+      read: () => bytesOf(file),
+      close: async () => {},
+    };
+  }
+
+  /** Reads a compressed layer. @param outer hashes it as it is, @param inner what it unpacks to. */
+  async #measured(
+    path: string,
+    compression: Exclude<Compression, "none">,
+    inner: Hash,
+    outer: Hash,
+  ): Promise<ContentFolder> {
+    const unpacked = decompressed(hashed(this.#folder.read(path), outer), compression);
+    for await (const piece of unpacked) inner.update(piece);
+    return this.#folder;
   }
 
   async #compressionOf(path: string): Promise<Compression> {

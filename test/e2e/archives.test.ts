@@ -9,6 +9,7 @@ import { DOCKER_TAG, REPOSITORIES, TAG } from "./support/global.ts";
 import { sha256 } from "./support/image.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { NEWER_CLIENTS, newer } from "./support/newer.ts";
+import { startPodman } from "./support/podman.ts";
 import { CLIENT_DEADLINE, run, workspace } from "./support/process.ts";
 import { type Registry, startRegistry } from "./support/registry.ts";
 
@@ -114,6 +115,17 @@ describe("save", () => {
   });
 });
 
+test("podman loads what save writes, under its name, and it runs", async () => {
+  const podman = await startPodman("");
+  try {
+    await user(["save", reference, "--platform", "linux/amd64", "-o", "image.tar"]);
+    await podman.load(join(work, "image.tar"));
+    expect(await podman.run(reference)).toBe(image.verdict);
+  } finally {
+    await podman.stop();
+  }
+});
+
 describe("copy", () => {
   test("writes a layout, an OCI archive and a Docker archive that skopeo reads", async () => {
     for (const [to, from] of [
@@ -139,6 +151,14 @@ describe("copy", () => {
     expect(await digestAt(`oci:${work}/layout:all`)).toBe(image.index.digest);
     await user(["copy", "oci:layout:all", `${host(target)}/from/layout:1`, "--all-platforms"]);
     expect(await digestAt(`docker://${host(target)}/from/layout:1`)).toBe(image.index.digest);
+  });
+
+  test("keeps the digest of an image with Docker's media types, which skopeo finds without its name", async () => {
+    const [platform, from] = [["--platform", "linux/amd64"], source().replace(TAG, DOCKER_TAG)];
+    await user(["copy", from, "oci:layout", ...platform]);
+    expect(await digestAt(`oci:${work}/layout`)).toBe(image.docker.amd64.manifest.digest);
+    await expect(digestAt(`oci:${work}/layout:${DOCKER_TAG}`)).rejects.toThrow();
+    await user(["copy", `oci:layout:${DOCKER_TAG}`, `${host(target)}/from/layout`, ...platform]);
   });
 
   test("reads what skopeo writes", async () => {

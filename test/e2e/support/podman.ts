@@ -4,6 +4,11 @@ import { join } from "node:path";
 import { type Client, text } from "./client.ts";
 import { CLIENT_DEADLINE, isolated, run, workspace } from "./process.ts";
 
+export interface Podman extends Client {
+  /** `podman load` of a file. */
+  load(file: string): Promise<void>;
+}
+
 /**
  * @param registriesConf the text of registries.conf
  * @param isolate the namespaces, and the root, that it runs in
@@ -12,7 +17,7 @@ export async function startPodman(
   registriesConf: string,
   environment: Record<string, string> = {},
   isolate = isolated,
-): Promise<Client> {
+): Promise<Podman> {
   const { folder, hosts, remove } = await workspace("podman");
   const config = join(folder, "registries.conf");
   const policy = join(folder, "policy.json");
@@ -48,6 +53,9 @@ export async function startPodman(
       return (
         await podman("run", "--rm", "--pull", "never", "--network", "none", ...limits, reference)
       ).trim();
+    },
+    load: async (file) => {
+      await podman("load", "--quiet", "--signature-policy", policy, "--input", file);
     },
     clean,
     stop: remove,
