@@ -159,11 +159,29 @@ function keyIn(text: string, path: string): KeyObject {
     );
   }
   if (!PRIVATE_KEY.test(text)) throw new Error(`--tls-key: ${path} has no private key in PEM format`);
+  const key = parsedKey(text, path);
+  if (!isSupported(key)) {
+    throw new Error(
+      `--tls-key: ${path} has a kind of key that isn't supported; use RSA with 2048 to 4096 bits, ECDSA with P-256 or P-384, or Ed25519`,
+    );
+  }
+  return key;
+}
+
+function parsedKey(text: string, path: string): KeyObject {
   try {
     return createPrivateKey(text);
   } catch {
     throw new Error(`--tls-key: ${path} has a private key that is damaged; write it again, as it was issued`);
   }
+}
+
+/** Whether workerd can serve with it. */
+function isSupported({ asymmetricKeyType, asymmetricKeyDetails = {} }: KeyObject): boolean {
+  const { modulusLength = 0, namedCurve = "" } = asymmetricKeyDetails;
+  if (asymmetricKeyType === "rsa") return modulusLength >= 2048 && modulusLength <= 4096;
+  if (asymmetricKeyType === "ec") return ["prime256v1", "secp384r1"].includes(namedCurve);
+  return asymmetricKeyType === "ed25519";
 }
 
 /** `2027-02-25` */

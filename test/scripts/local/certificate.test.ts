@@ -1,5 +1,5 @@
 /** A certificate and its key: what is refused, with which remedy, and in which form workerd is given the rest. */
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -84,6 +84,18 @@ describe("a pair that can't be used is refused:", () => {
     );
     expect(await refused).toMatch(message);
     expect(await refused).not.toContain("\n");
+  });
+
+  test.each([
+    ["RSA with too few bits", () => generateKeyPairSync("rsa", { modulusLength: 1024 })],
+    ["RSA-PSS", () => generateKeyPairSync("rsa-pss", { modulusLength: 2048 })],
+    ["a curve that TLS servers don't use", () => generateKeyPairSync("ec", { namedCurve: "secp521r1" })],
+    ["Ed448", () => generateKeyPairSync("ed448")],
+  ])("a key that workerd can't serve with: %s", async (_, generate) => {
+    const key = String(generate().privateKey.export({ type: "pkcs8", format: "pem" }));
+    await expect(read(one.certificate, key)).rejects.toThrow(
+      /--tls-key: \S+key\.pem has a kind of key that isn't supported; use RSA with 2048 to 4096 bits/,
+    );
   });
 
   test("files that aren't there", async () => {
