@@ -15,7 +15,9 @@ import { bytesOf, spool } from "./spool.ts";
 type Entry = { offset: number; size: number } | { link: string };
 
 /** Entries of the largest tar that is read: each takes memory. */
-const MAXIMUM_ENTRIES = 100_000;
+const MAXIMUM_ENTRIES = 20_000;
+/** Characters of a name. */
+const MAXIMUM_NAME = 4_096;
 /** Links from one to the next. */
 const MAXIMUM_LINKS = 8;
 
@@ -79,6 +81,9 @@ async function indexOf(file: FileHandle): Promise<Map<string, Entry>> {
   try {
     for await (const entry of tar) {
       const { name, type, linkname, size = 0, byteOffset } = entry.header as Header & { byteOffset: number };
+      if (name.length > MAXIMUM_NAME || (linkname?.length ?? 0) > MAXIMUM_NAME) {
+        throw new Error(`a name has more than ${MAXIMUM_NAME} characters`);
+      }
       last = name;
       const path = pathInside(name, "");
       if (type === "file" || type === "contiguous-file") entries.set(path, { offset: byteOffset, size });

@@ -223,6 +223,11 @@ describe("a source that is broken is reported by its file and entry:", () => {
     expect((await back()).errors).toContain(`${layout}: index.json is no index`);
   });
 
+  test("an index that is too large to be one", async () => {
+    await writeFile(join(layout, "index.json"), Buffer.alloc(9_000_000, " "));
+    expect((await back()).errors).toContain("index.json has 9000000 bytes, too many for a document");
+  });
+
   test("no layout", async () => {
     await rm(join(layout, "index.json"));
     expect((await back()).errors).toContain(`${layout} is no OCI layout: it has no index.json`);

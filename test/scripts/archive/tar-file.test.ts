@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync, zstdCompressSync } from "node:zlib";
+import { pack } from "tar-stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ContentFolder } from "../../../scripts/archive/content-folder.ts";
 import { openTar } from "../../../scripts/archive/tar-file.ts";
@@ -122,6 +123,20 @@ describe("refused, with the file's name, is", () => {
   ])("%s", async (_, bytes, why) => {
     await writeFile(file, bytes);
     await expect(opened()).rejects.toThrow(why);
+  });
+
+  test("more entries than are kept in memory", async () => {
+    const many = Array.from({ length: 20_001 }, (_, index) => `${index}`);
+    await writeFile(file, tar(many.map((path) => ({ type: "file", path, content: Buffer.alloc(0) }))));
+    await expect(opened()).rejects.toThrow(/it has more than 20000 entries/);
+  });
+
+  test("a name that is too long to be kept", async () => {
+    const written = pack();
+    written.entry({ name: "long/".repeat(1_000), size: 0 }).end(null);
+    written.finalize();
+    await writeFile(file, written as unknown as AsyncIterable<Uint8Array>);
+    await expect(opened()).rejects.toThrow(/a name has more than 4096 characters/);
   });
 
   test("a folder, and what isn't there", async () => {
