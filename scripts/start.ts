@@ -11,7 +11,7 @@ import { readKey } from "./keys/read-key.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
 import { certifiedUrl, shownCertificate } from "./local/certificate.ts";
 import { healthOf } from "./local/health.ts";
-import { isRoutine, messageLine, requestJson, requestLine } from "./local/log-lines.ts";
+import { filledLine, isRoutine, messageLine, recordJson, requestLine } from "./local/log-lines.ts";
 import { type MirrorOptions, type RunningMirror, startMirror } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
 import type { Way } from "./local/ways.ts";
@@ -172,7 +172,8 @@ async function serve(
       ...(await behindOf(settings, cwd)),
       environment,
       grace: GRACE,
-      onRequest: (record) => printed.line(isJson ? requestJson(record) : requestLine(record)),
+      onRequest: (record) => printed.line(isJson ? recordJson(record) : requestLine(record)),
+      onFilled: (record) => printed.line(isJson ? recordJson(record) : filledLine(record)),
       onMessage: (message) => print(message, output),
     });
   } catch (error) {

@@ -87,11 +87,12 @@ function recordOf(c: Context, ms: number): RequestRecord {
     method,
     path: shortened(withoutKey(url.slice(url.indexOf("/", "https://".length)))),
     ...details,
+    repository: details.repository && withoutKey(details.repository),
     servedBy: c.error ? null : details.servedBy,
     status,
     bytes: length === null ? null : Number(length),
     ms,
-    reason: status >= 500 && c.error ? shortened(c.error.message) : null,
+    reason: status >= 500 && c.error ? shortened(withoutKey(c.error.message)) : null,
   };
 }
 

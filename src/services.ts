@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
+import { logFill } from "./fill-log.ts";
 import { leasesIn, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
@@ -95,6 +96,7 @@ export function createServices(env: Env): Services {
     fillPatience: FILL_PATIENCE,
     fillLook: FILL_LOOK,
     bodyLimits: BODY_LIMITS,
+    onFilled: logFill,
     resumes: { count: 0 },
     ...timing,
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,

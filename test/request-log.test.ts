@@ -14,9 +14,9 @@ beforeEach(async () => {
   image = await mirror.docker.addImage("library/demo", "latest");
 });
 
-/** All that was logged, in order; every line must be JSON. */
+/** All that was logged of requests, in order; every line must be JSON. */
 function records(): RequestRecord[] {
-  return log.mock.calls.flatMap(([line]) => JSON.parse(String(line)).requests);
+  return log.mock.calls.flatMap(([line]) => JSON.parse(String(line)).requests ?? []);
 }
 
 describe("a record", () => {
@@ -122,6 +122,15 @@ describe("a record", () => {
       headers: { Authorization: "Bearer of-the-client", Cookie: "of-the-client" },
     });
     expect(JSON.stringify(records())).not.toContain("of-the-client");
+  });
+
+  test("holds nothing that could be a key, neither in the repository's name nor in the reason", async () => {
+    const key = "abcdefgh".repeat(4);
+    mirror.docker.fail({ kind: "manifest", repository: `${key}/demo` }, { status: 503 });
+    await mirror.request(`/v2/${key}/demo/manifests/latest`);
+    expect(records()).toMatchObject([{ repository: "<key>/demo", status: 503 }]);
+    expect(records()[0]?.reason).toContain("<key>/demo");
+    expect(JSON.stringify(records())).not.toContain(key);
   });
 
   test("is short, however long the path", async () => {

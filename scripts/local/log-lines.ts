@@ -1,4 +1,5 @@
 /** What a mirror on this machine logs, as lines for a terminal: text from clients and upstreams is sanitized. */
+import type { FillRecord } from "../../src/fill-log.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
 import { cleaned, cleanJson } from "../terminal/clean.ts";
 import { bad, warning } from "../terminal/colours.ts";
@@ -11,17 +12,32 @@ import type { Message } from "./runtime.ts";
  */
 export function requestLine(record: RequestRecord): string {
   const { method, upstream, status, servedBy, key, bytes, ms, reason } = cleaned(record);
-  const columns = [
+  const by = key === null ? "" : ` by ${key}`;
+  const request = `${method.padEnd(4)} ${coloured(status)}`;
+  const line = `${columns(request, servedBy, bytes, ms)}  ${subject(cleaned(record))}${by}`;
+  return reason === null ? line : `${line} ${[upstream, reason].filter((part) => part !== null).join(": ")}`;
+}
+
+/**
+ * `12:31:06          stored      3.4 MB   812 ms  docker.io/library/alpine@sha256:1a2b3c4d5e6f at 4.2 MB/s`, under the lines of
+ * requests: the time is until the whole blob was stored.
+ */
+export function filledLine(record: FillRecord): string {
+  const { upstream, repository, digest, bytes, ms } = cleaned(record);
+  const speed = size(bytes / (Math.max(ms, 1) / 1000));
+  const name = `${upstream}/${repository}@${shortDigest(digest)}`;
+  return `${columns(" ".repeat(8), "stored", bytes, ms)}  ${name} at ${speed}/s`;
+}
+
+/** @param request eight characters. */
+function columns(request: string, servedBy: string | null, bytes: number | null, ms: number): string {
+  return [
     new Date().toTimeString().slice(0, 8),
-    method.padEnd(4),
-    coloured(status),
+    request,
     (servedBy ?? "-").padEnd(8),
     (bytes === null ? "-" : size(bytes)).padStart(9),
     `${ms} ms`.padStart(8),
-  ];
-  const by = key === null ? "" : ` by ${key}`;
-  const line = `${columns.join(" ")}  ${subject(cleaned(record))}${by}`;
-  return reason === null ? line : `${line} ${[upstream, reason].filter((part) => part !== null).join(": ")}`;
+  ].join(" ");
 }
 
 /** A manifest or blob with its registry's name, its digest shortened; the path of any other request. */
@@ -39,7 +55,7 @@ function coloured(status: number): string {
 }
 
 /** The record as a line of JSON, with the time at which it was logged in front. */
-export function requestJson(record: RequestRecord): string {
+export function recordJson(record: RequestRecord | FillRecord): string {
   return cleanJson({ time: new Date().toISOString(), ...record }, 0);
 }
 

@@ -3,6 +3,7 @@ import { access, constants, mkdir, readFile, rm, stat, writeFile } from "node:fs
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../src/config.ts";
+import type { FillRecord } from "../../src/fill-log.ts";
 import type { Timing } from "../../src/pull/body.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
 import { count, size } from "../terminal/format.ts";
@@ -35,6 +36,8 @@ export interface MirrorOptions extends Given {
   /** Times that differ from the defaults, for tests. */
   timing?: Timing;
   onRequest?: (record: RequestRecord) => void;
+  /** Called for every blob that was brought from upstream into the store. */
+  onFilled?: (record: FillRecord) => void;
   /** Called for all other messages of the Worker, its runtime and this process. */
   onMessage?: (message: Message) => void;
 }
@@ -244,19 +247,21 @@ async function extraCertificates(): Promise<string[]> {
 }
 
 function forward(options: MirrorOptions, message: Message): void {
-  const requests = message.from === "worker" ? requestsIn(message.text) : null;
-  if (!requests) options.onMessage?.(message);
-  for (const request of requests ?? []) options.onRequest?.(request);
+  const record = recordIn(message);
+  if (record === null) options.onMessage?.(message);
+  else if ("event" in record) options.onFilled?.(record);
+  else for (const request of record.requests) options.onRequest?.(request);
 }
 
 function say(options: MirrorOptions, level: string, text: string): void {
   options.onMessage?.({ from: "mirror", level, text });
 }
 
-function requestsIn(message: string): RequestRecord[] | null {
-  if (!message.startsWith('{"requests":')) return null;
+/** What the Worker logs for programs, a line of JSON each; null for any other message. */
+function recordIn({ from, text }: Message): { requests: RequestRecord[] } | FillRecord | null {
+  if (from !== "worker" || !/^\{"(requests|event)":/.test(text)) return null;
   try {
-    return JSON.parse(message).requests;
+    return JSON.parse(text);
   } catch {
     return null;
   }

@@ -100,16 +100,25 @@ export async function pullColdBlob(
   }
   const { body } = response;
   const { waitUntil, signal } = pull;
+  const started = services.now();
+  const onFilled = () =>
+    services.onFilled({
+      upstream: upstream.name,
+      repository,
+      digest,
+      bytes: length,
+      ms: services.now() - started,
+    });
   const source = { upstreamRequest, response, body, length, waitUntil, signal };
   const name = { kind: "blobs", digest, scope: pull.access } as const;
   const fill = lease && isStorable(length) ? await openContentFill(services.store, name, length) : null;
   if (lease && fill) {
-    const filled = await fillAndFollow(services, pull, digest, lease, fill, source);
+    const filled = await fillAndFollow(services, pull, digest, lease, fill, source, onFilled);
     return whole(filled, blobHeaders(pull, digest, { ...status, stored: true }), length);
   }
   const transfer = await streamWithResume(services, source);
   if (lease && isStorable(length)) {
-    const toClient = teeIntoStore(services, pull, digest, lease, transfer);
+    const toClient = teeIntoStore(services, pull, digest, lease, transfer, onFilled);
     return whole(toClient, blobHeaders(pull, digest, { ...status, stored: true }), length);
   }
   if (lease) pull.waitUntil(lease.release());
@@ -229,10 +238,14 @@ async function fillAndFollow(
   lease: FillLease,
   fill: StoreFill,
   source: Source,
+  onFilled: () => void,
 ): Promise<ReadableStream<Uint8Array>> {
   const { readable, pumped, responses } = await streamWithResume(services, { ...source, signal: null });
   const settled = Promise.allSettled([pumped, fill.write(readable)]).then(async ([, write]) => {
-    if (write.status === "fulfilled") return lease.release();
+    if (write.status === "fulfilled") {
+      onFilled();
+      return lease.release();
+    }
     await retryLater(services, pull, digest, lease, responses, write.reason);
   });
   pull.waitUntil(settled);
@@ -265,11 +278,13 @@ function teeIntoStore(
   digest: Digest,
   lease: FillLease,
   { readable, pumped, responses }: BodyTransfer,
+  onFilled: () => void,
 ): ReadableStream<Uint8Array> {
   const [toClient, toStore] = readable.tee();
   const stored = putContent(services.store, { kind: "blobs", digest, scope: pull.access }, toStore);
   const settled = Promise.allSettled([pumped, stored]).then(async ([, put]) => {
-    if (put.status === "rejected") await retryLater(services, pull, digest, lease, responses, put.reason);
+    if (put.status === "fulfilled") onFilled();
+    else await retryLater(services, pull, digest, lease, responses, put.reason);
   });
   pull.waitUntil(settled);
   // The runtime may end this request's work before the store has all, and then nothing above runs.

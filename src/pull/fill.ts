@@ -70,10 +70,16 @@ async function store(
   }
   const source = { upstreamRequest: request, response, body, length, waitUntil, signal: null };
   const { readable, pumped: pumping, responses } = await streamWithResume(services, source);
+  const started = services.now();
   const running = mayBeFollowed ? await openContentFill(services.store, name, length) : null;
   const storing = running ? running.write(readable) : putContent(services.store, name, readable);
   const [pumped, stored] = await Promise.allSettled([pumping, storing]);
-  if (stored.status === "fulfilled") return "stored";
+  if (stored.status === "fulfilled") {
+    const { digest, scope } = name;
+    const { upstream, repository } = scope;
+    services.onFilled({ upstream, repository, digest, bytes: length, ms: services.now() - started });
+    return "stored";
+  }
   if (stored.reason instanceof DigestMismatch) {
     for (const each of responses) services.upstream.quarantine(each, request.upstream);
   }

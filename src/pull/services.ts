@@ -9,6 +9,7 @@ import type { UpstreamClient } from "../upstream/client.ts";
 import type { BodyLimits } from "./body.ts";
 import type { FillLeases } from "./fill-leases.ts";
 import type { Resolver, StoredManifest } from "./resolver.ts";
+import type { StoredFill } from "./stored-fill.ts";
 
 export interface PullServices {
   config: Pick<Config, "upstream" | "staleMax" | "private" | "resume" | "credentials" | "relays">;
@@ -26,6 +27,8 @@ export interface PullServices {
   /** Milliseconds between two looks whether it has ended. */
   fillLook: number;
   bodyLimits: BodyLimits;
+  /** Called for every blob that was brought into the store. */
+  onFilled: (fill: StoredFill) => void;
   /** How many bodies that broke off were resumed since the isolate started. */
   resumes: { count: number };
   /** Reads of the store that one request may make for itself alone. */

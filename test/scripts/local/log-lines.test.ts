@@ -1,7 +1,7 @@
 /** The lines that npm start prints of requests and messages. */
 import { stripVTControlCharacters } from "node:util";
 import { expect, test } from "vitest";
-import { messageLine, requestJson, requestLine } from "../../../scripts/local/log-lines.ts";
+import { filledLine, messageLine, recordJson, requestLine } from "../../../scripts/local/log-lines.ts";
 import type { RequestRecord } from "../../../src/request-log.ts";
 
 const HOSTILE = "x\x1b[2Jy\u202ez";
@@ -50,9 +50,29 @@ test("a manifest or blob is shown by its whole name and a short digest, with the
   expect(shown("tags", "/v2/owner/image/tags/list")).toMatch(/ {2}\/v2\/owner\/image\/tags\/list by laptop$/);
 });
 
+test("a stored blob's line is aligned with those of requests, and has the speed of its fill", () => {
+  const hex = "0123456789abcdef".repeat(4);
+  const name = { upstream: "ghcr.io", repository: "owner/image", digest: `sha256:${hex}` } as const;
+  const line = filledLine({ event: "stored", ...name, bytes: 3_400_000, ms: 800 });
+  const request = requestLine({
+    ...{ ...name, method: "GET", path: `/v2/owner/image/blobs/${name.digest}`, resource: "blob", key: null },
+    ...{ status: 200, reference: "digest", servedBy: "upstream", bytes: 3_400_000, ms: 412, reason: null },
+  } as RequestRecord);
+  const shown = "ghcr.io/owner/image@sha256:0123456789ab";
+  expect(line.slice("12:31:05".length)).toBe(`          stored      3.4 MB   800 ms  ${shown} at 4.3 MB/s`);
+  expect(line.indexOf(shown)).toBe(stripVTControlCharacters(request).indexOf(shown));
+});
+
+test("a stored blob's line has a speed where it took no measurable time, and no control sequence", () => {
+  const name = { upstream: HOSTILE, repository: HOSTILE, digest: `sha256:${"0".repeat(64)}` } as const;
+  const line = filledLine({ event: "stored", ...name, bytes: 1500, ms: 0 });
+  expect(line).toMatch(/ at 1\.5 MB\/s$/);
+  expect(line).not.toMatch(/\p{C}/u);
+});
+
 test("a request as JSON is one line without control characters, and loses none of its text", () => {
   const record = { method: "GET", path: `/v2/${HOSTILE}`, reason: "two\nlines" } as RequestRecord;
-  const line = requestJson(record);
+  const line = recordJson(record);
   expect(line).not.toMatch(/\p{C}/u);
   expect(JSON.parse(line)).toEqual({ time: expect.any(String), ...record });
 });

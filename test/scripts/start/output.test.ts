@@ -81,6 +81,20 @@ describe("a line a request", () => {
     );
   });
 
+  it("follows once a blob is stored, with its speed, and only that time", async () => {
+    const running = start();
+    const url = await running.ready();
+    const blob = serveBlob(upstream, MIB);
+    const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
+    await download(url + path);
+    expect(await running.line(/ stored /)).toMatch(
+      /^\d\d:\d\d:\d\d {10}stored +1 MB +\d+ ms {2}local\.test\/some\/repository@sha256:[0-9a-f]{12} at [\d.]+ [kMG]?B\/s$/,
+    );
+    await download(url + path);
+    await running.line(/ store /);
+    expect(running.output.match(/ stored /g)).toHaveLength(1);
+  });
+
   it("is all that is logged of a registry that can't be reached: which, and why", async () => {
     const running = start();
     const url = await running.ready();
@@ -117,17 +131,22 @@ it("with --log json, prints an object for each request on standard output, and n
   const path = `/v2/local.test/some/repository/blobs/${blob.digest}`;
   await download(url + path);
   await running.line(/"blob"/);
+  await running.line(/"stored"/);
   const records = running.output
     .trim()
     .split("\n")
     .map((line) => JSON.parse(line));
-  expect(records).toEqual([
+  const time = expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+  const name = { upstream: "local.test", repository: "some/repository" };
+  expect(records.filter(({ event }) => event !== undefined)).toEqual([
+    { time, event: "stored", ...name, digest: blob.digest, bytes: 1500, ms: expect.any(Number) },
+  ]);
+  expect(records.filter(({ event }) => event === undefined)).toEqual([
     {
-      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
+      time,
       method: "GET",
       path,
-      upstream: "local.test",
-      repository: "some/repository",
+      ...name,
       resource: "blob",
       reference: "digest",
       key: null,
