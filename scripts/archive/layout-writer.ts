@@ -13,7 +13,7 @@ import { blobPath, IMAGE_NAME, INDEX, REF_NAME } from "./layout-source.ts";
 export interface LayoutOptions {
   /** Whether it gets a manifest.json, as `docker load` wants it: only images can be in it then, and no artifacts. */
   forDocker: boolean;
-  /** As `linux/amd64`: of an image of several platforms the one that manifest.json names, if the image has it. */
+  /** As `linux/amd64`: of an image of several platforms the one that manifest.json names, or the first if that isn't there. */
   platform: string;
 }
 
@@ -32,7 +32,7 @@ interface DockerImage {
 export class LayoutWriter {
   readonly #content: ContentWriter;
   readonly #options: LayoutOptions;
-  readonly #manifests = new Map<Digest, { content: ManifestContent; manifest: Manifest }>();
+  readonly #manifests = new Map<Digest, Manifest>();
   /** By name, or by digest for what has none. */
   readonly #entries = new Map<string, Descriptor>();
   readonly #dockerImages: DockerImage[] = [];
@@ -84,7 +84,7 @@ export class LayoutWriter {
   async #putManifest(content: ManifestContent, manifest: Manifest, tag: string | null): Promise<void> {
     const { bytes, digest } = content;
     if (!this.#manifests.has(digest)) {
-      this.#manifests.set(digest, { content, manifest });
+      this.#manifests.set(digest, manifest);
       await this.#writeBytes(blobPath(digest), bytes, { digest, size: bytes.byteLength });
     }
     if (tag !== null) this.#entries.set(tag, descriptorOf(content, { [REF_NAME]: tag }));
@@ -125,7 +125,7 @@ export class LayoutWriter {
     digest: Digest,
     reference: ImageReference | null,
   ): { config: Descriptor; layers: readonly Descriptor[] } {
-    const manifest = this.#manifests.get(digest)?.manifest;
+    const manifest = this.#manifests.get(digest);
     if (manifest?.kind === "index") {
       const images = manifest.manifests.filter(
         (entry) => !isAttestation(entry) && this.#manifests.has(entry.digest),

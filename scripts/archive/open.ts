@@ -98,7 +98,7 @@ async function isUncompressed(layout: LayoutSource): Promise<boolean> {
 
 /**
  * @param reference what Docker is to call the image; null for nothing.
- * @param platform as `linux/amd64`: what Docker is to load of an image of several platforms.
+ * @param platform as `linux/amd64`: what older versions of Docker load of an image of several platforms.
  */
 export async function openTarget(
   location: Location,

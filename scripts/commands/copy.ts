@@ -41,10 +41,10 @@ export const copy = (context: Context): Command =>
       "after",
       `
 Besides registries, with the names that skopeo has for them:
-  oci:DIR[:TAG]             an OCI image layout in a folder
-  oci-archive:FILE[:TAG]    the same as a tar
-  docker-archive:FILE[:IMAGE:TAG]   what docker save writes and docker load reads
-  docker-daemon:IMAGE:TAG   the Docker of this machine, at /var/run/docker.sock or DOCKER_HOST=unix://…
+  oci:DIR[:TAG]                    an OCI image layout in a folder
+  oci-archive:FILE[:TAG]           the same as a tar
+  docker-archive:FILE[:IMAGE:TAG]  what docker save writes and docker load reads
+  docker-daemon:IMAGE:TAG          the Docker of this machine, at /var/run/docker.sock or DOCKER_HOST=unix://…
 
 Logins are those of docker login or podman login. HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY are honoured.
 Exits with 0 if the target has the image, with 1 if it couldn't be copied, with 2 if the command is wrong.`,
@@ -98,7 +98,7 @@ async function copyBetween(
   // Docker keeps layers as they are in a pull, decompressed: only elsewhere is compression of use.
   const opened = await openSource(source, { ...options, compress: !/^docker-/.test(target.kind) });
   try {
-    const into = await openTarget(target, reference, { ...options, platform: platform ?? OWN_PLATFORM });
+    const into = await openTarget(target, reference, { ...options, platform: OWN_PLATFORM });
     try {
       const wanted = allPlatforms ? null : (platform ?? OWN_PLATFORM);
       const copier = new Copier({ progress, parallel });

@@ -31,7 +31,7 @@ interface Settings extends CommonSettings {
 export const save = (context: Context): Command =>
   commandNamed("save", [
     "save alpine:3.20 ghcr.io/owner/image:1.0 -o images.tar",
-    "save alpine:3.20 --platform linux/arm64 | ssh host docker load",
+    "save alpine:3.20 --platform linux/arm64 --mirror https://mirror.example.com -o alpine.tar",
   ])
     .argument("<image...>", "images as in docker pull")
     .option("-o, --output <file>", "where to; left out: standard output, unless that is a terminal")
@@ -42,7 +42,9 @@ export const save = (context: Context): Command =>
     .addHelpText(
       "after",
       `
-The file is for docker load and podman load, and for oci-archive: of skopeo, podman and copy.
+The file is for docker load and podman load, and for oci-archive: of skopeo and copy. To a pipe, without the lines that npm prints:
+  scripts/portolan.js save alpine:3.20 | ssh host docker load
+
 Exits with 0 if all images are in it, with 1 if one can't be had, and there is no file then, with 2 if the command is wrong.`,
     )
     .action((images: string[], settings: Settings) =>

@@ -16,7 +16,7 @@ export interface SaveOptions extends CopierOptions {
   output: string | NodeJS.WriteStream;
   /** As `linux/amd64`: of an image of several platforms only this one; null for all. */
   platform: string | null;
-  /** Of an image that is saved with several platforms, the one that a Docker loads that knows one only. */
+  /** As `linux/amd64`: of an image that is saved with several platforms, the one that older versions of Docker load. */
   ownPlatform: string;
 }
 
@@ -37,7 +37,7 @@ export async function saveImages(images: readonly ImageReference[], options: Sav
           publish: async () => {},
           discard: () => {},
         });
-  const writer = new LayoutWriter(content, { forDocker: true, platform: platform ?? ownPlatform });
+  const writer = new LayoutWriter(content, { forDocker: true, platform: ownPlatform });
   const copier = new Copier(options);
   const registries = new Registries(client);
   const saved: Saved[] = [];

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { jsonIn } from "../../../scripts/archive/content-folder.ts";
 import { openTar } from "../../../scripts/archive/tar-file.ts";
+import { OWN_PLATFORM } from "../../../scripts/commands/options.ts";
 import { until } from "../../sockets/support/deadline.ts";
 import {
   behaviours,
@@ -102,6 +103,19 @@ test("images share layers, keep their names, and are requested of the mirror wit
   ]);
   const namespaces = new Set(fake.requests.map(({ query }) => new URLSearchParams(query).get("ns")));
   expect([...namespaces].sort()).toEqual(["docker.io", "ghcr.io"]);
+});
+
+test.each([
+  ["this machine's", OWN_PLATFORM],
+  ["else the first", "linux/mips64le"],
+])("of all platforms manifest.json has one, %s", async (name, second) => {
+  const { configs, target } = await fake.addImage("library/all", "1.0", {
+    platforms: ["linux/s390x", second],
+  });
+  await save("all:1.0", "--all-platforms", "-o", "images.tar");
+  expect(await documentOf("index.json")).toMatchObject({ manifests: [{ digest: target.digest }] });
+  const chosen = configs[name === "else the first" ? 0 : 1]?.digest;
+  expect(await documentOf("manifest.json")).toMatchObject([{ Config: blobPath(chosen) }]);
 });
 
 test("an image by its digest alone has no name", async () => {
