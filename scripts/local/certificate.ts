@@ -70,13 +70,21 @@ export function shownCertificate({ certificate }: KeyPair): string {
 }
 
 /** A URL of the mirror that clients accept with this certificate: with one of its names, if it isn't for the URL's own host. */
-export function certifiedUrl(url: URL, { certificate }: KeyPair): string {
+export function certifiedUrl(url: URL, { certificate }: Pick<KeyPair, "certificate">): string {
   const host = url.hostname.replace(/^\[|\]$/g, "");
   if (isIP(host) === 0 ? certificate.checkHost(host) : certificate.checkIP(host)) return url.origin;
-  const name = namesOf(certificate).find((each) => isIP(each) === 0 && !each.includes("*"));
+  const [name] = hostNamesOf({ certificate });
   const named = new URL(url);
   if (name !== undefined) named.hostname = name;
   return named.origin;
+}
+
+/** The host names that a certificate is for, without addresses and wildcards. */
+export function hostNamesOf({ certificate }: Pick<KeyPair, "certificate">): string[] {
+  const names = namesOf(certificate).map((name) => name.toLowerCase());
+  return names.filter(
+    (name) => isIP(name) === 0 && !name.includes("*") && URL.parse(`https://${name}`)?.hostname === name,
+  );
 }
 
 function namesOf({ subjectAltName = "" }: X509Certificate): string[] {

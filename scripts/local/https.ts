@@ -1,12 +1,5 @@
 /** https by the mirror itself, with the pair of files that its operator names, and with each that replaces it. */
-import {
-  type KeyPair,
-  type KeyPairFiles,
-  problemAt,
-  readKeyPair,
-  shownCertificate,
-  watchKeyPair,
-} from "./certificate.ts";
+import { type KeyPair, type KeyPairFiles, problemAt, shownCertificate, watchKeyPair } from "./certificate.ts";
 import type { Message } from "./runtime.ts";
 import { type TerminatorPaths, TlsTerminator } from "./tls-terminator.ts";
 
@@ -20,15 +13,17 @@ export class Https {
 
   /**
    * Listens; connections wait for `serve`.
+   * @param files where the next pair is expected.
+   * @param keyPair what they have now.
    * @param address a name or address of this machine, and a port; 0 chooses any that is free.
-   * @throws Error if the files can't be used, AddressError if the address can't.
+   * @throws AddressError
    */
   static async listen(
     files: KeyPairFiles,
+    keyPair: KeyPair,
     address: { host: string; port: number },
     onMessage: (message: Message) => void,
   ): Promise<Https> {
-    const keyPair = await readKeyPair(files);
     return new Https(files, keyPair, await TlsTerminator.listen(address, onMessage), onMessage);
   }
 

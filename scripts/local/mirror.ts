@@ -8,7 +8,7 @@ import type { Timing } from "../../src/pull/body.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
 import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
-import type { KeyPair, KeyPairFiles } from "./certificate.ts";
+import { hostNamesOf, type KeyPair, type KeyPairFiles, readKeyPair } from "./certificate.ts";
 import { FileStore } from "./file-store.ts";
 import { Fills } from "./fills.ts";
 import { createForwarder } from "./forwarder.ts";
@@ -75,14 +75,19 @@ const OF_OTHERS = 0o077;
 export async function startMirror(options: MirrorOptions): Promise<RunningMirror> {
   await using started = new AsyncDisposableStack();
   const project = await readProject(ROOT);
-  const bindings = await variables(project.vars, options);
+  const { tls } = options;
+  const keyPair = tls ? await readKeyPair(tls) : null;
+  const bindings = await variables(project.vars, {
+    ...options,
+    certified: keyPair ? hostNamesOf(keyPair) : [],
+  });
   const config = readConfig(bindings);
   const { upstreamNames, access, keys, cacheLimit } = config;
   // The slowest part of the start, and independent of what follows.
   const modules = workerCode();
   modules.catch(() => {});
-  const { tls } = options;
-  const https = tls ? await Https.listen(tls, options, (message) => forward(options, message)) : null;
+  const https =
+    tls && keyPair ? await Https.listen(tls, keyPair, options, (message) => forward(options, message)) : null;
   started.defer(() => https?.stop(0));
   const address = https ? null : await addressToListen(options.host, options.port);
   await makeDataFolder(options);
@@ -173,7 +178,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   return {
     url: urlOf(options.host, port, https ? "https" : "http"),
     port,
-    keyPair: https?.keyPair ?? null,
+    keyPair,
     upstreams: upstreamNames,
     ways: waysOf(config),
     keys: access === "keys" ? keys.map(({ name }) => name) : null,

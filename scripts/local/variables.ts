@@ -18,6 +18,8 @@ export interface Given {
   vars?: Record<string, string>;
   /** The file of access keys, for a mirror that requires keys and doesn't have them in its variables. */
   keyFile?: string;
+  /** Host names that its certificate is for. */
+  certified?: readonly string[];
   /** Another mirror that everything is requested from first. */
   behind?: { url: string; key: string | null };
   /** A proxy for all that NO_PROXY doesn't except, instead of the environment's. */
@@ -32,7 +34,17 @@ export function variables(own: Record<string, unknown>, given: Given): Promise<R
   const { LOOPBACK: _, PROXIES: __, ...rest } = withRelay(withUpstreams(own, given), given);
   const chosen = { ...rest, PROXIES: proxiesOf(given) };
   const url = URL.parse(urlOf(given.host, 0));
-  return withKeys(url && isLoopback(url) ? { ...chosen, LOOPBACK: true } : chosen, given);
+  return withKeys(url && isLoopback(url) ? onLoopback(chosen, given) : chosen, given);
+}
+
+/**
+ * Only this machine reaches the mirror, by its own names, HOSTS and the certificate's: a browser doesn't accept the latter from
+ * a page of another name, wherever that resolves to.
+ */
+function onLoopback(bindings: Record<string, unknown>, { certified = [] }: Given): Record<string, unknown> {
+  const hosts =
+    certified.length === 0 ? {} : { HOSTS: [bindings.HOSTS ?? [], ...certified].flat().join(",") };
+  return { ...bindings, ...hosts, LOOPBACK: true };
 }
 
 /** The given variables over the project's; tables of upstreams are merged. */

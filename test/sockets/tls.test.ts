@@ -1,5 +1,7 @@
 /** The mirror serving https itself: whole bodies, the client's scheme and address, and certificates that change meanwhile. */
 import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import type { IncomingMessage } from "node:http";
+import { request as requestByTls } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -164,6 +166,22 @@ describe("https", () => {
     } finally {
       await dispatcher.destroy();
     }
+  });
+
+  test("is served under the certificate's host names too, and under no others", async () => {
+    const pair = await makeKeyPair({ dns: ["Mirror.Example.com", "*.example.net", "mirror.example.org"] });
+    await replace(pair);
+    const url = await start({ vars: { HOSTS: "mirror.lan" } });
+    const statusFor = (Host: string) =>
+      new Promise<number | undefined>((resolve, reject) => {
+        const options = { headers: { Host }, agent: false, rejectUnauthorized: false };
+        const answered = (response: IncomingMessage) => resolve(response.resume().statusCode);
+        requestByTls(`${url}/v2/`, options, answered).once("error", reject).end();
+      });
+    for (const own of ["127.0.0.1", "mirror.example.com", "mirror.example.org:443", "mirror.lan"]) {
+      expect(await statusFor(own), own).toBe(200);
+    }
+    for (const other of ["evil.test", "a.example.net"]) expect(await statusFor(other), other).toBe(421);
   });
 
   test("is refused without a pair that belongs together, and listens on nothing then", async () => {
