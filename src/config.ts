@@ -29,6 +29,8 @@ export interface HostedSettings {
   host: string;
   /** Whether everyone who can reach the mirror may push and delete: on an open mirror on loopback only. */
   isOpen: boolean;
+  /** Patterns on `hosted/repository` that anyone may pull from without a key. */
+  public: readonly string[];
   /** Patterns on `hosted/repository` whose tags never change, and from which nothing is deleted. */
   immutable: readonly string[];
   /** Bytes that the repositories of a pattern may have together; the first pattern that matches counts. */
@@ -122,6 +124,7 @@ const variables = v.object({
   RESUME: v.optional(onOff, true),
   HOSTED_PATH: v.optional(label, "hosted"),
   HOSTED_HOST: v.optional(label, "registry"),
+  HOSTED_PUBLIC: v.optional(patterns, []),
   HOSTED_IMMUTABLE: v.optional(patterns, []),
   HOSTED_QUOTA: v.optional(v.pipe(table("must be a table or a JSON object"), v.record(pattern, bytes)), {}),
   HOSTED_SPARSE: v.optional(onOff, false),
@@ -209,6 +212,7 @@ export function readConfig(env: object): Config {
       path: parsed.output.HOSTED_PATH,
       host: parsed.output.HOSTED_HOST,
       isOpen: access === "open" && LOOPBACK !== undefined,
+      public: parsed.output.HOSTED_PUBLIC,
       immutable: parsed.output.HOSTED_IMMUTABLE,
       quota: Object.entries(parsed.output.HOSTED_QUOTA).map(([pattern, bytes]) => ({ pattern, bytes })),
       sparse: parsed.output.HOSTED_SPARSE,

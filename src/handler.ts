@@ -1,9 +1,10 @@
 /** How a registry request is handled: authenticated, routed, authorized, then served by the pull path. */
 import type { Context } from "hono";
 import { readAuthorization } from "./access/credentials.ts";
-import type { Caller, RequestCredentials } from "./access/gate.ts";
+import type { Caller, Gate, RequestCredentials } from "./access/gate.ts";
 import { answerWithToken } from "./access/token-endpoint.ts";
 import { takeKey } from "./access/url.ts";
+import type { Config } from "./config.ts";
 import { handleHosted } from "./hosted-handler.ts";
 import { neutralize } from "./oci/content-response.ts";
 import { RegistryError } from "./oci/errors.ts";
@@ -20,7 +21,7 @@ import { pullTags } from "./pull/tag-list.ts";
 import type { Target } from "./pull/target.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
 import { detailsOf, type RequestDetails } from "./request-log.ts";
-import { isHosted, route, upstreamOfHost } from "./route.ts";
+import { type HostedRoute, hostedRoute, isHosted, route, upstreamOfHost } from "./route.ts";
 import type { Services } from "./services.ts";
 import type { Upstream } from "./upstream/registries.ts";
 import { IDENTITY_HEADER } from "./upstream/relays.ts";
@@ -47,13 +48,15 @@ function requestCredentialsOf({ config }: Services, c: Context) {
 
 /** Issues a token of this mirror's, or on a host that passes logins through fetches upstream's. */
 export async function handleTokenRequest(services: Services, c: Context): Promise<Response> {
-  const { requestCredentials, loginUpstream } = requestCredentialsOf(services, c);
+  const { requestCredentials, url, loginUpstream } = requestCredentialsOf(services, c);
   if (loginUpstream) {
     if (requestCredentials.key !== null) await services.gate.identify(requestCredentials);
     return passThroughToken(services, loginUpstream, c.req.raw);
   }
   if (services.config.access === "open") throw nothingHere();
-  return answerWithToken(services.gate, c.req.raw, requestCredentials.host);
+  const isPublic = (name: string) =>
+    publicPull("GET", new URL(`/v2/${name}/tags/list`, url), services.config, services.gate) !== null;
+  return answerWithToken(services.gate, c.req.raw, requestCredentials.host, isPublic);
 }
 
 /**
@@ -83,12 +86,13 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   }
   // Before any challenge: dockerd would send its user's Docker Hub password in response, and no key would be accepted.
   await gate.rejectKeysIn(url.pathname + url.search);
-  // Before routing: the challenge must not depend on what exists here.
-  const caller = await gate.identify(requestCredentials);
+  const open = publicPull(method, url, config, gate);
+  // Before any other routing: the challenge must not depend on what exists here.
+  const caller = await gate.identify(requestCredentials, open !== null);
   const details = detailsOf(c);
   details.key = caller.key?.name ?? null;
   if (caller.key) services.limits.countKey(caller.key);
-  const routed = route(url, config);
+  const routed = open ?? route(url, config);
   if (routed.kind === "elsewhere") throw nothingHere();
   if (routed.kind === "hosted" || routed.kind === "catalog") {
     const response = await handleHosted(services, c, { caller, url, prefix, routed });
@@ -145,6 +149,18 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   const isPublic = caller.key === null && identity.kind === "anonymous";
   if (!isPublic) markPrivate(response);
   return response;
+}
+
+/**
+ * The target of a request that needs no key: one that only reads a hosted repository which HOSTED_PUBLIC names. That is decided
+ * by the name alone, so that a challenge says nothing about what exists. Null for any other request.
+ */
+function publicPull(method: string, url: URL, config: Config, gate: Gate): HostedRoute | null {
+  if (method !== "GET" && method !== "HEAD") return null;
+  const routed = hostedRoute(url, config);
+  // The status of an upload is part of pushing.
+  if (!routed || routed.target.resource.kind === "upload") return null;
+  return gate.isPublic(`${config.hosted.path}/${routed.target.repository}`) ? routed : null;
 }
 
 /** Bytes of a refused request's body that are read. */

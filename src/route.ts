@@ -15,6 +15,20 @@ export type Routed =
   | { kind: "ping" }
   | { kind: "elsewhere" };
 
+export type HostedRoute = Extract<Routed, { kind: "hosted" }>;
+
+/** The hosted repository's resource that a URL names; null for any other URL, and for one that isn't valid. */
+export function hostedRoute(url: URL, config: Config): HostedRoute | null {
+  if (!isHosted(url, config)) return null;
+  try {
+    const routed = route(url, config);
+    return routed.kind === "hosted" ? routed : null;
+  } catch (error) {
+    if (error instanceof RegistryError) return null;
+    throw error;
+  }
+}
+
 /** Whether a URL is one of the registry of one's own, the only one that takes other methods than GET and HEAD. */
 export function isHosted(url: URL, config: Config): boolean {
   if (isHostedHost(url.hostname, config)) return true;

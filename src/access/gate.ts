@@ -10,7 +10,7 @@ import { keysIn } from "./url.ts";
 
 /** An anonymous client, unless one of its parts says more. */
 export interface Caller {
-  /** Null where ACCESS is open. */
+  /** Null where ACCESS is open, and for a client without a key that pulls from a public hosted repository. */
   key: AccessKey | null;
   /** The Authorization for upstream requests: only on a host that is set up for login pass-through. */
   login: string | null;
@@ -38,6 +38,10 @@ export interface GateSettings {
   allow: readonly string[];
   /** Patterns that are not served, whatever `allow` says. */
   deny: readonly string[];
+  hosted: {
+    /** Patterns on `hosted/repository` that anyone may pull from. */
+    public: readonly string[];
+  };
   /** What access tokens are signed with; null only where `access` is open, or there are no keys. */
   signingSecret: string | null;
 }
@@ -70,10 +74,12 @@ export class Gate {
   /**
    * Finds out who sends a request. An open mirror asks for no login, and ignores what a client sends by itself,
    * unless the host passes logins through.
+   * @param isPublic whether the request needs no key. One that isn't valid is then ignored: a client can't know
+   *   beforehand that its credential isn't needed.
    * @throws RegistryError 401 with a challenge where a key is needed and none that is valid was shown, or 403 where no key
    *   could be valid.
    */
-  async identify(requestCredentials: RequestCredentials): Promise<Caller> {
+  async identify(requestCredentials: RequestCredentials, isPublic = false): Promise<Caller> {
     const { access, keys } = this.#settings;
     if (access === "open") return { key: null, login: await this.#loginOf(requestCredentials) };
     this.requireKeys();
@@ -81,6 +87,7 @@ export class Gate {
       requestCredentials.key === null
         ? await this.#keyIn(requestCredentials)
         : await findKey(keys, requestCredentials.key, this.#now());
+    if (!key && isPublic) return { key: null, login: null };
     if (!key) throw unauthorized(requestCredentials);
     // What a client shows beside a key in the URL is meant for the upstream.
     return { key, login: requestCredentials.key === null ? null : await this.#loginOf(requestCredentials) };
@@ -150,6 +157,7 @@ export class Gate {
    * @throws RegistryError 403 for what this mirror, or the caller's key, doesn't open.
    */
   admit({ key }: Caller, name: string): void {
+    if (key === null && this.#settings.access === "keys") throw new RegistryError(403, "DENIED", NEEDS_KEY);
     if (!permits(this.#settings, name)) {
       throw new RegistryError(403, "DENIED", `${name} is not served by this mirror`);
     }
@@ -163,8 +171,14 @@ export class Gate {
    * @param name `hosted/repository`
    */
   mayPull({ key }: Caller, name: string): boolean {
+    if (this.isPublic(name)) return true;
     if (key === null) return this.#settings.access === "open";
     return permits(key, name) || matchesAny(key.push, name);
+  }
+
+  /** Whether a hosted repository needs no key to be pulled from. @param name `hosted/repository` */
+  isPublic(name: string): boolean {
+    return matchesAny(this.#settings.hosted.public, name);
   }
 
   /**

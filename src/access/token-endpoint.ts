@@ -6,6 +6,7 @@ import { RegistryError } from "../oci/errors.ts";
 import { MAXIMUM_FORM } from "./bounds.ts";
 import { readAuthorization } from "./credentials.ts";
 import { type Gate, NEEDS_KEY } from "./gate.ts";
+import { LIFETIME } from "./tokens.ts";
 
 /** What a token request says. */
 export interface TokenRequest {
@@ -52,11 +53,21 @@ export async function readTokenRequest(request: Request): Promise<TokenRequest> 
  * Answers with a token for an access key, which is the password, or was when the refresh token was given. Scopes are
  * read but don't narrow the token: what it opens is decided at each request by its key.
  * @param host the mirror's own, for which the token is good.
+ * @param isPublic whether a repository of a scope needs no key. Clients that were challenged at `/v2/` request a token for it
+ *   all the same.
  * @throws RegistryError 401 for a key that isn't valid, and, with what to do, where none was shown.
  */
-export async function answerWithToken(gate: Gate, request: Request, host: string): Promise<Response> {
+export async function answerWithToken(
+  gate: Gate,
+  request: Request,
+  host: string,
+  isPublic: (repository: string) => boolean,
+): Promise<Response> {
   gate.requireKeys();
-  const { login, refreshToken, isOffline } = await readTokenRequest(request);
+  const { login, refreshToken, isOffline, repositories } = await readTokenRequest(request);
+  if (login === null && refreshToken === null && repositories.length > 0 && repositories.every(isPublic)) {
+    return tokenAnswer(ANONYMOUS_TOKEN, LIFETIME.pull, null);
+  }
   const key =
     refreshToken === null
       ? login && (await gate.find(login.password))
@@ -67,6 +78,9 @@ export async function answerWithToken(gate: Gate, request: Request, host: string
   const { token, expiresIn } = await gate.tokens.issue(key, host, "pull");
   return tokenAnswer(token, expiresIn, renewal);
 }
+
+/** Stands for no key: what it is good for needs none. */
+const ANONYMOUS_TOKEN = "anonymous";
 
 /** Clients read `token` or `access_token`, and take 60 seconds to be the least that `expires_in` can say. */
 export function tokenAnswer(token: string, expiresIn: number, refreshToken: string | null): Response {

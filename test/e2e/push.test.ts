@@ -183,4 +183,44 @@ describe("a keyed registry", () => {
       await keyed.stop();
     }
   });
+
+  test("lets dockerd and skopeo pull what is public without a login, and nothing else", async () => {
+    const { key, list } = await addKey([], "ci", {
+      allow: [],
+      deny: [],
+      push: ["hosted/*"],
+      expires: null,
+      rate: null,
+    });
+    const keyed = await startMirror({
+      port: 0,
+      host: "127.0.0.1",
+      data: join(place.folder, "public"),
+      vars: {
+        ACCESS: "keys",
+        ACCESS_KEYS: JSON.stringify(list),
+        HOSTED_PUBLIC: "hosted/public/*",
+      },
+    });
+    const docker = await startDockerd(keyed.url);
+    try {
+      const hostedAt = `${new URL(keyed.url).host}/hosted`;
+      const skopeo = (...rest: string[]) => program("skopeo", "--insecure-policy", ...rest);
+      for (const name of ["public/app", "private/app"]) {
+        await skopeo(
+          ...["copy", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false"],
+          ...["--dest-creds", `ci:${key}`, `docker://${host()}/${SOURCE}`, `docker://${hostedAt}/${name}:1`],
+        );
+      }
+      expect((await docker.pull(`${hostedAt}/public/app:1`)).config).toBe(image.amd64.config.digest);
+      await expect(docker.pull(`${hostedAt}/private/app:1`)).rejects.toThrow(/access key/);
+      const inspect = (name: string) =>
+        skopeo("inspect", "--tls-verify=false", "--no-creds", "--raw", `docker://${hostedAt}/${name}:1`);
+      expect(await inspect("public/app")).toContain("schemaVersion");
+      await expect(inspect("private/app")).rejects.toThrow(/access key|unauthorized/i);
+    } finally {
+      await docker.stop();
+      await keyed.stop();
+    }
+  });
 });

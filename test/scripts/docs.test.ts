@@ -103,7 +103,8 @@ describe("the configuration table", () => {
     const { allow, deny, private: opened, keys } = config;
     expect(config.upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
     // Without patterns ALLOW opens all, and the others nothing.
-    expect([allow, deny, opened, config.hosted.immutable, config.hosted.quota]).toEqual([[], [], [], [], []]);
+    const { immutable, quota, public: anyones } = config.hosted;
+    expect([allow, deny, opened, anyones, immutable, quota]).toEqual([[], [], [], [], [], []]);
     expect(Object.fromEntries(defaults)).toEqual({
       DOMAIN: config.domain ?? "none",
       DEFAULT_UPSTREAM: config.defaultUpstream.name,
@@ -117,6 +118,7 @@ describe("the configuration table", () => {
       RESUME: String(config.resume),
       HOSTED_PATH: config.hosted.path,
       HOSTED_HOST: config.hosted.host,
+      HOSTED_PUBLIC: "none",
       HOSTED_IMMUTABLE: "none",
       HOSTED_QUOTA: "{}",
       HOSTED_SPARSE: String(config.hosted.sparse),
