@@ -35,7 +35,7 @@ export const bytes = v.pipe(
   v.check((size) => size !== null, SIZE),
   v.transform((size) => Math.floor(Number(size?.[1]) * 1000 ** UNITS.indexOf(size?.[2] ?? "B"))),
 );
-const endpoint = v.pipe(
+export const endpoint = v.pipe(
   v.string(),
   v.check((text) => URL.canParse(text), "must be a URL"),
   v.transform((text) => new URL(text)),

@@ -13,11 +13,13 @@ import {
   table,
   upstreamTable,
 } from "./config-values.ts";
+import { quorumFaults, tagQuorums } from "./quorum-settings.ts";
 import { isLoopback } from "./registry/addresses.ts";
 import type { Environment } from "./registry/proxies.ts";
 import { isLocal } from "./registry/redirects.ts";
 import type { Credential } from "./registry/registry.ts";
 import { relayKeys, relayList, relaysOf } from "./relay-settings.ts";
+import type { TagQuorum } from "./upstream/quorum.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 import type { Relay } from "./upstream/relays.ts";
 
@@ -65,6 +67,8 @@ export interface Config extends GateSettings {
   resume: boolean;
   hosted: HostedSettings;
   relays: readonly Relay[];
+  /** By upstream's name. */
+  tagQuorums: Readonly<Record<string, TagQuorum>>;
   /** The variables that name proxies, where the mirror can use them. */
   proxies: Environment;
   /** Bytes under which the store is kept. */
@@ -130,6 +134,7 @@ const variables = v.object({
   HOSTED_SPARSE: v.optional(onOff, false),
   RELAYS: v.optional(relayList, []),
   RELAY_KEYS: v.optional(relayKeys, {}),
+  TAG_QUORUM: v.optional(tagQuorums, {}),
   UPSTREAM_CREDENTIALS: v.optional(credentials, {}),
   ACCESS: v.optional(v.picklist(["open", "keys"], "must be open or keys")),
   ACCESS_KEYS: v.optional(accessKeys, []),
@@ -190,6 +195,7 @@ export function readConfig(env: object): Config {
   const faults = [
     ...accessFaults(parsed.output, access),
     ...relayFaults,
+    ...quorumFaults(parsed.output.TAG_QUORUM, find),
     ...unknown.map((name) => `RELAYS: no upstream is named ${name}`),
   ];
   if (faults.length > 0) throw new ConfigError(faults);
@@ -207,6 +213,7 @@ export function readConfig(env: object): Config {
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
     relays,
+    tagQuorums: parsed.output.TAG_QUORUM,
     proxies: parsed.output.PROXIES ?? {},
     hosted: {
       path: parsed.output.HOSTED_PATH,

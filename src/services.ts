@@ -90,6 +90,7 @@ export function createServices(env: Env): Services {
       credentials: config.credentials,
       via,
       relays: config.relays,
+      quorums: config.tagQuorums,
       timing: { ...UPSTREAM_TIMING, ...upstreamTiming },
     }),
     leasesOf: leasesIn(env.FILLS),

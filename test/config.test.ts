@@ -404,3 +404,51 @@ describe("RELAYS", () => {
     }
   });
 });
+
+describe("TAG_QUORUM", () => {
+  const sources = ["https://a.example.com/docker.io", "https://b.example.com"];
+  const complaintFor = (quorum: object, name = "docker.io", vars = {}) =>
+    complaint({ ...vars, TAG_QUORUM: { [name]: { sources, ...quorum } } });
+
+  test("is off by default", () => expect(readConfig({}).tagQuorums).toEqual({}));
+
+  test.each([
+    ["a table", (given: object) => given],
+    ["JSON", JSON.stringify],
+  ])("takes two that agree unless another number is given, as %s", (_, written) => {
+    const quorum = { sources: sources.map((url) => new URL(url)), agree: 2 };
+    expect(readConfig({ TAG_QUORUM: written({ "docker.io": { sources } }) }).tagQuorums).toEqual({
+      "docker.io": quorum,
+    });
+  });
+
+  test("gives its sources no access to this machine and private networks", () => {
+    const { isOperators } = readConfig({ TAG_QUORUM: { "docker.io": { sources } } });
+    expect(isOperators(new URL("https://a.example.com/v2/"))).toBe(false);
+  });
+
+  test.each([
+    [{ agree: 1 }, "TAG_QUORUM.docker.io.agree: must be a whole number, 2 at least"],
+    [{ agree: 2.5 }, "TAG_QUORUM.docker.io.agree: must be a whole number"],
+    [{ agree: 3 }, "TAG_QUORUM.docker.io: must have sources on at least as many hosts as have to agree"],
+    [{ sources: ["https://a.test", "https://a.test:8443/x"] }, "must have sources on at least as many hosts"],
+    [{ sources: ["https://a.test", "https://a.test./x"] }, "must have sources on at least as many hosts"],
+    [{ sources: ["http://a.test", "https://b.test"] }, "TAG_QUORUM.docker.io.sources.0: must be https"],
+    [{ sources: ["https://u:p@a.test", "https://b.test"] }, "must not carry a user name or password"],
+    [{ sources: ["https://10.0.0.1", "https://b.test"] }, "must be a public host"],
+    [{ sources: ["https://registry-1.docker.io/x", "https://b.test"] }, "names the primary"],
+    [{ sources: Array.from({ length: 6 }, (_, n) => `https://m${n}.test`) }, "must be 5 at most"],
+    [{ sources: "https://a.test" }, "TAG_QUORUM.docker.io.sources: must be a list of URLs"],
+    [{ trust: true }, "can only have sources and agree"],
+  ])("can't be %o", (quorum, message) => expect(complaintFor(quorum)).toContain(message));
+
+  test.each([
+    ["docker.oi", {}, "TAG_QUORUM: no upstream is named docker.oi"],
+    ["registry.redhat.io", {}, "is for public content"],
+    [
+      "lan.test",
+      { UPSTREAMS: { "lan.test": { endpoints: ["https://192.168.1.5"] } } },
+      "is for public content",
+    ],
+  ])("can't be that of %s", (name, vars, message) => expect(complaintFor({}, name, vars)).toContain(message));
+});

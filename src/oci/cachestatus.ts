@@ -1,7 +1,7 @@
 // Cache-Status: every response says where it came from, so that an operator can tell a hit from a pull on the quota.
 
 export interface CacheStatus {
-  servedBy: "memory" | "edge" | "store" | "upstream" | "stale";
+  servedBy: "memory" | "edge" | "store" | "upstream" | "stale" | "quorum";
   /** Why upstream had to be requested; absent when it wasn't. */
   forward?: "uri-miss" | "stale" | "bypass" | "partial" | "miss";
   /** The status upstream answered with. */

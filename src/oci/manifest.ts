@@ -4,6 +4,9 @@ import { type Digest, parseDigest } from "./digest.ts";
 import { elementsOf, findMembers, parseSpan, type Span } from "./json-spans.ts";
 import { DOCKER_MANIFEST, isIndexType, isManifestType, OCI_INDEX, OCI_MANIFEST } from "./mediatypes.ts";
 
+/** Bytes. The spec asks for 4 MiB at least; more would crowd an isolate's memory. */
+export const MAXIMUM_MANIFEST = 4 * 1024 * 1024;
+
 export interface Platform {
   os: string;
   architecture: string;

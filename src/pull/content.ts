@@ -1,7 +1,7 @@
 /** Manifests as content: looked up in memory and the store, and accepted from upstream once their digest is verified. */
 
 import { type Digest, digestOf, digestParts, parseDigest } from "../oci/digest.ts";
-import { manifestType } from "../oci/manifest.ts";
+import { MAXIMUM_MANIFEST, manifestType } from "../oci/manifest.ts";
 import { essence, isSchema1Type } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
@@ -10,9 +10,6 @@ import { contentKey } from "../store/store.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 import type { StoredManifest } from "./resolver.ts";
 import type { PullServices } from "./services.ts";
-
-/** Bytes. The spec asks for 4 MiB at least; more would crowd an isolate's memory. */
-export const MAXIMUM_MANIFEST = 4 * 1024 * 1024;
 
 type ManifestServices = Pick<PullServices, "manifests" | "store">;
 

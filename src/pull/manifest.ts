@@ -11,8 +11,15 @@ import { findManifest, remember } from "./content.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 import type { PullRequest } from "./request.ts";
 import { fetchManifest, type HeadServices, headManifest, resolveTag } from "./resolve.ts";
-import type { Fetched, Resolution, ResolveMode, StoredManifest, TagChange } from "./resolver.ts";
-import { commonHeaders, staleStatus, staleWarning } from "./response.ts";
+import type {
+  AgreedManifest,
+  Fetched,
+  Resolution,
+  ResolveMode,
+  StoredManifest,
+  TagChange,
+} from "./resolver.ts";
+import { commonHeaders, quorumStatus, staleStatus, staleWarning } from "./response.ts";
 import type { PullServices } from "./services.ts";
 import { findStale } from "./stale.ts";
 
@@ -64,7 +71,13 @@ export async function pullManifestByTag(
   // The manifest that a record names may be gone, here and upstream: then only resolving the tag again can tell.
   for (const mode of fresh ? (["refetch"] as const) : ([pull.method, "refetch"] as const)) {
     const resolution = await resolve(services, pull, tag, mode);
-    if (!resolution.ok) return serveStale(services, pull, name, resolution);
+    if (!resolution.ok) {
+      const { failure, record: before, agreed } = resolution;
+      // A mirror that this one is a relay of takes what it is given for confirmed.
+      return agreed && !pull.clientInfo.isForAnonymous
+        ? serveAgreed(services, pull, agreed, quorumStatus(failure, before !== null), failure)
+        : serveStale(services, pull, name, resolution);
+    }
     const { record, manifest, change } = resolution;
     const outcome = manifest
       ? fetched(services, access, manifest)
@@ -100,6 +113,22 @@ async function serveStale(
   const warning = staleWarning(failure, "what the tag named", services.tags.age(record));
   const responseHeaders = { "Cache-Control": REVALIDATE, Warning: warning };
   return respond(pull, outcomeOf(stale, staleStatus(failure)), responseHeaders);
+}
+
+/** Serves what other sources agree that the tag names, marked as such, and remembers no more than the content. */
+function serveAgreed(
+  services: PullServices,
+  pull: PullRequest,
+  { manifest, votes, sources }: AgreedManifest,
+  status: CacheStatus,
+  { message }: Failure,
+): Response {
+  remember(services, pull.access, manifest);
+  const by = `the tag is resolved by the agreement of ${votes} of ${sources} sources`;
+  return respond(pull, outcomeOf(manifest, status), {
+    "Cache-Control": REVALIDATE,
+    Warning: `299 - "${message}; ${by}"`,
+  });
 }
 
 /**

@@ -1,10 +1,9 @@
 /** What refers to a manifest: signatures, SBOMs and the like. */
 import { type Digest, digestOf, digestParts, referrersTag } from "../oci/digest.ts";
-import { readIndexEntries } from "../oci/manifest.ts";
+import { MAXIMUM_MANIFEST, readIndexEntries } from "../oci/manifest.ts";
 import { MANIFEST_ACCEPT, OCI_INDEX } from "../oci/mediatypes.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import { MAXIMUM_MANIFEST } from "./content.ts";
 import { CURSOR, type ListingServices, nextQuery, requestListing, serveListing } from "./listing.ts";
 import type { PullRequest } from "./request.ts";
 import type { PullServices } from "./services.ts";

@@ -1,11 +1,13 @@
 /** Tags and manifests from upstream. Runs in a repository's resolver, which coalesces simultaneous requests. */
 
+import { matchesAny } from "../access/patterns.ts";
 import { type Digest, parseDigest, wellKnown } from "../oci/digest.ts";
 import { artifactConfig } from "../oci/manifest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import { failureOf, isTransient, mayBeHeadAlone } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { TagRecord } from "../store/tag-records.ts";
+import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength } from "./body.ts";
 import {
   acceptManifest,
@@ -17,7 +19,14 @@ import {
 } from "./content.ts";
 import { fillQueueOf, type QueueServices } from "./lease.ts";
 import { type RepositoryAccess, upstreamOf } from "./repository-access.ts";
-import type { Fetched, Resolution, ResolveMode, StoredManifest, TagChange } from "./resolver.ts";
+import type {
+  AgreedManifest,
+  Fetched,
+  Resolution,
+  ResolveMode,
+  StoredManifest,
+  TagChange,
+} from "./resolver.ts";
 import type { PullServices } from "./services.ts";
 
 /**
@@ -39,9 +48,10 @@ export async function resolveTag(
     return { ok: true, record: before, manifest: null, change: "unchecked" };
   }
   const compare = (digest: Digest): TagChange => (digest === before?.digest ? "unchanged" : "changed");
+  let head: TagRecord | null = null;
   try {
     const isHeadOf = mode === "HEAD" || (mode === "GET" && before !== null);
-    const head = isHeadOf ? await headManifest(services, access, tag, waitUntil) : null;
+    head = isHeadOf ? await headManifest(services, access, tag, waitUntil) : null;
     if (head && (mode === "HEAD" || head.digest === before?.digest)) {
       await services.tags.write(name, head, before);
       return { ok: true, record: head, manifest: null, change: compare(head.digest) };
@@ -54,8 +64,29 @@ export async function resolveTag(
     const failure = failureOf(error);
     // A tag that is gone or no longer public must not come back as stale at the next outage.
     if (!isTransient(failure.kind)) await services.tags.end(name, before);
-    return { ok: false, failure, record: before };
+    const isOpen = isTransient(failure.kind) && head === null;
+    const agreed = isOpen ? await resolveByQuorum(services, access, tag, waitUntil) : null;
+    return { ok: false, failure, record: before, agreed };
   }
+}
+
+/** What a public tag names by TAG_QUORUM. No tag of a repository that PRIVATE names is requested of the sources. */
+async function resolveByQuorum(
+  services: PullServices,
+  access: RepositoryAccess,
+  tag: string,
+  waitUntil: WaitUntil,
+): Promise<AgreedManifest | null> {
+  const { upstream, repository, identity, via } = access;
+  if (identity.kind !== "anonymous" || matchesAny(services.config.private, `${upstream}/${repository}`)) {
+    return null;
+  }
+  const request = { upstream: upstreamOf(services, access), repository, via };
+  const agreement = await services.upstream.findAgreement(request, tag, waitUntil);
+  if (!agreement) return null;
+  const { digest, votes, sources } = agreement;
+  const fetched = await fetchManifest(services, access, digest, waitUntil, { sourcesFirst: true });
+  return fetched.ok ? { manifest: fetched.manifest, votes, sources } : null;
 }
 
 /** Fetches a manifest by digest, unless another request has stored it meanwhile. */
@@ -64,6 +95,7 @@ export async function fetchManifest(
   access: RepositoryAccess,
   digest: Digest,
   waitUntil: WaitUntil,
+  options: Pick<UpstreamRequest, "sourcesFirst"> = {},
 ): Promise<Fetched> {
   try {
     const stored = await findManifest(services, access, digest);
@@ -72,7 +104,8 @@ export async function fetchManifest(
       if (stored.from === "memory") await storeAgain(services, access, stored.manifest);
       return { ok: true, manifest: stored.manifest };
     }
-    return { ok: true, manifest: await getManifest(services, access, digest, digest, waitUntil) };
+    const manifest = await getManifest(services, access, digest, digest, waitUntil, options);
+    return { ok: true, manifest };
   } catch (error) {
     return { ok: false, failure: failureOf(error) };
   }
@@ -84,6 +117,7 @@ async function getManifest(
   reference: string,
   expected: Digest | null,
   waitUntil: WaitUntil,
+  options: Pick<UpstreamRequest, "sourcesFirst"> = {},
 ): Promise<StoredManifest> {
   const { repository, identity, via } = access;
   const upstream = upstreamOf(services, access);
@@ -97,6 +131,7 @@ async function getManifest(
     method,
     path,
     accept: MANIFEST_ACCEPT,
+    ...options,
   };
   const response = await services.upstream.fetch(upstreamRequest, waitUntil);
   let manifest: StoredManifest;

@@ -21,8 +21,21 @@ export type Resolution =
       manifest: StoredManifest | null;
       change: TagChange;
     }
-  /** `record` is what the tag named when upstream last confirmed it, which may be served stale. */
-  | { ok: false; failure: Failure; record: TagRecord | null };
+  | {
+      ok: false;
+      failure: Failure;
+      /** What the tag named when upstream last confirmed it, which may be served stale. */
+      record: TagRecord | null;
+      /** What it names by the agreement of other sources, which is no confirmation: it is never recorded. */
+      agreed: AgreedManifest | null;
+    };
+
+/** A manifest on whose digest `votes` of `sources` agreed. */
+export interface AgreedManifest {
+  manifest: StoredManifest;
+  votes: number;
+  sources: number;
+}
 
 export type Fetched = { ok: true; manifest: StoredManifest } | { ok: false; failure: Failure };
 

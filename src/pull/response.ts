@@ -21,9 +21,17 @@ export function commonHeaders({ target, details }: HeaderContext, status: CacheS
 }
 
 /** The Cache-Status of what is served although upstream fails. */
-export function staleStatus({ status }: Failure): CacheStatus {
-  const stale: CacheStatus = { servedBy: "stale", forward: "stale" };
-  return status === 0 ? stale : { ...stale, forwardStatus: status };
+export function staleStatus(failure: Failure): CacheStatus {
+  return { servedBy: "stale", forward: "stale", ...forwardStatusOf(failure) };
+}
+
+/** The Cache-Status of a tag that other sources agreed on. @param isKnown whether it was confirmed before. */
+export function quorumStatus(failure: Failure, isKnown: boolean): CacheStatus {
+  return { servedBy: "quorum", forward: isKnown ? "stale" : "uri-miss", ...forwardStatusOf(failure) };
+}
+
+function forwardStatusOf({ status }: Failure): Pick<CacheStatus, "forwardStatus"> {
+  return status === 0 ? {} : { forwardStatus: status };
 }
 
 /** The Warning beside it. @param age in milliseconds. */

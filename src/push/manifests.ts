@@ -5,7 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import { digestOf, digestParts } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { parseJson } from "../oci/json.ts";
-import { isForeign, type Manifest, readManifest } from "../oci/manifest.ts";
+import { isForeign, MAXIMUM_MANIFEST, type Manifest, readManifest } from "../oci/manifest.ts";
 import { essence, OCI_INDEX, OCI_MANIFEST } from "../oci/mediatypes.ts";
 import { isTag } from "../oci/names.ts";
 import { hostedKey } from "../store/store.ts";
@@ -15,8 +15,6 @@ import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
 import type { Reference } from "./target.ts";
 
-/** Bytes of the largest manifest, as for those that are pulled. */
-const MAXIMUM_MANIFEST = 4 * 1024 * 1024;
 /** Tags that one push may set by `?tag=`. */
 const MOST_TAGS = 50;
 

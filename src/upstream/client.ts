@@ -3,6 +3,7 @@
  * (`registry/authorized-fetch.ts`), then the request itself with redirects and one retry (`transport.ts`).
  */
 import { digestOf } from "../oci/digest.ts";
+import { MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import { isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
 import type { Credential } from "../registry/registry.ts";
 import { Remembered } from "../registry/remembered.ts";
@@ -12,9 +13,16 @@ import type { WaitUntil } from "../registry/wait-until.ts";
 import { Endpoints } from "./endpoints.ts";
 import { hedge } from "./hedge.ts";
 import { Identities, isPage } from "./identities.ts";
+import { type Agreement, findAgreement, type TagQuorum } from "./quorum.ts";
 import type { Upstream } from "./registries.ts";
 import { endpointAt, type Relay, relaysFor } from "./relays.ts";
-import { ANONYMOUS, isContent, isForAnyEndpoint, type UpstreamRequest } from "./request.ts";
+import {
+  ANONYMOUS,
+  type EndpointRequest,
+  isContent,
+  isForAnyEndpoint,
+  type UpstreamRequest,
+} from "./request.ts";
 import { createTransport } from "./transport.ts";
 import { UserLogins } from "./user-logins.ts";
 
@@ -27,6 +35,8 @@ export interface ClientOptions {
   /** This deployment's entry in the Via of every request. */
   via?: string;
   relays?: readonly Relay[];
+  /** By upstream's name. */
+  quorums?: Readonly<Record<string, TagQuorum>>;
   timing?: UpstreamTiming;
 }
 
@@ -36,19 +46,27 @@ export interface UpstreamTiming {
   timeOut: number;
   /** After which a fallback is requested beside a slow primary. */
   patience: number;
+  /** Until a source of a quorum must have voted: the primary may have taken its own time before. */
+  vote: number;
   /** The longest pause before a request is retried; the shortest is a quarter of it. */
   retryPause: number;
 }
 
-export const UPSTREAM_TIMING: UpstreamTiming = { timeOut: 10_000, patience: 2_000, retryPause: 200 };
+export const UPSTREAM_TIMING: UpstreamTiming = {
+  timeOut: 10_000,
+  patience: 2_000,
+  vote: 3_000,
+  retryPause: 200,
+};
 
 /** Milliseconds for which an identity that was authorized for a repository stays so. */
 const AUTHORIZED = 5 * 60_000;
 
-/** Where a request can be sent: a relay's endpoint, or one of the upstream's own. */
+/** Where a request can be sent: a relay's endpoint, one of the upstream's own, or a source of its quorum. */
 interface Candidate {
   url: URL;
   relay: Relay | null;
+  isSource?: boolean;
 }
 
 /** One isolate's client for the upstreams. */
@@ -60,15 +78,17 @@ export class UpstreamClient {
   readonly #authorized: Remembered;
   readonly #timing: UpstreamTiming;
   readonly #relays: readonly Relay[];
+  readonly #quorums: Readonly<Record<string, TagQuorum>>;
   readonly #via: string;
   /** Which endpoint sent a response. */
   readonly #sourceOf = new WeakMap<Response, URL>();
 
   constructor(options: ClientOptions) {
     const { fetch, now, credentials = {}, via = "1.1 portolan", relays = [] } = options;
-    const { timing = UPSTREAM_TIMING } = options;
+    const { quorums = {}, timing = UPSTREAM_TIMING } = options;
     this.#timing = timing;
     this.#relays = relays;
+    this.#quorums = quorums;
     this.#via = via;
     this.#endpoints = new Endpoints({ fetch, now, via });
     this.#identities = new Identities({
@@ -82,7 +102,7 @@ export class UpstreamClient {
   }
 
   /**
-   * Fetches from the primary or a relay, which alone resolve tags; content by digest is fetched from the fallbacks too when
+   * Fetches from the primary or a relay, which alone resolve tags; content by digest is fetched from the others too when
    * they fail or are slow, because its digest verifies it.
    *
    * @returns a response of status 200, 206 or 416, its body unread.
@@ -115,6 +135,29 @@ export class UpstreamClient {
       // It is for the headers alone: a body takes the time it takes.
       clearTimeout(timer);
     }
+  }
+
+  /**
+   * What a tag names by the agreement of the sources of its upstream's quorum, which are requested anonymously: for when
+   * `fetch` has failed.
+   * @returns null if there is no quorum, or no agreement.
+   */
+  async findAgreement(
+    { upstream, repository, via = "" }: Pick<UpstreamRequest, "upstream" | "repository" | "via">,
+    tag: string,
+    waitUntil: WaitUntil,
+  ): Promise<Agreement | null> {
+    const quorum = this.#quorums[upstream.name];
+    // A source that requests something here must not be requested the same in turn.
+    if (!quorum || passesOf(via, this.#via) > 0) return null;
+    const request = { upstream, repository, via, path: `manifests/${tag}`, accept: MANIFEST_ACCEPT };
+    return findAgreement(quorum, {
+      timeOut: this.#timing.vote,
+      fetch: (url, method, signal) => {
+        const candidate = { url, relay: null, isSource: true };
+        return this.#fetchFrom(candidate, { ...request, method }, signal, waitUntil, { staysOnHost: true });
+      },
+    });
   }
 
   /** Whether a repository is public, found out by an anonymous HEAD of what is requested where it isn't known. */
@@ -166,10 +209,11 @@ export class UpstreamClient {
 
   /** Fetches from one endpoint, unless its circuit is open. */
   async #fetchFrom(
-    { url, relay }: Candidate,
+    { url, relay, isSource = false }: Candidate,
     request: UpstreamRequest,
     signal: AbortSignal,
     waitUntil: WaitUntil,
+    options: Pick<EndpointRequest, "staysOnHost"> = {},
   ): Promise<Response> {
     const endpoint = this.#endpoints.of(url);
     if (!(await endpoint.health.admits())) {
@@ -181,6 +225,8 @@ export class UpstreamClient {
     const response = await this.#identities.fetch({
       ...request,
       ...ifRange,
+      ...options,
+      ...(isSource ? { upstream: withoutProxy(request.upstream) } : {}),
       endpoint,
       relay,
       signal,
@@ -196,7 +242,15 @@ export class UpstreamClient {
     const [primary, ...others] = request.upstream.endpoints;
     const resolving = this.#resolving(request);
     if (!primary || !isForAnyEndpoint(request)) return resolving;
-    const fallbacks = others.map((url) => ({ url, relay: null }));
+    // A tag that sources have resolved is of no use without its content.
+    const sources = (this.#quorums[request.upstream.name]?.sources ?? []).map((url) => {
+      return { url, relay: null, isSource: true };
+    });
+    if (request.sourcesFirst) return [...sources, ...resolving];
+    const fallbacks = [
+      ...others.map((url) => ({ url, relay: null })),
+      ...sources.filter(({ url }) => !others.some(({ href }) => href === url.href)),
+    ];
     const isFast = fallbacks.length === 0 || this.#isFast(primary);
     const isPrimary = ({ url }: Candidate) => url === primary;
     const order = isFast
@@ -240,6 +294,11 @@ export class UpstreamClient {
     const tag = first?.headers.get("ETag");
     return tag?.startsWith('"') ? { ifRange: tag } : {};
   }
+}
+
+/** A proxy that is configured for the registry itself may be what has failed. */
+function withoutProxy({ proxy: _, ...upstream }: Upstream): Upstream {
+  return upstream;
 }
 
 /** Distinguishes a user's login from others without storing it. */

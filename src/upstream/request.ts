@@ -29,6 +29,8 @@ export interface UpstreamRequest {
   via?: string;
   /** ANONYMOUS where it is left out. */
   identity?: Identity;
+  /** Whether the sources of the upstream's quorum are tried before its own endpoints, which have just failed. */
+  sourcesFirst?: boolean;
   /**
    * Responses that broke off and are to be continued, the last one last. Its endpoint is tried after the others; and each of
    * their endpoints is sent the ETag it gave, so that it doesn't send a part of something else (RFC 9110 §13.1.5).
@@ -42,6 +44,8 @@ export interface EndpointRequest extends UpstreamRequest {
   /** Whose endpoint it is; null for the upstream's own. */
   relay: Relay | null;
   ifRange?: string;
+  /** Whether a redirect to another host counts as a failure, because the response has to be this host's own. */
+  staysOnHost?: boolean;
   signal: AbortSignal;
   waitUntil: WaitUntil;
 }

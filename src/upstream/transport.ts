@@ -1,7 +1,7 @@
 /** The transport to an endpoint: fetch, with redirects followed, retried once, and the endpoint's health recorded. */
 import { type Transport, tooSlow } from "../registry/authorized-fetch.ts";
 import { UpstreamError } from "../registry/failure.ts";
-import { followRedirects, StorageRefused } from "../registry/redirects.ts";
+import { followRedirects, PINNED, StorageRefused, type Trust } from "../registry/redirects.ts";
 import { retry } from "../registry/retry.ts";
 import { appendVia } from "../registry/via.ts";
 import { OVERTAKEN } from "./hedge.ts";
@@ -20,6 +20,8 @@ export interface TransportOptions {
 
 /** Milliseconds after which a failed attempt isn't retried: a client that has waited this long must not wait twice. */
 const SOON = 2_500;
+
+const OWN_HOST: Trust = { ...PINNED, mayLead: (_, here, next) => next.origin === here.origin };
 
 /** How a gateway responds for a registry that is down; a 500 is the registry's own, and may concern one object alone. */
 const GATEWAY_ERRORS = [502, 503, 504];
@@ -42,7 +44,8 @@ export function createTransport(options: TransportOptions): Transport<EndpointRe
         : null;
     };
     try {
-      return await retry(() => followRedirects(registry, url, init, observed), pauseAfter, signal);
+      const trust = request.staysOnHost ? OWN_HOST : PINNED;
+      return await retry(() => followRedirects(registry, url, init, observed, trust), pauseAfter, signal);
     } catch (error) {
       if (error instanceof UpstreamError) throw error;
       if (signal.aborted) throw tooSlow(contact.last);

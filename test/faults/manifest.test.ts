@@ -1,6 +1,6 @@
 /** Unusual manifests: served byte for byte, or rejected. */
 import { beforeEach, expect } from "vitest";
-import { MAXIMUM_MANIFEST } from "../../src/pull/content.ts";
+import { MAXIMUM_MANIFEST } from "../../src/oci/manifest.ts";
 import { behaviours, patternBytes, utf8 } from "../support/fake-registry.ts";
 import {
   cacheStatus,

@@ -26,6 +26,11 @@ describe("Cache-Status", () => {
       { servedBy: "stale", forward: "stale", forwardStatus: 503 },
       "Portolan; fwd=stale; fwd-status=503; detail=stale",
     ],
+    [
+      "a tag that other sources agreed on",
+      { servedBy: "quorum", forward: "uri-miss", forwardStatus: 503 },
+      "Portolan; fwd=uri-miss; fwd-status=503; detail=quorum",
+    ],
     ["a stale tag that wasn't requested upstream", { servedBy: "stale" }, "Portolan; hit; detail=stale"],
   ])("tells %s", (_, status, written) => expect(formatCacheStatus(status)).toBe(written));
 

@@ -128,6 +128,7 @@ describe("the configuration table", () => {
       PRIVATE: "none",
       RELAYS: JSON.stringify(config.relays),
       RELAY_KEYS: "{}",
+      TAG_QUORUM: JSON.stringify(config.tagQuorums),
       UPSTREAM_CREDENTIALS: JSON.stringify(config.credentials),
       ACCESS_KEYS: JSON.stringify(keys),
       SIGNING_SECRET: config.signingSecret ?? "none",
