@@ -1,10 +1,17 @@
 /** `portolan mirrors`: measures public mirrors, ranks them, and prints the configuration that follows. */
+import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import pLimit from "p-limit";
 import { publisherOf } from "../image/sources.ts";
 import { measure, type Sample } from "../mirrors/measure.ts";
+import {
+  once,
+  ownListPath,
+  type PublicMirror,
+  readMirrorLists,
+  readPublicMirrors,
+} from "../mirrors/mirror-list.ts";
 import { mirrorsReport } from "../mirrors/mirrors-report.ts";
-import { PUBLIC_MIRRORS, type PublicMirror } from "../mirrors/public-mirrors.ts";
 import { isUsable, type Measured, rank } from "../mirrors/rank.ts";
 import { manifestReference, parseReference } from "../registry/reference.ts";
 import { cleaned } from "../terminal/clean.ts";
@@ -23,8 +30,8 @@ import {
 interface Settings extends CommonSettings {
   image?: string[];
   mirror?: string[];
-  /** False with --no-list. */
-  list: boolean;
+  list?: string[];
+  onlyGiven?: boolean;
   against?: string;
   platform: string;
   seconds: number;
@@ -37,18 +44,29 @@ export const mirrors = (context: Context): Command =>
     "mirrors",
     "mirrors --image alpine --image nginx --mirror https://mirror.example.com",
     "mirrors --image ghcr.io/owner/image:1.0",
-    "mirrors --no-list --mirror https://one.example.com --mirror https://two.example.com",
+    "mirrors --list mirrors.yaml",
+    "mirrors --only-given --mirror https://one.example.com --mirror https://two.example.com",
   ])
     .option("--image <image>", `what to measure with (default: ${SAMPLE}); repeatable`, collect)
     .addOption(mirrorsOption("a mirror to measure with the others"))
-    .option("--no-list", "leave out the public mirrors that Portolan knows")
+    .option("--list <file>", "a list of mirrors to measure with the others; repeatable", collect)
+    .option("--only-given", "measure only what --mirror and --list name")
     .option("--against <registry>", "whom to believe instead of the images' own registry: a host or a URL")
     .addOption(onePlatformOption())
     .option("--seconds <number>", "how long the sample layer may take from each mirror", seconds, 10)
+    .addHelpText(
+      "after",
+      `
+A list is YAML, with registries and the URLs of their mirrors:
+  docker.io:
+    - https://mirror.example.com
+One of your own is read without --list: ~/.config/portolan/mirrors.yaml, or $XDG_CONFIG_HOME/portolan/mirrors.yaml.`,
+    )
     .addHelpText("after", "\nExits with 0 if there is a mirror that can be used, with 1 if there is none.")
     .action((settings: Settings) =>
       withSession(context, settings, async (session) => {
-        const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings)));
+        const lists = await readLists(context, settings);
+        const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings, lists)));
         session.progress.stop();
         const publishers = new Map(
           ranked.map(({ mirror: { registry } }) => [registry, publisherOrigin(registry)]),
@@ -59,8 +77,23 @@ export const mirrors = (context: Context): Command =>
       }),
     );
 
-async function measureAll({ client, network, progress }: Session, settings: Settings): Promise<Measured[]> {
-  const { image: images = [SAMPLE], mirror: given = [], list, against, platform } = settings;
+/** @throws Error for a list that can't be read. */
+async function readLists(
+  { cwd, env }: Context,
+  { list = [], onlyGiven = false }: Settings,
+): Promise<PublicMirror[]> {
+  const given = list.map((file) => resolve(cwd, file));
+  if (onlyGiven) return readMirrorLists(given);
+  return once([...(await readMirrorLists(given, [ownListPath(env)])), ...(await readPublicMirrors())]);
+}
+
+/** @param lists the mirrors of lists, also of registries that aren't measured. */
+async function measureAll(
+  { client, network, progress }: Session,
+  settings: Settings,
+  lists: readonly PublicMirror[],
+): Promise<Measured[]> {
+  const { image: images = [SAMPLE], mirror: given = [], against, platform } = settings;
   const references = images.map(parseReference);
   const samples = await Promise.all(
     references.map(async (reference): Promise<Sample> => {
@@ -76,8 +109,8 @@ async function measureAll({ client, network, progress }: Session, settings: Sett
   );
   const registries = [...new Set(references.map(({ registry }) => registry))];
   const mine = registries.flatMap((registry) => given.map((url): PublicMirror => ({ url, registry })));
-  const known = list ? PUBLIC_MIRRORS.filter(({ registry }) => registries.includes(registry)) : [];
-  const measured = [...mine, ...known].map((mirror) => {
+  const listed = lists.filter(({ registry }) => registries.includes(registry));
+  const measured = once([...mine, ...listed]).map((mirror) => {
     const own = samples.filter(({ reference }) => reference.registry === mirror.registry);
     return measure(mirror, own, { client, network, progress, alone, download: settings.seconds * 1000 });
   });

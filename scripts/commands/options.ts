@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { RegistryClient } from "../registry/client.ts";
 import { causeOf, RegistryFailure } from "../registry/failure.ts";
 import type { Logins } from "../registry/logins.ts";
+import { normalMirrorUrl } from "../registry/mirror-url.ts";
 import type { Network } from "../registry/network.ts";
 import type { Progress } from "../terminal/progress.ts";
 import type { Context } from "./context.ts";
@@ -88,13 +89,11 @@ export function onePlatformOption(): Option {
 }
 
 function mirrorUrl(text: string): string {
-  const url = URL.parse(text);
-  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== "" || url.search !== "") {
-    throw new InvalidArgumentError(
-      "It must be a URL such as https://mirror.example.com, without a login in it.",
-    );
-  }
-  return text.replace(/\/+$/, "");
+  const url = normalMirrorUrl(text);
+  if (url !== null) return url;
+  throw new InvalidArgumentError(
+    "It must be a URL such as https://mirror.example.com, without a login in it.",
+  );
 }
 
 function platform(text: string): string {

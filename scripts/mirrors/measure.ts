@@ -14,7 +14,7 @@ import { connectionProblem } from "../terminal/connection-problem.ts";
 import type { Progress, Task } from "../terminal/progress.ts";
 import { type State, worst } from "../verify/compare.ts";
 import { verifyImage } from "../verify/verify-image.ts";
-import type { PublicMirror } from "./public-mirrors.ts";
+import type { PublicMirror } from "./mirror-list.ts";
 import type { Measured } from "./rank.ts";
 import { rateLimit, refusal } from "./rate-limit.ts";
 

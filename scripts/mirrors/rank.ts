@@ -1,6 +1,6 @@
 /** Which of the mirrors that were measured to use, and in which order. */
 import type { State } from "../verify/compare.ts";
-import type { PublicMirror } from "./public-mirrors.ts";
+import type { PublicMirror } from "./mirror-list.ts";
 
 export interface Measured {
   mirror: PublicMirror;

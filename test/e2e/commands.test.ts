@@ -107,7 +107,7 @@ describe("three mirrors that are wrong in one way each", () => {
 
   test("mirrors recommends only the correct ones", async () => {
     const mirrors = [stage.url, wrong[1]?.url ?? ""].flatMap((url) => ["--mirror", url]);
-    const args = ["mirrors", "--no-list", "--image", reference, ...mirrors, ...against];
+    const args = ["mirrors", "--only-given", "--image", reference, ...mirrors, ...against];
     const { code, output } = await user([...args, "--platform", "linux/arm64"]);
     expect(output).toMatch(/1 +127\.\S+ +docker\.io +\d+ ms +\d+(\.\d)? MB +right +fresh/);
     expect(output).toMatch(/ wrong +fresh\n/);

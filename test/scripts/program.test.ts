@@ -155,7 +155,7 @@ test.each(["inspect", "verify", "warm", "mirrors", "doctor"])(
     const mirror = `http://127.0.0.1:${(slow.address() as AddressInfo).port}`;
     const more: Record<string, string[]> = {
       doctor: ["--image", `${new URL(mirror).host}/boat`],
-      mirrors: ["--no-list", "--against", mirror, "--image", "boat"],
+      mirrors: ["--only-given", "--against", mirror, "--image", "boat"],
       verify: ["boat", "--against", mirror],
     };
     const { errors } = await portolan([name, ...(more[name] ?? ["boat"]), "--mirror", mirror], {

@@ -60,7 +60,7 @@ const COMMANDS: [string, ...string[]][] = [
   ["inspect", IMAGE, "--all", "--platform", "linux/amd64"],
   ["warm", IMAGE],
   ["warm", IMAGE, "--platform", "linux/riscv64"],
-  ["mirrors", "--no-list", "--image", IMAGE, "--platform", "linux/amd64"],
+  ["mirrors", "--only-given", "--image", IMAGE, "--platform", "linux/amd64"],
   ["doctor", "--image", IMAGE],
 ];
 

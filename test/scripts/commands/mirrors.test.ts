@@ -1,5 +1,8 @@
 /** `portolan mirrors` over sockets: what it measures, and what it recommends. */
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
 import { type Harbour, harbours, IMAGE, launch } from "../support/fleet.ts";
 import { portolan, UNREACHABLE } from "../support/portolan.ts";
@@ -29,7 +32,7 @@ afterEach(() => fleet.close());
 
 function mirrors(urls: readonly string[], ...more: string[]) {
   const given = urls.flatMap((url) => ["--mirror", url]);
-  return portolan(["mirrors", "--no-list", "--image", IMAGE, ...given, ...more]);
+  return portolan(["mirrors", "--only-given", "--image", IMAGE, ...given, ...more]);
 }
 
 test("each is measured, ranked, and the configuration that follows is printed", async () => {
@@ -64,6 +67,45 @@ test("none that can be used exits with 1", async () => {
   const { code, output } = await mirrors([wrong.url], "--against", publisher.url);
   expect(output).toContain("None of 1 can be used");
   expect(code).toBe(1);
+});
+
+test("mirrors of a list are measured, of one's own list too, and each once", async () => {
+  const home = await mkdtemp(join(tmpdir(), "portolan-mirrors-"));
+  onTestFinished(() => rm(home, { recursive: true }));
+  await mkdir(join(home, "portolan"));
+  await writeFile(
+    join(home, "portolan/mirrors.yaml"),
+    `docker.io: [${fresh.url}/, ${stale.url}]\nghcr.io: [${wrong.url}]`,
+  );
+  await writeFile(join(home, "given.yaml"), `docker.io:\n  - ${fresh.url}\n`);
+  // The public mirrors are out of reach: no test may depend on them, or disturb them.
+  const environment = { XDG_CONFIG_HOME: home, HTTPS_PROXY: UNREACHABLE };
+  const measured = async (...args: string[]) => {
+    const all = ["mirrors", "--image", IMAGE, "--against", publisher.url, "--json", ...args];
+    const found = (await portolan(all, { environment, cwd: home })).json() as { mirror: { url: string } }[];
+    return found.map(({ mirror }) => mirror.url);
+  };
+  const urls = await measured("--list", "given.yaml");
+  expect(urls.slice(0, 2)).toEqual([fresh.url, stale.url]);
+  expect(urls).toContain("https://mirror.gcr.io");
+  expect(urls).not.toContain(wrong.url);
+  expect(new Set(urls).size).toBe(urls.length);
+  expect(await measured("--only-given", "--list", "given.yaml")).toEqual([fresh.url]);
+});
+
+test("a list that is wrong or missing exits with 2, and says where", async () => {
+  const home = await mkdtemp(join(tmpdir(), "portolan-mirrors-"));
+  onTestFinished(() => rm(home, { recursive: true }));
+  await mkdir(join(home, "portolan"));
+  const list = join(home, "portolan/mirrors.yaml");
+  await writeFile(list, "docker.io:\n  - mirror.example.com\n");
+  const own = await portolan(["mirrors"], { environment: { XDG_CONFIG_HOME: home } });
+  expect([own.code, own.errors]).toEqual([
+    2,
+    `✗ ${list}, line 2: a mirror must be a URL such as https://mirror.example.com, without a login in it\n`,
+  ]);
+  const missing = await portolan(["mirrors", "--only-given", "--list", "none.yaml"], { cwd: home });
+  expect([missing.code, missing.errors]).toEqual([2, `✗ there is no list ${join(home, "none.yaml")}\n`]);
 });
 
 test("--json prints the figures", async () => {

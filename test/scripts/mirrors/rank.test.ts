@@ -1,11 +1,9 @@
 /** Which mirrors are recommended, in which order, and in which configuration. */
 import { describe, expect, test } from "vitest";
 import { daemonJson, upstreamOption } from "../../../scripts/mirrors/client-configuration.ts";
-import { PUBLIC_MIRRORS } from "../../../scripts/mirrors/public-mirrors.ts";
 import { isUsable, type Measured, rank } from "../../../scripts/mirrors/rank.ts";
 import { rateLimit, refusal } from "../../../scripts/mirrors/rate-limit.ts";
 import { RegistryFailure } from "../../../scripts/registry/failure.ts";
-import { REGISTRIES } from "../../../src/upstream/registries.ts";
 
 function measured(url: string, more: Partial<Measured> = {}): Measured {
   return {
@@ -90,12 +88,4 @@ test("refusals are shown in few words", () => {
   expect(words(401)).toBe("wants a login");
   expect(words(0)).toBe("the whole story");
   expect(words(502)).toBe("answers 502");
-});
-
-test("the list has mirrors of known registries, over https, each once", () => {
-  for (const { url, registry } of PUBLIC_MIRRORS) {
-    expect(new URL(url).protocol).toBe("https:");
-    expect(Object.keys(REGISTRIES)).toContain(registry);
-  }
-  expect(new Set(PUBLIC_MIRRORS.map(({ url }) => url)).size).toBe(PUBLIC_MIRRORS.length);
 });
