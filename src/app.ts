@@ -5,6 +5,7 @@ import { checkBounds, checkLoop } from "./access/bounds.ts";
 import { checkHost, checkSite, protect } from "./access/browsers.ts";
 import { CLOSED, TOKEN_PATH } from "./access/gate.ts";
 import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
+import { adminRoutes } from "./ledger/routes.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
 import { requestLog } from "./request-log.ts";
 import type { Services } from "./services.ts";
@@ -32,6 +33,7 @@ export function createApp(services: Services): Hono {
     checkSite(c.req.raw.headers);
     await next();
   });
+  app.route("/_/", adminRoutes(services));
   app.all(TOKEN_PATH, (c) => handleTokenRequest(services, c));
   app.all("*", (c) => handleRegistryRequest(services, c));
   app.onError((error, c) => {

@@ -69,6 +69,8 @@ export interface Config extends GateSettings {
   relays: readonly Relay[];
   /** By upstream's name. */
   tagQuorums: Readonly<Record<string, TagQuorum>>;
+  /** What the owner shows to see and change what is held; null: nobody can. */
+  adminKey: string | null;
   /** The variables that name proxies, where the mirror can use them. */
   proxies: Environment;
   /** Bytes under which the store is kept. */
@@ -132,6 +134,7 @@ const variables = v.object({
   HOSTED_IMMUTABLE: v.optional(patterns, []),
   HOSTED_QUOTA: v.optional(v.pipe(table("must be a table or a JSON object"), v.record(pattern, bytes)), {}),
   HOSTED_SPARSE: v.optional(onOff, false),
+  ADMIN_KEY: v.optional(v.pipe(v.string(SHAPE_OF_SECRET), v.minLength(32, SHAPE_OF_SECRET))),
   RELAYS: v.optional(relayList, []),
   RELAY_KEYS: v.optional(relayKeys, {}),
   TAG_QUORUM: v.optional(tagQuorums, {}),
@@ -214,6 +217,7 @@ export function readConfig(env: object): Config {
     staleMax: parsed.output.STALE_MAX,
     relays,
     tagQuorums: parsed.output.TAG_QUORUM,
+    adminKey: parsed.output.ADMIN_KEY ?? null,
     proxies: parsed.output.PROXIES ?? {},
     hosted: {
       path: parsed.output.HOSTED_PATH,

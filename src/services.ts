@@ -44,6 +44,8 @@ export interface Services extends PullServices, PushServices {
   /** Milliseconds for which records of requests are gathered. */
   gatherLog: number;
   limits: Limits;
+  /** When the isolate started; milliseconds since the epoch. */
+  started: number;
 }
 
 /** Bytes of manifests an isolate keeps in memory, of the 128 MB it shares with all its requests. */
@@ -70,6 +72,7 @@ export function createServices(env: Env): Services {
   return {
     config,
     gatherLog: GATHER,
+    started: now(),
     gate: new Gate(config, now),
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),

@@ -30,8 +30,8 @@ interface Task {
 
 /**
  * Handles requests for `/store/<key>` and `/records/<key>`: PUT, for the store with `X-Checksum: sha256:<hex>`, answered
- * 204, 409 if the body doesn't match, or 507 if the disk is full; and DELETE, 204. GET of `/store?prefix=` is answered
- * with a JSON list, of `/health` 204 if the store can be written to.
+ * 204, 409 if the body doesn't match, or 507 if the disk is full; and DELETE, 204. GET of `/store?prefix=` and
+ * `/records?prefix=` is answered with a JSON list, of `/health` 204 if the store can be written to.
  *
  * POST of `/fills/<key>?size=<bytes>` with `X-Checksum` begins a fill and is answered 201 with its id, or 507; GET of
  * `/fills/<id>?after=<bytes>` waits and is answered with its progress as JSON, 404 once it was removed; POST of `/fills/<id>/end`
@@ -61,8 +61,9 @@ async function handle(
     response.writeHead(204).end();
     return;
   }
-  if (request.method === "GET" && pathname === "/store") {
-    const { entries } = await options.store.list(searchParams.get("prefix") ?? "");
+  if (request.method === "GET" && (pathname === "/store" || pathname === "/records")) {
+    const files = pathname === "/store" ? options.store : options.records;
+    const { entries } = await files.list(searchParams.get("prefix") ?? "");
     response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(entries));
     return;
   }

@@ -207,6 +207,15 @@ export class UpstreamClient {
     if (source && source.href !== endpoints[0]?.href) this.#endpoints.of(source).health.quarantine();
   }
 
+  /** The endpoints that were used lately, and for how many seconds each gets no requests, or no more of a kind. */
+  endpoints(): { url: string; downFor: number; limitedFor: number }[] {
+    return this.#endpoints.all().map(({ url, health, limits }) => ({
+      url: url.href,
+      downFor: health.downFor(),
+      limitedFor: limits.longest(),
+    }));
+  }
+
   /** Fetches from one endpoint, unless its circuit is open. */
   async #fetchFrom(
     { url, relay, isSource = false }: Candidate,

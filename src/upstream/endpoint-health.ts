@@ -53,6 +53,12 @@ export class EndpointHealth {
     return Math.max(this.#breaker.retryAfter(), Math.ceil(quarantine / 1000));
   }
 
+  /** The same, for a report; 0 while requests are sent. */
+  downFor(): number {
+    const isUp = this.#breaker.isClosed && this.#quarantinedUntil <= this.#options.now();
+    return isUp ? 0 : this.retryAfter();
+  }
+
   /** The endpoint itself responded, and not as a gateway in front of it that can't reach it. */
   succeeded(): void {
     this.#failures = 0;

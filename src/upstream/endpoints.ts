@@ -35,6 +35,10 @@ export class Endpoints {
     this.#options = options;
   }
 
+  all(): Endpoint[] {
+    return [...this.#endpoints.values()];
+  }
+
   of(url: URL): Endpoint {
     const known = this.#endpoints.get(url.href);
     if (known) return known;

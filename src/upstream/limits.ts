@@ -46,6 +46,12 @@ export class Limits {
     this.#set(ALL, retryAfter ?? DEFAULT_LIMIT);
   }
 
+  /** Seconds until the last limit of any kind ends; 0 if there is none. */
+  longest(): number {
+    const until = Math.max(0, ...this.#until.values());
+    return Math.max(0, Math.ceil((until - this.#now()) / 1000));
+  }
+
   #set(kind: string, seconds: number): void {
     this.#until.set(kind, this.#now() + Math.min(seconds, LONGEST_LIMIT) * 1000);
   }

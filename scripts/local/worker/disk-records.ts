@@ -10,6 +10,24 @@ export class DiskRecords extends WorkerEntrypoint<StoreEnv> {
     return response.text();
   }
 
+  /** Of KV's interface, with the last key as cursor. Keys that were too long for a file name aren't listed. */
+  async list({ prefix, limit, cursor = "" }: { prefix: string; limit: number; cursor?: string }) {
+    const folder = encodeURIComponent(prefix);
+    const response = await this.env.WRITER.fetch(`http://writer/records?prefix=${folder}`);
+    if (!response.ok) throw new Error(await response.text());
+    const entries: { key: string }[] = await response.json();
+    const keys = entries
+      .flatMap(({ key }) => keyOf(key) ?? [])
+      .sort()
+      .filter((key) => key > cursor);
+    const page = keys.slice(0, limit);
+    return {
+      keys: page.map((name) => ({ name })),
+      list_complete: page.length === keys.length,
+      cursor: page.at(-1) ?? "",
+    };
+  }
+
   put(key: string, value: string): Promise<void> {
     return this.#write(key, { method: "PUT", body: value });
   }
@@ -35,6 +53,18 @@ async function pathOf(key: string): Promise<string> {
   const components = await Promise.all(key.split("/").map(spelled));
   const name = components.pop() ?? "";
   return [...components, "_", name].join("/");
+}
+
+/** The key of a file; null for one that only its digest names. */
+function keyOf(path: string): string | null {
+  const components = path.split("/");
+  if (components.at(-2) !== "_" || path.includes("=sha256-")) return null;
+  components.splice(-2, 1);
+  return components.map(unspelled).join("/");
+}
+
+function unspelled(name: string): string {
+  return decodeURIComponent(name.replaceAll("%", "%25").replaceAll("=", "%"));
 }
 
 async function spelled(component: string): Promise<string> {

@@ -1,0 +1,57 @@
+/** What the owner of the mirror may see and change, behind ADMIN_KEY. */
+import { Hono } from "hono";
+import { requireAdmin } from "../access/admin.ts";
+import type { Config } from "../config.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { UpstreamClient } from "../upstream/client.ts";
+import { type HoldingsServices, listObjects, listTags, readManifest, remove } from "./holdings.ts";
+
+export interface AdminServices extends HoldingsServices {
+  config: Config;
+  upstream: UpstreamClient;
+  /** When this isolate started; milliseconds since the epoch. */
+  started: number;
+  /** Of the deployment, by which it is known in Via. */
+  via: string;
+}
+
+/** Bytes of the largest request body. */
+const LARGEST_BODY = 256 * 1024;
+
+export function adminRoutes(services: AdminServices): Hono {
+  const routes = new Hono();
+  routes.use(async (c, next) => {
+    await requireAdmin(c.req.raw.headers, services.config.adminKey);
+    await next();
+    c.res.headers.set("Cache-Control", "no-store");
+  });
+  routes.get("/status", (c) => c.json(status(services)));
+  routes.get("/tags", async (c) => c.json(await listTags(services, c.req.query("cursor") ?? null)));
+  routes.get("/objects", async (c) => c.json(await listObjects(services, c.req.query("cursor") ?? null)));
+  routes.get("/manifests/:digest", async (c) => {
+    const visibility = c.req.query("visibility") === "private" ? "private" : "public";
+    const body = await readManifest(services, c.req.param("digest"), visibility);
+    return c.body(body, 200, { "Content-Type": "application/octet-stream" });
+  });
+  routes.post("/purge", async (c) => {
+    // A body of unknown length isn't read.
+    const isSmall = Number(c.req.header("Content-Length") ?? Number.NaN) <= LARGEST_BODY;
+    if (!isSmall) throw new RegistryError(413, "SIZE_INVALID", "the body is too large");
+    await remove(services, await c.req.json().catch(() => null));
+    return c.body(null, 204);
+  });
+  return routes;
+}
+
+function status({ config, upstream, started, via }: AdminServices) {
+  return {
+    deployment: via.replace(/^1\.1 portolan-/, ""),
+    started: new Date(started).toISOString(),
+    access: config.access,
+    keys: config.keys.length,
+    limit: config.cacheLimit,
+    upstreams: config.upstreamNames,
+    relays: config.relays.map(({ url, upstreams, when }) => ({ url: url.origin, upstreams, when })),
+    endpoints: upstream.endpoints(),
+  };
+}
