@@ -38,7 +38,7 @@ describe("without any variable", () => {
   });
 
   test("bindings and secrets beside the variables don't disturb", () => {
-    expect(readConfig({ STORE: {}, TAGS: {}, ADMIN_KEY: "x" }).tagTtl).toBe(300);
+    expect(readConfig({ STORE: {}, TAGS: {}, OTHER_SECRET: "x" }).tagTtl).toBe(300);
   });
 });
 

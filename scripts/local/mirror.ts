@@ -6,6 +6,7 @@ import { readConfig } from "../../src/config.ts";
 import type { FillRecord } from "../../src/fill-log.ts";
 import type { Timing } from "../../src/pull/body.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
+import { keptAdminKey } from "../keys/signing.ts";
 import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
 import { hostNamesOf, type KeyPair, type KeyPairFiles, readKeyPair } from "./certificate.ts";
@@ -91,6 +92,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   started.defer(() => https?.stop(0));
   const address = https ? null : await addressToListen(options.host, options.port);
   await makeDataFolder(options);
+  bindings.ADMIN_KEY ??= await keptAdminKey(options.data);
   const lock = lockFolder(options.data);
   started.defer(() => lock.release());
 

@@ -2,7 +2,7 @@
 import { isLoopback } from "../../src/registry/addresses.ts";
 import { type Environment, PROXY_VARIABLES } from "../../src/registry/proxies.ts";
 import { readKeyFile } from "../keys/key-file.ts";
-import { keptAdminKey, keptSigningSecret } from "../keys/signing.ts";
+import { keptSigningSecret } from "../keys/signing.ts";
 import { urlOf } from "./address.ts";
 
 export interface Given {
@@ -29,15 +29,11 @@ export interface Given {
 }
 
 /** @param own the project's. @throws Error if the file with the keys can't be used. */
-export async function variables(
-  own: Record<string, unknown>,
-  given: Given,
-): Promise<Record<string, unknown>> {
+export function variables(own: Record<string, unknown>, given: Given): Promise<Record<string, unknown>> {
   // LOOPBACK opens a mirror without an explicit setting: no configuration may contain it.
   const { LOOPBACK: _, PROXIES: __, ...rest } = withRelay(withUpstreams(own, given), given);
-  const chosen: Record<string, unknown> = { ...rest, PROXIES: proxiesOf(given) };
+  const chosen = { ...rest, PROXIES: proxiesOf(given) };
   const url = URL.parse(urlOf(given.host, 0));
-  if (chosen.ADMIN_KEY === undefined) chosen.ADMIN_KEY = await keptAdminKey(given.data);
   return withKeys(url && isLoopback(url) ? onLoopback(chosen, given) : chosen, given);
 }
 

@@ -1,5 +1,6 @@
 /** What the owner of the mirror may see and change, behind ADMIN_KEY. */
 import { Hono } from "hono";
+import { createMiddleware } from "hono/factory";
 import { requireAdmin } from "../access/admin.ts";
 import type { Config } from "../config.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -20,20 +21,22 @@ const LARGEST_BODY = 256 * 1024;
 
 export function adminRoutes(services: AdminServices): Hono {
   const routes = new Hono();
-  routes.use(async (c, next) => {
+  const owner = createMiddleware(async (c, next) => {
     await requireAdmin(c.req.raw.headers, services.config.adminKey);
     await next();
     c.res.headers.set("Cache-Control", "no-store");
   });
-  routes.get("/status", (c) => c.json(status(services)));
-  routes.get("/tags", async (c) => c.json(await listTags(services, c.req.query("cursor") ?? null)));
-  routes.get("/objects", async (c) => c.json(await listObjects(services, c.req.query("cursor") ?? null)));
-  routes.get("/manifests/:digest", async (c) => {
+  routes.get("/status", owner, (c) => c.json(status(services)));
+  routes.get("/tags", owner, async (c) => c.json(await listTags(services, c.req.query("cursor") ?? null)));
+  routes.get("/objects", owner, async (c) =>
+    c.json(await listObjects(services, c.req.query("cursor") ?? null)),
+  );
+  routes.get("/manifests/:digest", owner, async (c) => {
     const visibility = c.req.query("visibility") === "private" ? "private" : "public";
     const body = await readManifest(services, c.req.param("digest"), visibility);
     return c.body(body, 200, { "Content-Type": "application/octet-stream" });
   });
-  routes.post("/purge", async (c) => {
+  routes.post("/purge", owner, async (c) => {
     // A body of unknown length isn't read.
     const isSmall = Number(c.req.header("Content-Length") ?? Number.NaN) <= LARGEST_BODY;
     if (!isSmall) throw new RegistryError(413, "SIZE_INVALID", "the body is too large");

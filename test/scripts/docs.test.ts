@@ -126,6 +126,7 @@ describe("the configuration table", () => {
       ALLOW: "all",
       DENY: "none",
       PRIVATE: "none",
+      ADMIN_KEY: config.adminKey ?? "none",
       RELAYS: JSON.stringify(config.relays),
       RELAY_KEYS: "{}",
       TAG_QUORUM: JSON.stringify(config.tagQuorums),

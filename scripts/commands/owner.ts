@@ -1,0 +1,43 @@
+/** What the commands of a mirror's owner have in common. */
+import type { Command } from "commander";
+import { adminKeyFor } from "../holdings/admin-key.ts";
+import { OwnerClient } from "../holdings/owner-client.ts";
+import type { Context } from "./context.ts";
+import {
+  type CommonSettings,
+  commandNamed,
+  mirrorOption,
+  ownMirror,
+  type Session,
+  withSession,
+} from "./options.ts";
+import type { SUMMARIES } from "./summaries.ts";
+
+export interface OwnerSettings extends CommonSettings {
+  mirror?: string;
+  adminKeyFile?: string;
+  data: string;
+}
+
+/** A command about what one mirror holds. */
+export function ownerCommand(name: keyof typeof SUMMARIES, examples: readonly string[]): Command {
+  return commandNamed(name, examples)
+    .addOption(mirrorOption())
+    .option("--admin-key-file <file>", "the file with the mirror's ADMIN_KEY (default: PORTOLAN_ADMIN_KEY)")
+    .option("--data <folder>", "the data folder of a mirror on this machine, which has its key", ".portolan");
+}
+
+/** Does the command's work on the mirror that is meant. */
+export function withOwner(
+  context: Context,
+  settings: OwnerSettings,
+  work: (owner: OwnerClient, mirror: string, session: Session) => Promise<number>,
+): Promise<void> {
+  return withSession(context, settings, async (session) => {
+    const { adminKeyFile, data, mirror = ownMirror(context) } = settings;
+    const { env, cwd } = context;
+    const file = adminKeyFile === undefined ? {} : { file: adminKeyFile };
+    const key = await adminKeyFor(mirror, { ...file, env, cwd, data });
+    return work(new OwnerClient(mirror, key, session.network.fetch), mirror, session);
+  });
+}

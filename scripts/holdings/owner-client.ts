@@ -1,0 +1,132 @@
+/** Requests to a mirror by its owner: what it holds, and the removal of it. */
+import * as v from "valibot";
+import { parseDigest } from "../../src/oci/digest.ts";
+import { parseJson } from "../../src/oci/json.ts";
+
+const MAXIMUM = 16 * 1024 * 1024;
+/** Entries that a mirror removes in one request. */
+const BATCH = 100;
+
+const Digest = v.pipe(
+  v.string(),
+  v.check((text) => parseDigest(text) !== null),
+);
+const Tag = v.object({
+  upstream: v.string(),
+  repository: v.string(),
+  tag: v.string(),
+  visibility: v.picklist(["public", "private"]),
+  digest: Digest,
+  size: v.number(),
+  confirmed: v.number(),
+});
+const Entry = v.object({ key: v.string(), size: v.number(), stored: v.number() });
+const Status = v.object({
+  deployment: v.string(),
+  started: v.string(),
+  access: v.picklist(["open", "keys"]),
+  keys: v.number(),
+  limit: v.number(),
+  upstreams: v.array(v.string()),
+  relays: v.array(v.object({ url: v.string(), upstreams: v.array(v.string()), when: v.string() })),
+  endpoints: v.array(v.object({ url: v.string(), downFor: v.number(), limitedFor: v.number() })),
+});
+
+export type HeldTag = v.InferOutput<typeof Tag>;
+export type HeldObject = v.InferOutput<typeof Entry>;
+export type MirrorStatus = v.InferOutput<typeof Status>;
+
+export class OwnerClient {
+  readonly #mirror: string;
+  readonly #key: string;
+  readonly #fetch: typeof fetch;
+
+  /** @param key the mirror's ADMIN_KEY. */
+  constructor(mirror: string, key: string, fetcher: typeof fetch) {
+    this.#mirror = mirror;
+    this.#key = key;
+    this.#fetch = fetcher;
+  }
+
+  status(): Promise<MirrorStatus> {
+    return this.#read(Status, "status");
+  }
+
+  tags(): Promise<HeldTag[]> {
+    return this.#readAll(Tag, "tags");
+  }
+
+  objects(): Promise<HeldObject[]> {
+    return this.#readAll(Entry, "objects");
+  }
+
+  /** @returns null for a manifest that isn't stored. */
+  async manifest(digest: string, visibility: string): Promise<Uint8Array | null> {
+    const response = await this.#send(`manifests/${digest}?visibility=${visibility}`);
+    if (response.status === 404) {
+      await response.body?.cancel();
+      return null;
+    }
+    return this.#bytesOf(response);
+  }
+
+  async remove(tags: readonly HeldTag[], keys: readonly string[]): Promise<void> {
+    const names = tags.map(({ upstream, repository, tag, visibility }) => ({
+      upstream,
+      repository,
+      tag,
+      visibility,
+    }));
+    for (let at = 0; at < Math.max(names.length, keys.length); at += BATCH) {
+      const body = JSON.stringify({ tags: names.slice(at, at + BATCH), objects: keys.slice(at, at + BATCH) });
+      await this.#bytesOf(await this.#send("purge", { method: "POST", body }));
+    }
+  }
+
+  async #readAll<Schema extends v.GenericSchema>(
+    schema: Schema,
+    path: string,
+  ): Promise<v.InferOutput<Schema>[]> {
+    const page = v.object({ entries: v.array(schema), cursor: v.nullable(v.string()) });
+    const all: v.InferOutput<Schema>[] = [];
+    let cursor: string | null = null;
+    do {
+      const query: string = cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`;
+      const read: { entries: v.InferOutput<Schema>[]; cursor: string | null } = await this.#read(
+        page,
+        `${path}${query}`,
+      );
+      all.push(...read.entries);
+      cursor = read.cursor;
+    } while (cursor !== null);
+    return all;
+  }
+
+  async #read<const Schema extends v.GenericSchema>(
+    schema: Schema,
+    path: string,
+  ): Promise<v.InferOutput<Schema>> {
+    const parsed = parseJson(schema, await this.#bytesOf(await this.#send(path)));
+    if (parsed === null)
+      throw new Error(`${this.#mirror} answers /_/${path} with something else: is it a Portolan?`);
+    return parsed;
+  }
+
+  #send(path: string, init: RequestInit = {}): Promise<Response> {
+    return this.#fetch(`${this.#mirror}/_/${path}`, {
+      ...init,
+      redirect: "manual",
+      headers: { Authorization: `Bearer ${this.#key}`, "Content-Type": "application/json" },
+    });
+  }
+
+  /** @throws Error that says what to do. */
+  async #bytesOf(response: Response): Promise<Uint8Array> {
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    if (bytes.byteLength > MAXIMUM) throw new Error(`${this.#mirror} sends more than can be read`);
+    if (response.ok) return bytes;
+    if (response.status === 401) throw new Error(`${this.#mirror} doesn't accept the admin key`);
+    if (response.status === 403) throw new Error(`${this.#mirror} has no ADMIN_KEY: set one as its secret`);
+    throw new Error(`${this.#mirror} answered ${response.status} to /_/: is it a Portolan of this version?`);
+  }
+}
