@@ -1,7 +1,9 @@
 /** One request for the registry of one's own: admitted by what it does, then served by `push`. */
 import type { Context } from "hono";
 import type { Caller, HostedAction } from "./access/gate.ts";
+import { findMirrored } from "./mount-source.ts";
 import { neutralize } from "./oci/content-response.ts";
+import { waitUntilOf } from "./pull/wait-until.ts";
 import { serveHosted } from "./push/hosted.ts";
 import { listRepositories } from "./push/listings.ts";
 import type { HostedTarget } from "./push/target.ts";
@@ -39,7 +41,19 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
   gate.admitHosted(caller, nameOf(target.repository), actionOf(method, target), isOpen);
   const { headers, body } = c.req.raw;
   const search = url.searchParams;
-  const response = await serveHosted(services, { method, headers, body, search, target, prefix, mayRead });
+  const mounting = {
+    key: caller.key,
+    clientInfo: {
+      userAgent: headers.get("User-Agent") ?? "",
+      via: headers.get("Via") ?? "",
+      hasNamespace: false,
+    },
+    waitUntil: waitUntilOf(c.executionCtx),
+  };
+  const response = await serveHosted(services, {
+    ...{ method, headers, body, search, target, prefix, mayRead },
+    findMirrored: (from, digest) => findMirrored(services, mounting, from, digest),
+  });
   neutralize(response);
   return response;
 }

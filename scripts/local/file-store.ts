@@ -1,6 +1,6 @@
 /** The store as files, each named by its key: hashed while they are written, and published only when complete and correct. */
 import { createHash, type Hash, randomUUID } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
+import { link, mkdir, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Store, StoredEntry } from "../../src/store/store.ts";
 
@@ -55,6 +55,26 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     await rename(file, path);
     await sync(dirname(path));
+  }
+
+  /**
+   * Gives a file a second name, which stays when the first is deleted. Files are replaced and never changed, so that both
+   * names have the same content for ever.
+   * @returns false if there is no such file.
+   */
+  async link(from: string, to: string): Promise<boolean> {
+    const path = join(this.#root, to);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      await link(join(this.#root, from), path);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? error.code : null;
+      if (code === "ENOENT") return false;
+      // It has that name already.
+      if (code !== "EEXIST") throw error;
+    }
+    await sync(dirname(path));
+    return true;
   }
 
   async delete(keys: readonly string[]): Promise<void> {

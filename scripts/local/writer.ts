@@ -33,6 +33,8 @@ interface Task {
  * 204, 409 if the body doesn't match, or 507 if the disk is full; and DELETE, 204. GET of `/store?prefix=` and
  * `/records?prefix=` is answered with a JSON list, of `/health` 204 if the store can be written to.
  *
+ * POST of `/store/<key>?from=<key>` gives an object a second name, and is answered 204, or 404 if there is none.
+ *
  * POST of `/fills/<key>?size=<bytes>` with `X-Checksum` begins a fill and is answered 201 with its id, or 507; GET of
  * `/fills/<id>?after=<bytes>` waits and is answered with its progress as JSON, 404 once it was removed; POST of `/fills/<id>/end`
  * is answered as the PUT of an object is; DELETE of `/fills/<id>` removes it, also in the middle.
@@ -71,9 +73,20 @@ async function handle(
     await handleFill(options, request, response, pathname.slice("/fills/".length), searchParams);
     return;
   }
+  if (request.method === "POST") {
+    response.writeHead(await copy(options, pathname, searchParams.get("from") ?? "")).end();
+    return;
+  }
   const task = taskOf(options, pathname, request.headers["x-checksum"]);
   if (!task) response.writeHead(400).end("no key of the store or the records");
   else response.writeHead(await perform(options, task, request)).end();
+}
+
+/** @returns the status to answer with. */
+async function copy({ store }: WriterOptions, pathname: string, from: string): Promise<number> {
+  const key = pathname.replace(/^\/store\//, "");
+  if (!isStoreKey(key) || !isStoreKey(from)) return 400;
+  return (await store.link(from, key)) ? 204 : 404;
 }
 
 function taskOf(

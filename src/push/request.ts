@@ -1,4 +1,5 @@
 /** One request for a hosted repository, made once in `handler.ts`. */
+import type { Digest } from "../oci/digest.ts";
 import type { HostedTarget } from "./target.ts";
 
 export interface HostedRequest {
@@ -11,4 +12,6 @@ export interface HostedRequest {
   prefix: string;
   /** Whether the client may read a repository, as the source of a mount. */
   mayRead: (repository: string) => boolean;
+  /** A stored blob of a mirrored repository that the client may read, as the source of a mount. */
+  findMirrored: (repository: string, digest: Digest) => Promise<{ key: string; size: number } | null>;
 }

@@ -1,9 +1,9 @@
-/** Uploads of blobs: started, appended to, finished, mounted and cancelled (distribution-spec, "Pushing Blobs"). */
+/** Uploads of blobs: started, appended to, finished and cancelled (distribution-spec, "Pushing Blobs"). */
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { isRepository } from "../oci/names.ts";
 import { DigestMismatch, hostedKey, MAXIMUM_PUT } from "../store/store.ts";
-import { policyFor } from "./policy.ts";
+import { linkBlob } from "./link.ts";
+import { mountBlob } from "./mounts.ts";
 import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
 import { joinParts, storePart, storeParts } from "./staging.ts";
@@ -66,7 +66,7 @@ export async function finishUpload(
   if (parts === null) throw unknownUpload();
   try {
     const size = await joinParts(store, parts, digest);
-    await link(services, request, digest, size, id);
+    await linkBlob(services, request.target.repository, { digest, size }, id);
   } catch (error) {
     if (!(error instanceof DigestMismatch)) throw error;
     await hostedRecords.cancelUpload(request.target.repository, id);
@@ -83,34 +83,6 @@ export async function cancelUpload(
 ): Promise<Response> {
   if (!(await services.hostedRecords.cancelUpload(target.repository, id))) throw unknownUpload();
   return new Response(null, { status: 204 });
-}
-
-/**
- * Gives the repository a blob of another one that the client may read: the one that `from` names, else any. A blob of a
- * repository that it may not read is treated as unknown, so that nothing is revealed about it.
- */
-async function mountBlob(
-  { hostedRecords, config }: PushServices,
-  { search, target, mayRead }: HostedRequest,
-  digest: Digest,
-): Promise<boolean> {
-  const { repository } = target;
-  const sources = search.has("from")
-    ? sourceIn(search, config.hosted.path)
-    : await hostedRecords.repositoriesWith(digest);
-  const source = sources.find((each) => each === repository || mayRead(each));
-  const size = source === undefined ? null : await hostedRecords.findBlob(source, digest);
-  if (size === null) return false;
-  const policy = policyFor(config.hosted, repository);
-  if (!(await hostedRecords.linkBlob(repository, { digest, size }, null, policy))) throw overQuota(policy);
-  return true;
-}
-
-/** The hosted repository that `from` names; none for one of another registry (`origin`). */
-function sourceIn(search: URLSearchParams, path: string): string[] {
-  const from = search.get("from") ?? "";
-  const repository = from.startsWith(`${path}/`) ? from.slice(path.length + 1) : from;
-  return isRepository(repository) && !search.has("origin") ? [repository] : [];
 }
 
 /** Stores a body that is the whole blob natively, under its digest. */
@@ -140,20 +112,7 @@ async function storeWhole(
   } catch (error) {
     throw error instanceof DigestMismatch ? mismatch(digest) : brokenOff(error);
   }
-  await link(services, request, digest, length, upload);
-}
-
-async function link(
-  { hostedRecords, config }: PushServices,
-  { target }: HostedRequest,
-  digest: Digest,
-  size: number,
-  upload: string | null,
-): Promise<void> {
-  const policy = policyFor(config.hosted, target.repository);
-  if (!(await hostedRecords.linkBlob(target.repository, { digest, size }, upload, policy))) {
-    throw overQuota(policy);
-  }
+  await linkBlob(services, request.target.repository, { digest, size: length }, upload);
 }
 
 /** @returns the response where the content begins at a wrong byte. */
@@ -257,9 +216,4 @@ function unknownUpload(): RegistryError {
 
 function mismatch(digest: Digest): RegistryError {
   return new RegistryError(400, "DIGEST_INVALID", `the content is not ${digest}`);
-}
-
-function overQuota({ quota }: { quota: { pattern: string; bytes: number } | null }): RegistryError {
-  const message = `the quota of ${quota?.bytes} bytes for ${quota?.pattern} is used up: delete tags, or raise HOSTED_QUOTA`;
-  return new RegistryError(403, "DENIED", message);
 }

@@ -20,6 +20,8 @@ const CHECKSUM_ERROR = /\(10037\)$/;
 interface FillingBucket extends R2Bucket {
   /** @returns an id; null if it has no room. */
   beginFill(key: string, options: BucketFillOptions): Promise<string | null>;
+  /** @returns false where there is no such object. */
+  copy(from: string, to: string): Promise<boolean>;
   /** PUT of `/<id>` is answered 204 once the body is stored, 409 if it has another digest; GET with the body as it comes. */
   fetch: Fetcher["fetch"];
 }
@@ -79,6 +81,15 @@ export class R2Store implements Store {
     }
     const { algorithm, hex } = digestParts(digest);
     await rethrowing(digest, this.#bucket.put(key, body, { [algorithm]: hex, httpMetadata }));
+  }
+
+  /** R2 has no copy of its own: the body goes from it to it natively, and is checked again. */
+  async copy(from: string, to: string, digest: Digest): Promise<boolean> {
+    if (canFill(this.#bucket)) return this.#bucket.copy(from, to);
+    const object = await this.get(from);
+    if (!object) return false;
+    await this.put(to, object.body, { digest });
+    return true;
   }
 
   async delete(keys: string[]): Promise<void> {

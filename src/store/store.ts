@@ -84,6 +84,12 @@ export interface Store {
    * @throws DigestMismatch, or another error if the content is cut short or can't be written.
    */
   put(key: string, body: ReadableStream<Uint8Array> | Uint8Array, options: PutOptions): Promise<void>;
+  /**
+   * Copies an object within the store; no byte of it passes JavaScript.
+   * @param digest what it must hash to.
+   * @returns false where there is no such object.
+   */
+  copy(from: string, to: string, digest: Digest): Promise<boolean>;
   /** Deletes 1,000 objects at most. */
   delete(keys: string[]): Promise<void>;
   /** What lies under a prefix, ordered by key, a page at a time; `cursor` is null after the last. */

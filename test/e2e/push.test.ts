@@ -63,6 +63,8 @@ describe("dockerd", () => {
     const output = await cli("push", target);
     const digest = /digest: (sha256:[0-9a-f]{64})/.exec(output)?.[1];
     expect(digest).toBe(await digestAt("team/docker", "1"));
+    // What it has pulled through the mirror is stored there.
+    expect(output).toMatch(/Mounted from/);
     await docker.clean();
     expect((await docker.pull(target)).config).toBe(image.amd64.config.digest);
   });

@@ -72,6 +72,17 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     return { key: fill.key, size: fill.size, uploaded: new Date(), body: readable };
   }
 
+  /** Gives an object a second name; see `Store.copy`. */
+  async copy(from: string, to: string): Promise<boolean> {
+    const response = await this.env.WRITER.fetch(`http://writer/store/${to}?from=${from}`, {
+      method: "POST",
+    });
+    const reason = await response.text();
+    if (response.status === 404) return false;
+    if (!response.ok) throw new Error(reason);
+    return true;
+  }
+
   async delete(keys: string[]): Promise<void> {
     for (const key of keys) await this.#write(`store/${key}`, { method: "DELETE" });
   }

@@ -1,11 +1,12 @@
 /** Hosted repositories on one machine: their content and records outlast the processes, and CACHE_LIMIT leaves them alone. */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { patternBytes } from "../../support/fake-registry.ts";
+import { createFakeRegistry, patternBytes } from "../../support/fake-registry.ts";
+import { listen } from "../../support/node/listen.ts";
 
 const TYPE = "application/vnd.oci.image.manifest.v1+json";
 let data: string;
@@ -96,4 +97,32 @@ test("CACHE_LIMIT evicts nothing of it", async () => {
   await mirror.evict();
   expect((await fetch(at("manifests/1.0"))).status).toBe(200);
   expect((await fetch(at(`blobs/${await digestOf(bytes(300_000, 4))}`))).status).toBe(200);
+});
+
+test("a mount from a mirrored repository is a second name of the file, which outlasts the cached one", async () => {
+  const fake = createFakeRegistry({ auth: "none" });
+  const layer = bytes(300_000, 5);
+  await fake.addImage("owner/image", "latest", { layers: [layer] });
+  const registry = await listen(fake);
+  try {
+    await mirror.stop();
+    await start({ upstreams: { "registry.test": [registry.url] }, insecure: ["registry.test"] });
+    const digest = await digestOf(layer);
+    const mount = () =>
+      fetch(at(`blobs/uploads/?mount=${digest}&from=registry.test/owner/image`), { method: "POST" });
+    expect((await mount()).status).toBe(202);
+    const pulled = await fetch(`${mirror.url}/v2/registry.test/owner/image/blobs/${digest}`);
+    await pulled.arrayBuffer();
+    await expect.poll(async () => (await mount()).status).toBe(201);
+    const hex = digest.slice("sha256:".length);
+    const key = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+    const [cached, hosted] = [join(data, "store", key), join(data, "store/hosted", key)];
+    expect((await stat(hosted)).ino).toBe((await stat(cached)).ino);
+    expect((await mount()).status).toBe(201);
+    await rm(cached);
+    const again = await fetch(at(`blobs/${digest}`));
+    expect(new Uint8Array(await again.arrayBuffer())).toEqual(layer);
+  } finally {
+    await registry.close();
+  }
 });

@@ -64,6 +64,19 @@ describe("the writer", () => {
   const put = async (key: string, body: Uint8Array<ArrayBuffer>, checksum: string): Promise<number> =>
     (await fetch(url + key, { method: "PUT", body, headers: { "X-Checksum": checksum } })).status;
 
+  test("gives an object a second name, and reports one that is not there", async () => {
+    const hex = checksumOf(content);
+    const second = `hosted/${keyOf(hex)}`;
+    const copy = async (from: string, to: string) =>
+      (await fetch(`${url}${to}?from=${from}`, { method: "POST" })).status;
+    expect(await copy(keyOf(hex), second)).toBe(404);
+    await put(keyOf(hex), content, `sha256:${hex}`);
+    for (let time = 0; time < 2; time++) expect(await copy(keyOf(hex), second)).toBe(204);
+    expect(await readFile(join(data, "store", second))).toEqual(content);
+    expect(await copy("../records/x", second)).toBe(400);
+    expect(await copy(keyOf(hex), "hosted/x")).toBe(400);
+  });
+
   test.each(["sha256", "sha512"])("publishes what has its %s", async (algorithm) => {
     const hex = checksumOf(content, algorithm);
     expect(await put(keyOf(hex, algorithm), content, `${algorithm}:${hex}`)).toBe(204);

@@ -1,0 +1,26 @@
+/** Gives a repository a blob that is stored, within its quota. */
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { policyFor } from "./policy.ts";
+import type { PushServices } from "./services.ts";
+
+/**
+ * @param blob with its bytes.
+ * @param upload the upload that it came from, which ends; null for none.
+ * @throws RegistryError 403 if that exceeds the quota.
+ */
+export async function linkBlob(
+  { hostedRecords, config }: Pick<PushServices, "hostedRecords" | "config">,
+  repository: string,
+  blob: { digest: Digest; size: number },
+  upload: string | null = null,
+): Promise<void> {
+  const policy = policyFor(config.hosted, repository);
+  if (await hostedRecords.linkBlob(repository, blob, upload, policy)) return;
+  const { bytes, pattern } = policy.quota ?? {};
+  throw new RegistryError(
+    403,
+    "DENIED",
+    `the quota of ${bytes} bytes for ${pattern} is used up: delete tags, or raise HOSTED_QUOTA`,
+  );
+}
