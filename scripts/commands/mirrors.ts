@@ -3,7 +3,8 @@ import { resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import pLimit from "p-limit";
 import { publisherOf } from "../image/sources.ts";
-import { measure, type Sample } from "../mirrors/measure.ts";
+import { withAgreement } from "../mirrors/agreement.ts";
+import { isReachable, measure, type Sample } from "../mirrors/measure.ts";
 import {
   once,
   ownListPath,
@@ -11,7 +12,7 @@ import {
   readMirrorLists,
   readPublicMirrors,
 } from "../mirrors/mirror-list.ts";
-import { mirrorsReport } from "../mirrors/mirrors-report.ts";
+import { mirrorsReport, type Publisher } from "../mirrors/mirrors-report.ts";
 import { isUsable, type Measured, rank } from "../mirrors/rank.ts";
 import { manifestReference, parseReference } from "../registry/reference.ts";
 import { cleaned } from "../terminal/clean.ts";
@@ -66,11 +67,10 @@ One of your own is read without --list: ~/.config/portolan/mirrors.yaml, or $XDG
     .action((settings: Settings) =>
       withSession(context, settings, async (session) => {
         const lists = await readLists(context, settings);
-        const ranked = rank(await session.progress.during("mirrors", measureAll(session, settings, lists)));
+        const work = Promise.all([measureAll(session, settings, lists), publishersOf(session, settings)]);
+        const [measured, publishers] = await session.progress.during("mirrors", work);
+        const ranked = rank(withAgreement(measured));
         session.progress.stop();
-        const publishers = new Map(
-          ranked.map(({ mirror: { registry } }) => [registry, publisherOrigin(registry)]),
-        );
         if (settings.json) context.output.json(ranked.map((each) => ({ ...each, isUsable: isUsable(each) })));
         else context.output.report((found) => mirrorsReport(found, publishers), ranked);
         return ranked.some(isUsable) ? EXIT.good : EXIT.bad;
@@ -119,8 +119,15 @@ async function measureAll(
 
 const alone = pLimit(1);
 
-function publisherOrigin(registry: string): string {
-  return publisherOf({ registry, repository: "any", tag: null, digest: null }, null).remote.endpoint.origin;
+/** The registries of the images, whether or not `--against` names another that is believed in their stead. */
+function publishersOf({ network }: Session, { image = [SAMPLE] }: Settings): Promise<Publisher[]> {
+  const registries = new Map(image.map(parseReference).map((reference) => [reference.registry, reference]));
+  return Promise.all(
+    [...registries].map(async ([registry, reference]) => {
+      const { endpoint } = publisherOf(reference, null).remote;
+      return { registry, url: endpoint.origin, isReachable: await isReachable(endpoint, network) };
+    }),
+  );
 }
 
 function collect(text: string, given: string[] = []): string[] {

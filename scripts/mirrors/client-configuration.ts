@@ -20,23 +20,38 @@ export function daemonJson(ranked: readonly Measured[]): string | null {
 }
 
 /**
- * The options that give Portolan the best mirrors of a registry as alternates. Stale ones are as good as others here: alternates are
+ * The options that give Portolan the best mirrors of a registry as fallbacks. Stale ones are as good as others here: fallbacks are
  * requested digests only. Null if there are none.
- * @param publisher the registry's own endpoint.
+ * @param publisher the registry's own endpoint; null where it can't be reached: then the best mirror is the primary.
  */
 export function upstreamOption(
   ranked: readonly Measured[],
   registry: string,
-  publisher: string,
+  publisher: string | null,
 ): string | null {
-  const alternates = ranked
-    .filter((each) => isUsable(each) && each.mirror.registry === registry)
-    .map(({ mirror }) => endpointOf(mirror.url))
-    .filter((endpoint) => endpoint !== null);
-  if (alternates.length === 0) return null;
-  const endpoints = [publisher, ...alternates.slice(0, MOST)];
+  const mirrors = endpointsFor(ranked, registry).map(({ endpoint }) => endpoint);
+  if (mirrors.length === 0) return null;
+  const endpoints = publisher === null ? mirrors.slice(0, MOST + 1) : [publisher, ...mirrors.slice(0, MOST)];
   const insecure = endpoints.some((url) => url.startsWith("http:")) ? ` --insecure ${registry}` : "";
   return `--upstream ${registry}=${endpoints.join(",")}${insecure}`;
+}
+
+/** The mirror that `upstreamOption` makes the primary of a registry that can't be reached; null if there is none. */
+export function primaryFor(ranked: readonly Measured[], registry: string): Measured | null {
+  return endpointsFor(ranked, registry)[0]?.measured ?? null;
+}
+
+/** The usable mirrors of a registry that can be endpoints, the best first. */
+function endpointsFor(
+  ranked: readonly Measured[],
+  registry: string,
+): { measured: Measured; endpoint: string }[] {
+  return ranked
+    .filter((each) => isUsable(each) && each.mirror.registry === registry)
+    .flatMap((measured) => {
+      const endpoint = endpointOf(measured.mirror.url);
+      return endpoint === null ? [] : [{ measured, endpoint }];
+    });
 }
 
 /** The mirror as an endpoint is written, whose path goes between `/v2` and the repository; null where that can't be expressed. */

@@ -3,19 +3,19 @@ import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hashed, readSmallBlob } from "../image/blobs.ts";
 import { blobsOf, type Image } from "../image/image.ts";
-import { type ProvenManifest, readAt, readImage } from "../image/read-image.ts";
+import { type ProvenManifest, readAt, readConfig, readImage } from "../image/read-image.ts";
 import { mirrorSource, type Source } from "../image/sources.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import type { Network } from "../registry/network.ts";
-import { type ImageReference, manifestReference } from "../registry/reference.ts";
+import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import { type RemoteRepository, urlAt } from "../registry/remote.ts";
 import { connectionProblem } from "../terminal/connection-problem.ts";
 import type { Progress, Task } from "../terminal/progress.ts";
 import { type State, worst } from "../verify/compare.ts";
 import { verifyImage } from "../verify/verify-image.ts";
 import type { PublicMirror } from "./mirror-list.ts";
-import type { Measured } from "./rank.ts";
+import type { Measured, TagFound } from "./rank.ts";
 import { rateLimit, refusal } from "./rate-limit.ts";
 
 export interface Sample {
@@ -48,6 +48,8 @@ const NOTHING = {
   freshness: null,
   behind: null,
   limits: null,
+  tags: [],
+  agrees: null,
 } as const;
 
 /** Never rejects: what went wrong is the result's `problem`. */
@@ -63,7 +65,7 @@ export async function measure(
     const requested = await Promise.race([askAll(mirror, samples, options), tooLate()]);
     const download = await options.alone(() => downloadSample(mirror, requested.sample, options));
     const isCorrect = requested.isCorrect && download.isCorrect;
-    const { firstByte, freshness, behind, limits } = requested;
+    const { firstByte, freshness, behind, limits, tags } = requested;
     return {
       mirror,
       problem: download.problem,
@@ -73,9 +75,22 @@ export async function measure(
       freshness,
       behind,
       limits,
+      tags,
+      agrees: null,
     };
   } catch (error) {
     return { mirror, problem: problemOf(error), ...NOTHING };
+  }
+}
+
+/** Whether a registry responds at all from here, with whatever status but a server's error. */
+export async function isReachable(endpoint: URL, { fetch }: Network): Promise<boolean> {
+  try {
+    const response = await fetch(new URL("/v2/", endpoint), { signal: AbortSignal.timeout(SIGN_OF_LIFE) });
+    await response.body?.cancel();
+    return response.status < 500;
+  } catch {
+    return false;
   }
 }
 
@@ -96,6 +111,7 @@ interface Asked {
   freshness: State | null;
   behind: number | null;
   limits: string | null;
+  tags: readonly TagFound[];
   sample: { reference: ImageReference; image: Image };
 }
 
@@ -116,6 +132,7 @@ async function askAll(
       freshness: worstOf(one.freshness, other.freshness),
       behind: maximum(one.behind, other.behind),
       limits: other.limits ?? one.limits,
+      tags: [...one.tags, ...other.tags],
       sample: largestBlob(other.sample.image) > largestBlob(one.sample.image) ? other.sample : one.sample,
     }),
     first,
@@ -133,15 +150,21 @@ async function askFor(mirror: PublicMirror, sample: Sample, options: MeasureOpti
   await client.head(source.remote, name);
   const firstByte = performance.now() - started;
   const image = await imageAt(client, source.remote, name, platform);
+  const tag = { image: formatReference(reference), digest: image.root.digest };
   const common = { firstByte, limits: rateLimit(headers), sample: { reference, image } };
-  if (publisher === null) return { ...common, isCorrect: true, freshness: null, behind: null };
+  if (publisher === null) {
+    const config = image.platforms[0]?.config;
+    const { made } = readConfig(config ? await readSmallBlob(client, source.remote, config) : null);
+    return { ...common, tags: [{ ...tag, made }], isCorrect: true, freshness: null, behind: null };
+  }
   const { mirrors } = await verifyImage({
     ...{ client, reference, publisher, mirrors: [source], platforms: [platform], deep: false, progress },
   });
   const findings = mirrors.flatMap((each) => each.findings);
   const state = worst(findings);
   const behind = findings.reduce<number | null>((most, finding) => maximum(most, finding.behind), null);
-  return { ...common, isCorrect: state !== "different", freshness: state, behind };
+  const tags = [{ ...tag, made: null }];
+  return { ...common, tags, isCorrect: state !== "different", freshness: state, behind };
 }
 
 async function imageAt(

@@ -2,13 +2,21 @@
 import { bad, good, quiet, warning } from "../terminal/colours.ts";
 import { shortMirror, size, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
-import { daemonJson, upstreamOption } from "./client-configuration.ts";
+import { daemonJson, primaryFor, upstreamOption } from "./client-configuration.ts";
 import { isFresh, isUsable, type Measured } from "./rank.ts";
 
 const HEAD = ["", "mirror", "of", "first byte", "a second", "content", "tags", "limits, problems"];
 
-/** @param publishers the endpoint of each registry's own. */
-export function mirrorsReport(ranked: readonly Measured[], publishers: ReadonlyMap<string, string>): string {
+/** A registry whose mirrors were measured. */
+export interface Publisher {
+  registry: string;
+  /** Its own endpoint. */
+  url: string;
+  /** Whether that responds from here. */
+  isReachable: boolean;
+}
+
+export function mirrorsReport(ranked: readonly Measured[], publishers: readonly Publisher[]): string {
   const rows = ranked.map((measured, remote) => [
     isUsable(measured) ? String(remote + 1) : "",
     shortMirror(measured.mirror.url),
@@ -23,16 +31,33 @@ export function mirrorsReport(ranked: readonly Measured[], publishers: ReadonlyM
   return [measured, ...configurations(ranked, publishers), "", summary(ranked)].join("\n");
 }
 
-function configurations(ranked: readonly Measured[], publishers: ReadonlyMap<string, string>): string[] {
+function configurations(ranked: readonly Measured[], publishers: readonly Publisher[]): string[] {
   const docker = daemonJson(ranked);
-  const options = [...publishers].flatMap(([name, url]) => upstreamOption(ranked, name, url) ?? []);
   return [
     ...(docker === null ? [] : ["", "Docker, in /etc/docker/daemon.json:", indented(docker)]),
-    ...(options.length === 0
-      ? []
-      : ["", "Portolan, which asks them for digests only and the registry itself for tags:"]),
-    ...(options.length === 0 ? [] : [indented(`npm start -- ${options.join(" ")}`)]),
+    ...portolanConfiguration(ranked, publishers),
   ];
+}
+
+function portolanConfiguration(ranked: readonly Measured[], publishers: readonly Publisher[]): string[] {
+  const options = publishers.flatMap(
+    ({ registry, url, isReachable }) => upstreamOption(ranked, registry, isReachable ? url : null) ?? [],
+  );
+  if (options.length === 0) return [];
+  const replaced = publishers.flatMap(({ registry, isReachable }) => {
+    const primary = isReachable ? null : primaryFor(ranked, registry);
+    return primary ? [{ registry, primary }] : [];
+  });
+  const heading =
+    replaced.length === 0
+      ? "Portolan, which asks them for digests only and the registry itself for tags:"
+      : `Portolan; ${replaced.map(({ registry }) => registry).join(", ")} can't be reached from here, so that a mirror resolves its tags:`;
+  const notes = replaced.map(({ registry, primary }) => {
+    const confirmed = isFresh(primary) ? "" : ", and nothing confirms them now";
+    const name = shortMirror(primary.mirror.url);
+    return `  ${warning("!")} ${name} decides what tags of ${registry} point to${confirmed}: use it only if you trust it`;
+  });
+  return ["", heading, indented(`npm start -- ${options.join(" ")}`), ...notes];
 }
 
 function indented(text: string): string {
@@ -44,11 +69,12 @@ function contentWord({ isCorrect }: Measured): string {
   return isCorrect ? good("right") : bad("wrong");
 }
 
-function tagsWord({ problem, freshness, behind }: Measured): string {
+function tagsWord({ problem, freshness, behind, agrees }: Measured): string {
   if (problem !== null) return "";
   switch (freshness) {
     case null:
-      return quiet("–");
+      if (agrees === null) return quiet("–");
+      return agrees ? good("as others") : warning("unlike others");
     case "same":
       return good("fresh");
     case "stale":

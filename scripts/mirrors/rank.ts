@@ -17,6 +17,18 @@ export interface Measured {
   /** Seconds by which the stalest image was made before the publisher's, where that is known. */
   behind: number | null;
   limits: string | null;
+  /** What the images' tags lead to on the mirror. */
+  tags: readonly TagFound[];
+  /** Whether other mirrors confirm its tags; null where the publisher was asked, or nothing is confirmed. */
+  agrees: boolean | null;
+}
+
+export interface TagFound {
+  /** The complete reference. */
+  image: string;
+  digest: string;
+  /** When the image was made, in milliseconds since 1970; null where it isn't known, or the publisher was asked. */
+  made: number | null;
 }
 
 /** Best first: usable ones before others, then fresh ones, then by speed, then by how soon they respond. */
@@ -36,6 +48,6 @@ export function isUsable({ problem, isCorrect, freshness, speed }: Measured): bo
 }
 
 /** Whether its tags may be relied on too: a client that is given the mirror asks it for tags. */
-export function isFresh({ freshness }: Measured): boolean {
-  return freshness === "same";
+export function isFresh({ freshness, agrees }: Measured): boolean {
+  return freshness === "same" || agrees === true;
 }

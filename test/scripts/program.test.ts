@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { SUMMARIES } from "../../scripts/commands/summaries.ts";
-import { PROJECT, portolan, spawnPortolan } from "./support/portolan.ts";
+import { PROJECT, portolan, spawnPortolan, UNREACHABLE } from "./support/portolan.ts";
 
 const COMMANDS = Object.keys(SUMMARIES);
 
@@ -160,6 +160,8 @@ test.each(["inspect", "verify", "warm", "mirrors", "doctor"])(
     };
     const { errors } = await portolan([name, ...(more[name] ?? ["boat"]), "--mirror", mirror], {
       patience: 50,
+      // The registry itself is requested too.
+      environment: { HTTPS_PROXY: UNREACHABLE },
     });
     slow.close();
     expect(errors).toMatch(/^\S+ …$/m);

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { gzip, tarLayer, utf8 } from "../../support/fake-registry.ts";
 import { type Harbour, harbours, IMAGE, REPOSITORY } from "../support/fleet.ts";
-import { portolan } from "../support/portolan.ts";
+import { portolan, UNREACHABLE } from "../support/portolan.ts";
 
 /** Colours, a cleared screen, a title, a line's start, the sequences' form with one byte, and what turns the direction of text. */
 const EVIL = "x\x1b[32m✓ same\x1b[2J\x1b]0;owned\x07\r\x9b31m\u202eevil";
@@ -66,7 +66,7 @@ const COMMANDS: [string, ...string[]][] = [
 
 async function run([name, ...more]: readonly string[], ...json: string[]) {
   const against = ["verify", "mirrors"].includes(name ?? "") ? ["--against", publisher.url] : [];
-  const environment = { DOCKER_HOST: "unix:///nonexistent/docker.sock" };
+  const environment = { DOCKER_HOST: "unix:///nonexistent/docker.sock", HTTPS_PROXY: UNREACHABLE };
   return portolan([name ?? "", ...more, ...against, "--mirror", mirror.url, ...json], { environment });
 }
 

@@ -4,11 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
-import { type Harbour, harbours, IMAGE, launch } from "../support/fleet.ts";
+import { type Harbour, harbours, IMAGE, launch, REPOSITORY } from "../support/fleet.ts";
 import { portolan, UNREACHABLE } from "../support/portolan.ts";
 
 const NEW = "2026-03-11T00:00:00Z";
 const OLD = "2026-03-01T00:00:00Z";
+
+/** Nothing but this machine can be reached, docker.io neither. */
+const OFFLINE = { HTTPS_PROXY: UNREACHABLE };
 
 let fleet: Awaited<ReturnType<typeof harbours>>;
 let publisher: Harbour;
@@ -32,7 +35,8 @@ afterEach(() => fleet.close());
 
 function mirrors(urls: readonly string[], ...more: string[]) {
   const given = urls.flatMap((url) => ["--mirror", url]);
-  return portolan(["mirrors", "--only-given", "--image", IMAGE, ...given, ...more]);
+  const args = ["mirrors", "--only-given", "--image", IMAGE, ...given, ...more];
+  return portolan(args, { environment: OFFLINE });
 }
 
 test("each is measured, ranked, and the configuration that follows is printed", async () => {
@@ -50,15 +54,52 @@ test("each is measured, ranked, and the configuration that follows is printed", 
 
   const daemon = /daemon\.json:\n(.*?\n {2}\})/s.exec(output)?.[1] ?? "";
   expect(JSON.parse(daemon)).toEqual({ "registry-mirrors": [fresh.url] });
-  const endpoints = `https://registry-1.docker.io,${fresh.url},${stale.url}`;
-  expect(output).toContain(`  npm start -- --upstream docker.io=${endpoints} --insecure docker.io\n`);
+  const endpoints = `${fresh.url},${stale.url}`;
+  expect(output).toContain(
+    `Portolan; docker.io can't be reached from here, so that a mirror resolves its tags:
+  npm start -- --upstream docker.io=${endpoints} --insecure docker.io
+  ! ${host(fresh.url)} decides what tags of docker.io point to: use it only if you trust it\n`,
+  );
   expect(output).toContain(`2 of 5 can be used, 1 of them for tags too; best is ${host(fresh.url)}`);
+});
+
+test("a registry that can be reached stays the primary", async () => {
+  const { host } = new URL(publisher.url);
+  const image = `${host}/${REPOSITORY}:1.0`;
+  const { output } = await portolan(["mirrors", "--only-given", "--image", image, "--mirror", stale.url]);
+  expect(output).toContain(
+    `Portolan, which asks them for digests only and the registry itself for tags:
+  npm start -- --upstream ${host}=${publisher.url},${stale.url} --insecure ${host}\n`,
+  );
+  expect(output).not.toContain("trust");
+});
+
+test("where the registry doesn't respond, the newest that two mirrors have is taken for what it has", async () => {
+  const urls = [stale.url, fresh.url, publisher.url];
+  const { code, output } = await mirrors(urls);
+  const row = (url: string) =>
+    output.split("\n").find((line) => line.includes(`${new URL(url).host} `)) ?? "";
+  expect(row(fresh.url)).toMatch(/ right +as others /);
+  expect(row(publisher.url)).toMatch(/ right +as others$/);
+  expect(row(stale.url)).toMatch(/^ {2}3 .* right +unlike others$/);
+  const [, primary = "", second = ""] = /--upstream docker\.io=([^, ]+),([^, ]+),/.exec(output) ?? [];
+  expect([primary, second].sort()).toEqual([fresh.url, publisher.url].sort());
+  expect(output).toContain(
+    `  ! ${new URL(primary).host} decides what tags of docker.io point to: use it only`,
+  );
+  const daemon = JSON.parse(/daemon\.json:\n(.*?\n {2}\})/s.exec(output)?.[1] ?? "{}");
+  expect(daemon["registry-mirrors"]).not.toContain(stale.url);
+  expect(code).toBe(0);
 });
 
 test("where the publisher doesn't respond, freshness isn't guessed, and no mirror is recommended for tags", async () => {
   const { code, output, errors } = await mirrors([stale.url], "--against", UNREACHABLE);
   expect(errors).toContain("Whether tags are fresh is unknown: ");
   expect(output).not.toContain("daemon.json");
+  expect(output).toContain(`--upstream docker.io=${stale.url} --insecure docker.io\n`);
+  expect(output).toContain(
+    "decides what tags of docker.io point to, and nothing confirms them now: use it only",
+  );
   expect(output).toContain("1 of 1 can be used, 0 of them for tags too");
   expect(code).toBe(0);
 });
@@ -79,7 +120,7 @@ test("mirrors of a list are measured, of one's own list too, and each once", asy
   );
   await writeFile(join(home, "given.yaml"), `docker.io:\n  - ${fresh.url}\n`);
   // The public mirrors are out of reach: no test may depend on them, or disturb them.
-  const environment = { XDG_CONFIG_HOME: home, HTTPS_PROXY: UNREACHABLE };
+  const environment = { XDG_CONFIG_HOME: home, ...OFFLINE };
   const measured = async (...args: string[]) => {
     const all = ["mirrors", "--image", IMAGE, "--against", publisher.url, "--json", ...args];
     const found = (await portolan(all, { environment, cwd: home })).json() as { mirror: { url: string } }[];

@@ -1,23 +1,10 @@
 /** Which mirrors are recommended, in which order, and in which configuration. */
 import { describe, expect, test } from "vitest";
-import { daemonJson, upstreamOption } from "../../../scripts/mirrors/client-configuration.ts";
-import { isUsable, type Measured, rank } from "../../../scripts/mirrors/rank.ts";
+import { daemonJson, primaryFor, upstreamOption } from "../../../scripts/mirrors/client-configuration.ts";
+import { isUsable, rank } from "../../../scripts/mirrors/rank.ts";
 import { rateLimit, refusal } from "../../../scripts/mirrors/rate-limit.ts";
 import { RegistryFailure } from "../../../scripts/registry/failure.ts";
-
-function measured(url: string, more: Partial<Measured> = {}): Measured {
-  return {
-    mirror: { url, registry: "docker.io" },
-    problem: null,
-    firstByte: 50,
-    speed: 1e6,
-    isCorrect: true,
-    freshness: "same",
-    behind: null,
-    limits: null,
-    ...more,
-  };
-}
+import { measured } from "./measured.ts";
 
 const fast = measured("https://fast.test", { speed: 9e6 });
 const near = measured("https://near.test", { firstByte: 5 });
@@ -44,6 +31,13 @@ describe("Docker", () => {
     expect(JSON.parse(text ?? "")).toEqual({ "registry-mirrors": mirrors });
   });
 
+  test("is given those whose tags others confirm, where the registry can't be asked", () => {
+    const confirmed = measured("https://confirmed.test", { freshness: null, agrees: true });
+    const alone = measured("https://alone.test", { freshness: null, agrees: false, speed: 9e6 });
+    const text = daemonJson(rank([alone, confirmed]));
+    expect(JSON.parse(text ?? "")).toEqual({ "registry-mirrors": ["https://confirmed.test"] });
+  });
+
   test("is given none where all are stale", () => {
     expect(daemonJson([stale])).toBeNull();
   });
@@ -67,6 +61,17 @@ describe("Portolan", () => {
     expect(upstreamOption([plain], "docker.io", publisher)).toBe(
       "--upstream docker.io=https://registry-1.docker.io,http://127.0.0.1:8787 --insecure docker.io",
     );
+  });
+
+  test("is given the best mirror as the primary of a registry that can't be reached, and three others", () => {
+    const more = measured("https://more.test", { speed: 1 });
+    const all = rank([more, ...ranked]);
+    expect(upstreamOption(all, "docker.io", null)).toBe(
+      "--upstream docker.io=https://fast.test,https://near.test,https://plain.test,https://more.test",
+    );
+    expect(primaryFor(all, "docker.io")).toBe(fast);
+    expect(upstreamOption([wrong, dead], "docker.io", null)).toBeNull();
+    expect(primaryFor([wrong, dead], "docker.io")).toBeNull();
   });
 
   test("is given nothing for a registry whose mirrors can't be used", () => {
