@@ -14,7 +14,7 @@ import { healthOf } from "./local/health.ts";
 import { filledLine, isRoutine, messageLine, recordJson, requestLine } from "./local/log-lines.ts";
 import { type MirrorOptions, type RunningMirror, startMirror } from "./local/mirror.ts";
 import type { Message } from "./local/runtime.ts";
-import type { Way } from "./local/ways.ts";
+import { mirrorsText, registriesHelp, wayLines } from "./local/start-lines.ts";
 import { warning } from "./terminal/colours.ts";
 import { count } from "./terminal/format.ts";
 import { nearest } from "./terminal/nearest.ts";
@@ -68,6 +68,9 @@ const BAD_HOST = ["EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "EINVAL"];
 const OPEN_TO_OTHERS =
   "Warning: everyone who can reach this address can pull through the mirror; without --var ACCESS=open it is for the holders of access keys.";
 
+const WAYS = "  ways out   ";
+const NEXT_WAY = " ".repeat(WAYS.length);
+
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 /** Its options, for those that start it too. */
@@ -119,6 +122,9 @@ export function startCommand(): Command {
     .addHelpText(
       "after",
       `
+Registries that are mirrored without --upstream:
+${registriesHelp()}
+
 Examples:
   npm start
   npm start -- --port 5000 --data /var/lib/portolan
@@ -233,24 +239,16 @@ function announce(mirror: RunningMirror, { data, host }: Settings, output: Outpu
   const reachable = reachableUrls(host, port, keyPair ? "https" : "http");
   const listing = reachable.length > 1 ? `\n  addresses  ${reachable.join(", ")}` : "";
   const [first = url] = reachable;
+  const waysOut = wayLines(ways, upstreams).map((line, index) => `${index === 0 ? WAYS : NEXT_WAY}${line}\n`);
   const forDocker = keyPair ? certifiedUrl(new URL(first), keyPair) : first;
   output.line(`Portolan listens on ${url} and keeps what it pulls in ${data}
 ${listing}
-  mirrors    ${upstreams.join(", ")}
-${keyPair ? `  TLS        for ${shownCertificate(keyPair)}\n` : ""}${waysText(ways)}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
+  mirrors    ${mirrorsText(upstreams)}
+${keyPair ? `  TLS        for ${shownCertificate(keyPair)}\n` : ""}${waysOut.join("")}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);
   if (keys === null && !isLoopback(new URL(url))) output.errorLine(warning(OPEN_TO_OTHERS));
-}
-
-function waysText(ways: readonly Way[]): string {
-  if (ways.length === 0) return "";
-  const parts = ways.map(({ through, isSecond, upstreams }) => {
-    const by = through === null ? "directly" : `through ${through}`;
-    return `${upstreams.join(", ")} ${by}${isSecond ? " when limited" : ""}`;
-  });
-  return `  ways out   ${parts.join("; ")}\n`;
 }
 
 function openUse(url: string): string {

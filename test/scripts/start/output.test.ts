@@ -4,6 +4,7 @@ import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { REGISTRIES } from "../../../src/upstream/registries.ts";
 import { until } from "../../sockets/support/deadline.ts";
 import { download } from "../../sockets/support/download.ts";
 import { MIB, newBlob, requestsFor, serveBlob } from "../../sockets/support/stage.ts";
@@ -44,6 +45,28 @@ it("says where it listens, what it mirrors, where it keeps it, and how Docker fi
   expect(running.output).toContain(`docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`);
   expect(running.errors).toBe("");
   expect((await fetch(`${url}/v2/`)).status).toBe(200);
+});
+
+it("names a few of the registries that it mirrors, and all in its help", async () => {
+  const running = start();
+  await running.ready();
+  expect(await running.line(/^ {2}mirrors /)).toMatch(
+    /^ {2}mirrors {4}docker\.io, ghcr\.io, quay\.io, local\.test and \d+ more \(--help\)$/,
+  );
+  expect(running.output).not.toContain("ways out");
+  await running.stop();
+  const help = new Start(["--help"], { folder });
+  expect(await help.end()).toBe(0);
+  for (const name of Object.keys(REGISTRIES)) expect(help.output).toContain(name);
+});
+
+it("says which way registries are reached, a line for each way, with the names of the fewer ones", async () => {
+  const running = start("--proxy", "http://127.0.0.1:9");
+  await running.ready();
+  await running.line(/^ {2}access /);
+  expect(running.output).toContain(
+    "\n  ways out   local.test directly\n             all others through http://127.0.0.1:9\n  access ",
+  );
 });
 
 it("on all of the machine's addresses, names each, and for Docker the one that needs no TLS", async () => {
