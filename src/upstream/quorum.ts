@@ -48,7 +48,8 @@ export function findAgreement(
   const voters = sources.filter(
     (source, index) => sources.findIndex((other) => voterOf(other) === voterOf(source)) === index,
   );
-  const decided = new AbortController();
+  const end = new AbortController();
+  const timer = setTimeout(() => end.abort(), timeOut);
   const votes = new Map<Digest, number>();
   let outstanding = voters.length;
   return new Promise((resolve, reject) => {
@@ -65,11 +66,11 @@ export function findAgreement(
       } else {
         return;
       }
-      decided.abort(OVERTAKEN);
+      clearTimeout(timer);
+      end.abort(OVERTAKEN);
     };
     for (const source of voters) {
-      const signal = AbortSignal.any([decided.signal, AbortSignal.timeout(timeOut)]);
-      voteOf((method) => fetch(source, method, signal)).then(count, reject);
+      voteOf((method) => fetch(source, method, end.signal)).then(count, reject);
     }
   });
 }
