@@ -160,15 +160,18 @@ async function connecting(url: URL): Promise<unknown> {
   }
 }
 
+/** What is to be said of a mirror whose URL is http. */
+export function judgePlain(mirror: URL): Check {
+  if (isLoopback(mirror)) return good("tls", "none, and none is needed on this machine");
+  return warning(
+    "tls",
+    "none: anyone between here and the mirror can read the traffic, and change what isn't named by a digest",
+    `Give the mirror a certificate, or put TLS in front of it (docs/serve.md). Docker accepts http:// under registry-mirrors as it is; to log in or to pull by the mirror's name, it needs ${mirror.host} under insecure-registries.`,
+  );
+}
+
 async function examineTls(mirror: URL): Promise<Check> {
-  if (mirror.protocol === "http:") {
-    if (isLoopback(mirror)) return good("tls", "none, and none is needed on this machine");
-    return warning(
-      "tls",
-      "none: anyone between here and the mirror can read the traffic, and change what isn't named by a digest",
-      "Give the mirror a certificate, or put TLS in front of it (docs/serve.md). Docker takes plain http from another machine only under insecure-registries.",
-    );
-  }
+  if (mirror.protocol === "http:") return judgePlain(mirror);
   const socket = startTls(mirror);
   try {
     await once(socket, "secureConnect", { signal: AbortSignal.timeout(DEADLINE) });

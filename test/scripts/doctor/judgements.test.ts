@@ -1,8 +1,19 @@
 /** What the doctor makes of answers, clocks and configurations. */
 import { describe, expect, test } from "vitest";
 import { judgeClock, type Reading } from "../../../scripts/doctor/clock.ts";
+import { judgePlain } from "../../../scripts/doctor/connection.ts";
 import { type DockerInfoResult, judgeDocker } from "../../../scripts/doctor/docker.ts";
 import { judgeRange } from "../../../scripts/doctor/range.ts";
+
+test("http is right on this machine; from another, Docker needs insecure-registries only beyond registry-mirrors", () => {
+  expect(judgePlain(new URL("http://127.0.0.1:8787")).state).toBe("good");
+  expect(judgePlain(new URL("http://192.168.1.10:8787"))).toMatchObject({
+    state: "warning",
+    advice: expect.stringMatching(
+      /accepts http:\/\/ under registry-mirrors as it is; .* pull by the mirror's name, it needs 192\.168\.1\.10:8787 under insecure-registries\.$/,
+    ),
+  });
+});
 
 describe("a part of a layer", () => {
   const whole = new TextEncoder().encode("0123456789");
