@@ -13,7 +13,7 @@ import { HEALTH_KEY } from "./store/store.ts";
 
 export function createApp(services: Services): Hono {
   const app = new Hono();
-  app.use(requestLog(services.gatherLog));
+  app.use(requestLog(services.gatherLog, (record, waitUntil) => services.traffic?.note(record, waitUntil)));
   app.use(async (c, next) => {
     await next();
     protect(c.res.headers);

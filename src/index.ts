@@ -7,6 +7,7 @@ import { evict } from "./store/eviction.ts";
 
 export { BlobFill } from "./objects/blob-fill.ts";
 export { HostedRecords } from "./objects/hosted-records.ts";
+export { Ledger } from "./objects/ledger.ts";
 export { RepositoryResolver } from "./objects/repository-resolver.ts";
 
 let app: ReturnType<typeof createApp> | null = null;

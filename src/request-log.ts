@@ -3,6 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { withoutKey } from "./access/url.ts";
 import type { CacheStatus } from "./oci/cachestatus.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
+import type { WaitUntil } from "./registry/wait-until.ts";
 
 /** What the handler learns about a request on its way; what it didn't get to know is null. */
 export interface RequestDetails {
@@ -45,14 +46,22 @@ const LONGEST = 512;
 
 let gathered: RequestRecord[] = [];
 
-/** @param gather milliseconds for which records are gathered. */
-export function requestLog(gather: number): MiddlewareHandler {
+/**
+ * @param gather milliseconds for which records are gathered.
+ * @param note what else is done with each record.
+ */
+export function requestLog(
+  gather: number,
+  note: (record: RequestRecord, waitUntil: WaitUntil) => void,
+): MiddlewareHandler {
   return async (c, next) => {
     const started = Date.now();
     try {
       await next();
     } finally {
-      gathered.push(recordOf(c, Date.now() - started));
+      const record = recordOf(c, Date.now() - started);
+      note(record, waitUntilOf(c.executionCtx));
+      gathered.push(record);
       // Should the runtime end the request that was to write them, the next full batch still does.
       if (gathered.length >= ENOUGH) write();
       else if (gathered.length === 1) waitUntilOf(c.executionCtx)(pause(gather).then(write));

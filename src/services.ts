@@ -4,6 +4,7 @@ import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { logFill } from "./fill-log.ts";
+import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
 import { leasesIn, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
@@ -26,6 +27,7 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
+  LEDGER: ObjectsOf<TrafficLedger>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -44,6 +46,9 @@ export interface Services extends PullServices, PushServices {
   /** Milliseconds for which records of requests are gathered. */
   gatherLog: number;
   limits: Limits;
+  /** Null where requests aren't counted. */
+  traffic: TrafficRecorder | null;
+  readonly ledger: TrafficLedger;
   /** When the isolate started; milliseconds since the epoch. */
   started: number;
 }
@@ -73,6 +78,10 @@ export function createServices(env: Env): Services {
     config,
     gatherLog: GATHER,
     started: now(),
+    traffic: new TrafficRecorder(() => env.LEDGER.getByName("ledger"), now),
+    get ledger() {
+      return env.LEDGER.getByName("ledger");
+    },
     gate: new Gate(config, now),
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),

@@ -84,7 +84,7 @@ describe("a record", () => {
 
   test("is written also when a handler throws what isn't an error", async () => {
     const app = new Hono();
-    app.use(requestLog(GATHER));
+    app.use(requestLog(GATHER, () => {}));
     app.get("*", () => {
       throw "text";
     });
@@ -153,7 +153,7 @@ describe("a record", () => {
 
 describe("writing", () => {
   const app = new Hono();
-  app.use(requestLog(GATHER));
+  app.use(requestLog(GATHER, () => {}));
   app.get("*", (c) => c.text("x"));
   const contexts: ExecutionContext[] = [];
 

@@ -6,6 +6,9 @@ import type { Config } from "../config.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { type HoldingsServices, listObjects, listTags, readManifest, remove } from "./holdings.ts";
+import { METRICS_TYPE, metricsText } from "./metrics.ts";
+import { summaryOf } from "./summary.ts";
+import type { TrafficLedger } from "./traffic.ts";
 
 export interface AdminServices extends HoldingsServices {
   config: Config;
@@ -14,8 +17,13 @@ export interface AdminServices extends HoldingsServices {
   started: number;
   /** Of the deployment, by which it is known in Via. */
   via: string;
+  ledger: TrafficLedger;
+  /** Milliseconds since the epoch. */
+  now: () => number;
 }
 
+/** Milliseconds. */
+const HOUR = 3_600_000;
 /** Bytes of the largest request body. */
 const LARGEST_BODY = 256 * 1024;
 
@@ -27,6 +35,24 @@ export function adminRoutes(services: AdminServices): Hono {
     c.res.headers.set("Cache-Control", "no-store");
   });
   routes.get("/status", owner, (c) => c.json(status(services)));
+  routes.get("/stats", owner, async (c) => {
+    const hours = Number(c.req.query("hours") ?? 24);
+    if (!Number.isInteger(hours) || hours < 1) {
+      throw new RegistryError(400, "UNSUPPORTED", "hours must be a whole number, 1 at least");
+    }
+    const { ledger, now } = services;
+    return c.json(summaryOf(await ledger.since(now() - hours * HOUR)));
+  });
+  routes.get("/metrics", owner, async (c) => {
+    const { config, upstream, ledger } = services;
+    const measured = {
+      traffic: await ledger.totals(),
+      limit: config.cacheLimit,
+      endpoints: upstream.endpoints(),
+      deployment: deploymentOf(services),
+    };
+    return c.body(metricsText(measured), 200, { "Content-Type": METRICS_TYPE });
+  });
   routes.get("/tags", owner, async (c) => c.json(await listTags(services, c.req.query("cursor") ?? null)));
   routes.get("/objects", owner, async (c) =>
     c.json(await listObjects(services, c.req.query("cursor") ?? null)),
@@ -46,9 +72,14 @@ export function adminRoutes(services: AdminServices): Hono {
   return routes;
 }
 
-function status({ config, upstream, started, via }: AdminServices) {
+function deploymentOf({ via }: AdminServices): string {
+  return via.replace(/^1\.1 portolan-/, "");
+}
+
+function status(services: AdminServices) {
+  const { config, upstream, started } = services;
   return {
-    deployment: via.replace(/^1\.1 portolan-/, ""),
+    deployment: deploymentOf(services),
     started: new Date(started).toISOString(),
     access: config.access,
     keys: config.keys.length,

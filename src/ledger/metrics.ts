@@ -1,0 +1,90 @@
+/** Metrics in Prometheus' text format. No repository and no key is a label: there may be any number of them. */
+import type { Traffic } from "./traffic.ts";
+
+interface Metric {
+  name: string;
+  help: string;
+  type: "counter" | "gauge";
+  samples: readonly { labels: Readonly<Record<string, string>>; value: number }[];
+}
+
+export interface Measured {
+  traffic: readonly Traffic[];
+  /** CACHE_LIMIT, in bytes. */
+  limit: number;
+  endpoints: readonly { url: string; downFor: number; limitedFor: number }[];
+  deployment: string;
+}
+
+/** The media type of the format. */
+export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+export function metricsText({ traffic, limit, endpoints, deployment }: Measured): string {
+  const metrics: Metric[] = [
+    {
+      name: "portolan_requests_total",
+      help: "Requests by upstream, what was requested, where the response came from, and its status.",
+      type: "counter",
+      samples: traffic.map(({ upstream, kind, served, status, requests }) => ({
+        labels: { upstream, kind, served, code: String(status) },
+        value: requests,
+      })),
+    },
+    {
+      name: "portolan_response_bytes_total",
+      help: "Declared bytes of response bodies by upstream and where they came from.",
+      type: "counter",
+      samples: bytesBySource(traffic),
+    },
+    {
+      name: "portolan_store_limit_bytes",
+      help: "CACHE_LIMIT.",
+      type: "gauge",
+      samples: [{ labels: {}, value: limit }],
+    },
+    {
+      name: "portolan_circuit_open",
+      help: "1 while an endpoint is down and gets no requests, as this isolate sees it.",
+      type: "gauge",
+      samples: endpoints.map(({ url, downFor }) => ({
+        labels: { endpoint: url },
+        value: downFor > 0 ? 1 : 0,
+      })),
+    },
+    {
+      name: "portolan_endpoint_limited_seconds",
+      help: "Seconds for which an endpoint has said that it limits requests.",
+      type: "gauge",
+      samples: endpoints.map(({ url, limitedFor }) => ({ labels: { endpoint: url }, value: limitedFor })),
+    },
+    {
+      name: "portolan_build_info",
+      help: "The deployment, as a label.",
+      type: "gauge",
+      samples: [{ labels: { deployment }, value: 1 }],
+    },
+  ];
+  return metrics.map(text).join("");
+}
+
+function bytesBySource(traffic: readonly Traffic[]): Metric["samples"] {
+  const sums = new Map<string, { labels: { upstream: string; served: string }; value: number }>();
+  for (const { upstream, served, bytes } of traffic) {
+    const key = `${upstream} ${served}`;
+    const before = sums.get(key)?.value ?? 0;
+    sums.set(key, { labels: { upstream, served }, value: before + bytes });
+  }
+  return [...sums.values()];
+}
+
+function text({ name, help, type, samples }: Metric): string {
+  const lines = samples.map(({ labels, value }) => {
+    const pairs = Object.entries(labels).map(([label, each]) => `${label}="${escaped(each)}"`);
+    return `${name}${pairs.length > 0 ? `{${pairs.join(",")}}` : ""} ${value}\n`;
+  });
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n${lines.join("")}`;
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+}

@@ -1,0 +1,94 @@
+/** What counts of the requests: gathered in the isolate, kept by the ledger's object. */
+
+/** What of a request counts. */
+export interface CountedRequest {
+  method: string;
+  upstream: string | null;
+  resource: string | null;
+  servedBy: string | null;
+  status: number;
+  /** Declared length of the response's body; null where it isn't known. */
+  bytes: number | null;
+}
+
+/** Requests that are alike, counted together. */
+export interface Traffic {
+  /** `docker.io`; "" where a request is about none. */
+  upstream: string;
+  /** `manifest`, `blob`, `tags` …; "" where it is none of them. */
+  kind: string;
+  /** Where the responses came from: `store`, `upstream`, `stale` …; "" for errors and pages. */
+  served: string;
+  status: number;
+  requests: number;
+  /** Declared lengths of the responses' bodies. */
+  bytes: number;
+}
+
+/** Traffic of one span of time. */
+export interface TrafficAt extends Traffic {
+  /** Milliseconds since the epoch. */
+  start: number;
+}
+
+/** The ledger's object. */
+export interface TrafficLedger {
+  /** @param at milliseconds since the epoch. */
+  add(traffic: readonly Traffic[], at: number): Promise<void>;
+  /** All that was ever added. */
+  totals(): Promise<Traffic[]>;
+  /** In spans of a minute, an hour or a day, whichever is kept of that time. @param since milliseconds since the epoch. */
+  since(since: number): Promise<TrafficAt[]>;
+}
+
+/** Requests that are added without waiting any longer. */
+const ENOUGH = 20;
+/** Milliseconds after which those that were gathered are added. */
+export const TRAFFIC_GATHER = 5_000;
+
+type WaitUntil = (work: Promise<unknown>) => void;
+
+/** One isolate's requests that aren't in the ledger yet. What the ledger can't take is lost, and no request waits for it. */
+export class TrafficRecorder {
+  readonly #ledger: () => TrafficLedger;
+  readonly #now: () => number;
+  readonly #gather: number;
+  #gathered = new Map<string, Traffic>();
+  #count = 0;
+
+  /** @param gather milliseconds. */
+  constructor(ledger: () => TrafficLedger, now: () => number, gather = TRAFFIC_GATHER) {
+    this.#ledger = ledger;
+    this.#now = now;
+    this.#gather = gather;
+  }
+
+  note(request: CountedRequest, waitUntil: WaitUntil): void {
+    const { upstream, resource, servedBy, status, bytes, method } = request;
+    const group = { upstream: upstream ?? "", kind: resource ?? "", served: servedBy ?? "", status };
+    const key = JSON.stringify(Object.values(group));
+    const counted = this.#gathered.get(key) ?? { ...group, requests: 0, bytes: 0 };
+    counted.requests++;
+    counted.bytes += method === "HEAD" ? 0 : (bytes ?? 0);
+    this.#gathered.set(key, counted);
+    this.#count++;
+    if (this.#count >= ENOUGH) waitUntil(this.#flush());
+    else if (this.#count === 1) waitUntil(pause(this.#gather).then(() => this.#flush()));
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#count === 0) return;
+    const traffic = [...this.#gathered.values()];
+    this.#gathered = new Map();
+    this.#count = 0;
+    try {
+      await this.#ledger().add(traffic, this.#now());
+    } catch (error) {
+      console.warn(`the ledger can't be written: ${error}`);
+    }
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,0 +1,83 @@
+/** The Durable Object that keeps what the requests were: minutes for a day, hours for a month, days for a year, then one sum. */
+import { DurableObject } from "cloudflare:workers";
+import type { Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
+import type { Env } from "../services.ts";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** Milliseconds of a span, and for how many milliseconds it is kept. What is older goes into the next one. */
+const SPANS = [
+  { span: MINUTE, kept: DAY },
+  { span: HOUR, kept: 31 * DAY },
+  { span: DAY, kept: 366 * DAY },
+] as const;
+/** The span of what is older than all of them. */
+const EVER = 0;
+
+const TABLE = `CREATE TABLE IF NOT EXISTS traffic (
+  span INTEGER NOT NULL, start INTEGER NOT NULL, upstream TEXT NOT NULL, kind TEXT NOT NULL, served TEXT NOT NULL,
+  status INTEGER NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,
+  PRIMARY KEY (span, start, upstream, kind, served, status)) WITHOUT ROWID`;
+const ADDED =
+  "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes";
+
+export class Ledger extends DurableObject<Env> implements TrafficLedger {
+  readonly #sql = this.ctx.storage.sql;
+
+  constructor(context: DurableObjectState, env: Env) {
+    super(context, env);
+    this.#sql.exec(TABLE);
+  }
+
+  async add(traffic: readonly Traffic[], at: number): Promise<void> {
+    const start = at - (at % MINUTE);
+    for (const { upstream, kind, served, status, requests, bytes } of traffic) {
+      this.#sql.exec(
+        `INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?, ?, ?) ${ADDED}`,
+        ...[MINUTE, start, upstream, kind, served, status, requests, bytes],
+      );
+    }
+    if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
+  }
+
+  async totals(): Promise<Traffic[]> {
+    return this.#rows<Traffic>(
+      "SELECT upstream, kind, served, status, sum(requests) AS requests, sum(bytes) AS bytes FROM traffic GROUP BY 1, 2, 3, 4",
+    );
+  }
+
+  async since(since: number): Promise<TrafficAt[]> {
+    return this.#rows<TrafficAt>(
+      "SELECT start, upstream, kind, served, status, requests, bytes FROM traffic WHERE start >= ? AND span <> ? ORDER BY start",
+      since,
+      EVER,
+    );
+  }
+
+  /** Merges spans that are older than they are kept. */
+  override async alarm(): Promise<void> {
+    const now = Date.now();
+    for (const [index, { span, kept }] of SPANS.entries()) {
+      const next = SPANS[index + 1]?.span ?? EVER;
+      const start = next === EVER ? "0" : `start - start % ${next}`;
+      const end = now - kept - (next === EVER ? 0 : (now - kept) % next);
+      this.ctx.storage.transactionSync(() => {
+        this.#sql.exec(
+          `INSERT INTO traffic SELECT ?, ${start}, upstream, kind, served, status, sum(requests), sum(bytes)
+           FROM traffic WHERE span = ? AND start < ? GROUP BY 2, 3, 4, 5, 6 ${ADDED}`,
+          ...[next, span, end],
+        );
+        this.#sql.exec("DELETE FROM traffic WHERE span = ? AND start < ?", span, end);
+      });
+    }
+    const { left = 0 } =
+      this.#rows<{ left: number }>("SELECT count(*) AS left FROM traffic WHERE span <> 0")[0] ?? {};
+    if (left > 0) await this.ctx.storage.setAlarm(now + HOUR);
+  }
+
+  #rows<Row extends object>(query: string, ...values: unknown[]): Row[] {
+    return this.#sql.exec(query, ...values).toArray() as unknown as Row[];
+  }
+}
