@@ -41,6 +41,7 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
   gate.admitHosted(caller, nameOf(target.repository), actionOf(method, target), isOpen);
   const { headers, body } = c.req.raw;
   const search = url.searchParams;
+  const { host } = new URL(c.req.url);
   const mounting = {
     key: caller.key,
     clientInfo: {
@@ -51,7 +52,7 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
     waitUntil: waitUntilOf(c.executionCtx),
   };
   const response = await serveHosted(services, {
-    ...{ method, headers, body, search, target, prefix, mayRead },
+    ...{ method, headers, body, search, target, host, prefix, mayRead },
     findMirrored: (from, digest) => findMirrored(services, mounting, from, digest),
   });
   neutralize(response);

@@ -17,10 +17,11 @@ export async function mountBlob(
   request: HostedRequest,
   digest: Digest,
 ): Promise<boolean> {
-  const { search, target } = request;
+  const { search, target, host } = request;
   const from = search.get("from");
-  // With an origin, `from` names a repository of another registry.
-  if (from !== null && (search.has("origin") || !isRepository(from))) return false;
+  // crane adds the registry that `from` is in. A repository of the same name here has nothing to do with another one's.
+  const isHere = (search.get("origin") ?? host) === host;
+  if (from !== null && !(isHere && isRepository(from))) return false;
   const size =
     (await hostedSource(services, request, from, digest)) ??
     (from === null ? null : await copyMirrored(services, request, from, digest));

@@ -8,6 +8,8 @@ export interface HostedRequest {
   body: ReadableStream<Uint8Array> | null;
   search: URLSearchParams;
   target: HostedTarget;
+  /** Host, and port where it isn't the scheme's, by which the client reached the mirror. */
+  host: string;
   /** What stands before this client's paths here, for Location and Link. */
   prefix: string;
   /** Whether the client may read a repository, as the source of a mount. */
