@@ -1,7 +1,7 @@
 // skopeo copying through the mirror: one platform, then all of them, then with the upstream stopped.
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { registriesConf } from "./support/configurations.ts";
-import type { Platform } from "./support/image.ts";
+import { partsOf } from "./support/layout.ts";
 import { type Stage, startStage } from "./support/mirror.ts";
 import { expectOneFetchEach, fetches, referenceOf } from "./support/pulls.ts";
 import { type Skopeo, startSkopeo } from "./support/skopeo.ts";
@@ -51,7 +51,3 @@ describe("skopeo copy, ghcr.io by path", () => {
     expect((await skopeo.copy(reference, true)).digest).toBe(image.index.digest);
   });
 });
-
-function partsOf({ manifest, config, layers }: Platform): string[] {
-  return [manifest.digest, config.digest, ...layers.map((layer) => layer.digest)];
-}

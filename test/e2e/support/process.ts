@@ -80,13 +80,14 @@ export async function workspace(
 /** Runs a command to its end and returns what it printed; any other end than success is an error that tells all. */
 export async function run(
   command: readonly string[],
-  options: { environment?: Record<string, string>; deadline?: number } = {},
+  options: { environment?: Record<string, string>; deadline?: number; workingDirectory?: string } = {},
 ): Promise<string> {
   const [program = "", ...rest] = command;
   const child = spawn(program, rest, {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
     env: environment(options.environment),
+    ...(options.workingDirectory === undefined ? {} : { cwd: options.workingDirectory }),
   });
   const deadline = options.deadline ?? 60_000;
   let late = false;

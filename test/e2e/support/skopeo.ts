@@ -1,23 +1,15 @@
 // skopeo copying into an OCI layout on disk. It starts no containers, so its content is looked at file by file.
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { text } from "./client.ts";
-import { sha256 } from "./image.ts";
+import { type Layout, readLayout } from "./layout.ts";
 import { CLIENT_DEADLINE, isolated, run, workspace } from "./process.ts";
-
-export interface Copied {
-  /** What the layout's index.json names. */
-  digest: string;
-  /** The SHA-256 of every file in the layout, sorted. */
-  blobs: string[];
-}
 
 export interface Skopeo {
   /**
    * @param all every platform with its index, not only this machine's
    * @param more options of `skopeo copy`
    */
-  copy(reference: string, all: boolean, more?: readonly string[]): Promise<Copied>;
+  copy(reference: string, all: boolean, more?: readonly string[]): Promise<Layout>;
   clean(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -40,12 +32,7 @@ export async function startSkopeo(registriesConf: string): Promise<Skopeo> {
         ]),
         { deadline: CLIENT_DEADLINE, environment: { HOME: join(folder, "home") } },
       );
-      const index: unknown = JSON.parse(await readFile(join(layout, "index.json"), "utf8"));
-      const blobs: string[] = [];
-      for (const name of await readdir(join(layout, "blobs", "sha256"))) {
-        blobs.push(sha256(await readFile(join(layout, "blobs", "sha256", name))));
-      }
-      return { digest: text(index, "manifests", 0, "digest"), blobs: blobs.sort() };
+      return readLayout(layout);
     },
     clean: () => rm(layout, { recursive: true, force: true }),
     stop: remove,
