@@ -35,6 +35,14 @@ export const bytes = v.pipe(
   v.check((size) => size !== null, SIZE),
   v.transform((size) => Math.floor(Number(size?.[1]) * 1000 ** UNITS.indexOf(size?.[2] ?? "B"))),
 );
+const DURATION = "must be a time such as 12h, 30d or 4w";
+const HOURS: Readonly<Record<string, number>> = { h: 1, d: 24, w: 7 * 24 };
+/** Milliseconds. */
+export const duration = v.pipe(
+  v.string(DURATION),
+  v.regex(/^[1-9]\d{0,5}[hdw]$/, DURATION),
+  v.transform((text) => Number(text.slice(0, -1)) * (HOURS[text.slice(-1)] ?? 0) * 3_600_000),
+);
 export const endpoint = v.pipe(
   v.string(),
   v.check((text) => URL.canParse(text), "must be a URL"),

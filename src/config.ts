@@ -19,6 +19,7 @@ import type { Environment } from "./registry/proxies.ts";
 import { isLocal } from "./registry/redirects.ts";
 import type { Credential } from "./registry/registry.ts";
 import { relayKeys, relayList, relaysOf } from "./relay-settings.ts";
+import { type Retention, retentionRules } from "./retention-settings.ts";
 import type { TagQuorum } from "./upstream/quorum.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 import type { Relay } from "./upstream/relays.ts";
@@ -37,6 +38,8 @@ export interface HostedSettings {
   immutable: readonly string[];
   /** Bytes that the repositories of a pattern may have together; the first pattern that matches counts. */
   quota: readonly { pattern: string; bytes: number }[];
+  /** Which tags are kept; all where no pattern matches, and the first that does counts. */
+  retention: readonly Retention[];
   /** Whether a manifest may reference content that isn't in its repository. */
   sparse: boolean;
 }
@@ -133,6 +136,7 @@ const variables = v.object({
   HOSTED_PUBLIC: v.optional(patterns, []),
   HOSTED_IMMUTABLE: v.optional(patterns, []),
   HOSTED_QUOTA: v.optional(v.pipe(table("must be a table or a JSON object"), v.record(pattern, bytes)), {}),
+  HOSTED_RETENTION: v.optional(retentionRules, {}),
   HOSTED_SPARSE: v.optional(onOff, false),
   ADMIN_KEY: v.optional(v.pipe(v.string(SHAPE_OF_SECRET), v.minLength(32, SHAPE_OF_SECRET))),
   RELAYS: v.optional(relayList, []),
@@ -226,6 +230,7 @@ export function readConfig(env: object): Config {
       public: parsed.output.HOSTED_PUBLIC,
       immutable: parsed.output.HOSTED_IMMUTABLE,
       quota: Object.entries(parsed.output.HOSTED_QUOTA).map(([pattern, bytes]) => ({ pattern, bytes })),
+      retention: parsed.output.HOSTED_RETENTION,
       sparse: parsed.output.HOSTED_SPARSE,
     },
     cacheLimit: parsed.output.CACHE_LIMIT,

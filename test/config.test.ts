@@ -452,3 +452,27 @@ describe("TAG_QUORUM", () => {
     ],
   ])("can't be that of %s", (name, vars, message) => expect(complaintFor({}, name, vars)).toContain(message));
 });
+
+describe("HOSTED_RETENTION", () => {
+  const rules = { "hosted/ci/*": { keep: 10, younger: "30d", tags: "v*, latest" }, "hosted/*": { keep: 1 } };
+
+  test.each([rules, JSON.stringify(rules)])("is read in its order: %j", (HOSTED_RETENTION) => {
+    expect(readConfig({ HOSTED_RETENTION }).hosted.retention).toEqual([
+      { pattern: "hosted/ci/*", keep: 10, younger: 30 * 86_400_000, tags: ["v*", "latest"] },
+      { pattern: "hosted/*", keep: 1, younger: 0, tags: [] },
+    ]);
+  });
+
+  test.each<[object, string]>([
+    [{}, "must have keep, younger or tags"],
+    [{ tags: [] }, "must have keep, younger or tags"],
+    [{ keep: 0 }, "keep: must be a number of tags, 1 at least"],
+    [{ keep: "10" }, "keep: must be a number of tags, 1 at least"],
+    [{ younger: "30" }, "younger: must be a time such as 12h, 30d or 4w"],
+    [{ younger: "0d" }, "younger: must be a time such as 12h, 30d or 4w"],
+    [{ tags: "v 1" }, "must be a pattern of tags such as v*"],
+    [{ older: "30d" }, "can only have keep, younger and tags"],
+  ])("with %j is refused", (rule, message) => {
+    expect(complaint({ HOSTED_RETENTION: { "hosted/*": rule } })).toContain(message);
+  });
+});

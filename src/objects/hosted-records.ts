@@ -3,6 +3,7 @@
  * and so that what garbage collection deletes can't be linked at the same moment. No content passes it.
  */
 import { DurableObject } from "cloudflare:workers";
+import { matchesAny } from "../access/patterns.ts";
 import type { Digest } from "../oci/digest.ts";
 import type {
   Collected,
@@ -17,7 +18,9 @@ import type {
   HostedRecords as Records,
   Referrer,
 } from "../push/records.ts";
+import { expiredTags, retentionFor, subjectOf, type TagTime } from "../push/retention.ts";
 import type { Reference } from "../push/target.ts";
+import type { Retention } from "../retention-settings.ts";
 import { type Env, servicesOf } from "../services.ts";
 import { deleteAll } from "../store/content.ts";
 import { type ContentKind, hostedKey, uploadPrefix } from "../store/store.ts";
@@ -52,7 +55,9 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   }
 
   async findManifest(repository: string, reference: Reference): Promise<ManifestRecord | null> {
-    return this.#tables.manifest(repository, reference);
+    const found = this.#tables.manifest(repository, reference);
+    if (found) this.#tables.touchReleased(repository, found.digest, this.#now(), TOUCH_EVERY);
+    return found;
   }
 
   async listTags(repository: string, page: Page) {
@@ -97,9 +102,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
 
   async deleteManifest(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult> {
     if (policy.isImmutable) return "immutable";
-    const isDeleted = this.#tables.deleteManifest(repository, digest, this.#now());
-    if (isDeleted) this.#tables.reserve("manifests", digest, this.#now() + GRACE);
-    return isDeleted ? "deleted" : "unknown";
+    return this.#forgetManifest(repository, digest, this.#now()) ? "deleted" : "unknown";
   }
 
   async deleteBlob(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult> {
@@ -169,27 +172,95 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   }
 
   async collect(isDryRun: boolean): Promise<Collected> {
-    const now = this.#now();
-    const collected: Collected = { unlinked: 0, deleted: 0, freed: 0, uploads: 0 };
-    const limit = isDryRun ? Number.MAX_SAFE_INTEGER : BATCH;
-    const unneeded = this.#tables.unneeded(now - GRACE, limit);
-    const expired = this.#tables.uploadsBefore(now - UPLOAD_LIFETIME);
-    collected.unlinked = unneeded.length;
-    collected.uploads = expired.length;
-    if (!isDryRun) {
-      for (const { repository, digest } of unneeded) this.#tables.unlink(repository, digest);
-      for (const id of expired) await this.#endUpload(id);
-    }
-    const orphans = this.#tables.orphans(now, limit);
-    collected.deleted = orphans.length;
-    collected.freed = orphans.reduce((sum, { size }) => sum + size, 0);
-    if (!isDryRun && orphans.length > 0) await this.#delete(orphans);
+    if (isDryRun) return this.#preview(() => this.#unlink(Number.MAX_SAFE_INTEGER).collected);
+    const { collected, orphans, uploads } = this.#unlink(BATCH);
+    for (const id of uploads) await this.#endUpload(id);
+    if (orphans.length > 0) await this.#delete(orphans);
     return collected;
   }
 
   override async alarm(): Promise<void> {
-    await this.collect(false);
+    while ((await this.collect(false)).hasMore);
     await this.#planCollection();
+  }
+
+  /** Changes all records that a collection changes before content is deleted. @param limit rows at most. */
+  #unlink(limit: number): { collected: Collected; orphans: Content[]; uploads: string[] } {
+    const now = this.#now();
+    const tags = this.#expireTags(now);
+    this.#forgetUnheld(now - GRACE, now);
+    const unneeded = this.#tables.unneeded(now - GRACE, limit);
+    for (const { repository, digest } of unneeded) this.#tables.unlink(repository, digest);
+    const uploads = this.#tables.uploadsBefore(now - UPLOAD_LIFETIME);
+    const orphans = this.#tables.orphans(now, limit);
+    const freed = orphans.reduce((sum, { size }) => sum + size, 0);
+    const waiting = this.#preview(() => {
+      this.#forgetUnheld(Number.MAX_SAFE_INTEGER, now);
+      return this.#tables.unreferenced() - freed;
+    });
+    const hasMore = unneeded.length === limit || orphans.length === limit;
+    const counts = { unlinked: unneeded.length, deleted: orphans.length, uploads: uploads.length };
+    return { collected: { tags, ...counts, freed, waiting, hasMore }, orphans, uploads };
+  }
+
+  /** Deletes the tags that HOSTED_RETENTION doesn't keep. @returns their number. */
+  #expireTags(now: number): number {
+    const { hosted } = this.#services.config;
+    if (hosted.retention.length === 0) return 0;
+    let count = 0;
+    for (const repository of this.#tables.taggedRepositories()) {
+      const rule = retentionFor(hosted, repository);
+      if (!rule) continue;
+      const tags = this.#tables.tagTimes(repository);
+      for (const { tag, digest } of [
+        ...expiredTags(tags, rule, now),
+        ...tags.filter((each) => this.#isAbandoned(repository, each, rule, now)),
+      ]) {
+        this.#tables.deleteTag(repository, tag);
+        this.#tables.release(repository, digest, now);
+        count++;
+      }
+    }
+    return count;
+  }
+
+  /** Whether the manifest that a tag says it belongs to is gone. It may come later than its signature, but not by a day. */
+  #isAbandoned(repository: string, { tag, updated }: TagTime, { tags }: Retention, now: number): boolean {
+    const digest = subjectOf(tag);
+    if (digest === null || now - updated < GRACE || matchesAny(tags, tag)) return false;
+    return this.#tables.manifest(repository, { digest }) === null;
+  }
+
+  /** Deletes manifests that have lost their last tag, and then those that only they had. */
+  #forgetUnheld(before: number, now: number): void {
+    const { path, immutable } = this.#services.config.hosted;
+    for (;;) {
+      const unheld = this.#tables
+        .unheld(before)
+        .filter(({ repository }) => !matchesAny(immutable, `${path}/${repository}`));
+      if (unheld.length === 0) return;
+      for (const { repository, digest } of unheld) this.#forgetManifest(repository, digest, now);
+    }
+  }
+
+  #forgetManifest(repository: string, digest: Digest, now: number): boolean {
+    const isDeleted = this.#tables.deleteManifest(repository, digest, now);
+    if (isDeleted) this.#tables.reserve("manifests", digest, now + GRACE);
+    return isDeleted;
+  }
+
+  /** Finds out what a change would lead to, and undoes it. */
+  #preview<Result>(change: () => Result): Result {
+    let found: { result: Result } | null = null;
+    try {
+      this.ctx.storage.transactionSync(() => {
+        found = { result: change() };
+        throw new Error("undo");
+      });
+    } catch (error) {
+      if (found === null) throw error;
+    }
+    return (found as unknown as { result: Result }).result;
   }
 
   /** Deletes content from the store; who reserves it meanwhile waits, and stores it again. */

@@ -1,6 +1,7 @@
 /** The tables in which the records of hosted repositories are kept: SQL, and nothing else. All of it is synchronous. */
 import type { Digest } from "../oci/digest.ts";
 import type { ManifestRecord, NewManifest, Page, Part, Referrer } from "../push/records.ts";
+import type { TagTime } from "../push/retention.ts";
 import type { Reference } from "../push/target.ts";
 import type { ContentKind } from "../store/store.ts";
 
@@ -41,6 +42,9 @@ CREATE TABLE IF NOT EXISTS tags (
   repository TEXT NOT NULL, tag TEXT NOT NULL, digest TEXT NOT NULL, updated INTEGER NOT NULL,
   PRIMARY KEY (repository, tag)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS tags_by_digest ON tags (repository, digest);
+CREATE TABLE IF NOT EXISTS released (
+  repository TEXT NOT NULL, digest TEXT NOT NULL, since INTEGER NOT NULL,
+  PRIMARY KEY (repository, digest)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS uploads (
   id TEXT PRIMARY KEY, repository TEXT NOT NULL, size INTEGER NOT NULL, holder TEXT, touched INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS parts (
@@ -91,6 +95,17 @@ export class HostedTables {
       now,
       limit,
     );
+  }
+
+  /** Bytes of the content that no manifest needs, whether or not a repository has it. */
+  unreferenced(): number {
+    const [row] = this.#rows<{ bytes: number | null }>(
+      `SELECT sum(size) AS bytes FROM contents AS c WHERE CASE kind
+         WHEN 'manifests' THEN NOT EXISTS (SELECT 1 FROM manifests WHERE digest = c.digest)
+         ELSE NOT EXISTS (SELECT 1 FROM blobs AS b JOIN needs AS n
+           ON n.repository = b.repository AND n.kind = 'blobs' AND n.digest = b.digest WHERE b.digest = c.digest) END`,
+    );
+    return row?.bytes ?? 0;
   }
 
   forgetContent({ kind, digest }: Omit<Content, "size">): void {
@@ -201,6 +216,7 @@ export class HostedTables {
     for (const { kind, digest: needed } of references) {
       this.#sql.exec("INSERT OR IGNORE INTO needs VALUES (?, ?, ?, ?)", repository, digest, kind, needed);
     }
+    this.#sql.exec("DELETE FROM released WHERE repository = ? AND digest = ?", repository, digest);
     for (const tag of tags) {
       this.#sql.exec("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", repository, tag, digest, now);
     }
@@ -221,7 +237,62 @@ export class HostedTables {
     );
     this.#sql.exec("DELETE FROM needs WHERE repository = ? AND manifest = ?", repository, digest);
     this.#sql.exec("DELETE FROM tags WHERE repository = ? AND digest = ?", repository, digest);
+    this.#sql.exec("DELETE FROM released WHERE repository = ? AND digest = ?", repository, digest);
     return this.#change("DELETE FROM manifests WHERE repository = ? AND digest = ?", repository, digest) > 0;
+  }
+
+  // Retention
+
+  taggedRepositories(): string[] {
+    return this.#rows<{ repository: string }>("SELECT DISTINCT repository FROM tags").map(
+      ({ repository }) => repository,
+    );
+  }
+
+  tagTimes(repository: string): TagTime[] {
+    return this.#rows<{ tag: string; digest: Digest; updated: number }>(
+      "SELECT tag, digest, updated FROM tags WHERE repository = ?",
+      repository,
+    );
+  }
+
+  /** Notes that a manifest has lost its last tag, with those that it needs or that refer to it: who else has them is seen later. */
+  release(repository: string, digest: Digest, now: number): void {
+    this.#sql.exec(
+      `WITH RECURSIVE lost(digest) AS (SELECT ?2 UNION
+         SELECT n.digest FROM lost JOIN needs AS n
+           ON n.repository = ?1 AND n.manifest = lost.digest AND n.kind = 'manifests' UNION
+         SELECT m.digest FROM lost JOIN manifests AS m ON m.repository = ?1 AND m.subject = lost.digest)
+       INSERT OR IGNORE INTO released SELECT ?1, digest, ?3 FROM lost`,
+      repository,
+      digest,
+      now,
+    );
+  }
+
+  /** A client that looks for a manifest may rely on it. */
+  touchReleased(repository: string, digest: Digest, now: number, atMostEvery: number): void {
+    this.#sql.exec(
+      "UPDATE released SET since = ? WHERE repository = ? AND digest = ? AND since < ?",
+      now,
+      repository,
+      digest,
+      now - atMostEvery,
+    );
+  }
+
+  /** Manifests that were released before, and that no tag, no index and no subject in their repository has. */
+  unheld(before: number): { repository: string; digest: Digest }[] {
+    this.#sql.exec(
+      "DELETE FROM released AS r WHERE EXISTS (SELECT 1 FROM tags WHERE repository = r.repository AND digest = r.digest)",
+    );
+    return this.#rows<{ repository: string; digest: Digest }>(
+      `SELECT repository, digest FROM released AS r WHERE since < ?
+         AND NOT EXISTS (SELECT 1 FROM needs WHERE repository = r.repository AND kind = 'manifests' AND digest = r.digest)
+         AND NOT EXISTS (SELECT 1 FROM manifests AS m JOIN manifests AS s ON s.repository = m.repository AND s.digest = m.subject
+           WHERE m.repository = r.repository AND m.digest = r.digest)`,
+      before,
+    );
   }
 
   hasRepository(repository: string): boolean {

@@ -70,6 +70,8 @@ export interface Page {
 
 /** What garbage collection frees, or would free. */
 export interface Collected {
+  /** Tags that HOSTED_RETENTION doesn't keep. */
+  tags: number;
   /** Blobs that no manifest of their repository references. */
   unlinked: number;
   /** Stored objects that no repository has. */
@@ -78,6 +80,10 @@ export interface Collected {
   freed: number;
   /** Uploads that were given up. */
   uploads: number;
+  /** Bytes that no tag, manifest or push needs any more, and that are freed once they have been so for a day or two. */
+  waiting: number;
+  /** Whether there is more to free at once. */
+  hasMore: boolean;
 }
 
 export interface HostedRecords {
@@ -130,6 +136,9 @@ export interface HostedRecords {
     policy: Policy,
   ): Promise<boolean>;
 
-  /** Frees what isn't referenced, a day after it was last. @param isDryRun whether it is only counted. */
+  /**
+   * Deletes the tags that aren't to be kept, and frees what isn't referenced, a day after it was last.
+   * @param isDryRun whether it is only counted.
+   */
   collect(isDryRun: boolean): Promise<Collected>;
 }

@@ -103,8 +103,10 @@ describe("the configuration table", () => {
     const { allow, deny, private: opened, keys } = config;
     expect(config.upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
     // Without patterns ALLOW opens all, and the others nothing.
-    const { immutable, quota, public: anyones } = config.hosted;
-    expect([allow, deny, opened, anyones, immutable, quota]).toEqual([[], [], [], [], [], []]);
+    const { immutable, quota, retention, public: anyones } = config.hosted;
+    for (const patterns of [allow, deny, opened, anyones, immutable, quota, retention]) {
+      expect(patterns).toEqual([]);
+    }
     expect(Object.fromEntries(defaults)).toEqual({
       DOMAIN: config.domain ?? "none",
       DEFAULT_UPSTREAM: config.defaultUpstream.name,
@@ -121,6 +123,7 @@ describe("the configuration table", () => {
       HOSTED_PUBLIC: "none",
       HOSTED_IMMUTABLE: "none",
       HOSTED_QUOTA: "{}",
+      HOSTED_RETENTION: "{}",
       HOSTED_SPARSE: String(config.hosted.sparse),
       ACCESS: config.access,
       ALLOW: "all",
