@@ -32,8 +32,10 @@ export function upstreamOption(
   const mirrors = endpointsFor(ranked, registry).map(({ endpoint }) => endpoint);
   if (mirrors.length === 0) return null;
   const endpoints = publisher === null ? mirrors.slice(0, MOST + 1) : [publisher, ...mirrors.slice(0, MOST)];
-  const insecure = endpoints.some((url) => url.startsWith("http:")) ? ` --insecure ${registry}` : "";
-  return `--upstream ${registry}=${endpoints.join(",")}${insecure}`;
+  // An upstream's name has no port; its endpoints have.
+  const name = registry.replace(/:\d+$/, "");
+  const insecure = endpoints.some((url) => url.startsWith("http:")) ? ` --insecure ${name}` : "";
+  return `--upstream ${name}=${endpoints.join(",")}${insecure}`;
 }
 
 /** The mirror that `upstreamOption` makes the primary of a registry that can't be reached; null if there is none. */

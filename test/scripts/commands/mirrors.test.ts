@@ -6,6 +6,7 @@ import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { behaviours } from "../../support/fake-registry.ts";
 import { type Harbour, harbours, IMAGE, launch, REPOSITORY } from "../support/fleet.ts";
 import { portolan, UNREACHABLE } from "../support/portolan.ts";
+import { Start } from "../support/start.ts";
 
 const NEW = "2026-03-11T00:00:00Z";
 const OLD = "2026-03-01T00:00:00Z";
@@ -69,7 +70,7 @@ test("a registry that can be reached stays the primary", async () => {
   const { output } = await portolan(["mirrors", "--only-given", "--image", image, "--mirror", stale.url]);
   expect(output).toContain(
     `Portolan, which asks them for digests only and the registry itself for tags:
-  npm start -- --upstream ${host}=${publisher.url},${stale.url} --insecure ${host}\n`,
+  npm start -- --upstream 127.0.0.1=${publisher.url},${stale.url} --insecure 127.0.0.1\n`,
   );
   expect(output).not.toContain("trust");
 });
@@ -90,6 +91,20 @@ test("where the registry doesn't respond, the newest that two mirrors have is ta
   const daemon = JSON.parse(/daemon\.json:\n(.*?\n {2}\})/s.exec(output)?.[1] ?? "{}");
   expect(daemon["registry-mirrors"]).not.toContain(stale.url);
   expect(code).toBe(0);
+});
+
+test("Portolan, started as is recommended, resolves tags where the registry can't be reached", async () => {
+  const { output } = await mirrors([stale.url, fresh.url, publisher.url]);
+  const [, recommended = ""] = /npm start -- (.+)/.exec(output) ?? [];
+  const folder = await mkdtemp(join(tmpdir(), "portolan-mirrors-"));
+  onTestFinished(() => rm(folder, { recursive: true, maxRetries: 5 }));
+  const started = new Start(["--port", "0", ...recommended.split(" ")], { folder, environment: OFFLINE });
+  onTestFinished(() => started.stop());
+  const url = await started.ready();
+  const tag = await fetch(`${url}/v2/${REPOSITORY}/manifests/1.0`);
+  const expected = await fetch(`${publisher.url}/v2/${REPOSITORY}/manifests/1.0`);
+  expect(tag.status).toBe(200);
+  expect(tag.headers.get("Docker-Content-Digest")).toBe(expected.headers.get("Docker-Content-Digest"));
 });
 
 test("where the publisher doesn't respond, freshness isn't guessed, and no mirror is recommended for tags", async () => {
