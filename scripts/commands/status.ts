@@ -49,7 +49,7 @@ function report({ mirror, status, stored }: Found): string {
     `  access    ${access === "open" ? "open" : `for the holders of ${count(keys, "key")}`}`,
     `  stored    ${size(stored.bytes)}${share}: ${count(stored.manifests, "manifest")}, ${count(stored.blobs, "blob")}`,
     ...ways.map((way) => `  relay     ${way}`),
-    ...(endpoints.length === 0 ? ["  upstreams none was requested since the start"] : []),
+    ...(endpoints.length === 0 ? ["  upstream  none was requested since the start"] : []),
     ...endpoints.map(({ url, downFor, limitedFor }) => `  upstream  ${url}  ${stateOf(downFor, limitedFor)}`),
   ].join("\n");
 }
