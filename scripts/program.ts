@@ -17,6 +17,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   status: async () => (await import("./commands/status.ts")).status,
   ls: async () => (await import("./commands/ls.ts")).ls,
   rm: async () => (await import("./commands/rm.ts")).rm,
+  gc: async () => (await import("./commands/gc.ts")).gc,
   prune: async () => (await import("./commands/prune.ts")).prune,
   mirrors: async () => (await import("./commands/mirrors.ts")).mirrors,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,

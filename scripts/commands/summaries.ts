@@ -7,6 +7,7 @@ export const SUMMARIES = {
   status: "Shows how a mirror is, and how much it holds.",
   ls: "Lists the images that a mirror holds, with their sizes.",
   rm: "Takes images out of a mirror.",
+  gc: "Frees what hosted repositories no longer need, as the mirror does every hour, or says how much that is.",
   prune: "Takes blobs out of a mirror that belong to no image.",
   mirrors: "Measures public mirrors and ranks them.",
   doctor: "Looks for what is wrong with a mirror, and says what to do.",

@@ -32,6 +32,16 @@ const Status = v.object({
   endpoints: v.array(v.object({ url: v.string(), downFor: v.number(), limitedFor: v.number() })),
 });
 
+const Collected = v.object({
+  tags: v.number(),
+  deleted: v.number(),
+  freed: v.number(),
+  uploads: v.number(),
+  waiting: v.number(),
+  hasMore: v.boolean(),
+});
+
+export type CollectedContent = v.InferOutput<typeof Collected>;
 export type HeldTag = v.InferOutput<typeof Tag>;
 export type HeldObject = v.InferOutput<typeof Entry>;
 export type MirrorStatus = v.InferOutput<typeof Status>;
@@ -83,6 +93,11 @@ export class OwnerClient {
     }
   }
 
+  /** Frees a batch of hosted content that nothing needs. @param isDryRun whether all of it is only counted. */
+  collect(isDryRun: boolean): Promise<CollectedContent> {
+    return this.#read(Collected, "gc", { method: isDryRun ? "GET" : "POST" });
+  }
+
   async #readAll<Schema extends v.GenericSchema>(
     schema: Schema,
     path: string,
@@ -105,8 +120,9 @@ export class OwnerClient {
   async #read<const Schema extends v.GenericSchema>(
     schema: Schema,
     path: string,
+    init: RequestInit = {},
   ): Promise<v.InferOutput<Schema>> {
-    const parsed = parseJson(schema, await this.#bytesOf(await this.#send(path)));
+    const parsed = parseJson(schema, await this.#bytesOf(await this.#send(path, init)));
     if (parsed === null)
       throw new Error(`${this.#mirror} answers /_/${path} with something else: is it a Portolan?`);
     return parsed;

@@ -13,6 +13,8 @@ import type { TrafficLedger } from "./traffic.ts";
 export interface AdminServices extends HoldingsServices {
   config: Config;
   upstream: UpstreamClient;
+  /** Garbage collection of hosted content. */
+  hostedRecords: { collect(isDryRun: boolean): Promise<object> };
   /** When this isolate started; milliseconds since the epoch. */
   started: number;
   /** Of the deployment, by which it is known in Via. */
@@ -69,6 +71,8 @@ export function adminRoutes(services: AdminServices): Hono {
     await remove(services, await c.req.json().catch(() => null));
     return c.body(null, 204);
   });
+  routes.get("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(true)));
+  routes.post("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(false)));
   return routes;
 }
 

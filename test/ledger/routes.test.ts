@@ -66,12 +66,13 @@ describe("without the key", () => {
     ["the key as a password", basic(ADMIN_KEY)],
   ])("nothing is shown or changed: %s", async (_, headers) => {
     await pullAll("library/demo", image);
-    for (const path of ["status", "tags", "objects", `manifests/${image.target.digest}`]) {
+    for (const path of ["status", "tags", "objects", "gc", `manifests/${image.target.digest}`]) {
       expect([path, (await mirror.request(`/_/${path}`, { headers })).status]).toEqual([path, 401]);
     }
     const before = await mirror.stored();
     const response = await mirror.request("/_/purge", { method: "POST", headers, body: "{}" });
     expect([response.status, await mirror.stored()]).toEqual([401, before]);
+    expect((await mirror.request("/_/gc", { method: "POST", headers })).status).toBe(401);
   });
 
   test("health stays open, and says no more than that", async () => {

@@ -1,0 +1,63 @@
+/** `portolan gc`: frees what no tag of the hosted repositories needs any more, as the mirror does every hour. */
+import type { Command } from "commander";
+import type { CollectedContent, OwnerClient } from "../holdings/owner-client.ts";
+import { good } from "../terminal/colours.ts";
+import { count, size } from "../terminal/format.ts";
+import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
+import { type OwnerSettings, ownerCommand, withOwner } from "./owner.ts";
+
+interface Settings extends OwnerSettings {
+  dryRun?: boolean;
+}
+
+interface Result {
+  /** Tags that HOSTED_RETENTION doesn't keep. */
+  tags: number;
+  uploads: number;
+  /** Blobs and manifests. */
+  objects: number;
+  bytes: number;
+  /** Bytes that can be freed a day later, or two. */
+  waiting: number;
+  dryRun: boolean;
+}
+
+export const gc = (context: Context): Command =>
+  ownerCommand("gc", ["gc --dry-run", "gc"])
+    .option("--dry-run", "only say what would be freed")
+    .addHelpText("after", "\nExits with 0, with 2 if the mirror can't be asked.")
+    .action((settings: Settings) =>
+      withOwner(context, settings, async (owner, _, { progress }) => {
+        const { dryRun = false } = settings;
+        const result = await progress.during("collection", collect(owner, dryRun));
+        progress.stop();
+        if (settings.json) context.output.json(result);
+        else context.output.report(report, result);
+        return EXIT.good;
+      }),
+    );
+
+async function collect(owner: OwnerClient, dryRun: boolean): Promise<Result> {
+  const result: Result = { tags: 0, uploads: 0, objects: 0, bytes: 0, waiting: 0, dryRun };
+  let batch: CollectedContent;
+  do {
+    batch = await owner.collect(dryRun);
+    result.tags += batch.tags;
+    result.uploads += batch.uploads;
+    result.objects += batch.deleted;
+    result.bytes += batch.freed;
+    result.waiting = batch.waiting;
+  } while (batch.hasMore);
+  return result;
+}
+
+function report({ tags, uploads, objects, bytes, waiting, dryRun }: Result): string {
+  const what = [
+    ...(tags > 0 ? [count(tags, "tag")] : []),
+    ...(uploads > 0 ? [count(uploads, "unfinished upload")] : []),
+    `${count(objects, "object")} of ${size(bytes)}`,
+  ].join(", ");
+  const line = dryRun ? `Would delete ${what}.` : `${good("✓")} Deleted ${what}.`;
+  return waiting > 0 ? `${line}\n${size(waiting)} more will be freed once unused for a day.` : line;
+}
