@@ -1,34 +1,46 @@
 // The mirror as a person starts it, with `npm start`, so that it can be killed as a machine is that loses power.
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Daemon, freePort, isolated, startDaemon, workspace } from "./process.ts";
+import { type Daemon, freePort, isolated, run, startDaemon, workspace } from "./process.ts";
 
 const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 
 export interface Served {
   url: string;
+  /** The data folder. */
+  data: string;
   /** On the same port with the same data. */
   start(): Promise<void>;
   kill(): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** @param upstreams base URL by the upstream's name */
+/**
+ * @param upstreams base URL by the upstream's name
+ * @param disk size of the disk that the data folder is on, as `mount` takes it; the machine's own where it is left out
+ */
 export async function serve(
   upstreams: Record<string, string>,
   environment: Record<string, string> = {},
   variables: Record<string, string> = {},
+  disk?: string,
 ): Promise<Served> {
   const { folder, hosts, remove } = await workspace("served");
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
+  const data = join(folder, "data");
+  if (disk !== undefined) {
+    await mkdir(data, { mode: 0o700 });
+    await run(["mount", "-t", "tmpfs", "-o", `size=${disk},mode=700`, "tmpfs", data]);
+  }
   let daemon: Daemon | null = null;
   const start = async (): Promise<void> => {
     daemon = await startDaemon({
       name: "npm-start",
       folder,
       command: isolated(hosts, [
-        ...["npm", "start", "--", "--port", `${port}`, "--data", join(folder, "data")],
+        ...["npm", "start", "--", "--port", `${port}`, "--data", data],
         ...Object.entries(upstreams).flatMap(([name, upstream]) => [
           "--upstream",
           `${name}=${upstream}`,
@@ -46,10 +58,12 @@ export async function serve(
   await start();
   return {
     url,
+    data,
     start,
     kill: async () => daemon?.kill(),
     stop: async () => {
       await daemon?.stop();
+      if (disk !== undefined) await run(["umount", data]);
       await remove();
     },
   };
