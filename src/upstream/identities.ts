@@ -95,8 +95,12 @@ export class Identities {
   async #fetchFromRelay(request: EndpointRequest, { url, key }: Relay): Promise<Response> {
     const authorization = key === null ? null : basic({ username: "portolan", password: key });
     const response = await this.#transport(request, authorization);
-    if (response.status !== 401) return this.#successful(request, response);
+    const isStale = response.headers.has("Warning");
+    if (response.status !== 401 && !isStale) return this.#successful(request, response);
     await response.body?.cancel();
+    // It would be taken for confirmed, and be served as long again.
+    if (isStale)
+      throw new UpstreamError("unavailable", `the relay ${url.host} can't reach ${request.upstream.name}`);
     throw new UpstreamError("unavailable", `the relay ${url.host} doesn't accept its key in RELAY_KEYS`, 401);
   }
 

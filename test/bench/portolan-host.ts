@@ -5,15 +5,20 @@ import { serveUntilTold } from "./host.ts";
 interface Settings {
   upstream: string;
   data: string;
+  /** The upstream's own proxy. */
+  proxy?: string;
 }
 
-await serveUntilTold(({ upstream, data }: Settings) =>
+await serveUntilTold(({ upstream, data, proxy }: Settings) =>
   startMirror({
     port: 0,
     host: "127.0.0.1",
     data,
-    upstreams: { "docker.io": [upstream] },
-    insecure: ["docker.io"],
+    vars: {
+      UPSTREAMS: JSON.stringify({
+        "docker.io": { endpoints: [upstream], insecure: true, ...(proxy ? { proxy } : {}) },
+      }),
+    },
     onMessage: ({ level, text }) => process.stderr.write(`${level}: ${text}\n`),
   }),
 );

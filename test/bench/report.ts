@@ -3,6 +3,7 @@ import { CROWD, type CrowdResult } from "./crowd.ts";
 import type { Footprint } from "./footprint.ts";
 import type { LoadResult } from "./load.ts";
 import type { MemoryResult } from "./memory.ts";
+import type { Proxied } from "./proxied.ts";
 import type { RoundsResult, Series } from "./rounds.ts";
 import type { ServerName } from "./servers.ts";
 import { median, ratio } from "./statistics.ts";
@@ -15,6 +16,7 @@ export interface Results {
   peaks: Map<ServerName, { all: number; workerd: number | null }>;
   memory: MemoryResult | null;
   footprint: Footprint | null;
+  proxied: Proxied | null;
 }
 
 const TITLES: Record<ServerName, string> = {
@@ -66,6 +68,7 @@ export function report(results: Results): string {
     ]),
     "",
     ...(memory ? [memoryLine(memory), ""] : []),
+    ...(results.proxied ? [proxiedLine(results.proxied), ""] : []),
     ...(footprint ? [footprintLine(footprint), ""] : []),
     ...failures(results.crowd),
     ...saturation(rounds),
@@ -251,6 +254,11 @@ function memoryLine(memory: MemoryResult): string {
     `${megabytes(baseline)} MB before, at most ${megabytes(growth(memory))} MB more in samples a second apart, ` +
     `${megabytes(peak - baseline)} MB more at the peak.`
   );
+}
+
+function proxiedLine({ directly, http, socks5h }: Proxied): string {
+  const [byHttp, bySocks] = [http, socks5h].map((seconds) => (seconds / directly).toFixed(2));
+  return `A cold pull through a proxy takes ${byHttp} times (HTTP) and ${bySocks} times (SOCKS5) as long as directly, ${directly.toFixed(2)} s.`;
 }
 
 function footprintLine({ start, idle, install }: Footprint): string {

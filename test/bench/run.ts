@@ -11,6 +11,7 @@ import { measureFootprint } from "./footprint.ts";
 import { LARGE_LAYERS, SMALL_LAYERS } from "./image.ts";
 import { runMemory } from "./memory.ts";
 import { MissingProgram, Workshop } from "./processes.ts";
+import { measureProxied } from "./proxied.ts";
 import { type Results, report, verdicts } from "./report.ts";
 import { runRounds, type Stage } from "./rounds.ts";
 import { type ServerName, startBare, startNginx, startPortolan, startRegistry } from "./servers.ts";
@@ -78,6 +79,7 @@ async function main(): Promise<number> {
       peaks: new Map(servers.map(({ name, pid }) => [name, peaksOf(pid)])),
       memory: null,
       footprint: null,
+      proxied: null,
     };
     // The memory test runs alone on the machine and its disk.
     for (const server of servers) if (server !== upstream) await server.stop();
@@ -85,6 +87,7 @@ async function main(): Promise<number> {
       await rm(join(workshop.folder, `${name}-data`), { recursive: true, force: true });
     }
     if (!options.quick && options.memory !== false) results.memory = await runMemory(workshop, url, say);
+    if (!options.quick) results.proxied = await measureProxied(workshop, url, say);
     if (!options.quick) results.footprint = await measureFootprint(workshop, url, say);
     console.log(options.json ? asJson(results) : report(results));
     return 0;

@@ -18,8 +18,9 @@ export async function startPortolan(
   workshop: Workshop,
   upstream: string,
   name = "portolan",
+  proxy?: string,
 ): Promise<Server> {
-  const settings = { upstream, data: join(workshop.folder, `${name}-data`) };
+  const settings = { upstream, data: join(workshop.folder, `${name}-data`), ...(proxy ? { proxy } : {}) };
   const running = await workshop.startScript(name, script("portolan-host.ts"), settings);
   return { name: "portolan", ...running };
 }

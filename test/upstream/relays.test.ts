@@ -132,6 +132,17 @@ describe("a relay for always", () => {
     expect(hosts().at(-1)).toBe("registry.test");
   });
 
+  test("that has only what was confirmed earlier leaves it to the registry", async () => {
+    const stale = () => new Response("{}", { headers: { Warning: '299 - "served is 3 hours ago"' } });
+    const { status: statusOf, hosts } = createScene(always, { "relay.test": stale });
+    expect(await statusOf({ path: MANIFEST })).toBe(200);
+    expect(hosts()).toEqual(["relay.test", "registry.test"]);
+    const { failure } = createScene(always, { "relay.test": stale, "registry.test": status(503) });
+    expect((await failure({ path: MANIFEST })).message).toBe(
+      "the relay relay.test can't reach registry.test",
+    );
+  });
+
   test("that doesn't accept its key says so, if the registry fails too", async () => {
     const { failure } = createScene(always, { "relay.test": status(401), "registry.test": status(503) });
     expect((await failure({ path: MANIFEST })).message).toBe(
