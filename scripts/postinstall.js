@@ -17,7 +17,7 @@ function remove(folder) {
   rmSync(folder, { recursive: true, force: true });
 }
 
-/** There are none where npm was told to run no scripts of `node`'s. */
+/** There are none where npm was configured to run no scripts of `node`'s. */
 function namesIn(folder) {
   try {
     return readdirSync(folder);

@@ -72,7 +72,7 @@ export interface Config extends GateSettings {
   relays: readonly Relay[];
   /** By upstream's name. */
   tagQuorums: Readonly<Record<string, TagQuorum>>;
-  /** What the owner shows to see and change what is held; null: nobody can. */
+  /** The secret that the owner's requests carry; null refuses them all. */
   adminKey: string | null;
   /** The variables that name proxies, where the mirror can use them. */
   proxies: Environment;

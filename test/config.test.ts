@@ -144,7 +144,7 @@ describe("a name finds its upstream", () => {
   ])("%s is %s", (name, found) => expect(config.upstream(name)?.name).toBe(found));
 
   test.each(["ghcr", "quay", "docker", "hub"])(
-    "%s is nobody's in a path, for it may be a Docker Hub user, but an upstream's as a host label",
+    "%s names no upstream in a path, for it may be a Docker Hub user, but an upstream's as a host label",
     (word) => {
       expect(config.upstream(word)).toBeNull();
       expect(config.upstreamByLabel(word)).not.toBeNull();
@@ -152,7 +152,7 @@ describe("a name finds its upstream", () => {
   );
 
   test.each(["", "constructor", "__proto__", "toString", "*.pkg.dev", "pkg.dev", ".pkg.dev", "GHCR.IO"])(
-    "%j is nobody's",
+    "%j names no upstream",
     (name) => {
       expect(config.upstream(name)).toBeNull();
       expect(config.upstreamByLabel(name)).toBeNull();

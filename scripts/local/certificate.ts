@@ -55,7 +55,7 @@ export async function readKeyPair(files: KeyPairFiles): Promise<KeyPair> {
   };
 }
 
-/** Why clients refuse a certificate at a time, whoever issued it; null if they don't. */
+/** Why clients refuse a certificate at a time, whatever its issuer; null if they don't. */
 export function problemAt(
   now: Date,
   { certificate: { validFromDate, validToDate } }: KeyPair,

@@ -5,7 +5,7 @@ import { hashKey } from "./keys.ts";
 /**
  * Only the Authorization header counts, which no page of another site can send. Hashes are compared, so that how long it takes
  * says nothing of what would have been right.
- * @param adminKey null: there is none, and nobody may.
+ * @param adminKey null: there is none, and every request is refused.
  * @throws RegistryError 401 or 403.
  */
 export async function requireAdmin(headers: Headers, adminKey: string | null): Promise<void> {

@@ -8,7 +8,7 @@ export interface Relay {
   upstreams: readonly string[];
   /** `always`: the registry itself is requested only if the relay fails. `limited`: the other way round. */
   when: "always" | "limited";
-  /** Whether private content is requested through it too: whoever operates it must be trusted with that. */
+  /** Whether private content is requested through it too: its operator must be trusted with that. */
   private: boolean;
   /** An access key of the mirror; null for an open one. */
   key: string | null;

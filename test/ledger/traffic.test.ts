@@ -182,7 +182,7 @@ describe("what the owner sees", () => {
     expect(text).not.toContain("demo");
   });
 
-  test("is shown to nobody else", async () => {
+  test("is shown to no other client", async () => {
     for (const path of ["stats", "metrics"]) expect((await mirror.request(`/_/${path}`)).status).toBe(401);
   });
 

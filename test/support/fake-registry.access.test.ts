@@ -90,7 +90,7 @@ describe("bearer tokens", () => {
 });
 
 describe("private repositories", () => {
-  it("open to an account, by GET and by POST, and to nobody else", async () => {
+  it("open to an account, by GET and by POST, and to no other client", async () => {
     const fake = await withImage({
       credentials: [ALICE, { username: "bob", password: "b", repositories: [] }],
     });

@@ -345,7 +345,7 @@ describe("faults", () => {
     expect(await gunzip(new Uint8Array(await bytesOf(encoded)))).toEqual(bytes);
   });
 
-  it("redirect in loops, in chains and to where nobody should go", async () => {
+  it("redirect in loops, in chains and to forbidden targets", async () => {
     const { fake, digest, get } = await withBlob();
     const handle = fake.fail({}, behaviours.redirectLoop());
     expect((await get()).headers.get("location")).toBe(`${ORIGIN}/v2/a/b/blobs/${digest}`);

@@ -192,7 +192,7 @@ test("registry.k8s.io's redirects of manifests are followed by HEAD and by diges
 describe("mcr.microsoft.com, which cuts at multiples of 8 MiB", () => {
   test.each([
     ["a connection that breaks", behaviours.cutAfter(8 * MIB)],
-    ["an end that looks tidy", behaviours.endsAfter(8 * MIB)],
+    ["an end that looks clean", behaviours.endsAfter(8 * MIB)],
   ])("with %s: the rest follows in the same response, and the whole is kept", async (_, cut) => {
     const registry = registries["mcr.microsoft.com"];
     const { layers } = await registry.addImage("dotnet/runtime", "latest", {

@@ -12,7 +12,7 @@ export interface UpstreamRequest {
   /** The digest that the registry declared; so a tag and the digest behind it count as one. */
   digest: string | null;
   range: string | null;
-  /** Whether the asker showed a credential. */
+  /** Whether the request carried a credential. */
   authorized: boolean;
   /** The request's line and all its headers as they came. */
   text: string;

@@ -17,7 +17,7 @@ export type Exchange = {
   url: string;
   request: Request;
   host: string;
-  /** Told how many bytes of a body have left. */
+  /** Called with the number of body bytes that have left. */
   onSlice: (size: number) => void;
 };
 
