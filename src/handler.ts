@@ -7,6 +7,7 @@ import { takeKey } from "./access/url.ts";
 import type { Config } from "./config.ts";
 import { handleHosted } from "./hosted-handler.ts";
 import { neutralize } from "./oci/content-response.ts";
+import type { Digest } from "./oci/digest.ts";
 import { RegistryError } from "./oci/errors.ts";
 import { pullBlob } from "./pull/blob.ts";
 import type { ClientInfo } from "./pull/client-error.ts";
@@ -18,7 +19,7 @@ import { pullReferrers } from "./pull/referrers.ts";
 import { accessOf } from "./pull/repository-access.ts";
 import type { PullRequest } from "./pull/request.ts";
 import { pullTags } from "./pull/tag-list.ts";
-import type { Target } from "./pull/target.ts";
+import type { Resource, Target } from "./pull/target.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
 import { detailsOf, type RequestDetails } from "./request-log.ts";
 import { type HostedRoute, hostedRoute, isHosted, route, upstreamOfHost } from "./route.ts";
@@ -119,6 +120,22 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   Object.assign(details, described(target));
   gate.admit(caller, `${target.upstream.name}/${target.repository}`);
 
+  return services.recalls.guard(digestsIn(target.resource), () =>
+    pullFor(services, c, { caller, url, prefix, target, clientInfo }),
+  );
+}
+
+/** An admitted request for mirrored content. */
+interface AdmittedPull {
+  caller: Caller;
+  url: URL;
+  prefix: string;
+  target: Target;
+  clientInfo: ClientInfo;
+}
+
+async function pullFor(services: Services, c: Context, admitted: AdmittedPull): Promise<Response> {
+  const { caller, url, prefix, target, clientInfo } = admitted;
   const waitUntil = waitUntilOf(c.executionCtx);
   const identity = await limited(services, target.upstream, caller, () =>
     identityFor(services, caller, target, clientInfo, waitUntil),
@@ -129,7 +146,7 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   );
   const { headers, signal } = c.req.raw;
   const pull: PullRequest = {
-    method: method === "HEAD" ? "HEAD" : "GET",
+    method: c.req.method === "HEAD" ? "HEAD" : "GET",
     headers,
     signal,
     search: url.searchParams,
@@ -138,7 +155,7 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
     access,
     prefix,
     waitUntil,
-    details,
+    details: detailsOf(c),
   };
   const response = await serve(services, pull).catch((error) => {
     const isDenied = error instanceof RegistryError && (error.status === 401 || error.status === 403);
@@ -218,6 +235,12 @@ function serve(services: Services, pull: PullRequest): Promise<Response> {
     case "referrers":
       return pullReferrers(services, pull, resource.digest);
   }
+}
+
+/** The digest that a resource names, if it does. */
+function digestsIn(resource: Resource): Digest[] {
+  const name = resource.kind === "manifest" ? resource.reference : resource;
+  return "digest" in name ? [name.digest] : [];
 }
 
 /** What the request log says of a target. */

@@ -3,9 +3,11 @@ import type { Context } from "hono";
 import type { Caller, HostedAction } from "./access/gate.ts";
 import { findMirrored } from "./mount-source.ts";
 import { neutralize } from "./oci/content-response.ts";
+import { type Digest, parseDigest } from "./oci/digest.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
 import { serveHosted } from "./push/hosted.ts";
 import { listRepositories } from "./push/listings.ts";
+import type { HostedRequest } from "./push/request.ts";
 import type { HostedTarget } from "./push/target.ts";
 import { detailsOf } from "./request-log.ts";
 import type { Routed } from "./route.ts";
@@ -51,12 +53,25 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
     },
     waitUntil: waitUntilOf(c.executionCtx),
   };
-  const response = await serveHosted(services, {
+  const request: HostedRequest = {
     ...{ method, headers, body, search, target, host, prefix, mayRead },
     findMirrored: (from, digest) => findMirrored(services, mounting, from, digest),
-  });
+    refuseRecalled: (digest) => services.recalls.refuse(digest),
+  };
+  const serve = () => serveHosted(services, request);
+  // What is recalled can still be deleted.
+  const isGuarded = method !== "DELETE";
+  const response = await (isGuarded ? services.recalls.guard(digestsIn(request), serve) : serve());
   neutralize(response);
   return response;
+}
+
+/** The digests that a request's path and query name: what it reads, or brings into the repository. */
+function digestsIn({ target: { resource }, search }: HostedRequest): Digest[] {
+  const name = resource.kind === "manifest" ? resource.reference : resource;
+  const named = "digest" in name ? [name.digest] : [];
+  const brought = [search.get("digest"), search.get("mount")].map((text) => parseDigest(text ?? ""));
+  return [...named, ...brought.filter((digest) => digest !== null)];
 }
 
 /** Cancelling an upload is part of pushing. */

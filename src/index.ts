@@ -28,7 +28,11 @@ export default {
   },
 
   async scheduled(_controller, env) {
-    const { store, config } = servicesOf(env);
+    const services = servicesOf(env);
+    const { store, config, recalls } = services;
+    await recalls
+      .sweep(services)
+      .catch((error) => console.warn(`recalled content can't be deleted: ${error}`));
     const { stored, freed } = await evict(store, config.cacheLimit);
     if (freed > 0) console.log(`evicted ${freed} bytes; ${stored} of ${config.cacheLimit} are stored`);
   },

@@ -4,6 +4,7 @@ import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { logFill } from "./fill-log.ts";
+import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
 import { leasesIn, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
@@ -27,7 +28,7 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
-  LEDGER: ObjectsOf<TrafficLedger>;
+  LEDGER: ObjectsOf<TrafficLedger & RecallLedger>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -49,6 +50,7 @@ export interface Services extends PullServices, PushServices {
   /** Null where requests aren't counted. */
   traffic: TrafficRecorder | null;
   readonly ledger: TrafficLedger;
+  recalls: Recalls;
   /** When the isolate started; milliseconds since the epoch. */
   started: number;
 }
@@ -82,6 +84,7 @@ export function createServices(env: Env): Services {
     get ledger() {
       return env.LEDGER.getByName("ledger");
     },
+    recalls: new Recalls(() => env.LEDGER.getByName("ledger"), now),
     gate: new Gate(config, now),
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),

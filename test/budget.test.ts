@@ -1,5 +1,6 @@
 /** The budgets of the design: how many operations each kind of request may cost. */
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { Ledger } from "../src/index.ts";
 import type { Image } from "./support/fake-registry.ts";
 import { patternBytes } from "./support/fake-registry.ts";
 import { type Operations, useMirror } from "./support/mirror.ts";
@@ -48,6 +49,20 @@ describe("budget", () => {
     expect((await mirror.request(tag)).status).toBe(200);
     expect(mirror.operations()).toEqual(NOTHING);
     expect(mirror.docker.requests).toEqual([]);
+  });
+
+  test("the list of recalled digests: one call of the ledger a minute, whatever is pulled", async () => {
+    await warm(tag);
+    await warm(layer);
+    const reads = vi.spyOn(Ledger.prototype, "recalled");
+    mirror.newIsolate();
+    for (let round = 0; round < 20; round++) {
+      for (const path of [tag, manifest, layer]) expect((await mirror.request(path)).status).toBe(200);
+    }
+    expect(reads).toHaveBeenCalledTimes(1);
+    mirror.clock.ahead += 60_000;
+    await mirror.request(layer);
+    expect(reads).toHaveBeenCalledTimes(2);
   });
 
   test("a warm manifest by digest: one store read", async () => {

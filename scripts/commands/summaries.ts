@@ -9,6 +9,7 @@ export const SUMMARIES = {
   rm: "Takes images out of a mirror.",
   gc: "Frees what hosted repositories no longer need, as the mirror does every hour, or says how much that is.",
   prune: "Takes blobs out of a mirror that belong to no image.",
+  recall: "Denies a digest to all clients of a mirror, whatever tag or registry it comes from.",
   mirrors: "Measures public mirrors and ranks them.",
   doctor: "Looks for what is wrong with a mirror, and says what to do.",
   copy: "Copies an image between registries, OCI layouts, archives and Docker; digests stay what they are.",

@@ -41,7 +41,12 @@ const Collected = v.object({
   hasMore: v.boolean(),
 });
 
+const Recalled = v.object({
+  entries: v.array(v.object({ digest: Digest, reason: v.string(), at: v.number() })),
+});
+
 export type CollectedContent = v.InferOutput<typeof Collected>;
+export type RecalledDigest = v.InferOutput<typeof Recalled>["entries"][number];
 export type HeldTag = v.InferOutput<typeof Tag>;
 export type HeldObject = v.InferOutput<typeof Entry>;
 export type MirrorStatus = v.InferOutput<typeof Status>;
@@ -96,6 +101,31 @@ export class OwnerClient {
   /** Frees a batch of hosted content that nothing needs. @param isDryRun whether all of it is only counted. */
   collect(isDryRun: boolean): Promise<CollectedContent> {
     return this.#read(Collected, "gc", { method: isDryRun ? "GET" : "POST" });
+  }
+
+  /** The latest first. */
+  async recalled(): Promise<RecalledDigest[]> {
+    return (await this.#read(Recalled, "recalled")).entries;
+  }
+
+  /** @throws Error if the mirror recalls as many as it can. */
+  async recall(digest: string, reason: string): Promise<void> {
+    const body = JSON.stringify({ digest, reason });
+    const response = await this.#send("recalled", { method: "POST", body });
+    if (response.status === 409) {
+      await response.body?.cancel();
+      throw new Error(`${this.#mirror} has recalled as many digests as it can: undo one`);
+    }
+    await this.#bytesOf(response);
+  }
+
+  /** @returns false for a digest that isn't recalled. */
+  async undoRecall(digest: string): Promise<boolean> {
+    const response = await this.#send(`recalled/${digest}`, { method: "DELETE" });
+    const isRecalled = response.status !== 404;
+    if (isRecalled) await this.#bytesOf(response);
+    else await response.body?.cancel();
+    return isRecalled;
   }
 
   async #readAll<Schema extends v.GenericSchema>(

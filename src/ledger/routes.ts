@@ -1,5 +1,5 @@
 /** What the owner of the mirror may see and change, behind ADMIN_KEY. */
-import { Hono } from "hono";
+import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { requireAdmin } from "../access/admin.ts";
 import type { Config } from "../config.ts";
@@ -7,6 +7,7 @@ import { RegistryError } from "../oci/errors.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { type HoldingsServices, listObjects, listTags, readManifest, remove } from "./holdings.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
+import type { Recalls } from "./recalls.ts";
 import { summaryOf } from "./summary.ts";
 import type { TrafficLedger } from "./traffic.ts";
 
@@ -20,6 +21,7 @@ export interface AdminServices extends HoldingsServices {
   /** Of the deployment, by which it is known in Via. */
   via: string;
   ledger: TrafficLedger;
+  recalls: Recalls;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -65,15 +67,29 @@ export function adminRoutes(services: AdminServices): Hono {
     return c.body(body, 200, { "Content-Type": "application/octet-stream" });
   });
   routes.post("/purge", owner, async (c) => {
-    // A body of unknown length isn't read.
-    const isSmall = Number(c.req.header("Content-Length") ?? Number.NaN) <= LARGEST_BODY;
-    if (!isSmall) throw new RegistryError(413, "SIZE_INVALID", "the body is too large");
-    await remove(services, await c.req.json().catch(() => null));
+    await remove(services, await bodyOf(c));
+    return c.body(null, 204);
+  });
+  routes.get("/recalled", owner, async (c) => c.json({ entries: await services.recalls.list() }));
+  routes.post("/recalled", owner, async (c) => {
+    await services.recalls.recall(services, await bodyOf(c));
+    return c.body(null, 204);
+  });
+  routes.delete("/recalled/:digest", owner, async (c) => {
+    await services.recalls.undo(c.req.param("digest"));
     return c.body(null, 204);
   });
   routes.get("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(true)));
   routes.post("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(false)));
   return routes;
+}
+
+/** A body's JSON; null for any other. @throws RegistryError 413 */
+async function bodyOf({ req }: Context): Promise<unknown> {
+  // A body of unknown length isn't read.
+  const isSmall = Number(req.header("Content-Length") ?? Number.NaN) <= LARGEST_BODY;
+  if (!isSmall) throw new RegistryError(413, "SIZE_INVALID", "the body is too large");
+  return req.json().catch(() => null);
 }
 
 function deploymentOf({ via }: AdminServices): string {

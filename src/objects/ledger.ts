@@ -1,6 +1,11 @@
-/** The Durable Object that keeps what the requests were: minutes for a day, hours for a month, days for a year, then one sum. */
+/**
+ * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum; and
+ * which digests are recalled.
+ */
 import { DurableObject } from "cloudflare:workers";
+import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import type { Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { Env } from "../services.ts";
 
 const MINUTE = 60_000;
@@ -20,15 +25,18 @@ const TABLE = `CREATE TABLE IF NOT EXISTS traffic (
   span INTEGER NOT NULL, start INTEGER NOT NULL, upstream TEXT NOT NULL, kind TEXT NOT NULL, served TEXT NOT NULL,
   status INTEGER NOT NULL, requests INTEGER NOT NULL, bytes INTEGER NOT NULL,
   PRIMARY KEY (span, start, upstream, kind, served, status)) WITHOUT ROWID`;
+const RECALLED =
+  "CREATE TABLE IF NOT EXISTS recalled (digest TEXT PRIMARY KEY, reason TEXT NOT NULL, at INTEGER NOT NULL) WITHOUT ROWID";
 const ADDED =
   "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes";
 
-export class Ledger extends DurableObject<Env> implements TrafficLedger {
+export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallLedger {
   readonly #sql = this.ctx.storage.sql;
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
     this.#sql.exec(TABLE);
+    this.#sql.exec(RECALLED);
   }
 
   async add(traffic: readonly Traffic[], at: number): Promise<void> {
@@ -54,6 +62,28 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger {
       since,
       EVER,
     );
+  }
+
+  async recalled(): Promise<Recalled[]> {
+    return this.#rows<Recalled>("SELECT digest, reason, at FROM recalled");
+  }
+
+  async recall({ digest, reason, at }: Recalled, most: number): Promise<Recalled[] | null> {
+    const others = this.#rows<{ count: number }>(
+      "SELECT count(*) AS count FROM recalled WHERE digest <> ?",
+      digest,
+    );
+    if ((others[0]?.count ?? 0) >= most) return null;
+    this.#sql.exec(
+      "INSERT INTO recalled VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET reason = excluded.reason, at = excluded.at",
+      ...[digest, reason, at],
+    );
+    return this.recalled();
+  }
+
+  async undoRecall(digest: Digest): Promise<Recalled[]> {
+    this.#sql.exec("DELETE FROM recalled WHERE digest = ?", digest);
+    return this.recalled();
   }
 
   /** Merges spans that are older than they are kept. */

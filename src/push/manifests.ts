@@ -53,6 +53,7 @@ export async function putManifest(
   if ("digest" in reference && reference.digest !== digest) {
     throw new RegistryError(400, "DIGEST_INVALID", `the manifest's digest is ${digest}`);
   }
+  request.refuseRecalled(digest);
   const tags = "tag" in reference ? [reference.tag] : tagsIn(request.search);
   const manifest = newManifest(bytes, digest, essence(request.headers.get("Content-Type")));
   await hostedRecords.reserve("manifests", digest);

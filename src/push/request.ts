@@ -16,4 +16,6 @@ export interface HostedRequest {
   mayRead: (repository: string) => boolean;
   /** A stored blob of a mirrored repository that the client may read, as the source of a mount. */
   findMirrored: (repository: string, digest: Digest) => Promise<{ key: string; size: number } | null>;
+  /** @throws RegistryError 403 for a digest that the operator has recalled. */
+  refuseRecalled: (digest: Digest) => void;
 }

@@ -1,0 +1,122 @@
+/** `portolan recall`, at a mirror as `npm start` runs it, with what it stores on disk. */
+import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import {
+  createFakeRegistry,
+  type FakeRegistry,
+  type Image,
+  patternBytes,
+} from "../../support/fake-registry.ts";
+import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
+import { type Finished, portolan } from "../support/portolan.ts";
+
+let fake: FakeRegistry;
+let registry: ListeningRegistry;
+let image: Image;
+let layer: string;
+let data: string;
+let mirror: RunningMirror;
+
+const start = () =>
+  startMirror({
+    port: 0,
+    host: "127.0.0.1",
+    data,
+    upstreams: { "registry.test": [registry.url] },
+    insecure: ["registry.test"],
+  });
+
+beforeAll(async () => {
+  fake = createFakeRegistry({ auth: "none" });
+  registry = await listen(fake);
+  image = await fake.addImage("owner/image", "1.0", { layers: [patternBytes(100_000, 1)] });
+  layer = image.layers[0]?.digest ?? "";
+});
+afterAll(() => registry.close());
+beforeEach(async () => {
+  data = await mkdtemp(join(tmpdir(), "portolan-recall-"));
+  mirror = await start();
+});
+afterEach(async () => {
+  await mirror.stop();
+  await rm(data, { recursive: true, force: true, maxRetries: 5 });
+});
+
+const recall = (...args: string[]): Promise<Finished> =>
+  portolan(["recall", ...args, "--mirror", mirror.url, "--data", data]);
+
+async function pull(path: string, headers: Record<string, string> = {}): Promise<[number, string]> {
+  const response = await fetch(`${mirror.url}/v2/registry.test/owner/image/${path}`, { headers });
+  return [response.status, await response.text()];
+}
+
+async function storedFiles(): Promise<string[]> {
+  const entries = await readdir(join(data, "store"), { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+}
+
+describe("recall", () => {
+  test("denies a digest at once and after a restart, deletes what is stored, and can be undone", async () => {
+    const hex = layer.replace("sha256:", "");
+    expect((await pull(`blobs/${layer}`))[0]).toBe(200);
+    await expect.poll(storedFiles).toContain(hex);
+    const { code, output } = await recall(layer, "--reason", "a secret is in it");
+    expect([code, output]).toEqual([0, expect.stringContaining(`${layer} is denied to all clients.`)]);
+    const denied = [
+      403,
+      expect.stringContaining(`${layer} was recalled by the operator of this mirror: a secret`),
+    ];
+    expect(await pull(`blobs/${layer}`)).toEqual(denied);
+    expect(await storedFiles()).not.toContain(hex);
+
+    await mirror.stop();
+    mirror = await start();
+    expect(await pull(`blobs/${layer}`, { Range: "bytes=0-9" })).toEqual(denied);
+    expect((await pull("manifests/1.0"))[0]).toBe(200);
+    expect((await recall("--list")).output).toMatch(
+      new RegExp(`^digest +recalled +reason\n${layer} +.* ago +a secret is in it$`, "m"),
+    );
+
+    const undone = await recall("--undo", layer);
+    expect([undone.code, undone.output]).toEqual([0, expect.stringContaining("can be pulled again")]);
+    expect((await pull(`blobs/${layer}`))[0]).toBe(200);
+    const again = await recall("--undo", layer);
+    expect([again.code, again.errors]).toEqual([1, expect.stringContaining("isn't recalled")]);
+    expect((await recall("--list")).output).toContain("Nothing is recalled.");
+  });
+
+  test("refuses a tag that names a recalled manifest", async () => {
+    expect((await pull("manifests/1.0"))[0]).toBe(200);
+    await recall(image.target.digest);
+    expect((await pull("manifests/1.0"))[0]).toBe(403);
+    await expect.poll(async () => (await pull(`manifests/${image.target.digest}`))[0]).toBe(403);
+  });
+
+  test("speaks JSON", async () => {
+    expect((await recall(layer, "--reason", "why", "--json")).json()).toEqual({
+      recalled: layer,
+      reason: "why",
+    });
+    expect((await recall("--list", "--json")).json()).toEqual([
+      { digest: layer, reason: "why", at: expect.stringMatching(/^\d{4}-.*Z$/) },
+    ]);
+    expect((await recall("--undo", layer, "--json")).json()).toEqual({ undone: layer, wasRecalled: true });
+    expect((await recall("--list", "--json")).json()).toEqual([]);
+  });
+
+  test.each([
+    ["nothing to do", [], "name a digest"],
+    ["two things to do", ["--list", "--undo", `sha256:${"a".repeat(64)}`], "name a digest"],
+    ["a tag", ["alpine:3.20"], "no whole digest"],
+    ["a shortened digest", ["sha256:beefdbd8a1da"], "no whole digest"],
+    ["a reason of two lines", [`sha256:${"a".repeat(64)}`, "--reason", "a\nb"], "one line"],
+    ["a reason without a digest", ["--list", "--reason", "a"], "--reason goes with"],
+  ])("is refused with %s", async (_, args, message) => {
+    const { code, errors } = await recall(...args);
+    expect([code, errors]).toEqual([2, expect.stringContaining(message)]);
+    expect((await recall("--list", "--json")).json()).toEqual([]);
+  });
+});
