@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   mirrors: async () => (await import("./commands/mirrors.ts")).mirrors,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,
   copy: async () => (await import("./commands/copy.ts")).copy,
+  push: async () => (await import("./commands/push.ts")).push,
   save: async () => (await import("./commands/save.ts")).save,
   sync: async () => (await import("./commands/sync.ts")).sync,
   key: async () => (await import("./commands/key.ts")).key,

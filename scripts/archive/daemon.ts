@@ -1,4 +1,5 @@
 /** The Docker of this machine, by its HTTP API (docs.docker.com, Engine API: ImageGet, ImageLoad). */
+import { existsSync } from "node:fs";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
 import type { Environment } from "../../src/registry/proxies.ts";
 import { causeOf } from "../registry/failure.ts";
@@ -71,9 +72,18 @@ function send(
   return { request: sent, response };
 }
 
-/** @throws Error for a DOCKER_HOST that is no socket of this machine. */
-export function socketIn({ DOCKER_HOST: host = "" }: Environment): string {
-  if (host === "") return SOCKET;
+/**
+ * DOCKER_HOST; else Docker's socket, or podman's, which has the same API, where there is no Docker.
+ * @throws Error for a DOCKER_HOST that is no socket of this machine.
+ */
+export function socketIn(
+  { DOCKER_HOST: host = "", XDG_RUNTIME_DIR: runtime = "" }: Environment,
+  exists = existsSync,
+): string {
+  if (host === "") {
+    const podman = [runtime && `${runtime}/podman/podman.sock`, "/run/podman/podman.sock"].filter(Boolean);
+    return [SOCKET, ...podman].find((path) => exists(path)) ?? SOCKET;
+  }
   const path = /^unix:\/\/(\/.*)$/s.exec(host)?.[1];
   if (path === undefined) throw new Error(`DOCKER_HOST is ${host}; only unix:///path/of/socket is supported`);
   return path;

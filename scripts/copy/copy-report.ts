@@ -5,8 +5,11 @@ import { count, size } from "../terminal/format.ts";
 import type { Copied } from "./copier.ts";
 import type { Outcome } from "./sync-images.ts";
 
-/** `✓ 127.0.0.1:5000/owner/image:1 is copied: 3 blobs sent (12 MB), 1 already there  sha256:…`. */
-export function copiedLine(target: string, copied: Copied): string {
+/**
+ * `✓ 127.0.0.1:5000/owner/image:1 is copied: 3 blobs sent (12 MB), 1 already there  sha256:…`.
+ * @param done what a copy is called here: `pushed`.
+ */
+export function copiedLine(target: string, copied: Copied, done = "copied"): string {
   const { unchanged, sent, mounted, present, manifests, referrers, bytes, digest } = copied;
   const parts = [
     sent > 0 && `${count(sent, "blob")} sent (${size(bytes)})`,
@@ -15,7 +18,7 @@ export function copiedLine(target: string, copied: Copied): string {
     manifests > 0 && count(manifests, "manifest"),
     referrers > 0 && count(referrers, "referrer"),
   ].filter((part) => part !== false);
-  const outcome = unchanged && sent + mounted + manifests === 0 ? "is up to date" : "is copied";
+  const outcome = unchanged && sent + mounted + manifests === 0 ? "is up to date" : `is ${done}`;
   return `${good("✓")} ${target} ${outcome}${parts.length > 0 ? `: ${parts.join(", ")}` : ""} ${quiet(digest)}`;
 }
 

@@ -6,7 +6,7 @@ import type { RegistryClient } from "../registry/client.ts";
 import { type Blob, blobBytes } from "../registry/download.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
-import { Uploader } from "../registry/upload.ts";
+import { Uploader, type UploadOptions } from "../registry/upload.ts";
 import type { BlobResult, ImageSource, ImageTarget, ManifestContent } from "./image-io.ts";
 import { addReferrer } from "./referrers.ts";
 
@@ -19,9 +19,9 @@ export class Registries {
   /** By target registry and digest, a repository that has the blob. */
   readonly holders = new Map<string, string>();
 
-  constructor(client: RegistryClient) {
+  constructor(client: RegistryClient, options?: UploadOptions) {
     this.client = client;
-    this.uploader = new Uploader(client);
+    this.uploader = new Uploader(client, options);
   }
 
   /** @param reference a tag or a digest. */

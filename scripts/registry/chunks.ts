@@ -3,6 +3,8 @@
 const MIB = 1024 * 1024;
 /** Bytes. A chunk is held in memory until the registry has it, and what fails of it is sent again from there. */
 const CHUNK = 8 * MIB;
+/** The same of a blob that is larger than a request may be: fewer, because each chunk is a request of its own. */
+const CHUNK_OF_LARGE = 32 * MIB;
 /** Bytes of the largest chunk that is gathered because a registry wants none smaller. */
 const LARGEST_CHUNK = 64 * MIB;
 /** Bytes of the smallest chunk that is tried with a registry that refuses larger ones. */
@@ -25,20 +27,29 @@ export function chunkBoundsIn(headers: Headers): ChunkBounds {
 }
 
 /**
- * A blob goes in one request, which costs least; in chunks to a registry that bounds them, that has refused a whole
- * blob, or where one broke off: a chunk alone is sent again.
+ * A blob goes in one request, which costs least; in chunks if it is larger than the user allows, to a registry that bounds
+ * them or has refused a whole blob, or where one broke off: a chunk alone is sent again.
  */
 export class Portions {
+  /** Bytes of the largest request body. */
+  readonly #limit: number | null;
   /** By origin, the size of the chunks that it gets. */
   readonly #chunks = new Map<string, number>();
   /** Origins that refuse chunks. */
   readonly #whole = new Set<string>();
 
+  /** @param limit bytes of the largest request body that is sent; null for no limit but the registry's. */
+  constructor(limit: number | null = null) {
+    this.#limit = limit;
+  }
+
   /** The bytes of each chunk, the last one apart; null: the whole in one request. */
   chunkFor(origin: string, size: number, { least, most }: ChunkBounds): number | null {
     const learnt = this.#chunks.get(origin);
-    if (this.#whole.has(origin) || (learnt === undefined && most === null)) return null;
-    const chunk = Math.max(least ?? 1, Math.min(learnt ?? CHUNK, most ?? CHUNK));
+    const isAllowed = this.#limit === null || size <= this.#limit;
+    if (this.#whole.has(origin) || (learnt === undefined && most === null && isAllowed)) return null;
+    const usual = isAllowed ? CHUNK : Math.min(this.#limit ?? CHUNK, CHUNK_OF_LARGE);
+    const chunk = Math.max(least ?? 1, Math.min(learnt ?? usual, most ?? usual, usual));
     return size <= chunk || chunk > LARGEST_CHUNK ? null : chunk;
   }
 

@@ -41,15 +41,25 @@ class UploadLost extends Error {
   }
 }
 
+export interface UploadOptions {
+  /** Bytes of the largest request body that carries a blob; null for no limit but the registry's. */
+  limit: number | null;
+  /** Whether a blob without a repository to mount it from is mounted from any that the registry finds ("Mounting a blob" without `from`). */
+  mountsFromAny: boolean;
+}
+
 /** Puts content into registries; every place must be `writable`. */
 export class Uploader {
   readonly #client: RegistryClient;
-  readonly #portions = new Portions();
+  readonly #portions: Portions;
+  readonly #mountsFromAny: boolean;
   /** Origins that have taken several chunks and made a blob of them. */
   readonly #chunked = new Set<string>();
 
-  constructor(client: RegistryClient) {
+  constructor(client: RegistryClient, options: UploadOptions = { limit: null, mountsFromAny: false }) {
     this.#client = client;
+    this.#portions = new Portions(options.limit);
+    this.#mountsFromAny = options.mountsFromAny;
   }
 
   /**
@@ -60,7 +70,9 @@ export class Uploader {
   async put(remote: RemoteRepository, source: BlobSource): Promise<"sent" | "mounted"> {
     const { blob, open, mountFrom, signal } = source;
     for (let begun = 1; ; begun++) {
-      const upload = await this.#open(remote, blob.digest, begun === 1 ? mountFrom : null, signal);
+      const upload = await (begun === 1 && (mountFrom !== null || this.#mountsFromAny)
+        ? this.#mountOrOpen(remote, blob.digest, mountFrom, signal)
+        : this.#open(remote, signal));
       if (!upload) return "mounted";
       try {
         await this.#send(remote, upload, blob, open, signal);
@@ -72,6 +84,14 @@ export class Uploader {
         if (begun === UPLOADS) throw error.cause;
       }
     }
+  }
+
+  /**
+   * Opens an upload and cancels it.
+   * @throws RegistryFailure where the repository can't be pushed to: a refusal that comes before any content is read or sent.
+   */
+  async checkAccess(remote: RemoteRepository): Promise<void> {
+    await this.#cancel(remote, await this.#open(remote, undefined));
   }
 
   /**
@@ -98,16 +118,17 @@ export class Uploader {
   }
 
   /** @returns null if the blob was mounted. */
-  async #open(
+  async #mountOrOpen(
     remote: RemoteRepository,
     digest: Digest,
     mountFrom: string | null,
     signal: AbortSignal | undefined,
   ): Promise<Upload | null> {
-    if (mountFrom !== null) {
-      const mounted = await this.#tryMount(remote, digest, mountFrom, signal);
-      if (mounted !== "refused") return mounted;
-    }
+    const mounted = await this.#tryMount(remote, digest, mountFrom, signal);
+    return mounted === "refused" ? this.#open(remote, signal) : mounted;
+  }
+
+  async #open(remote: RemoteRepository, signal: AbortSignal | undefined): Promise<Upload> {
     const at = "blobs/uploads/";
     const response = await this.#client.exchange.send(remote, {
       method: "POST",
@@ -123,16 +144,17 @@ export class Uploader {
   async #tryMount(
     remote: RemoteRepository,
     digest: Digest,
-    from: string,
+    from: string | null,
     signal: AbortSignal | undefined,
   ): Promise<Upload | null | "refused"> {
-    const scope = `repository:${scopedRepository({ ...remote, repository: from })}:pull`;
+    const scopes = [...(remote.scopes ?? [])];
+    if (from !== null) scopes.push(`repository:${scopedRepository({ ...remote, repository: from })}:pull`);
     try {
       const response = await this.#client.exchange.send(remote, {
         method: "POST",
         at: "blobs/uploads/",
-        search: { mount: digest, from },
-        scopes: [...(remote.scopes ?? []), scope],
+        search: { mount: digest, ...(from !== null && { from }) },
+        scopes,
         ...(signal && { signal }),
       });
       if (response.status === 202) return await this.#opened(remote, response);

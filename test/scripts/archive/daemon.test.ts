@@ -127,8 +127,16 @@ test("where no Docker listens, its socket is named", async () => {
   expect(code).toBe(1);
 });
 
+test("podman's socket is used where there is no Docker", () => {
+  const user = "/run/user/1000/podman/podman.sock";
+  const environment = { XDG_RUNTIME_DIR: "/run/user/1000" };
+  expect(socketIn(environment, (path) => path !== "/var/run/docker.sock")).toBe(user);
+  expect(socketIn({}, (path) => path === "/run/podman/podman.sock")).toBe("/run/podman/podman.sock");
+  expect(socketIn(environment, () => true)).toBe("/var/run/docker.sock");
+});
+
 test("DOCKER_HOST names the socket, and nothing else than a socket", () => {
-  expect(socketIn({})).toBe("/var/run/docker.sock");
+  expect(socketIn({}, () => false)).toBe("/var/run/docker.sock");
   expect(socketIn({ DOCKER_HOST: "unix:///run/user/1000/docker.sock" })).toBe("/run/user/1000/docker.sock");
   for (const host of ["tcp://127.0.0.1:2375", "ssh://host", "unix://relative"]) {
     expect(() => socketIn({ DOCKER_HOST: host })).toThrow(`DOCKER_HOST is ${host}`);
