@@ -56,7 +56,7 @@ describe("many at once", () => {
     { behaviour: { status: 403 }, status: 403 },
     { behaviour: { status: 500 }, status: 503 },
   ])("all see upstream's failure, $status, and the next one asks again", async ({ behaviour, status }) => {
-    mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
+    mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 500 });
     mirror.docker.fail({ kind: "manifest", authorized: true }, behaviour);
     const answers = await atOnce(tag);
     expect(new Set(answers.map((response) => response.status))).toEqual(new Set([status]));
