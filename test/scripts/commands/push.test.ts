@@ -93,6 +93,12 @@ describe("a limit on request bodies", () => {
 });
 
 describe("what the mirror has", () => {
+  test("from a push that failed isn't sent again", async () => {
+    expect(await push(["docker-archive:boat.tar:boat:1.0", "hosted/team/boat"])).toMatchObject({ code: 1 });
+    const { code, json } = await pushBoat("hosted/team/boat", "--json");
+    expect([code, json()]).toEqual([0, expect.objectContaining({ sent: 1, mounted: 0, present: 2 })]);
+  });
+
   test("is neither sent nor mounted again", async () => {
     await pushBoat("hosted/team/boat");
     proxy.requests = [];
