@@ -1,9 +1,11 @@
 /** Recalled digests, attacked: no way to their bytes is left, and nothing else is denied. */
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import worker from "../../src/index.ts";
 import { type RecallLedger, Recalls } from "../../src/ledger/recalls.ts";
 import type { Ledger } from "../../src/objects/ledger.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import type { Env } from "../../src/services.ts";
 import { contentKey, hostedKey } from "../../src/store/store.ts";
 import { Pusher } from "../push/support.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
@@ -201,7 +203,7 @@ describe("a recalled layer", () => {
     // A fill that goes on behind the refusal may publish the blob.
     await mirror.bindings.STORE.put(contentKey("blobs", layer, "public"), LAYER);
     expect(outcomeOf(await demo(`blobs/${layer}`))).toEqual(DENIED);
-    await mirror.services.recalls.sweep(mirror.services);
+    await worker.scheduled({} as ScheduledController, mirror.bindings as unknown as Env);
     expect(await mirror.stored()).not.toContain(contentKey("blobs", layer, "public"));
   });
 

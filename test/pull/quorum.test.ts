@@ -76,6 +76,12 @@ test.each<[string, Parameters<FakeRegistry["fail"]>[1]]>([
   expect((await mirror.request(tag)).headers.get("Cache-Status")).toContain("detail=quorum");
 });
 
+test("what sources agree on isn't served once it is recalled", async () => {
+  down();
+  await mirror.services.recalls.recall(mirror.services, { digest: image.target.digest });
+  for (const method of ["GET", "HEAD"]) expect((await mirror.request(tag, { method })).status).toBe(403);
+});
+
 test("one source that names another image is outvoted", async () => {
   await contradict(0);
   down();
