@@ -62,8 +62,9 @@ export class Recalls {
   }
 
   /**
-   * The one check through which all content goes: before it is looked for, by the digests that the request names, and before it
-   * is served, by the digest that it turned out to have, since a tag had to be resolved first, or since it was recalled meanwhile.
+   * The one check that all content passes, twice: by the digests that a request names, before anything is looked up; and by the
+   * digest of the response, since a tag is resolved by then, and since a digest may have been recalled meanwhile.
+   * @param named the digests in the request's path and query.
    * @throws RegistryError 403
    */
   async guard(named: readonly Digest[], serve: () => Promise<Response>): Promise<Response> {

@@ -117,17 +117,20 @@ function fill({ path, headers = {}, host }: Way, digest: string): [string, Reque
 }
 
 describe.each(["warm", "cold"])("a recalled layer, %s", (state) => {
-  test.each(BLOB_WAYS)("isn't had by $way, by GET or HEAD, and no upstream is requested", async (way) => {
-    if (state === "warm") await pullAll();
-    await recall(layer);
-    forgetRequests();
-    const [path, init] = fill(way, layer);
-    expect(outcomeOf(await get(path, init))).toEqual(DENIED);
-    expect((await get(path, { ...init, method: "HEAD" })).status).toBe(403);
-    mirror.newIsolate();
-    expect(outcomeOf(await get(path, init))).toEqual(DENIED);
-    expect(upstreamRequests()).toEqual([]);
-  });
+  test.each(BLOB_WAYS)(
+    "is refused to $way, by GET and by HEAD, and no upstream is requested",
+    async (way) => {
+      if (state === "warm") await pullAll();
+      await recall(layer);
+      forgetRequests();
+      const [path, init] = fill(way, layer);
+      expect(outcomeOf(await get(path, init))).toEqual(DENIED);
+      expect((await get(path, { ...init, method: "HEAD" })).status).toBe(403);
+      mirror.newIsolate();
+      expect(outcomeOf(await get(path, init))).toEqual(DENIED);
+      expect(upstreamRequests()).toEqual([]);
+    },
+  );
 });
 
 describe("a recalled layer", () => {
