@@ -74,13 +74,13 @@ const UNLISTED = 5 * 60_000;
 export function createServices(env: Env): Services {
   const now = () => Date.now();
   const config = readConfig(env);
-  const { upstream: upstreamTiming, ...timing } = env.TIMING ?? {};
+  const { upstream: upstreamTiming, trafficGather, ...timing } = env.TIMING ?? {};
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
   return {
     config,
     gatherLog: GATHER,
     started: now(),
-    traffic: new TrafficRecorder(() => env.LEDGER.getByName("ledger"), now),
+    traffic: new TrafficRecorder(() => env.LEDGER.getByName("ledger"), now, trafficGather),
     get ledger() {
       return env.LEDGER.getByName("ledger");
     },

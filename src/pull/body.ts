@@ -39,6 +39,8 @@ export interface Timing {
   /** Milliseconds between two looks whether another request's fill has ended. */
   fillLook?: number;
   upstream?: Partial<UpstreamTiming>;
+  /** Milliseconds for which requests are gathered before they are counted. */
+  trafficGather?: number;
 }
 
 export const BODY_LIMITS: BodyLimits = {

@@ -103,6 +103,7 @@ const TIMING: Timing = {
   fillLook: 5,
   bodyLimits: { ...BODY_LIMITS, pauses: BODY_LIMITS.pauses.map(() => 1) },
   upstream: { retryPause: 4 },
+  trafficGather: 1,
 };
 
 /** To be called at the top of a test file: a fresh open mirror for every test, everything undone after it. */
