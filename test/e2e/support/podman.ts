@@ -43,9 +43,11 @@ export async function startPodman(
     pull: async (reference) => {
       await podman("pull", "--quiet", "--signature-policy", policy, reference);
       const [image]: unknown[] = JSON.parse(await podman("image", "inspect", reference));
-      // The index comes first. podman 5's `Digest` is the platform's manifest.
-      const [, digest = ""] = text(image, "RepoDigests", 0).split("@");
-      return { digest, config: `sha256:${text(image, "Id")}` };
+      const own = text(image, "Digest");
+      // podman 5's own is the platform's manifest; the index is beside it.
+      const isNewer = !/ [1-4]\./.test(await podman("--version"));
+      const index = isNewer ? digestsOf(image).find((digest) => digest !== own) : undefined;
+      return { digest: index ?? own, config: `sha256:${text(image, "Id")}` };
     },
     run: async (reference) => {
       // podman would raise these limits over what an unprivileged sandbox may have.
@@ -60,4 +62,10 @@ export async function startPodman(
     clean,
     stop: remove,
   };
+}
+
+/** Of all manifests that podman has of an image. */
+function digestsOf(image: unknown): string[] {
+  const named = (image as { RepoDigests?: string[] }).RepoDigests ?? [];
+  return named.map((name) => name.replace(/^.*@/, ""));
 }
