@@ -50,6 +50,9 @@ async function installSize(workshop: Workshop): Promise<number> {
     await copyFile(join(ROOT, name), join(folder, name));
   let isInstalled = false;
   const command = [
+    // npm's registry and proxy may be set in the environment, which the workshop's programs don't get.
+    "env",
+    ...Object.entries(process.env).map(([name, value]) => `${name}=${value}`),
     "npm",
     "ci",
     "--omit=dev",
