@@ -1,6 +1,8 @@
 /** What a mirror holds, seen as images: which objects each consists of, and which of them it shares with others. */
 import pLimit from "p-limit";
+import type { Digest } from "../../src/oci/digest.ts";
 import { readManifest } from "../../src/oci/manifest.ts";
+import { type ContentKind, contentKey } from "../../src/store/store.ts";
 import type { HeldObject, HeldTag, OwnerClient } from "./owner-client.ts";
 
 export interface HeldImage {
@@ -37,8 +39,24 @@ export async function holdingsOf(client: OwnerClient): Promise<Holdings> {
   const references = await referencesOf(client, objects);
   const images = tags.map((tag) => imageOf(tag, objects, references));
   const holdings = { images, objects, references, unreferenced: unreferencedAmong(objects, references) };
-  for (const image of images) image.alone = sizeOf(holdings, keysToRemove(holdings, [image]));
+  const isShared = sharedAmong(holdings);
+  for (const image of images)
+    image.alone = sizeOf(
+      holdings,
+      [...image.keys].filter((key) => !isShared(key)),
+    );
   return holdings;
+}
+
+/** Whether more than one tag, or a manifest without one, needs an object; counted once for all images. */
+function sharedAmong({
+  images,
+  references,
+}: Pick<Holdings, "images" | "references">): (key: string) => boolean {
+  const tags = new Map<string, number>();
+  for (const { keys } of images) for (const key of keys) tags.set(key, (tags.get(key) ?? 0) + 1);
+  const untagged = new Set([...references].flatMap(([key, children]) => (tags.has(key) ? [] : children)));
+  return (key) => (tags.get(key) ?? 0) > 1 || untagged.has(key);
 }
 
 /** Bytes of stored objects. */
@@ -81,10 +99,8 @@ async function referencesOf(
 }
 
 /** Where an object can be stored: what is private may refer to what is public. */
-function keysOf(kind: "blobs" | "manifests", digest: string): string[] {
-  const [algorithm, hex = ""] = digest.split(":");
-  const key = `${kind}/${algorithm}/${hex.slice(0, 2)}/${hex}`;
-  return [key, `private/${key}`];
+function keysOf(kind: ContentKind, digest: Digest): string[] {
+  return [contentKey(kind, digest, "public"), contentKey(kind, digest, "private")];
 }
 
 function imageOf(

@@ -1,16 +1,15 @@
 /** Requests to a mirror by its owner: what it holds, and the removal of it. */
 import * as v from "valibot";
-import { parseDigest } from "../../src/oci/digest.ts";
+import { type Digest as DigestText, parseDigest } from "../../src/oci/digest.ts";
 import { parseJson } from "../../src/oci/json.ts";
+import { readBounded } from "../../src/registry/bounded-read.ts";
 
+/** Bytes of a response. */
 const MAXIMUM = 16 * 1024 * 1024;
 /** Entries that a mirror removes in one request. */
 const BATCH = 100;
 
-const Digest = v.pipe(
-  v.string(),
-  v.check((text) => parseDigest(text) !== null),
-);
+const Digest = v.custom<DigestText>((given) => typeof given === "string" && parseDigest(given) !== null);
 const Tag = v.object({
   upstream: v.string(),
   repository: v.string(),
@@ -168,8 +167,7 @@ export class OwnerClient {
 
   /** @throws Error that says what to do. */
   async #bytesOf(response: Response): Promise<Uint8Array> {
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    if (bytes.byteLength > MAXIMUM) throw new Error(`${this.#mirror} sends more than can be read`);
+    const bytes = await readBounded(response, MAXIMUM, `the response of ${this.#mirror}`);
     if (response.ok) return bytes;
     if (response.status === 401) throw new Error(`${this.#mirror} doesn't accept the admin key`);
     if (response.status === 403) throw new Error(`${this.#mirror} has no ADMIN_KEY: set one as its secret`);

@@ -129,8 +129,11 @@ it("asks its relay only while the registry limits requests", async () => {
   expect(near.requests.length).toBeGreaterThan(0);
 });
 
-it("goes on with the registry itself when its relay doesn't accept the key, and when it is gone", async () => {
-  const url = await startBehind([always], "x".repeat(32));
+it.each([
+  ["doesn't accept the key", always, "x".repeat(32)],
+  ["is gone", { ...always, url: "http://127.0.0.1:1" }, null],
+])("goes on with the registry itself when its relay %s", async (_, settings, key) => {
+  const url = await startBehind([settings], key);
   expect((await pull(url)).status).toBe(200);
   expect(far.count({ kind: "manifest" })).toBeGreaterThan(0);
 });
