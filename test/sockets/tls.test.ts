@@ -212,6 +212,8 @@ describe("a pair of files that is replaced", () => {
     const second = await makeKeyPair();
     await replace(second);
     await waitUntilServed(url, second);
+    // The terminator serves it a moment before the mirror hears of that.
+    await until("the message", RENEWAL_DEADLINE, () => messages.length > 0);
     expect(messages).toEqual([
       expect.stringMatching(/^new connections are served with the certificate for /),
     ]);
