@@ -1,9 +1,9 @@
 /** The Worker's entry: what the platform calls. */
 import { protect } from "./access/browsers.ts";
 import { createApp } from "./app.ts";
+import { keepLimit } from "./ledger/eviction.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
 import { type Env, servicesOf } from "./services.ts";
-import { evict } from "./store/eviction.ts";
 
 export { BlobFill } from "./objects/blob-fill.ts";
 export { HostedRecords } from "./objects/hosted-records.ts";
@@ -29,11 +29,11 @@ export default {
 
   async scheduled(_controller, env) {
     const services = servicesOf(env);
-    const { store, config, recalls } = services;
+    const { config, recalls } = services;
     await recalls
       .sweep(services)
       .catch((error) => console.warn(`recalled content can't be deleted: ${error}`));
-    const { stored, freed } = await evict(store, config.cacheLimit);
+    const { stored, freed } = await keepLimit(services, config.cacheLimit);
     if (freed > 0) console.log(`evicted ${freed} bytes; ${stored} of ${config.cacheLimit} are stored`);
   },
 } satisfies ExportedHandler<Env>;

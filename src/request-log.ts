@@ -52,7 +52,7 @@ let gathered: RequestRecord[] = [];
  */
 export function requestLog(
   gather: number,
-  note: (record: RequestRecord, waitUntil: WaitUntil) => void,
+  note: (record: RequestRecord & { digest: string | null }, waitUntil: WaitUntil) => void,
 ): MiddlewareHandler {
   return async (c, next) => {
     const started = Date.now();
@@ -60,7 +60,7 @@ export function requestLog(
       await next();
     } finally {
       const record = recordOf(c, Date.now() - started);
-      note(record, waitUntilOf(c.executionCtx));
+      note({ ...record, digest: digestOf(c) }, waitUntilOf(c.executionCtx));
       gathered.push(record);
       // Should the runtime end the request that was to write them, the next full batch still does.
       if (gathered.length >= ENOUGH) write();
@@ -103,6 +103,11 @@ function recordOf(c: Context, ms: number): RequestRecord {
     ms,
     reason: status >= 500 && c.error ? shortened(withoutKey(c.error.message)) : null,
   };
+}
+
+/** Of the content that was served; null where none was. */
+function digestOf(c: Context): string | null {
+  return c.finalized && !c.error ? c.res.headers.get("Docker-Content-Digest") : null;
 }
 
 function shortened(text: string): string {

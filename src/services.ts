@@ -6,6 +6,7 @@ import { type Config, ConfigError, readConfig } from "./config.ts";
 import { logFill } from "./fill-log.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
+import type { UseLedger } from "./ledger/uses.ts";
 import { leasesIn, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
@@ -28,7 +29,7 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
-  LEDGER: ObjectsOf<TrafficLedger & RecallLedger>;
+  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & UseLedger>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -49,7 +50,7 @@ export interface Services extends PullServices, PushServices {
   limits: Limits;
   /** Null where requests aren't counted. */
   traffic: TrafficRecorder | null;
-  readonly ledger: TrafficLedger;
+  readonly ledger: TrafficLedger & UseLedger;
   recalls: Recalls;
   /** When the isolate started; milliseconds since the epoch. */
   started: number;

@@ -1,10 +1,12 @@
 /** Keeps the store under CACHE_LIMIT on one machine, where one process sees everything that is stored. */
 import { statfs } from "node:fs/promises";
-import { type Eviction, evict } from "../../src/store/eviction.ts";
-import type { FileStore } from "./file-store.ts";
+import type { Eviction } from "../../src/store/eviction.ts";
+
+/** What brings the store under a limit in bytes. */
+export type Evict = (limit: number) => Promise<Eviction>;
 
 export class CacheLimit {
-  readonly #store: FileStore;
+  readonly #evictTo: Evict;
   readonly #limit: number;
   readonly #onEvicted: (eviction: Eviction) => void;
   /** Bytes in the store; objects stored while an eviction counts them are added to its result. */
@@ -12,8 +14,8 @@ export class CacheLimit {
   #running: Promise<void> | null = null;
 
   /** @param limit bytes. */
-  constructor(store: FileStore, limit: number, onEvicted: (eviction: Eviction) => void) {
-    this.#store = store;
+  constructor(evict: Evict, limit: number, onEvicted: (eviction: Eviction) => void) {
+    this.#evictTo = evict;
     this.#limit = limit;
     this.#onEvicted = onEvicted;
   }
@@ -44,7 +46,7 @@ export class CacheLimit {
 
   async #evictNow(limit: number): Promise<void> {
     const before = this.#stored;
-    const eviction = await evict(this.#store, limit);
+    const eviction = await this.#evictTo(limit);
     this.#stored = eviction.stored + (this.#stored - before);
     if (eviction.freed > 0) this.#onEvicted(eviction);
   }

@@ -6,6 +6,7 @@ import { readConfig } from "../../src/config.ts";
 import type { FillRecord } from "../../src/fill-log.ts";
 import type { Timing } from "../../src/pull/body.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
+import type { Eviction } from "../../src/store/eviction.ts";
 import { keptAdminKey } from "../keys/signing.ts";
 import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
@@ -108,9 +109,6 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const store = await FileStore.open(folders.store);
   const records = await FileStore.open(folders.records);
   const fills = await Fills.open(folders.incoming, store);
-  const limit = new CacheLimit(store, cacheLimit, ({ freed, stored }) =>
-    say(options, "log", `evicted ${size(freed)}; ${size(stored)} of ${size(cacheLimit)} stored`),
-  );
   const sockets = await makeSocketFolder(options.data);
   started.defer(() => rm(sockets, { recursive: true, force: true }));
   const paths = {
@@ -119,6 +117,11 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     forwarder: join(sockets, "forwarder.sock"),
     mirror: join(sockets, "mirror.sock"),
   };
+  const evictTo = async (bytes: number): Promise<Eviction> =>
+    JSON.parse(await postTo(paths.control, `/evict?limit=${bytes}`));
+  const limit = new CacheLimit(evictTo, cacheLimit, ({ freed, stored }) =>
+    say(options, "log", `evicted ${size(freed)}; ${size(stored)} of ${size(cacheLimit)} stored`),
+  );
   const onStored = (bytes: number) => limit.add(bytes);
   const server = await listenAt(
     paths.files,
@@ -155,7 +158,9 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   await rm(file);
   await https?.serve({ folder: sockets, mirror: paths.mirror });
   keepLimit(options, limit, cacheLimit, folders.store);
-  const evict = () => postTo(paths.control, "/scheduled");
+  const evict = async () => {
+    await postTo(paths.control, "/scheduled");
+  };
   const hourly = setInterval(() => evict().catch(() => {}), HOUR).unref();
   started.defer(() => clearInterval(hourly));
 

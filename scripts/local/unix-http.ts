@@ -1,6 +1,7 @@
 /** HTTP over a Unix domain socket. */
 import { once } from "node:events";
-import { createServer, type RequestListener, request, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, request, type Server } from "node:http";
+import { text } from "node:stream/consumers";
 
 /** Listens, without a time limit on requests. */
 export async function listenAt(path: string, listener: RequestListener): Promise<Server> {
@@ -9,15 +10,13 @@ export async function listenAt(path: string, listener: RequestListener): Promise
   return server;
 }
 
-/** Sends a POST, and waits for the response. @throws Error if its status isn't 204. */
-export async function postTo(socketPath: string, path: string, body = ""): Promise<void> {
-  const status = await new Promise<number>((resolve, reject) => {
-    request({ socketPath, path, method: "POST" }, (response) => {
-      response.resume();
-      response.once("end", () => resolve(response.statusCode ?? 0));
-    })
-      .once("error", reject)
-      .end(body);
-  });
-  if (status !== 204) throw new Error(`the runtime answered ${status}`);
+/** Sends a POST, and waits for the response. @returns its body. @throws Error if its status isn't 200 or 204. */
+export async function postTo(socketPath: string, path: string, body = ""): Promise<string> {
+  const sent = request({ socketPath, path, method: "POST" }).end(body);
+  const [response]: IncomingMessage[] = await once(sent, "response");
+  if (!response) throw new Error("the runtime didn't answer");
+  const received = await text(response);
+  const { statusCode } = response;
+  if (statusCode !== 200 && statusCode !== 204) throw new Error(`the runtime answered ${statusCode}`);
+  return received;
 }

@@ -2,7 +2,14 @@
 import * as v from "valibot";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { contentKey, isEvictable, isStoreKey, type Store, type StoredEntry } from "../store/store.ts";
+import {
+  contentKey,
+  digestIn,
+  isEvictable,
+  isStoreKey,
+  type Store,
+  type StoredEntry,
+} from "../store/store.ts";
 import type { TagName, TagRecord, TagRecords } from "../store/tag-records.ts";
 
 export interface HoldingsServices {
@@ -109,8 +116,7 @@ export async function remove({ store, tags, manifests }: HoldingsServices, reque
   }
   for (const name of parsed.output.tags) await tags.end(name, await tags.read(name));
   for (const key of parsed.output.objects) {
-    const [, algorithm, hex] = /([a-z0-9]+)\/[0-9a-f]{2}\/([0-9a-f]+)$/.exec(key) ?? [];
-    const digest = parseDigest(`${algorithm}:${hex}`);
+    const digest = digestIn(key);
     if (digest) manifests.delete(digest);
   }
   if (parsed.output.objects.length > 0) await store.delete(parsed.output.objects);

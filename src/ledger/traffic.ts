@@ -1,10 +1,15 @@
 /** What counts of the requests: gathered in the isolate, kept by the ledger's object. */
+import { parseDigest } from "../oci/digest.ts";
+import { type Use, UseGatherer } from "./uses.ts";
 
 /** What of a request counts. */
 export interface CountedRequest {
   method: string;
   upstream: string | null;
+  repository: string | null;
   resource: string | null;
+  /** Of the content that the response is or stands for; null where there is none. */
+  digest: string | null;
   servedBy: string | null;
   status: number;
   /** Declared length of the response's body; null where it isn't known. */
@@ -34,7 +39,7 @@ export interface TrafficAt extends Traffic {
 /** The ledger's object. */
 export interface TrafficLedger {
   /** @param at milliseconds since the epoch. */
-  add(traffic: readonly Traffic[], at: number): Promise<void>;
+  add(traffic: readonly Traffic[], uses: readonly Use[], at: number): Promise<void>;
   /** All that was ever added. */
   totals(): Promise<Traffic[]>;
   /** In spans of a minute, an hour or a day, whichever is kept of that time. @param since milliseconds since the epoch. */
@@ -53,6 +58,7 @@ export class TrafficRecorder {
   readonly #ledger: () => TrafficLedger;
   readonly #now: () => number;
   readonly #gather: number;
+  readonly #uses = new UseGatherer();
   #gathered = new Map<string, Traffic>();
   #count = 0;
 
@@ -71,6 +77,8 @@ export class TrafficRecorder {
     counted.requests++;
     counted.bytes += method === "HEAD" ? 0 : (bytes ?? 0);
     this.#gathered.set(key, counted);
+    const use = useOf(request);
+    if (use) this.#uses.note(use, this.#now());
     this.#count++;
     if (this.#count >= ENOUGH) waitUntil(this.#flush());
     else if (this.#count === 1) waitUntil(pause(this.#gather).then(() => this.#flush()));
@@ -79,14 +87,23 @@ export class TrafficRecorder {
   async #flush(): Promise<void> {
     if (this.#count === 0) return;
     const traffic = [...this.#gathered.values()];
+    const uses = this.#uses.take();
     this.#gathered = new Map();
     this.#count = 0;
     try {
-      await this.#ledger().add(traffic, this.#now());
+      await this.#ledger().add(traffic, uses, this.#now());
     } catch (error) {
+      this.#uses.forget(uses);
       console.warn(`the ledger can't be written: ${error}`);
     }
   }
+}
+
+/** Null for a request that got no content. A response of 304 says that what the client has is still used. */
+function useOf({ upstream, repository, resource, digest, status }: CountedRequest): Use | null {
+  const isContent = (resource === "manifest" || resource === "blob") && (status < 300 || status === 304);
+  const parsed = isContent && parseDigest(digest ?? "");
+  return parsed && upstream && repository ? { digest: parsed, source: `${upstream}/${repository}` } : null;
 }
 
 function pause(milliseconds: number): Promise<void> {

@@ -1,12 +1,14 @@
 /**
- * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum; and
- * which digests are recalled.
+ * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum;
+ * which digests are recalled; and what content is used.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import type { Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
+import type { Use, UseLedger, UseRecord } from "../ledger/uses.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Env } from "../services.ts";
+import { UseTable } from "./use-table.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -30,8 +32,9 @@ const RECALLED =
 const ADDED =
   "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes";
 
-export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallLedger {
+export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallLedger, UseLedger {
   readonly #sql = this.ctx.storage.sql;
+  readonly #uses = new UseTable(this.#sql);
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
@@ -39,7 +42,7 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
     this.#sql.exec(RECALLED);
   }
 
-  async add(traffic: readonly Traffic[], at: number): Promise<void> {
+  async add(traffic: readonly Traffic[], uses: readonly Use[], at: number): Promise<void> {
     const start = at - (at % MINUTE);
     for (const { upstream, kind, served, status, requests, bytes } of traffic) {
       this.#sql.exec(
@@ -47,6 +50,7 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
         ...[MINUTE, start, upstream, kind, served, status, requests, bytes],
       );
     }
+    this.#uses.add(uses, at);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
   }
 
@@ -62,6 +66,10 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
       since,
       EVER,
     );
+  }
+
+  async uses(): Promise<UseRecord[]> {
+    return this.#uses.all();
   }
 
   async recalled(): Promise<Recalled[]> {

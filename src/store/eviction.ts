@@ -1,5 +1,6 @@
 /** Keeps the store under its limit, so that R2's free 10 GB aren't exceeded unnoticed. */
-import type { Store, StoredEntry } from "./store.ts";
+import type { Digest } from "../oci/digest.ts";
+import { digestIn, type Store, type StoredEntry } from "./store.ts";
 
 export interface Eviction {
   /** Bytes that the store holds now. */
@@ -20,17 +21,29 @@ const BATCH = 1000;
 const PREFIXES = ["blobs/", "private/blobs/", "manifests/", "private/manifests/", "listings/"];
 
 /**
- * Deletes what was stored first, until the store is a tenth below `limit` bytes; does nothing while it is under it. Small
+ * Deletes what wasn't used for longest, until the store is a tenth below `limit` bytes; does nothing while it is under it. Small
  * manifests go last: all of them together weigh little, and without them no tag can be served while upstream is
  * down. A blob that is being read is read to its end; one that is requested again is fetched again.
+ * @param lastUse by digest, milliseconds since the epoch; content that isn't in it was used last when it was stored.
  */
-export async function evict(store: Listed, limit: number): Promise<Eviction> {
+export async function evict(
+  store: Listed,
+  limit: number,
+  lastUse: ReadonlyMap<Digest, number>,
+): Promise<Eviction> {
   const entries: StoredEntry[] = [];
   for (const prefix of PREFIXES) entries.push(...(await listAll(store, prefix)));
   const total = sizeOf(entries);
   if (total <= limit) return { stored: total, freed: 0 };
+  const usedAt = ({ key, stored }: StoredEntry): number => {
+    const digest = digestIn(key);
+    return Math.max(stored, (digest && lastUse.get(digest)) ?? 0);
+  };
   entries.sort(
-    (one, other) => Number(isKeptLonger(one)) - Number(isKeptLonger(other)) || one.stored - other.stored,
+    (one, other) =>
+      Number(isKeptLonger(one)) - Number(isKeptLonger(other)) ||
+      usedAt(one) - usedAt(other) ||
+      one.stored - other.stored,
   );
   let freed = 0;
   const doomed: string[] = [];

@@ -1,5 +1,5 @@
 /** The store of content: what it must be able to do, whatever it is made of, and where things lie in it. */
-import { type Digest, digestParts } from "../oci/digest.ts";
+import { type Digest, digestParts, parseDigest } from "../oci/digest.ts";
 import type { ByteRange } from "../oci/range.ts";
 
 export interface StoredHead {
@@ -162,6 +162,13 @@ const UPLOAD_KEY = /^uploads\/[0-9a-f-]{36}\/[0-9a-f-]{36}$/;
 const CONTENT_KEY = /^(private\/|hosted\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
 const SCOPED_KEY =
   /^(links|listings)(\/[A-Za-z0-9][A-Za-z0-9._-]*)+\/_\/((sha256|sha512|listings)\/)?[0-9a-f]+$/;
+
+/** The digest in a key of `contentKey`; null for any other key. */
+export function digestIn(key: string): Digest | null {
+  const [, algorithm, hex] =
+    /^(?:private\/)?(?:blobs|manifests)\/([a-z0-9]+)\/[0-9a-f]{2}\/([0-9a-f]+)$/.exec(key) ?? [];
+  return parseDigest(`${algorithm}:${hex}`);
+}
 
 /** Whether an object is cached, so that it counts for CACHE_LIMIT and may be evicted. */
 export function isEvictable(key: string): boolean {

@@ -1,6 +1,6 @@
 /** Partial requests, partially stored content and wrong records: none of it is taken for the whole. */
 import { beforeEach, expect, vi } from "vitest";
-import { evict } from "../../src/store/eviction.ts";
+import { keepLimit } from "../../src/ledger/eviction.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import {
   blobKey,
@@ -159,7 +159,7 @@ fault("a limit hit mid-fill", "of CACHE_LIMIT: a running fill is served and stor
   });
   mirror.docker.fail(BYTES, { transform: (whole) => new Response(body, whole) });
   const { response, settled } = await open(mirror, `/v2/library/demo/blobs/${digest}`);
-  await evict(mirror.services.store, 1);
+  await keepLimit(mirror.services, 1);
   expect((await mirror.stored()).filter((key) => key.startsWith("blobs/"))).toEqual([]);
   evicted.resolve();
   expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes);

@@ -1,6 +1,6 @@
 /** Failures, losses and races of the store, the leases and the tag records: no client hangs. */
 import { beforeEach, expect, vi } from "vitest";
-import { evict } from "../../src/store/eviction.ts";
+import { keepLimit } from "../../src/ledger/eviction.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
 import {
   blobKey,
@@ -217,7 +217,7 @@ fault("eviction during a read", async () => {
   let broken = false;
   try {
     for await (const chunk of response.body ?? []) {
-      if (chunks.length === 0) await evict(mirror.services.store, 0);
+      if (chunks.length === 0) await keepLimit(mirror.services, 0);
       chunks.push(chunk);
     }
   } catch {
@@ -244,7 +244,7 @@ fault(
     await expectWhole(await mirror.request(path), other.bytes);
     await mirror.request(`/v2/library/demo/blobs/${own.digest}`);
     // The first image's layer is the oldest object and takes nearly all the space.
-    await evict(mirror.services.store, 100_000);
+    await keepLimit(mirror.services, 100_000);
     expect(await mirror.stored()).not.toContain(blobKey(demo.digest));
     expect(await mirror.stored()).toContain(blobKey(own.digest));
     later(scene);

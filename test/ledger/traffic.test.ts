@@ -8,7 +8,9 @@ import {
   type TrafficLedger,
   TrafficRecorder,
 } from "../../src/ledger/traffic.ts";
+import type { Use } from "../../src/ledger/uses.ts";
 import type { Ledger } from "../../src/objects/ledger.ts";
+import type { Digest } from "../../src/oci/digest.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
 
@@ -19,6 +21,9 @@ const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 // In the future, so that no alarm runs by itself.
 const START = Date.UTC(2096, 5, 15);
+
+const DIGEST: Digest = `sha256:${"1".repeat(64)}`;
+const OTHER: Digest = `sha256:${"2".repeat(64)}`;
 
 const mirror = useMirror({ ADMIN_KEY });
 let ledger: DurableObjectStub<Ledger>;
@@ -39,7 +44,9 @@ const traffic = (given: Partial<Traffic> = {}): Traffic => ({
 describe("the recorder", () => {
   const record = {
     upstream: "docker.io",
+    repository: "library/demo",
     resource: "blob",
+    digest: DIGEST,
     servedBy: "store",
     status: 200,
     bytes: 5,
@@ -47,21 +54,24 @@ describe("the recorder", () => {
   };
   const createScene = (add: TrafficLedger["add"] = async () => {}) => {
     const calls: (readonly Traffic[])[] = [];
+    const uses: (readonly Use[])[] = [];
+    const clock = { now: START };
     const work: Promise<unknown>[] = [];
     const written = {
-      add: (each: readonly Traffic[], at: number) => {
+      add: (each: readonly Traffic[], used: readonly Use[], at: number) => {
         calls.push(each);
-        return add(each, at);
+        uses.push(used);
+        return add(each, used, at);
       },
     };
     const recorder = new TrafficRecorder(
-      () => written as TrafficLedger,
-      () => START,
+      () => written as unknown as TrafficLedger,
+      () => clock.now,
       5,
     );
     const note = (given: Partial<CountedRequest> = {}) =>
       recorder.note({ ...record, ...given }, (each) => work.push(each));
-    return { note, calls, done: () => Promise.all(work) };
+    return { note, calls, uses, clock, done: () => Promise.all(work) };
   };
 
   test("adds twenty requests in one call, those that are alike as one", async () => {
@@ -81,6 +91,43 @@ describe("the recorder", () => {
     expect(calls).toEqual([[traffic({ requests: 2, bytes: 5 })]]);
   });
 
+  test("records what content was used, once an hour each, and what failed or is no content not at all", async () => {
+    const { note, uses, clock, done } = createScene();
+    note();
+    note({ method: "HEAD", status: 304 });
+    note({ status: 404 });
+    note({ resource: "tags" });
+    note({ digest: OTHER, resource: "manifest" });
+    await done();
+    clock.now += HOUR / 2;
+    note();
+    await done();
+    clock.now += HOUR;
+    note();
+    await done();
+    const source = "docker.io/library/demo";
+    expect(uses).toEqual([
+      [
+        { digest: DIGEST, source },
+        { digest: OTHER, source },
+      ],
+      [],
+      [{ digest: DIGEST, source }],
+    ]);
+  });
+
+  test("records a use again that the ledger couldn't take", async () => {
+    const { note, uses, done } = createScene(async () => {
+      throw new Error("the ledger is full");
+    });
+    vi.spyOn(console, "warn").mockImplementation(() => {});
+    for (let time = 0; time < 2; time++) {
+      note();
+      await done();
+    }
+    expect(uses.map((each) => each.length)).toEqual([1, 1]);
+  });
+
   test("loses what the ledger can't take, and says so", async () => {
     const warn = vi.spyOn(console, "warn").mockImplementation(() => {});
     const { note, calls, done } = createScene(async () => {
@@ -96,10 +143,21 @@ describe("the recorder", () => {
 });
 
 describe("the ledger", () => {
+  test("knows of each digest when it was used first and last, on how many days, and out of which repository", async () => {
+    const use = (source: string): Use => ({ digest: DIGEST, source });
+    await ledger.add([], [use("docker.io/a/a")], START + HOUR / 2);
+    await ledger.add([], [use("docker.io/a/a")], START + 2 * HOUR);
+    await ledger.add([], [use("quay.io/b/b")], START + 25 * HOUR);
+    await ledger.add([], [use("docker.io/a/a")], START + HOUR);
+    expect(await ledger.uses()).toEqual([
+      { digest: DIGEST, source: "quay.io/b/b", first: START, last: START + 25 * HOUR, days: 2 },
+    ]);
+  });
+
   test("counts what is alike in one minute together, and nothing else", async () => {
-    await ledger.add([traffic(), traffic({ status: 404, served: "" })], START);
-    await ledger.add([traffic({ requests: 2, bytes: 20 })], START + 59_000);
-    await ledger.add([traffic()], START + MINUTE);
+    await ledger.add([traffic(), traffic({ status: 404, served: "" })], [], START);
+    await ledger.add([traffic({ requests: 2, bytes: 20 })], [], START + 59_000);
+    await ledger.add([traffic()], [], START + MINUTE);
     expect(await ledger.since(START)).toEqual([
       { start: START, ...traffic({ status: 404, served: "" }) },
       { start: START, ...traffic({ requests: 3, bytes: 30 }) },
@@ -110,9 +168,9 @@ describe("the ledger", () => {
   test("merges minutes into hours, hours into days, and days into one sum, of which nothing is lost", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: START });
     try {
-      await ledger.add([traffic()], START);
-      await ledger.add([traffic()], START + 5 * MINUTE);
-      await ledger.add([traffic()], START + HOUR);
+      await ledger.add([traffic()], [], START);
+      await ledger.add([traffic()], [], START + 5 * MINUTE);
+      await ledger.add([traffic()], [], START + HOUR);
       const later = async (milliseconds: number) => {
         vi.setSystemTime(START + milliseconds);
         await runInDurableObject(ledger, (object) => object.alarm());
@@ -132,7 +190,7 @@ describe("the ledger", () => {
   });
 
   test("sets its alarm by itself", async () => {
-    await ledger.add([traffic()], Date.now());
+    await ledger.add([traffic()], [], Date.now());
     expect(await runDurableObjectAlarm(ledger)).toBe(true);
   });
 });

@@ -13,6 +13,7 @@ import { CacheLimit } from "../../../scripts/local/limit.ts";
 import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { writer } from "../../../scripts/local/writer.ts";
 import { parseDigest } from "../../../src/oci/digest.ts";
+import { evict } from "../../../src/store/eviction.ts";
 import { contentKey, linkKey, listingKey } from "../../../src/store/store.ts";
 import { createFakeRegistry, patternBytes } from "../../support/fake-registry.ts";
 import { type Listening, listen } from "../../support/node/listen.ts";
@@ -214,7 +215,11 @@ describe("a full disk", () => {
       const hex = checksumOf(bytes);
       await store.put(keyOf(hex), bodyOf(bytes), { algorithm: "sha256", hex });
     }
-    const limit = new CacheLimit(store, 1_000_000, () => {});
+    const limit = new CacheLimit(
+      (bytes) => evict(store, bytes, new Map()),
+      1_000_000,
+      () => {},
+    );
     await limit.start();
     const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
     vi.spyOn(store, "put").mockRejectedValue(full);

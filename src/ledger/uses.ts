@@ -1,0 +1,55 @@
+/** Which stored content is used, and when: gathered in the isolate with the traffic, kept by the ledger's object. */
+import { LRUCache } from "lru-cache";
+import type { Digest } from "../oci/digest.ts";
+
+/** Content that a client got. */
+export interface Use {
+  digest: Digest;
+  /** Upstream and repository that it was pulled from: `docker.io/library/alpine`. */
+  source: string;
+}
+
+/** What is known of a digest's use. Times are milliseconds since the epoch, rounded down to USE_SPAN. */
+export interface UseRecord extends Use {
+  first: number;
+  last: number;
+  /** Days on which it was used. */
+  days: number;
+}
+
+/** The ledger's object. */
+export interface UseLedger {
+  /** All that is known. */
+  uses(): Promise<UseRecord[]>;
+}
+
+/** Milliseconds: uses within it count once, so that popular content costs a write an hour, not one a pull. */
+export const USE_SPAN = 3_600_000;
+/** Digests of which an isolate remembers that they are recorded. */
+const REMEMBERED = 10_000;
+
+/** One isolate's uses that aren't in the ledger yet. */
+export class UseGatherer {
+  readonly #recorded = new LRUCache<Digest, number>({ max: REMEMBERED });
+  #gathered = new Map<Digest, Use>();
+
+  /** @param at milliseconds since the epoch. */
+  note(use: Use, at: number): void {
+    const span = Math.floor(at / USE_SPAN);
+    if (this.#recorded.get(use.digest) === span) return;
+    this.#recorded.set(use.digest, span);
+    this.#gathered.set(use.digest, use);
+  }
+
+  /** What was gathered since the last call. */
+  take(): Use[] {
+    const uses = [...this.#gathered.values()];
+    this.#gathered = new Map();
+    return uses;
+  }
+
+  /** Uses that couldn't be recorded are to be noted again. */
+  forget(uses: readonly Use[]): void {
+    for (const { digest } of uses) this.#recorded.delete(digest);
+  }
+}
