@@ -6,6 +6,7 @@ import { copiedLine, parallelOption } from "../copy/copy-report.ts";
 import { type PushPlan, planPush } from "../push/push-plan.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import { RegistryFailure } from "../registry/failure.ts";
+import { shortDigest, size } from "../terminal/format.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {
@@ -115,13 +116,21 @@ async function pushImage(
   { env, cwd }: Context,
 ): Promise<Copied> {
   // Loaded here: `--help` needs none of it.
-  const [{ openSource }, { Registries }, { Copier }, { writable }] = await Promise.all([
-    import("../archive/open.ts"),
-    import("../copy/registry-io.ts"),
-    import("../copy/copier.ts"),
-    import("../registry/client.ts"),
-  ]);
-  const registries = new Registries(client, { limit: maxBody, mountsFromAny: true });
+  const [{ openSource }, { Registries }, { Copier }, { writable }, { UploadFiles, uploadsFolder }] =
+    await Promise.all([
+      import("../archive/open.ts"),
+      import("../copy/registry-io.ts"),
+      import("../copy/copier.ts"),
+      import("../registry/client.ts"),
+      import("../registry/upload-records.ts"),
+    ]);
+  const registries = new Registries(client, {
+    limit: maxBody,
+    mountsFromAny: true,
+    records: new UploadFiles(uploadsFolder(env)),
+    onResumed: (blob, offset) =>
+      progress.say(`${shortDigest(blob.digest)} goes on after ${size(offset)} of ${size(blob.size)}`),
+  });
   const place = writable(remote);
   // First, because Docker may take a minute to give its image.
   await registries.uploader.checkAccess(place);

@@ -19,7 +19,7 @@ export class Registries {
   /** By target registry and digest, a repository that has the blob. */
   readonly holders = new Map<string, string>();
 
-  constructor(client: RegistryClient, options?: UploadOptions) {
+  constructor(client: RegistryClient, options?: Partial<UploadOptions>) {
     this.client = client;
     this.uploader = new Uploader(client, options);
   }

@@ -276,6 +276,15 @@ describe("an upload that fails", () => {
     expect(made.opened).toBe(2);
   });
 
+  test("only because its end is refused for a moment is ended again, and not sent again", async () => {
+    inChunks();
+    fault("PUT", 1, { status: 503 });
+    const made = content(17 * MIB);
+    await put(made);
+    expect(stored(made)?.equals(made.bytes)).toBe(true);
+    expect([made.opened, chunks().length]).toEqual([1, 3]);
+  });
+
   test("whose end was done though the response was lost is done", async () => {
     fault("PUT", 1, { cutAnswer: true });
     const made = content(1000);

@@ -16,6 +16,8 @@ export interface LimitingProxy {
   requests: ProxiedRequest[];
   /** Whether the connection is cut instead of a response, after the request has been served. */
   cutsAnswer: (request: ProxiedRequest) => boolean;
+  /** Whether the client gets no response at all, though the request has been served. */
+  keepsAnswer: (request: ProxiedRequest) => boolean;
   close(): void;
 }
 
@@ -31,6 +33,7 @@ export async function startLimitingProxy(target: () => string, limit: number): P
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
     requests: [],
     cutsAnswer: () => false,
+    keepsAnswer: () => false,
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -49,6 +52,10 @@ export async function startLimitingProxy(target: () => string, limit: number): P
       return;
     }
     const sent = request(new URL(url, target()), { method, headers }, (answer) => {
+      if (proxy.keepsAnswer(seen)) {
+        answer.resume();
+        return;
+      }
       if (proxy.cutsAnswer(seen)) {
         incoming.socket.destroy();
         answer.resume();
