@@ -241,7 +241,7 @@ export function readConfig(env: object): Config {
     allow: parsed.output.ALLOW,
     deny: parsed.output.DENY,
     private: parsed.output.PRIVATE,
-    signingSecret: parsed.output.SIGNING_SECRET ?? null,
+    signingSecret: signingSecretOf(parsed.output),
   };
 }
 
@@ -252,14 +252,19 @@ function accessOf({ ACCESS, ACCESS_KEYS, LOOPBACK }: Variables): Config["access"
   return ACCESS ?? (LOOPBACK && ACCESS_KEYS.length === 0 ? "open" : "keys");
 }
 
+/** A mirror that was deployed by the button has the one secret that its owner typed in: tokens are then signed with a text made of it. */
+function signingSecretOf({ SIGNING_SECRET, ADMIN_KEY }: Variables): string | null {
+  return SIGNING_SECRET ?? (ADMIN_KEY === undefined ? null : `access tokens signed for ${ADMIN_KEY}`);
+}
+
 /** What doesn't go together. */
 function accessFaults(given: Variables, access: Config["access"]): string[] {
-  const { ACCESS_KEYS, SIGNING_SECRET, PRIVATE, DOMAIN, UPSTREAMS, UPSTREAM_CREDENTIALS, PROXIES } = given;
+  const { ACCESS_KEYS, PRIVATE, DOMAIN, UPSTREAMS, UPSTREAM_CREDENTIALS, PROXIES } = given;
   const faults: string[] = [];
   if (PROXIES === undefined && Object.values(UPSTREAMS).some(({ proxy }) => proxy !== undefined)) {
     faults.push("UPSTREAMS: proxy works with npm start only; a deployed mirror has no way through one");
   }
-  if (access === "keys" && ACCESS_KEYS.length > 0 && SIGNING_SECRET === undefined) {
+  if (access === "keys" && ACCESS_KEYS.length > 0 && signingSecretOf(given) === null) {
     faults.push("SIGNING_SECRET: is needed beside ACCESS_KEYS; `npm run deploy` makes one");
   }
   if (access === "open" && PRIVATE.length > 0) {

@@ -23,6 +23,7 @@ export interface DeployTools {
   wrangler: Wrangler;
   output: Output;
   cwd: string;
+  env: Readonly<Record<string, string | undefined>>;
 }
 
 /**
@@ -34,18 +35,22 @@ export interface DeployTools {
 export async function deploy(
   settings: DeploySettings,
   others: readonly string[],
-  { wrangler, output, cwd }: DeployTools,
+  { wrangler, output, cwd, env }: DeployTools,
 ): Promise<number> {
   refuseOthers(settings, others);
   const target = targetOf(settings);
   const isOpen = settings.open;
+  // Set by Workers Builds, which runs this for the deploy button.
+  const isBuild = ![undefined, "", "0", "false"].includes(env.WORKERS_CI);
+  const needsSecrets = !isOpen && !isBuild;
   const plan = planDeploy(
     {
       isOpen,
       vars: await variables(settings, wrangler),
-      keys: isOpen ? null : await readKeyFile(resolve(cwd, settings.keys)),
+      keys: needsSecrets ? await readKeyFile(resolve(cwd, settings.keys)) : null,
       // A dry run sends no requests.
-      deployed: isOpen || settings.dryRun ? null : await deployedSecrets(wrangler, target),
+      deployed: needsSecrets && !settings.dryRun ? await deployedSecrets(wrangler, target) : null,
+      isBuild,
     },
     generateSigningSecret,
   );

@@ -13,6 +13,8 @@ export interface Situation {
   keys: readonly WrittenKey[] | null;
   /** Names of the secrets that are deployed; null where nothing is deployed, or that wasn't requested. */
   deployed: ReadonlySet<string> | null;
+  /** Whether Cloudflare's build service deploys it, as it does for the deploy button. It has no list of keys. */
+  isBuild?: boolean;
 }
 
 export interface Plan {
@@ -25,7 +27,7 @@ export interface Plan {
 }
 
 /** Secrets that this decides on; a variable of such a name would hide the secret, or be refused beside it. */
-const SECRETS = ["ACCESS_KEYS", "SIGNING_SECRET"];
+const SECRETS = ["ACCESS_KEYS", "SIGNING_SECRET", "ADMIN_KEY"];
 
 /**
  * A deployed mirror can be reached by the whole world, so it requires keys unless it was explicitly opened.
@@ -33,12 +35,18 @@ const SECRETS = ["ACCESS_KEYS", "SIGNING_SECRET"];
  * @throws Error that says what to do where the mirror would be open without an explicit --open, or where no client could
  *   use it; ConfigError where the Worker would not start with these variables.
  */
-export function planDeploy({ isOpen, vars, keys, deployed }: Situation, makeSecret: () => string): Plan {
+export function planDeploy(situation: Situation, makeSecret: () => string): Plan {
+  const { isOpen, vars, keys, deployed, isBuild = false } = situation;
   const misplaced = SECRETS.filter((name) => name in vars);
   if (misplaced.length > 0) {
     throw new Error(
       `${misplaced.join(" and ")} can't be a variable of a deployed mirror: take it out of wrangler.toml; it is uploaded as a secret`,
     );
+  }
+  if (isBuild) {
+    if (isOpen) throw new Error(BUILT_OPEN);
+    readConfig({ ...vars, ACCESS: "keys" });
+    return { access: "keys", secrets: {}, summary: BUILT };
   }
   if (isOpen) {
     readConfig({ ...vars, ACCESS: "open" });
@@ -51,6 +59,13 @@ export function planDeploy({ isOpen, vars, keys, deployed }: Situation, makeSecr
   readConfig({ ...vars, ACCESS: "keys", SIGNING_SECRET: "0".repeat(32), ...list });
   return { access: "keys", secrets: { ...signing, ...list }, summary: summaryOf(keys) };
 }
+
+const BUILT =
+  "closed: it opens to the keys that the holder of its ADMIN_KEY makes: npm run portolan -- key add NAME --mirror URL";
+
+/** The button must not yield a mirror that is open to the world, whatever the repository that it clones says. */
+const BUILT_OPEN =
+  "a build service deploys a closed mirror only; to open it, deploy it from a terminal: npm run deploy -- --open";
 
 function withoutKeys({ ACCESS }: Situation["vars"]): string {
   const saysOpen = ACCESS === "open" ? " (ACCESS=open in wrangler.toml doesn't say it)" : "";

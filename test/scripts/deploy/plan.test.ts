@@ -62,6 +62,23 @@ test("--open makes it open, needs no keys, and uploads none", () => {
   }
 });
 
+describe("in a build service", () => {
+  test("it is closed, whatever wrangler.toml says, and needs neither a list of keys nor a secret", () => {
+    for (const vars of [{}, { ACCESS: "open" }]) {
+      const built = plan({ isBuild: true, keys: null, vars });
+      expect(built).toMatchObject({
+        access: "keys",
+        secrets: {},
+        summary: expect.stringContaining("closed"),
+      });
+    }
+  });
+
+  test("--open is refused", () => {
+    expect(() => plan({ isBuild: true, isOpen: true })).toThrow("npm run deploy -- --open");
+  });
+});
+
 describe("what would not start once deployed is refused before", () => {
   test("PRIVATE on an open mirror", () => {
     const vars = { PRIVATE: ["ghcr.io/owner/*"] };
@@ -73,7 +90,12 @@ describe("what would not start once deployed is refused before", () => {
     expect(() => plan({ vars: { TAG_TTL: "soon" } })).toThrow(/TAG_TTL/);
   });
 
-  test.each(["ACCESS_KEYS", "SIGNING_SECRET"])("%s as a variable, beside the secret of that name", (name) => {
-    expect(() => plan({ vars: { [name]: "x".repeat(40) } })).toThrow(new RegExp(`${name} .*wrangler\\.toml`));
-  });
+  test.each(["ACCESS_KEYS", "SIGNING_SECRET", "ADMIN_KEY"])(
+    "%s as a variable, beside the secret of that name",
+    (name) => {
+      expect(() => plan({ vars: { [name]: "x".repeat(40) } })).toThrow(
+        new RegExp(`${name} .*wrangler\\.toml`),
+      );
+    },
+  );
 });
