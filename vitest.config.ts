@@ -24,8 +24,9 @@ export default defineConfig({
     // Tests compute more than they wait: further workers only take turns.
     maxWorkers: 2,
     setupFiles: ["./test/support/equal-bytes.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       {
         extends: true,

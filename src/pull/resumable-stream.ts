@@ -74,7 +74,7 @@ export class ResumableStream {
 }
 
 /** Milliseconds, far more than one byte takes. */
-const TRIAL = 1_000;
+const TRIAL = 5_000;
 let isProved: boolean | null = null;
 
 /** Whether this runtime has both behaviours, tried with one byte once an isolate. */

@@ -1,5 +1,5 @@
 /** Faulty bodies that can be produced without a socket; for the others see test/sockets/faults.test.ts. */
-import { beforeEach, expect, vi } from "vitest";
+import { beforeEach, expect } from "vitest";
 import { MAXIMUM_PUT } from "../../src/store/store.ts";
 import { type Behaviour, behaviours, gzip, utf8 } from "../support/fake-registry.ts";
 import {
@@ -32,7 +32,7 @@ async function expectRecovered(): Promise<void> {
   mirror.recover();
   await expectWhole(await mirror.request(demo.blob));
   await mirror.runAlarm(demo.digest);
-  await vi.waitFor(async () => expect(await mirror.stored()).toContain(blobKey(demo.digest)));
+  await expect.poll(() => mirror.stored()).toContain(blobKey(demo.digest));
   await expectWhole(await mirror.request(demo.blob));
 }
 

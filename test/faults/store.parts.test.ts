@@ -139,7 +139,7 @@ fault(
     expect(await mirror.stored()).toEqual([]);
     put.mockRestore();
     await mirror.runAlarm(demo.digest);
-    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
+    await expect.poll(() => mirror.stored()).toEqual([blobKey(demo.digest)]);
   },
 );
 
@@ -258,7 +258,7 @@ fault("the lease holder dies", "other clients are served meanwhile, and the alar
   const response = await mirror.request(demo.blob);
   await expectWhole(response);
   expect(cacheStatus(response)).not.toContain("stored");
-  await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
+  await expect.poll(() => mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
 fault(

@@ -85,7 +85,7 @@ fault("put fails: still served", "a blob, which the alarm stores later", async (
   expect(await mirror.stored()).toEqual([]);
   put.mockRestore();
   await mirror.runAlarm(demo.digest);
-  await vi.waitFor(async () => expect(await mirror.stored()).toEqual([blobKey(demo.digest)]));
+  await expect.poll(() => mirror.stored()).toEqual([blobKey(demo.digest)]);
 });
 
 fault("put fails: still served", "a manifest, which the next request stores", async () => {
@@ -147,9 +147,7 @@ fault("tag record without content", "fetched again by its digest", async () => {
   calls(mirror.docker);
   await expectWhole(await mirror.request(TAG), demo.image.target.bytes);
   expect(mirror.docker.requests.length).toBeLessThanOrEqual(1);
-  await vi.waitFor(async () =>
-    expect(await mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]),
-  );
+  await expect.poll(() => mirror.stored()).toEqual([manifestKey(demo.image.target.digest)]);
 });
 
 fault(

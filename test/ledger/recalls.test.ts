@@ -1,6 +1,6 @@
 /** Recalled digests, attacked: no way to their bytes is left, and nothing else is denied. */
 import { env } from "cloudflare:workers";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import worker from "../../src/index.ts";
 import { type RecallLedger, Recalls } from "../../src/ledger/recalls.ts";
 import type { Ledger } from "../../src/objects/ledger.ts";
@@ -199,7 +199,7 @@ describe("a recalled layer", () => {
       },
     );
     const pulls = Promise.all([demo(`blobs/${layer}`), demo(`blobs/${layer}`)]);
-    await vi.waitFor(() => expect(arrived).toBe(true));
+    await expect.poll(() => arrived).toBe(true);
     await recall(layer);
     open();
     expect((await pulls).map(outcomeOf)).toEqual([DENIED, DENIED]);

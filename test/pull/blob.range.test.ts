@@ -1,5 +1,5 @@
 /** Range requests for blobs: no more than the requested range is transferred, and a part is never taken for the whole. */
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { parseRanges, resolveRange } from "../../src/oci/range.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
@@ -71,7 +71,7 @@ describe("a range of a cold blob", () => {
   test("covering most of the rest, as after an interrupted download, starts a background fill of the whole blob", async () => {
     expect((await ranged("bytes=100000-")).status).toBe(206);
     await mirror.runAlarm(digest);
-    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    await expect.poll(() => mirror.stored()).toEqual([key]);
   });
 
   test("after another one starts a single fill of the whole blob, and waits for it if the ranges are large", async () => {
@@ -90,7 +90,7 @@ describe("a range of a cold blob", () => {
   test("waits for a running fill and is then served from the store", async () => {
     mirror.docker.fail({ kind: "storage" }, { delay: 100 });
     const whole = mirror.request(path);
-    await vi.waitFor(() => expect(first()).toBeDefined());
+    await expect.poll(first).toBeDefined();
     const { status, bytes, headers } = await ranged("bytes=100-199");
     expect([status, bytes]).toEqual([206, layer.slice(100, 200)]);
     expect(headers.get("Cache-Status")).toBe("Portolan; fwd=uri-miss; collapsed; detail=store");

@@ -214,7 +214,7 @@ describe("a faulty body", () => {
     mirror.recover();
     await expectWhole(await mirror.request(path));
     await mirror.runAlarm(digest);
-    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    await expect.poll(() => mirror.stored()).toEqual([key]);
   });
 
   test("is rejected if it is partial content for a request without Range", async () => {
@@ -233,7 +233,7 @@ describe("a faulty body", () => {
     expect(response.headers.get("Content-Length")).toBe(null);
     expect(cacheStatus(response)).not.toContain("stored");
     await mirror.runAlarm(digest);
-    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    await expect.poll(() => mirror.stored()).toEqual([key]);
   });
 
   test.each([undefined, "bytes=0-299999"])(
@@ -282,7 +282,7 @@ describe("local failures", () => {
     await expectWhole(await mirror.request(path));
     put.mockRestore();
     await mirror.runAlarm(digest);
-    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    await expect.poll(() => mirror.stored()).toEqual([key]);
   });
 
   test("a put that fails at once doesn't delay a client downloading a large blob", async () => {
@@ -322,7 +322,7 @@ describe("local failures", () => {
     const response = await mirror.request(path);
     await expectWhole(response);
     expect(cacheStatus(response)).not.toContain("stored");
-    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    await expect.poll(() => mirror.stored()).toEqual([key]);
     expect(mirror.operations()).toMatchObject({ storePuts: 1 });
   });
 

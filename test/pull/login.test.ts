@@ -151,9 +151,7 @@ describe("a private image", () => {
     }
   });
 
-  test("is served to no other client, cached or not: another user, anonymous, a forged token; at any host", {
-    timeout: 30_000,
-  }, async () => {
+  test("is served to no other client, cached or not: another user, anonymous, a forged token; at any host", async () => {
     for (const isHeld of [false, true]) {
       if (isHeld) for (const path of paths) expect(await statusOf(ALICE, path)).toBe(200);
       for (const path of paths) {

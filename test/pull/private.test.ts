@@ -1,5 +1,5 @@
 /** Private images: pulled with the operator's login for holders of keys that PRIVATE permits, and for no other client. */
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { basic, KEY, KEYED, NARROW } from "../access/keyed.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
 import { type MirrorResponse, useMirror } from "../support/mirror.ts";
@@ -74,7 +74,7 @@ describe("a private image that PRIVATE names", () => {
     const digest = secret.layers[0]?.digest ?? "";
     const link = `links/docker.io/owner/secret/_/${digest.replace(":", "/")}`;
     await mirror.runAlarm(digest);
-    await vi.waitFor(async () => expect(await mirror.stored()).toContain(link));
+    await expect.poll(() => mirror.stored()).toContain(link);
   });
 
   test("is pulled from a registry that serves a manifest only if its type is accepted", async () => {

@@ -155,7 +155,7 @@ describe("breaks off for the client, and nothing is stored, when the rest", () =
     mirror.ghcr.clearFaults();
     mirror.recover();
     await mirror.runAlarm(digest);
-    await vi.waitFor(async () => expect(await mirror.stored()).toEqual([key]));
+    await expect.poll(() => mirror.stored()).toEqual([key]);
   });
 
   test("has the wrong bytes: the client's digest check fails, and their source is quarantined", async () => {

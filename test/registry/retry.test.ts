@@ -41,7 +41,7 @@ describe("a retried request", () => {
     const controller = new AbortController();
     const later = createAttempts(503);
     const retried = retry(later.attempt, () => 3_600_000, controller.signal);
-    await vi.waitFor(() => expect(later.cancelled).toEqual([503]));
+    await expect.poll(() => later.cancelled).toEqual([503]);
     controller.abort(reason);
     await expect(retried).rejects.toBe(reason);
     expect(later.attempt).toHaveBeenCalledTimes(1);

@@ -1,14 +1,9 @@
 /** Bodies that upstream breaks or misstates: never accepted as complete, never stored, and fetched again once upstream is intact. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EIGHT_MIB, type RawFault, type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
-import { until } from "./support/deadline.ts";
+import { DEADLINE, until } from "./support/deadline.ts";
 import { download } from "./support/download.ts";
 import { type Blob, MIB, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
-
-/** Milliseconds. The first retry is immediate. */
-const RETRY_LIMIT = 8_000;
-/** Milliseconds. The second comes after 2 s; if it fails too, the third follows after 10 s. */
-const HEAL_LIMIT = 16_000;
 
 const BREAKS: Record<string, RawFault> = {
   "cut with a Content-Length": { type: "cut", after: MIB },
@@ -79,12 +74,12 @@ describe("a body that is", () => {
 
       await until(
         "the mirror to try again by itself",
-        RETRY_LIMIT,
+        DEADLINE,
         () => requestsFor(upstream, blob).length > 1,
       );
       expect(await stage.isStored(blob)).toBe(false);
       serveIntact(upstream, blob);
-      await stage.waitUntilStored(blob, HEAL_LIMIT);
+      await stage.waitUntilStored(blob);
 
       const healed = await download(stage.urlOf(nameFor(name), blob));
       expect(healed.response.servedBy).toBe("store");
@@ -99,10 +94,10 @@ it.concurrent("stores nothing of a body whose Content-Length is too small", asyn
   // It is exactly what upstream declared; only the digest shows that it isn't the blob.
   expect(await downloadBroken(stage.urlOf(nameFor("too small"), blob))).toBeLessThan(MIB - 1000);
 
-  await until("the mirror to try again by itself", RETRY_LIMIT, () => requestsFor(upstream, blob).length > 1);
+  await until("the mirror to try again by itself", DEADLINE, () => requestsFor(upstream, blob).length > 1);
   expect(await stage.isStored(blob)).toBe(false);
   serveIntact(upstream, blob);
-  await stage.waitUntilStored(blob, HEAL_LIMIT);
+  await stage.waitUntilStored(blob);
 });
 
 it.concurrent.for([
@@ -128,7 +123,7 @@ it.concurrent("tries again at once, then after two seconds", async () => {
   const upstream = upstreamFor("none");
   const blob = serveBlob(upstream, MIB, { fault: { type: "cut", after: MIB / 2 }, times: 2 });
   await download(stage.urlOf(nameFor("none"), blob));
-  await stage.waitUntilStored(blob, HEAL_LIMIT);
+  await stage.waitUntilStored(blob);
   expect(requestsFor(upstream, blob)).toHaveLength(3);
 });
 
@@ -139,7 +134,7 @@ it.concurrent("streams a body without a length as it arrives, and stores it by a
   expect(response.headers["content-length"]).toBeUndefined();
   expect(ending).toBe("whole");
   expect(response.digest).toBe(blob.digest);
-  await stage.waitUntilStored(blob, HEAL_LIMIT);
+  await stage.waitUntilStored(blob);
   const warm = await download(stage.urlOf(nameFor("unsized"), blob));
   expect(warm.response.servedBy).toBe("store");
   expect(warm.response.headers["content-length"]).toBe(String(4 * MIB));

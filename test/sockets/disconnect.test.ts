@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Listening, listen } from "../support/node/listen.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
-import { until } from "./support/deadline.ts";
+import { DEADLINE, until } from "./support/deadline.ts";
 import { Download, download } from "./support/download.ts";
 import { type Blob, MIB, newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
@@ -36,6 +36,13 @@ afterAll(async () => {
 
 const open = (blob: Blob): Promise<Download> => Download.open(stage.urlOf(NAME, blob));
 
+/** A blob whose fill pauses after its second MiB until `go` is called. */
+function serveGated(size: number): { blob: Blob; go: () => void } {
+  const gate = Promise.withResolvers<void>();
+  const fault = { type: "gate", after: 2 * MIB, opened: gate.promise } as const;
+  return { blob: serveBlob(upstream, size, { fault }), go: () => gate.resolve() };
+}
+
 async function expectWarm(blob: Blob): Promise<void> {
   const before = requestsFor(upstream, blob).length;
   const { response, ending } = await download(stage.urlOf(NAME, blob));
@@ -46,10 +53,11 @@ async function expectWarm(blob: Blob): Promise<void> {
 }
 
 it.concurrent("fills the store from the same fetch when the client leaves in mid-download", async () => {
-  const blob = serveBlob(upstream, 16 * MIB, { fault: { type: "trickle", bytesPerSecond: 16 * MIB } });
+  const { blob, go } = serveGated(16 * MIB);
   const client = await open(blob);
   await client.readTo(2 * MIB);
   client.leave();
+  go();
   await stage.waitUntilStored(blob);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
   await expectWarm(blob);
@@ -59,7 +67,7 @@ it.concurrent("fills the store when the client leaves before upstream has answer
   const blob = newBlob(MIB);
   slow.blob = blob;
   const leaver = get(stage.urlOf(SLOW, blob), { agent: false }).on("error", () => {});
-  await until("the mirror's upstream request", 5_000, () => slow.requests > 0);
+  await until("the mirror's upstream request", DEADLINE, () => slow.requests > 0);
   leaver.destroy();
   slow.gate.resolve();
   await stage.waitUntilStored(blob);
@@ -70,12 +78,13 @@ it.concurrent("fills the store when the client leaves before upstream has answer
 });
 
 it.concurrent("lets the others finish when the one whose download fills the store leaves", async () => {
-  const blob = serveBlob(upstream, 8 * MIB, { fault: { type: "trickle", bytesPerSecond: 6 * MIB } });
+  const { blob, go } = serveGated(8 * MIB);
   const leader = await open(blob);
   await leader.readTo(MIB);
   const others = await Promise.all([open(blob), open(blob), open(blob)]);
   for (const other of others) expect(other.headers["cache-status"]).not.toContain("stored");
   leader.leave();
+  go();
   for (const other of others) {
     expect(await other.end()).toBe("whole");
     expect(other.digest).toBe(blob.digest);
@@ -85,11 +94,12 @@ it.concurrent("lets the others finish when the one whose download fills the stor
 });
 
 it.concurrent("lets the others finish when one of them leaves", async () => {
-  const blob = serveBlob(upstream, 8 * MIB, { fault: { type: "trickle", bytesPerSecond: 6 * MIB } });
+  const { blob, go } = serveGated(8 * MIB);
   const leader = await open(blob);
   const [leaver, stayer] = await Promise.all([open(blob), open(blob)]);
   await leaver.readTo(MIB);
   leaver.leave();
+  go();
   expect(await leader.end()).toBe("whole");
   expect(leader.digest).toBe(blob.digest);
   expect(await stayer.end()).toBe("whole");
@@ -111,7 +121,7 @@ it.concurrent("resumes what upstream cut after the client had left", async () =>
 
 it.concurrent("stops reading an open range once its client leaves", async () => {
   // At a pace: of a body at full speed the runtime drops what comes until its abort signal has fired, which can be all of it.
-  const fault = { type: "trickle", bytesPerSecond: 8 * MIB } as const;
+  const fault = { type: "trickle", bytesPerSecond: 2 * MIB } as const;
   const blob = serveBlob(upstream, 128 * MIB, { ranges: true, fault });
   const client = await Download.open(stage.urlOf(NAME, blob), { Range: "bytes=0-" });
   expect(client.status).toBe(206);
@@ -119,7 +129,7 @@ it.concurrent("stops reading an open range once its client leaves", async () => 
   client.leave();
   await until(
     "the mirror to leave upstream",
-    30_000,
+    DEADLINE,
     () => requestsFor(upstream, blob)[0]?.clientLeft === true,
   );
   expect(requestsFor(upstream, blob)[0]?.bytesSent).toBeLessThan(64 * MIB);

@@ -4,7 +4,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
-import { until } from "./support/deadline.ts";
+import { DEADLINE, until } from "./support/deadline.ts";
 import { Download, download } from "./support/download.ts";
 import { type Blob, MIB, newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
@@ -24,9 +24,11 @@ afterAll(async () => {
 const open = (blob: Blob, headers: Record<string, string> = {}): Promise<Download> =>
   Download.open(stage.urlOf(NAME, blob), headers);
 
-/** A blob that takes some seconds. */
-function serveSlowly(size = 8 * MIB): Blob {
-  return serveBlob(upstream, size, { fault: { type: "trickle", bytesPerSecond: size / 3 }, ranges: true });
+/** A blob of 8 MiB whose fill goes on from its second MiB when `open` is called. */
+function serveGated(): { blob: Blob; open: () => void } {
+  const gate = Promise.withResolvers<void>();
+  const fault = { type: "gate", after: 2 * MIB, opened: gate.promise } as const;
+  return { blob: serveBlob(upstream, 8 * MIB, { fault, ranges: true }), open: () => gate.resolve() };
 }
 
 function filesLeft(): string[] {
@@ -34,21 +36,22 @@ function filesLeft(): string[] {
 }
 
 it("streams to twenty clients from one request, to all of them before it has ended", async () => {
-  const blob = serveSlowly();
+  const { blob, open: go } = serveGated();
   const clients = await Promise.all(Array.from({ length: 20 }, () => open(blob)));
   for (const client of clients) await client.readTo(MIB);
   expect(await stage.isStored(blob)).toBe(false);
+  go();
   for (const client of clients) {
     expect(await client.end()).toBe("whole");
     expect(client.digest).toBe(blob.digest);
   }
   expect(requestsFor(upstream, blob)).toHaveLength(1);
   await stage.waitUntilStored(blob);
-  await until("the fill to leave nothing behind", 5_000, () => filesLeft().length === 0);
+  await until("the fill to leave nothing behind", DEADLINE, () => filesLeft().length === 0);
 });
 
 it("answers ranges and HEADs of a running fill from it", async () => {
-  const blob = serveSlowly();
+  const { blob, open: go } = serveGated();
   const leader = await open(blob);
   await leader.readTo(MIB);
   const url = stage.urlOf(NAME, blob);
@@ -62,6 +65,7 @@ it("answers ranges and HEADs of a running fill from it", async () => {
   ] as const;
   for (const [first, last] of ranges) {
     const response = await fetch(url, { headers: { Range: `bytes=${first}-${last}` } });
+    if (first > 0) go();
     expect(response.status).toBe(206);
     expect(response.headers.get("Content-Range")).toBe(`bytes ${first}-${last}/${8 * MIB}`);
     const bytes = Buffer.from(await response.arrayBuffer());
@@ -85,16 +89,15 @@ it("resumes a body that breaks off, and no client notices", async () => {
 });
 
 it("breaks every client's connection before the last byte of wrong content, and stores none of it", async () => {
-  const blob = serveSlowly();
+  const blob = newBlob(8 * MIB);
   const digest = `sha256:${createHash("sha256").update("other content").digest("hex")}`;
-  const wrong = { ...newBlob(0), digest, path: blob.path.replace(blob.digest, digest) };
-  upstream.serve(wrong.path, {
-    body: blob.bytes,
-    fault: { type: "trickle", bytesPerSecond: 4 * MIB },
-    times: 1,
-  });
+  const wrong = { ...blob, digest, path: blob.path.replace(blob.digest, digest) };
+  const gate = Promise.withResolvers<void>();
+  const fault = { type: "gate", after: 2 * MIB, opened: gate.promise } as const;
+  upstream.serve(wrong.path, { body: blob.bytes, fault, times: 1 });
   const clients = await Promise.all(Array.from({ length: 5 }, () => open(wrong)));
   for (const client of clients) await client.readTo(MIB);
+  gate.resolve();
   const [first] = requestsFor(upstream, wrong);
   for (const client of clients) {
     expect(await client.end()).toBe("broken");
@@ -102,7 +105,7 @@ it("breaks every client's connection before the last byte of wrong content, and 
     expect(client.received).toBeGreaterThanOrEqual(MIB);
   }
   expect(first?.bytesSent).toBe(8 * MIB);
-  await until("the fills to leave nothing behind", 15_000, () => filesLeft().length === 0);
+  await until("the fills to leave nothing behind", DEADLINE, () => filesLeft().length === 0);
   expect(await stage.isStored(wrong)).toBe(false);
 });
 
@@ -122,5 +125,5 @@ it("leaves nothing behind of a fill whose last reader left long after it was sto
   await stage.waitUntilStored(blob);
   expect(filesLeft()).not.toEqual([]);
   client.leave();
-  await until("the fill to leave nothing behind", 15_000, () => filesLeft().length === 0);
+  await until("the fill to leave nothing behind", DEADLINE, () => filesLeft().length === 0);
 });

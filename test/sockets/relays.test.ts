@@ -8,6 +8,7 @@ import { hashKey } from "../../src/access/keys.ts";
 import { behaviours, createFakeRegistry, type Image, patternBytes } from "../support/fake-registry.ts";
 import { type Listening, listen } from "../support/node/listen.ts";
 import { startHttpProxy, type Proxy as TestProxy } from "../support/node/proxy.ts";
+import { PATIENT } from "./support/stage.ts";
 
 const KEY = "k".repeat(32);
 /** Only proxies have anything at these addresses: nothing at them is within a mirror's network. */
@@ -37,7 +38,7 @@ async function start(options: Partial<MirrorOptions>): Promise<RunningMirror> {
   const data = await mkdtemp(join(tmpdir(), "portolan-relays-"));
   folders.push(data);
   const onMessage: MirrorOptions["onMessage"] = ({ text }) => messages.push(text);
-  return startMirror({ port: 0, host: "127.0.0.1", data, onMessage, ...options });
+  return startMirror({ port: 0, host: "127.0.0.1", data, onMessage, timing: PATIENT, ...options });
 }
 
 /** @param relays of the mirror that is put behind the first; null for `--behind`. */

@@ -4,27 +4,28 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { BODY_LIMITS } from "../../src/pull/body.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
 import { Download, download } from "./support/download.ts";
-import { newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
+import { newBlob, PATIENT, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
 const KIB = 1024;
-/** Milliseconds for every time-out: far shorter than the defaults. */
-const TIMING = {
-  upstream: { timeOut: 2_000 },
-  fillPatience: 1_000,
-  bodyLimits: { ...BODY_LIMITS, stall: 1_000 },
-};
+/** Milliseconds for the time-outs that these tests meet; the others are long. */
+const TIMING = { ...PATIENT, fillPatience: 1_000, bodyLimits: { ...PATIENT.bodyLimits, stall: 1_000 } };
+const SILENT = { ...TIMING, upstream: { ...PATIENT.upstream, timeOut: 2_000 } };
 /** No body may take longer than this unless its client is slow. */
-const HASTY = { ...TIMING, bodyLimits: { ...TIMING.bodyLimits, base: 3_000, slowestLine: 1_000_000_000 } };
+const HASTY = {
+  ...TIMING,
+  bodyLimits: { ...TIMING.bodyLimits, stall: 500, base: 1_000, slowestLine: 1_000_000_000 },
+};
 /** Milliseconds; longer than upstream may be silent, and than a body may take. */
-const SLOW_READER = 5_000;
+const SLOW_READER = 2_500;
 
 let mute: Listener;
 let mumbling: Listener;
 let refusing: Listener;
 let stalling: RawFaults;
+/** For upstreams that don't answer at all. */
+let silent: Stage;
 let stage: Stage;
 let hasty: Stage;
 beforeAll(async () => {
@@ -39,10 +40,12 @@ beforeAll(async () => {
     "refusing.test": refusing.url,
     "stalling.test": stalling.url,
   };
+  silent = await startStage(upstreams, SILENT);
   stage = await startStage(upstreams, TIMING);
   hasty = await startStage(upstreams, HASTY);
 });
 afterAll(async () => {
+  await silent?.stop();
   await stage?.stop();
   await hasty?.stop();
   await stalling?.close();
@@ -83,20 +86,20 @@ it.concurrent.for([
   ["mute.test", "never answers"],
   ["mumbling.test", "stops in the middle of its headers"],
 ])("answers 503 for a blob whose upstream, %s, %s", async ([name]) => {
-  const { response, ending } = await download(stage.urlOf(name ?? "", newBlob(KIB)));
+  const { response, ending } = await download(silent.urlOf(name ?? "", newBlob(KIB)));
   expect([response.status, ending]).toEqual([503, "whole"]);
 });
 
 it.concurrent.for(["manifests/latest", "tags/list"])(
   "answers 503 for %s of a mute upstream",
   async (path) => {
-    const { response } = await download(`${stage.url}/v2/mute.test/some/repository/${path}`);
+    const { response } = await download(`${silent.url}/v2/mute.test/some/repository/${path}`);
     expect(response.status).toBe(503);
   },
 );
 
 it.concurrent("answers 503 when upstream refuses connections", async () => {
-  const { response } = await download(stage.urlOf("refusing.test", newBlob(KIB)));
+  const { response } = await download(silent.urlOf("refusing.test", newBlob(KIB)));
   expect(response.status).toBe(503);
 });
 
@@ -108,10 +111,9 @@ it.concurrent("resumes a body that upstream has stopped sending", async () => {
   expect(await client.end()).toBe("whole");
   expect(client.digest).toBe(blob.digest);
   await stage.waitUntilStored(blob);
-  expect(requestsFor(stalling, blob).map(({ headers }) => headers.range)).toEqual([
-    undefined,
-    `bytes=${64 * KIB}-`,
-  ]);
+  // On a busy machine the rest may seem to stall, too.
+  const [whole, rest] = requestsFor(stalling, blob).map(({ headers }) => headers.range);
+  expect([whole, rest]).toEqual([undefined, `bytes=${64 * KIB}-`]);
 });
 
 it.concurrent("breaks off a body that upstream has stopped sending, and fetches it again", async () => {
@@ -129,9 +131,9 @@ it.concurrent("neither mistakes a client that reads nothing for a stalled upstre
   const client = await Download.open(hasty.urlOf("stalling.test", blob));
   await client.readTo(64 * KIB);
   await sleep(SLOW_READER);
+  expect(requestsFor(stalling, blob)).toHaveLength(1);
   expect(await client.end()).toBe("whole");
   expect(client.digest).toBe(blob.digest);
-  expect(requestsFor(stalling, blob)).toHaveLength(1);
 });
 
 it.concurrent("serves the others while one download of the blob stalls", async () => {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { listen } from "../support/node/listen.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
-import { within } from "./support/deadline.ts";
+import { DEADLINE, within } from "./support/deadline.ts";
 import { Download, download } from "./support/download.ts";
 import { MIB, newBlob, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
@@ -92,7 +92,7 @@ it("sends the client the first bytes before upstream has sent the last", async (
 it("serves the right bytes of one cold blob to twenty clients at once", async () => {
   const blob = serveBlob(upstream, 8 * MIB);
   const clients = Array.from({ length: 20 }, () => download(stage.urlOf(NAME, blob)));
-  const answers = await within("twenty downloads at once", 25_000, Promise.all(clients));
+  const answers = await within("twenty downloads at once", DEADLINE, Promise.all(clients));
   for (const { response, ending } of answers) {
     expect(ending).toBe("whole");
     expect(response.headers["content-length"]).toBe(String(8 * MIB));

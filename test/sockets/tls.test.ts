@@ -14,12 +14,10 @@ import { type MirrorOptions, type RunningMirror, startMirror } from "../../scrip
 import { ADDRESS_RATE } from "../../src/access/limits.ts";
 import { makeKeyPair, type TestKeyPair } from "../support/node/certificate.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
-import { until } from "./support/deadline.ts";
+import { DEADLINE, until } from "./support/deadline.ts";
 import { Download } from "./support/download.ts";
 import { type Blob, MIB, requestsFor, serveBlob } from "./support/stage.ts";
 
-/** Milliseconds; the files are looked at every second. */
-const RENEWAL_DEADLINE = 15_000;
 /** More than what waits between the mirror and a client that doesn't read. */
 const LARGE = 48 * MIB;
 
@@ -101,7 +99,7 @@ function served(url: string): Promise<string> {
 async function waitUntilServed(url: string, { certificate }: TestKeyPair): Promise<void> {
   await until(
     "the new certificate to be served",
-    RENEWAL_DEADLINE,
+    DEADLINE,
     async () => (await served(url).catch(() => "")) === certificate,
   );
 }
@@ -213,7 +211,7 @@ describe("a pair of files that is replaced", () => {
     await replace(second);
     await waitUntilServed(url, second);
     // The terminator serves it a moment before the mirror hears of that.
-    await until("the message", RENEWAL_DEADLINE, () => messages.length > 0);
+    await until("the message", DEADLINE, () => messages.length > 0);
     expect(messages).toEqual([
       expect.stringMatching(/^new connections are served with the certificate for /),
     ]);
@@ -262,9 +260,7 @@ describe("a pair of files that is replaced", () => {
     async (_, broken, message) => {
       const url = await start();
       await replace(await broken());
-      await until("the problem to be reported", RENEWAL_DEADLINE, () =>
-        messages.some((text) => message.test(text)),
-      );
+      await until("the problem to be reported", DEADLINE, () => messages.some((text) => message.test(text)));
       expect(messages.every((text) => text.startsWith("the certificate stays as it is: "))).toBe(true);
       expect(await served(url)).toBe(first.certificate);
       const second = await makeKeyPair();
@@ -276,13 +272,13 @@ describe("a pair of files that is replaced", () => {
 
 describe("stopped", () => {
   test("it lets a response end, and serves no more connections", async () => {
-    const url = await start({ grace: 10_000 });
+    const url = await start({ grace: DEADLINE });
     const blob = serveBlob(upstream, LARGE);
     const client = await Download.open(blobUrl(url, blob), {}, first.certificate);
     await client.readTo(MIB);
     const stopped = mirror?.stop();
     const isServed = () => Promise.race([served(url).then(() => true), sleep(300, false)]).catch(() => false);
-    await until("new connections not to be served", 5_000, async () => !(await isServed()));
+    await until("new connections not to be served", DEADLINE, async () => !(await isServed()));
     expect([await client.end(), client.digest]).toEqual(["whole", blob.digest]);
     await stopped;
     await expect(served(url)).rejects.toThrow("ECONNREFUSED");

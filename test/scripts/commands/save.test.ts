@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { jsonIn } from "../../../scripts/archive/content-folder.ts";
 import { openTar } from "../../../scripts/archive/tar-file.ts";
 import { OWN_PLATFORM } from "../../../scripts/commands/options.ts";
-import { until } from "../../sockets/support/deadline.ts";
+import { DEADLINE, until } from "../../sockets/support/deadline.ts";
 import {
   behaviours,
   createFakeRegistry,
@@ -205,7 +205,7 @@ test.each(["SIGINT", "SIGTERM"] as const)(
     await writeFile(join(folder, "images.tar"), "before");
     fake.fail({ kind: "blob" }, behaviours.stallsAfter(10));
     const child = started(["boat:1.0", "-o", "images.tar", "--platform", "linux/amd64"]);
-    await until("the file to be begun", 20_000, async () =>
+    await until("the file to be begun", DEADLINE, async () =>
       (await readdir(folder)).some((name) => name.endsWith(".tmp")),
     );
     child.kill(signal);

@@ -7,7 +7,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { lockFolder } from "../../../scripts/local/lock.ts";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
-import { until } from "../../sockets/support/deadline.ts";
+import { DEADLINE, until } from "../../sockets/support/deadline.ts";
 import { Download } from "../../sockets/support/download.ts";
 import { MIB, serveBlob } from "../../sockets/support/stage.ts";
 import { createFakeRegistry } from "../../support/fake-registry.ts";
@@ -76,7 +76,7 @@ test("a tag is served from its record after a restart, while its registry fails"
   expect((await fetch(first.url + MANIFEST)).status).toBe(200);
   await until(
     "the record to be written",
-    5_000,
+    DEADLINE,
     async () => (await filesIn(join(data, "records"))).length > 0,
   );
   await first.stop();

@@ -87,7 +87,7 @@ describe("with ACCESS=open", () => {
   test("on an address that others can reach, it warns in one line", async () => {
     const { running } = await start("--host", "0.0.0.0", "--var", "ACCESS=open");
     await running.line(/docker pull/);
-    await expect.poll(() => running.errors.trim(), { timeout: 15_000 }).toMatch(WARNING);
+    await expect.poll(() => running.errors.trim()).toMatch(WARNING);
     expect(running.errors.trim().split("\n")).toHaveLength(1);
   });
 });

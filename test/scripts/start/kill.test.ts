@@ -55,7 +55,7 @@ describe.runIf(process.platform === "linux")("SIGKILL in the middle of a fill", 
       expect((await download(urlOf(url, stored))).ending).toBe("whole");
       await expect.poll(() => filesIn("store/blobs")).toHaveLength(1);
 
-      const fault = { type: "trickle", bytesPerSecond: 2 * MIB } as const;
+      const fault = { type: "stall", after: 4 * MIB } as const;
       const half = serveBlob(upstream, 8 * MIB, { fault, times: 1 });
       const client = await Download.open(urlOf(url, half));
       await client.readTo(MIB);

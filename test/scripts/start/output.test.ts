@@ -5,7 +5,7 @@ import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { REGISTRIES } from "../../../src/upstream/registries.ts";
-import { until } from "../../sockets/support/deadline.ts";
+import { DEADLINE, until } from "../../sockets/support/deadline.ts";
 import { download } from "../../sockets/support/download.ts";
 import { MIB, newBlob, requestsFor, serveBlob } from "../../sockets/support/stage.ts";
 import { type Listening, listen } from "../../support/node/listen.ts";
@@ -94,7 +94,7 @@ describe("a line a request", () => {
       new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET  200 upstream +1\\.5 kB +\\d+ ms  ${name}$`, "i"),
     );
     const isStored = async () => (await download(url + path)).response.servedBy === "store";
-    await until("the blob to be stored", 5_000, isStored);
+    await until("the blob to be stored", DEADLINE, isStored);
     expect(await running.line(/ store /)).toMatch(
       new RegExp(`^\\d\\d:\\d\\d:\\d\\d GET  200 store +1\\.5 kB +\\d+ ms  ${name}$`, "i"),
     );
@@ -193,7 +193,7 @@ it("makes the data folder, and finds in it what it stored before", async () => {
     expect(response.digest).toBe(blob.digest);
     const hex = blob.digest.replace("sha256:", "");
     const file = join(data, "store/blobs/sha256", hex.slice(0, 2), hex);
-    await until("the blob to be stored", 5_000, () => existsSync(file));
+    await until("the blob to be stored", DEADLINE, () => existsSync(file));
     await running.stop();
     expect(existsSync(data)).toBe(true);
   }
@@ -218,9 +218,9 @@ it("makes its data for the owner alone, whatever the shell's umask", async () =>
   await download(`${url}/v2/local.test/some/repository/blobs/${serveBlob(upstream, 1500).digest}`);
   const pathsIn = async () => ["", ...(await readdir(data, { recursive: true }))];
   const isStored = async () => (await readdir(join(data, "store"))).includes("blobs");
-  await until("the blob to be stored", 5_000, isStored);
+  await until("the blob to be stored", DEADLINE, isStored);
   const isIdle = async () => (await readdir(join(data, "incoming"))).length === 0;
-  await until("the fill to be cleared away", 5_000, isIdle);
+  await until("the fill to be cleared away", DEADLINE, isIdle);
   const paths = await pathsIn();
   const modes = await Promise.all(
     paths.map(async (path) => [path, (await stat(join(data, path))).mode & 0o077]),

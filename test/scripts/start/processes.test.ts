@@ -4,15 +4,12 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { until } from "../../sockets/support/deadline.ts";
+import { DEADLINE, until } from "../../sockets/support/deadline.ts";
 import { Download } from "../../sockets/support/download.ts";
 import { MIB, serveBlob } from "../../sockets/support/stage.ts";
 import { makeKeyPair } from "../../support/node/certificate.ts";
 import { type RawFaults, startRawFaults } from "../../support/node/raw-faults.ts";
 import { descendants, isAlive, Serve } from "../support/start.ts";
-
-/** Milliseconds. */
-const END_LIMIT = 20_000;
 
 const isLinux = process.platform === "linux";
 /** Absent from most machines, and tracing may be forbidden where it is there. */
@@ -44,7 +41,7 @@ function start(wrapper: readonly string[] = [], more: readonly string[] = []): S
 }
 
 async function expectGone(children: ReadonlyMap<number, string>): Promise<void> {
-  for (const [pid, name] of children) await until(`its ${name} to end`, END_LIMIT, () => !isAlive(pid));
+  for (const [pid, name] of children) await until(`its ${name} to end`, DEADLINE, () => !isAlive(pid));
 }
 
 describe.runIf(isLinux)("stopped", () => {
@@ -143,12 +140,12 @@ describe.runIf(isLinux)("stopped", () => {
   it("before it is ready it leaves no process behind either", async () => {
     const running = start();
     let children = new Map<number, string>();
-    await until("workerd to be started", 10_000, () => {
+    await until("workerd to be started", DEADLINE, () => {
       children = descendants(running.pid);
       return [...children.values()].join().includes("workerd");
     });
     running.signal("SIGTERM");
-    await running.end(END_LIMIT);
+    await running.end();
     await expectGone(children);
   });
 });

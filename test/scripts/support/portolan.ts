@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Surroundings } from "../../../scripts/commands/context.ts";
 import type { Wrangler } from "../../../scripts/deploy/wrangler.ts";
 import { run } from "../../../scripts/program.ts";
-import { within } from "../../sockets/support/deadline.ts";
+import { DEADLINE, within } from "../../sockets/support/deadline.ts";
 import "./plain.ts";
 import { shortWait } from "./wait.ts";
 
@@ -72,7 +72,7 @@ export const PROJECT = fileURLToPath(new URL("../../..", import.meta.url));
 
 /** The same in a process of its own: for what holds of the process. */
 export async function spawnPortolan(args: readonly string[], options: RunOptions = {}): Promise<Finished> {
-  const { environment = {}, cwd = PROJECT, deadline = 20_000, byNpm = false, kill } = options;
+  const { environment = {}, cwd = PROJECT, deadline = DEADLINE, byNpm = false, kill } = options;
   const [program, ...start] = byNpm
     ? ["npm", "run", "portolan", "--"]
     : [process.execPath, `${PROJECT}scripts/portolan.js`];

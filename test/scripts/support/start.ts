@@ -6,11 +6,9 @@ import { type Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import "./plain.ts";
 import { start } from "../../../scripts/start.ts";
-import { until, within } from "../../sockets/support/deadline.ts";
+import { DEADLINE, until, within } from "../../sockets/support/deadline.ts";
 
 const SERVE = fileURLToPath(new URL("../../../scripts/start.js", import.meta.url));
-const READY_DEADLINE = 15_000;
-const END_DEADLINE = 15_000;
 
 export interface ServeOptions {
   /** The working directory; where a data folder lies that isn't given otherwise. */
@@ -36,7 +34,7 @@ abstract class Printing {
     const url = () => /listens on (https?:\S+)/.exec(this.output + this.errors)?.[1];
     await until(
       `npm start to print where it listens; it printed ${this.output}${this.errors}`,
-      READY_DEADLINE,
+      DEADLINE,
       () => {
         if (this.hasEnded) throw new Error(`it ended instead: ${this.output}${this.errors}`);
         return url() !== undefined;
@@ -48,7 +46,7 @@ abstract class Printing {
   /** Waits until it has printed something like this, and returns the line. */
   async line(pattern: RegExp): Promise<string> {
     const find = () => this.output.split("\n").find((line) => pattern.test(line));
-    await until(`a line like ${pattern}`, 5_000, () => find() !== undefined);
+    await until(`a line like ${pattern}`, DEADLINE, () => find() !== undefined);
     return find() ?? "";
   }
 }
@@ -82,7 +80,7 @@ export class Start extends Printing {
 
   /** Its exit code, once it has ended by itself. */
   end(): Promise<number> {
-    return within("npm start to end", END_DEADLINE, this.#ended);
+    return within("npm start to end", DEADLINE, this.#ended);
   }
 
   /** Stops it without waiting for requests under way. */
@@ -148,8 +146,8 @@ export class Serve extends Printing {
     process.kill(to === "group" ? -this.pid : this.pid, name);
   }
 
-  end(deadline = END_DEADLINE): Promise<Ended> {
-    return within("npm start to end", deadline, this.#ended);
+  end(): Promise<Ended> {
+    return within("npm start to end", DEADLINE, this.#ended);
   }
 
   /** Makes sure that nothing of it goes on. */

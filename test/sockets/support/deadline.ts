@@ -1,6 +1,8 @@
 /** Deadlines: every wait in these tests has one, and its failure says what was awaited. */
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Milliseconds: far more than anything takes on a busy machine. What is in time costs nothing of it. */
+export const DEADLINE = 60_000;
 /** Milliseconds between two polls; far below any interval that these tests distinguish. */
 const POLL_INTERVAL = 20;
 

@@ -2,14 +2,10 @@
 import { createHash } from "node:crypto";
 import { type ClientRequest, get, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { get as getHttps } from "node:https";
-import { within } from "./deadline.ts";
+import { DEADLINE, within } from "./deadline.ts";
 
 /** How a body ended: at the length that the headers declared, or with the connection. */
 export type Ending = "whole" | "broken";
-
-/** Milliseconds; longer than the mirror waits for upstream (10 s), and as long as clients wait for a mirror. */
-const HEADERS_DEADLINE = 15_000;
-const BODY_DEADLINE = 20_000;
 
 export class Download {
   readonly #request: ClientRequest;
@@ -36,7 +32,7 @@ export class Download {
       request.on("error", reject);
     });
     try {
-      return new Download(request, await within(`a response to GET ${url}`, HEADERS_DEADLINE, answered));
+      return new Download(request, await within(`a response to GET ${url}`, DEADLINE, answered));
     } catch (error) {
       request.destroy();
       throw error;
@@ -70,11 +66,11 @@ export class Download {
         else this.#take(bytes);
       }
     };
-    await within(`byte ${count} of ${this.#request.path}`, BODY_DEADLINE, reading());
+    await within(`byte ${count} of ${this.#request.path}`, DEADLINE, reading());
   }
 
   /** Reads to the end, clean or broken. */
-  async end(deadline = BODY_DEADLINE): Promise<Ending> {
+  async end(): Promise<Ending> {
     const reading = async (): Promise<Ending> => {
       try {
         for await (const bytes of this.#response) this.#take(bytes);
@@ -85,7 +81,7 @@ export class Download {
     };
     return within(
       `the end of ${this.#request.path}; ${this.received} bytes had come by then`,
-      deadline,
+      DEADLINE,
       reading(),
     );
   }

@@ -2,10 +2,7 @@
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { within } from "./deadline.ts";
-
-/** Milliseconds. */
-const RESPONSE_DEADLINE = 15_000;
+import { DEADLINE, within } from "./deadline.ts";
 
 /** Sends raw bytes, and returns everything received until either side closes the connection. */
 export async function exchange(url: string, bytes: string | Uint8Array): Promise<string> {
@@ -20,11 +17,7 @@ export async function exchange(url: string, bytes: string | Uint8Array): Promise
   const closed = once(socket, "close");
   // A connection that is still open has sent its whole response by then.
   const idle = sleep(1_500).then(() => socket.end());
-  await within(
-    "the mirror to respond, or to end the connection",
-    RESPONSE_DEADLINE,
-    Promise.race([closed, idle]),
-  );
+  await within("the mirror to respond, or to end the connection", DEADLINE, Promise.race([closed, idle]));
   socket.destroy();
   return received;
 }

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { BODY_LIMITS } from "../../../src/pull/body.ts";
 import { patternBytes } from "../../support/fake-registry.ts";
 import {
   type RawAnswer,
@@ -12,15 +13,10 @@ import {
   type RawRequest,
   startRawFaults,
 } from "../../support/node/raw-faults.ts";
-import { until, within } from "./deadline.ts";
+import { DEADLINE, until, within } from "./deadline.ts";
 
 export const MIB = 1024 * 1024;
 const REPOSITORY = "some/repository";
-
-const START_DEADLINE = 15_000;
-const STOP_DEADLINE = 5_000;
-/** Milliseconds; more than a large blob takes on a busy machine. */
-const STORED_DEADLINE = 15_000;
 
 export interface Blob {
   bytes: Uint8Array;
@@ -40,7 +36,7 @@ export interface Stage {
   /** Whether the blob is published in the store: a request would be served from a running fill, too. */
   isStored(blob: Blob): Promise<boolean>;
   /** Resolves once the blob is stored. */
-  waitUntilStored(blob: Blob, deadline?: number): Promise<void>;
+  waitUntilStored(blob: Blob): Promise<void>;
   start(): Promise<void>;
   /** Stops the mirror and leaves its data folder. */
   halt(): Promise<void>;
@@ -48,13 +44,20 @@ export interface Stage {
   stop(): Promise<void>;
 }
 
+/** The mirror's own time-outs, so long that a busy machine doesn't meet them: tests of a time-out shorten it. */
+export const PATIENT = {
+  fillPatience: DEADLINE,
+  bodyLimits: { ...BODY_LIMITS, stall: DEADLINE, base: 10 * DEADLINE },
+  upstream: { timeOut: DEADLINE, patience: DEADLINE },
+};
+
 /**
  * @param upstreams name → URL; or URLs, the primary's first.
- * @param timing shorter times than the usual ones.
+ * @param timing other times than `PATIENT`.
  */
 export async function startStage(
   upstreams: Record<string, string | string[]>,
-  timing: MirrorOptions["timing"] = {},
+  timing: MirrorOptions["timing"] = PATIENT,
 ): Promise<Stage> {
   const data = await mkdtemp(join(tmpdir(), "portolan-sockets-"));
   const messages: string[] = [];
@@ -73,12 +76,12 @@ export async function startStage(
       insecure: Object.keys(table),
       onMessage: ({ level, text }) => messages.push(`${level}: ${text}`),
     });
-    mirror = await within("the mirror to start", START_DEADLINE, starting);
+    mirror = await within("the mirror to start", DEADLINE, starting);
   };
   const halt = async (): Promise<void> => {
     const running = mirror;
     mirror = null;
-    if (running) await within("the mirror to stop", STOP_DEADLINE, running.stop());
+    if (running) await within("the mirror to stop", DEADLINE, running.stop());
   };
   const url = (): string => {
     if (!mirror) throw new Error("the mirror is stopped");
@@ -90,8 +93,8 @@ export async function startStage(
     const hex = digest.replace("sha256:", "");
     return existsSync(join(data, "store/blobs/sha256", hex.slice(0, 2), hex));
   };
-  const waitUntilStored = (blob: Blob, deadline = STORED_DEADLINE): Promise<void> =>
-    until(`the store to have ${blob.digest}`, deadline, () => isStored(blob));
+  const waitUntilStored = (blob: Blob): Promise<void> =>
+    until(`the store to have ${blob.digest}`, DEADLINE, () => isStored(blob));
 
   const stop = async (): Promise<void> => {
     await halt();

@@ -18,6 +18,8 @@ export type RawFault =
   | { type: "two-lengths"; by: number }
   /** Nothing more after so many bytes; the connection stays open until the client leaves. */
   | { type: "stall"; after: number }
+  /** Nothing more after so many bytes until the promise is settled, then the rest. */
+  | { type: "gate"; after: number; opened: Promise<void> }
   | { type: "trickle"; bytesPerSecond: number }
   /** Chunked to its proper end, hence without a Content-Length. */
   | { type: "no-length" };
@@ -112,8 +114,11 @@ async function send(
   fault: RawFault | undefined,
 ): Promise<void> {
   let endedHere = false;
-  socket.once("close", () => {
-    request.clientLeft = !endedHere;
+  const closed = new Promise<void>((resolve) => {
+    socket.once("close", () => {
+      request.clientLeft = !endedHere;
+      resolve();
+    });
   });
   const part = response === undefined ? unknownPath() : partOf(response, request);
   request.status = part.status;
@@ -127,8 +132,12 @@ async function send(
     fault?.type === "trickle"
       ? Math.max(1, Math.round(fault.bytesPerSecond / TRICKLE_PIECES_PER_SECOND))
       : PIECE_BYTES;
-  for (let offset = 0; !isHead && offset < end && !socket.destroyed; offset += size) {
-    const piece = part.body.subarray(offset, Math.min(offset + size, end));
+  const gate = fault?.type === "gate" ? fault : null;
+  for (let offset = 0; !isHead && offset < end && !socket.destroyed; ) {
+    if (offset === gate?.after) await Promise.race([gate.opened, closed]);
+    const before = gate && offset < gate.after ? gate.after : end;
+    const piece = part.body.subarray(offset, Math.min(offset + size, before, end));
+    offset += piece.byteLength;
     await write(socket, framing === "chunked" ? chunk(piece) : piece);
     request.bytesSent += piece.byteLength;
     if (pause > 0) await sleep(pause);
@@ -149,7 +158,7 @@ async function send(
 function stopOf(length: number, fault: RawFault | undefined): number {
   if (fault === undefined) return length;
   if (fault.type === "cut-at-8-mib") return Math.floor(Math.max(0, length - 1) / EIGHT_MIB) * EIGHT_MIB;
-  return "after" in fault ? Math.min(fault.after, length) : length;
+  return "after" in fault && fault.type !== "gate" ? Math.min(fault.after, length) : length;
 }
 
 function framingOf(fault: RawFault | undefined): Framing {
