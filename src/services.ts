@@ -7,7 +7,7 @@ import { logFill } from "./fill-log.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
 import type { UseLedger } from "./ledger/uses.ts";
-import { leasesIn, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
+import { leasesIn, OBJECTS_OF_A_CLASS, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
 import type { Resolver } from "./pull/resolver.ts";
@@ -76,6 +76,7 @@ export function createServices(env: Env): Services {
   const now = () => Date.now();
   const config = readConfig(env);
   const { upstream: upstreamTiming, trafficGather, ...timing } = env.TIMING ?? {};
+  const objects = env.VERSION ? OBJECTS_OF_A_CLASS : 1;
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
   return {
     config,
@@ -109,7 +110,7 @@ export function createServices(env: Env): Services {
       quorums: config.tagQuorums,
       timing: { ...UPSTREAM_TIMING, ...upstreamTiming },
     }),
-    leasesOf: leasesIn(env.FILLS),
+    leasesOf: leasesIn(env.FILLS, objects),
     fillPatience: FILL_PATIENCE,
     fillLook: FILL_LOOK,
     bodyLimits: BODY_LIMITS,
@@ -118,7 +119,7 @@ export function createServices(env: Env): Services {
     ...timing,
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
     unlisted: new Remembered(UNLISTED, now),
-    resolverOf: resolverIn(env.REPOSITORIES),
+    resolverOf: resolverIn(env.REPOSITORIES, objects),
     get hostedRecords() {
       return env.HOSTED.getByName("hosted");
     },

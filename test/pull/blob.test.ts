@@ -137,7 +137,7 @@ test("missing blobs leave no more Durable Objects behind than the fixed number o
     expect((await mirror.request(`/v2/library/demo/blobs/${unknown}`)).status).toBe(404);
   }
   count.mockRestore();
-  expect([...names]).toEqual(["00"]);
+  expect([...names]).toEqual(["0"]);
 });
 
 describe("a warm blob", () => {

@@ -9,7 +9,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, type MockInstance, vi } from "vitest";
 import { createApp } from "../../src/app.ts";
 import { BlobFill, RepositoryResolver } from "../../src/index.ts";
-import { leasesName } from "../../src/objects/stubs.ts";
+import { leasesName, OBJECTS_OF_A_CLASS } from "../../src/objects/stubs.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import { BODY_LIMITS, type Timing } from "../../src/pull/body.ts";
 import { createServices, type Env, isolate, type Services } from "../../src/services.ts";
@@ -122,7 +122,8 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     const network = createFakeNetwork(docker, ghcr);
     vi.stubGlobal("fetch", network.fetch);
     const bindings = { ...(env as unknown as TestBindings), ACCESS: "open", TIMING, ...vars };
-    const fills = (digest: string) => bindings.FILLS.getByName(leasesName(digest as Digest));
+    const fills = (digest: string) =>
+      bindings.FILLS.getByName(leasesName(digest as Digest, OBJECTS_OF_A_CLASS));
     const operations = countOperations(bindings);
     alarms.started = 0;
     watchAlarms();
