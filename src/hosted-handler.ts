@@ -44,6 +44,7 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
   const { headers, body } = c.req.raw;
   const search = url.searchParams;
   const { host } = new URL(c.req.url);
+  const waitUntil = waitUntilOf(c.executionCtx);
   const mounting = {
     key: caller.key,
     clientInfo: {
@@ -51,10 +52,10 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
       via: headers.get("Via") ?? "",
       hasNamespace: false,
     },
-    waitUntil: waitUntilOf(c.executionCtx),
+    waitUntil,
   };
   const request: HostedRequest = {
-    ...{ method, headers, body, search, target, host, prefix, mayRead },
+    ...{ method, headers, body, search, target, host, prefix, mayRead, waitUntil },
     findMirrored: (from, digest) => findMirrored(services, mounting, from, digest),
     refuseRecalled: (digest) => services.recalls.refuse(digest),
   };

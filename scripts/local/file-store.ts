@@ -14,6 +14,12 @@ export interface Checksum {
   hex: string;
 }
 
+/** @param header `sha256:<hex>`. */
+export function checksumOf(header: string | string[]): Checksum {
+  const [algorithm = "", hex = ""] = String(header).split(":");
+  return { algorithm, hex };
+}
+
 export class FileStore implements Pick<Store, "list" | "delete"> {
   readonly #root: string;
 
@@ -75,6 +81,11 @@ export class FileStore implements Pick<Store, "list" | "delete"> {
     }
     await sync(dirname(path));
     return true;
+  }
+
+  /** The file of a key. */
+  pathOf(key: string): string {
+    return join(this.#root, key);
   }
 
   async delete(keys: readonly string[]): Promise<void> {

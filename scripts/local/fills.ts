@@ -4,24 +4,14 @@
  * publishes it in the store once it is complete and correct.
  */
 import { createHash, type Hash, randomUUID } from "node:crypto";
-import { type FileHandle, link, mkdir, open, readdir, rm, statfs } from "node:fs/promises";
+import { mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Checksum, FileStore } from "./file-store.ts";
+import { BODY, type GrowingFile, readGrowing } from "./growing-file.ts";
 import type { Progress } from "./worker/progress.ts";
 
 /** What followers read, in the fill's folder. */
 const GROWING = "growing";
-/** Where workerd puts the body, in the fill's folder; until it is complete it is `.body.<pid>.<n>.tmp`. */
-const BODY = "body";
-const WORKERD_FILE = /^(\.body\..+\.tmp|body)$/;
-/** Bytes that are read and hashed at a time. */
-const PIECE = 1024 * 1024;
-/** Milliseconds between two looks at a file that doesn't grow: the first and the longest. */
-const SHORTEST_PAUSE = 2;
-const LONGEST_PAUSE = 20;
-/** Milliseconds to wait for more after a read that reached the end of a growing file. */
-const GATHERING = 4;
 /** Bytes for which a follower waits, so that a fast fill isn't read in small steps; or until as many milliseconds passed. */
 const STEP = 4 * 1024 * 1024;
 const STEP_TIME = 25;
@@ -35,16 +25,12 @@ export interface Ended {
   verdict: "stored" | "mismatch";
 }
 
-interface Fill {
+interface Fill extends GrowingFile {
   key: string;
   size: number;
   checksum: Checksum;
-  folder: string;
   bytes: number;
   isVerified: boolean;
-  /** Whether workerd has written all, or given up. */
-  isWritten: boolean;
-  isAborted: boolean;
   hashed: Promise<string | null>;
   /** Called at each change of the above. */
   listeners: Set<() => void>;
@@ -161,57 +147,16 @@ export class Fills {
 
 /** @returns the checksum in hexadecimal; null if the fill was aborted. */
 async function hashGrowing(fill: Fill, hash: Hash): Promise<string | null> {
-  const file = await openGrowing(fill);
-  if (!file) return null;
-  try {
-    const piece = Buffer.allocUnsafe(Math.min(PIECE, fill.size + 1));
-    let pause = SHORTEST_PAUSE;
-    while (!fill.isAborted) {
-      // Read before the file is: what was written by then is seen by a read that follows.
-      const { isWritten } = fill;
-      const { bytesRead } = await file.read(piece, 0, piece.byteLength, fill.bytes);
-      if (bytesRead > 0) {
-        hash.update(piece.subarray(0, bytesRead));
-        fill.bytes += bytesRead;
-        pause = SHORTEST_PAUSE;
-        notify(fill);
-        // Many small reads would cost more than hashing does.
-        if (bytesRead < piece.byteLength && !isWritten) await sleep(GATHERING);
-      } else if (isWritten) {
-        return hash.digest("hex");
-      } else {
-        await sleep(pause);
-        pause = Math.min(pause * 2, LONGEST_PAUSE);
-      }
-    }
-    return null;
-  } finally {
-    await file.close();
-  }
-}
-
-/** Links workerd's file to a name that it can be read by, as soon as there is one. */
-async function openGrowing(fill: Fill): Promise<FileHandle | null> {
-  let pause = 1;
-  while (!fill.isAborted) {
-    const { isWritten } = fill;
-    const name = (await readdir(fill.folder)).find((each) => WORKERD_FILE.test(each));
-    if (name !== undefined) {
-      try {
-        await link(join(fill.folder, name), join(fill.folder, GROWING));
-        return await open(join(fill.folder, GROWING));
-      } catch (error) {
-        // It was renamed since the folder was read.
-        if (name === BODY || !(error instanceof Error && "code" in error && error.code === "ENOENT"))
-          throw error;
-        continue;
-      }
-    }
-    if (isWritten) return null;
-    await sleep(pause);
-    pause = Math.min(pause * 2, LONGEST_PAUSE);
-  }
-  return null;
+  const isWhole = await readGrowing(
+    fill,
+    { link: join(fill.folder, GROWING), most: fill.size + 1 },
+    (piece) => {
+      hash.update(piece);
+      fill.bytes += piece.byteLength;
+      notify(fill);
+    },
+  );
+  return isWhole ? hash.digest("hex") : null;
 }
 
 function notify(fill: Fill): void {

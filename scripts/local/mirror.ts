@@ -21,6 +21,7 @@ import { readProject } from "./project.ts";
 import { type Message, startRuntime } from "./runtime.ts";
 import { makeSocketFolder } from "./socket-folder.ts";
 import { listenAt, postTo } from "./unix-http.ts";
+import { Uploads } from "./uploads.ts";
 import { type Given, variables } from "./variables.ts";
 import { watchKeys } from "./watch-keys.ts";
 import { type Way, waysOf } from "./ways.ts";
@@ -109,6 +110,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const store = await FileStore.open(folders.store);
   const records = await FileStore.open(folders.records);
   const fills = await Fills.open(folders.incoming, store);
+  const uploads = new Uploads(folders.incoming, store);
   const sockets = await makeSocketFolder(options.data);
   started.defer(() => rm(sockets, { recursive: true, force: true }));
   const paths = {
@@ -125,7 +127,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const onStored = (bytes: number) => limit.add(bytes);
   const server = await listenAt(
     paths.files,
-    writer({ store, records, fills, onStored, onFull: () => limit.makeRoom() }),
+    writer({ store, records, fills, uploads, onStored, onFull: () => limit.makeRoom() }),
   );
   started.defer(() => {
     server.close();

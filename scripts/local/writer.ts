@@ -1,13 +1,16 @@
 /** Does for the Worker what workerd's disk service can't: publish by renaming, delete, and list with sizes and times. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isEvictable, isStoreKey } from "../../src/store/store.ts";
-import type { Checksum, FileStore } from "./file-store.ts";
+import { isEvictable, isStoreKey, uploadOf } from "../../src/store/store.ts";
+import { type Checksum, checksumOf, type FileStore } from "./file-store.ts";
 import type { Fills } from "./fills.ts";
+import { handleUpload } from "./upload-requests.ts";
+import type { Uploads } from "./uploads.ts";
 
 export interface WriterOptions {
   store: FileStore;
   records: FileStore;
   fills: Fills;
+  uploads: Uploads;
   /** Called for each object published in the store, with its size in bytes. */
   onStored(bytes: number): void;
   /** Called when there is no space left for a file. */
@@ -38,6 +41,8 @@ interface Task {
  * POST of `/fills/<key>?size=<bytes>` with `X-Checksum` begins a fill and is answered 201 with its id, or 507; GET of
  * `/fills/<id>?after=<bytes>` waits and is answered with its progress as JSON, 404 once it was removed; POST of `/fills/<id>/end`
  * is answered as the PUT of an object is; DELETE of `/fills/<id>` removes it, also in the middle.
+ *
+ * `upload-requests.ts` handles those for `/uploads/` and `/appends/`.
  */
 export function writer(options: WriterOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -73,6 +78,10 @@ async function handle(
     await handleFill(options, request, response, pathname.slice("/fills/".length), searchParams);
     return;
   }
+  if (pathname.startsWith("/uploads/") || pathname.startsWith("/appends/")) {
+    await handleUpload(options.uploads, request, response);
+    return;
+  }
   if (request.method === "POST") {
     response.writeHead(await copy(options, pathname, searchParams.get("from") ?? "")).end();
     return;
@@ -99,11 +108,6 @@ function taskOf(
   if (root !== "store" || !isStoreKey(key)) return null;
   if (header === undefined) return { files: store, key, checksum: null };
   return { files: store, key, checksum: checksumOf(header) };
-}
-
-function checksumOf(header: string | string[]): Checksum {
-  const [algorithm = "", hex = ""] = String(header).split(":");
-  return { algorithm, hex };
 }
 
 async function handleFill(
@@ -143,6 +147,8 @@ async function perform(
 ): Promise<number> {
   if (request.method !== "PUT") {
     await files.delete([key]);
+    const upload = files === options.store ? uploadOf(key) : null;
+    if (upload !== null) await options.uploads.forget(upload);
     return 204;
   }
   const bytes = await files.put(key, request, checksum);

@@ -1,5 +1,6 @@
 /** One request for a hosted repository, made once in `handler.ts`. */
 import type { Digest } from "../oci/digest.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { HostedTarget } from "./target.ts";
 
 export interface HostedRequest {
@@ -18,4 +19,6 @@ export interface HostedRequest {
   findMirrored: (repository: string, digest: Digest) => Promise<{ key: string; size: number } | null>;
   /** @throws RegistryError 403 for a digest that the operator has recalled. */
   refuseRecalled: (digest: Digest) => void;
+  /** For what goes on if the client leaves. */
+  waitUntil: WaitUntil;
 }

@@ -1,6 +1,9 @@
-/** The parts of an upload in the store: written as they come, and joined natively into one verified object at the end. */
+/**
+ * The content of an upload in the store. Where the store can append, it grows in place, and is published at the end. Elsewhere
+ * it is written as parts, and joined natively into one verified object at the end.
+ */
 import type { Digest } from "../oci/digest.ts";
-import { hostedKey, type Store, uploadPrefix } from "../store/store.ts";
+import { hostedKey, type Store, StoreFull, uploadPrefix } from "../store/store.ts";
 import type { Part } from "./records.ts";
 
 const MIB = 1024 * 1024;
@@ -11,11 +14,84 @@ const PART_SIZES = [4 * MIB, 8 * MIB, 16 * MIB];
 const LARGEST_PART = 32 * MIB;
 const PADDING = new Uint8Array(SLICE);
 
+/** The body of a request that pushes content. */
+export interface PushedBody {
+  stream: ReadableStream<Uint8Array>;
+  /** Bytes; null if the request doesn't say. */
+  length: number | null;
+}
+
+/** Says that another request continues the upload. */
+export class UploadTaken extends Error {
+  override readonly name = "UploadTaken";
+}
+
 /**
- * Stores a body of a known length natively as one part.
- * @throws if the body is cut short.
+ * Stores a body that is a whole blob natively, under its digest.
+ * @throws DigestMismatch, StoreFull, or another error if the body is cut short.
  */
-export async function storePart(
+export async function storeWhole(
+  store: Store,
+  digest: Digest,
+  stream: ReadableStream<Uint8Array>,
+  length: number,
+): Promise<void> {
+  const key = hostedKey("blobs", digest);
+  if (store.openFill && length > 0) {
+    const fill = await store.openFill(key, { digest, size: length, isShared: false });
+    if (!fill) throw new StoreFull();
+    return fill.write(stream);
+  }
+  const { readable, writable } = new FixedLengthStream(length);
+  await Promise.all([stream.pipeTo(writable), store.put(key, readable, { digest })]);
+}
+
+/**
+ * Appends a body to an upload.
+ * @param offset bytes that the upload has.
+ * @param onPart called for what is stored, so that it isn't lost if the body breaks off.
+ * @throws UploadTaken, StoreFull, or another error if the body is cut short.
+ */
+export async function appendBody(
+  store: Store,
+  upload: string,
+  offset: number,
+  { stream, length }: PushedBody,
+  onPart: (part: Part) => Promise<void>,
+): Promise<void> {
+  if (!store.uploads) {
+    if (length === null) return storeParts(store, upload, stream, onPart);
+    return onPart(await storePart(store, upload, stream, length));
+  }
+  const appended = await store.uploads.append(upload, offset, stream, length);
+  if (!appended) throw new UploadTaken();
+  const { key, size, failure } = appended;
+  if (size > 0) await onPart({ key, size });
+  if (failure !== null) throw failure;
+}
+
+/**
+ * Makes an upload one object of hosted content.
+ * @param parts all that was appended, in its order.
+ * @returns its bytes.
+ * @throws DigestMismatch
+ */
+export async function publishUpload(
+  store: Store,
+  upload: string,
+  parts: readonly Part[],
+  digest: Digest,
+): Promise<number> {
+  const length = parts.reduce((sum, { size }) => sum + size, 0);
+  const key = hostedKey("blobs", digest);
+  if (length === 0) await store.put(key, new Uint8Array(0), { digest });
+  else if (store.uploads) await store.uploads.publish(upload, length, key, digest);
+  else await joinParts(store, parts, length, digest);
+  return length;
+}
+
+/** Stores a body of a known length natively as one part. */
+async function storePart(
   store: Store,
   upload: string,
   body: ReadableStream<Uint8Array>,
@@ -30,9 +106,8 @@ export async function storePart(
 /**
  * Stores a body whose length isn't known, as one part after the other. A store needs lengths, so the last part is filled up
  * with zeros, and `size` says how much of it counts. Slices keep the memory small while many clients push at once.
- * @param onPart called after each part, so that what has arrived isn't lost if the body breaks off.
  */
-export async function storeParts(
+async function storeParts(
   store: Store,
   upload: string,
   body: ReadableStream<Uint8Array>,
@@ -53,18 +128,17 @@ export async function storeParts(
   }
 }
 
-/**
- * Joins parts into one object of hosted content.
- * @throws DigestMismatch
- */
-export async function joinParts(store: Store, parts: readonly Part[], digest: Digest): Promise<number> {
-  const length = parts.reduce((sum, { size }) => sum + size, 0);
+async function joinParts(
+  store: Store,
+  parts: readonly Part[],
+  length: number,
+  digest: Digest,
+): Promise<void> {
   const { readable, writable } = new FixedLengthStream(length);
   await Promise.all([
     pour(store, parts, writable),
     store.put(hostedKey("blobs", digest), readable, { digest }),
   ]);
-  return length;
 }
 
 async function pour(store: Store, parts: readonly Part[], writable: WritableStream): Promise<void> {

@@ -1,12 +1,13 @@
 /** Uploads of blobs: started, appended to, finished and cancelled (distribution-spec, "Pushing Blobs"). */
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { DigestMismatch, hostedKey, MAXIMUM_PUT } from "../store/store.ts";
+import { DigestMismatch, MAXIMUM_PUT, StoreFull } from "../store/store.ts";
 import { linkBlob } from "./link.ts";
 import { mountBlob } from "./mounts.ts";
+import type { Part } from "./records.ts";
 import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
-import { joinParts, storePart, storeParts } from "./staging.ts";
+import { appendBody, publishUpload, storeWhole, UploadTaken } from "./staging.ts";
 
 /** `POST`: a mount, a whole blob, or an upload of its own. @throws RegistryError */
 export async function startUpload(services: PushServices, request: HostedRequest): Promise<Response> {
@@ -15,7 +16,7 @@ export async function startUpload(services: PushServices, request: HostedRequest
   if (mount !== null && (await mountBlob(services, request, mount))) return created(request, mount);
   const digest = digestIn(search, "digest");
   if (digest !== null) {
-    await storeWhole(services, request, digest);
+    await pushWhole(services, request, digest);
     return created(request, digest);
   }
   const id = await services.hostedRecords.startUpload(target.repository);
@@ -41,7 +42,7 @@ export async function appendToUpload(
 ): Promise<Response> {
   const claim = await claimUpload(services, request, id);
   if (claim instanceof Response) return claim;
-  const offset = await append(services, request, id, claim.holder);
+  const offset = await append(services, request, id, claim);
   return progress(request, 202, id, offset ?? claim.offset);
 }
 
@@ -57,15 +58,15 @@ export async function finishUpload(
   const claim = await claimUpload(services, request, id);
   if (claim instanceof Response) return claim;
   if (claim.offset === 0 && lengthOf(request) !== null) {
-    await storeWhole(services, request, digest, id);
+    await pushWhole(services, request, digest, id);
     return created(request, digest);
   }
-  await append(services, request, id, claim.holder);
+  await append(services, request, id, claim);
   await hostedRecords.reserve("blobs", digest);
   const parts = await hostedRecords.partsOf(id, claim.holder);
   if (parts === null) throw unknownUpload();
   try {
-    const size = await joinParts(store, parts, digest);
+    const size = await publishUpload(store, id, parts, digest);
     await linkBlob(services, request.target.repository, { digest, size }, id);
   } catch (error) {
     if (!(error instanceof DigestMismatch)) throw error;
@@ -86,7 +87,7 @@ export async function cancelUpload(
 }
 
 /** Stores a body that is the whole blob natively, under its digest. */
-async function storeWhole(
+async function pushWhole(
   services: PushServices,
   request: HostedRequest,
   digest: Digest,
@@ -102,15 +103,11 @@ async function storeWhole(
     );
   }
   await services.hostedRecords.reserve("blobs", digest);
-  const { readable, writable } = new FixedLengthStream(length);
-  const body = request.body ?? new Response("").body;
+  const body = request.body ?? new Blob([]).stream();
   try {
-    await Promise.all([
-      body?.pipeTo(writable),
-      services.store.put(hostedKey("blobs", digest), readable, { digest }),
-    ]);
+    await storeWhole(services.store, digest, body, length);
   } catch (error) {
-    throw error instanceof DigestMismatch ? mismatch(digest) : brokenOff(error);
+    throw error instanceof DigestMismatch ? mismatch(digest) : failed(error);
   }
   await linkBlob(services, request.target.repository, { digest, size: length }, upload);
 }
@@ -126,30 +123,31 @@ async function claimUpload(services: PushServices, request: HostedRequest, id: s
 /** @returns the bytes that the upload has then; null if there was nothing to append. */
 async function append(
   { hostedRecords, store }: PushServices,
-  request: HostedRequest,
+  { body, headers, target, waitUntil }: HostedRequest,
   id: string,
-  holder: string,
+  claim: { holder: string; offset: number },
 ): Promise<number | null> {
-  const { body } = request;
-  const length = lengthOf(request);
+  const length = lengthOf({ headers, body });
   if (!body || length === 0) return null;
   let offset: number | null = null;
-  const onPart = async (part: { key: string; size: number }) => {
-    offset = await hostedRecords.addPart(id, holder, part);
-    if (offset === null)
-      throw new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request continues this upload");
+  const onPart = async (part: Part) => {
+    offset = await hostedRecords.addPart(id, claim.holder, part);
+    if (offset === null) throw new UploadTaken();
   };
+  const appended = appendBody(store, id, claim.offset, { stream: body, length }, onPart);
+  // What has arrived is recorded even if the client has gone.
+  waitUntil(appended.catch(() => {}));
   try {
-    if (length === null) await storeParts(store, id, body, onPart);
-    else await onPart(await storePart(store, id, body, length));
+    await appended;
   } catch (error) {
-    throw error instanceof RegistryError ? error : brokenOff(error);
+    if (error instanceof StoreFull) await hostedRecords.cancelUpload(target.repository, id);
+    throw failed(error);
   }
   return offset;
 }
 
 /** Bytes of the body; null for a body without a length. */
-function lengthOf({ headers, body }: HostedRequest): number | null {
+function lengthOf({ headers, body }: Pick<HostedRequest, "headers" | "body">): number | null {
   const length = headers.get("Content-Length");
   if (length !== null && /^\d+$/.test(length)) return Number(length);
   return body === null ? 0 : null;
@@ -196,9 +194,14 @@ function created({ target, prefix }: HostedRequest, digest: Digest): Response {
   return new Response(null, { status: 201, headers });
 }
 
-/** The client has gone, or the store has failed; the one can't read this, the other is for the log. */
-function brokenOff(error: unknown): RegistryError {
+/** Why content couldn't be stored. Where the client has gone, it is for the log only. */
+function failed(error: unknown): RegistryError {
+  if (error instanceof UploadTaken) {
+    return new RegistryError(409, "BLOB_UPLOAD_INVALID", "another request continues this upload");
+  }
   console.warn(`a push broke off: ${error}`);
+  // With this code clients show the message at once, and don't try again.
+  if (error instanceof StoreFull) return new RegistryError(413, "DENIED", "the mirror's disk is full");
   return new RegistryError(
     503,
     "UNAVAILABLE",

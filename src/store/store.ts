@@ -39,6 +39,14 @@ export class DigestMismatch extends Error {
   }
 }
 
+/** Says that the store has no room for content. */
+export class StoreFull extends Error {
+  override readonly name = "StoreFull";
+  constructor() {
+    super("the store has no room for it");
+  }
+}
+
 /** Bytes of the largest object one put takes (R2: 5 GiB less 5 MiB). */
 export const MAXIMUM_PUT = 5 * 1024 ** 3 - 5 * 1024 ** 2;
 
@@ -64,6 +72,40 @@ export interface StoreFill {
   read(): Promise<ReadableStream<Uint8Array>>;
 }
 
+/** What `append` has added to an upload. */
+export interface Appended {
+  /** Where the upload's content is stored until it is published. */
+  key: string;
+  /** Bytes, of a body that broke off too. */
+  size: number;
+  /** What the body broke off with; null if all of it was appended. */
+  failure: unknown;
+}
+
+/** Uploads that grow in place, in a store which can append. */
+export interface GrowingUploads {
+  /**
+   * Appends a body to an upload, and discards what lies beyond `offset` first. An append that is under way ends.
+   * @param upload a UUID.
+   * @param offset bytes that the upload has.
+   * @param length bytes of the body; null if it doesn't say.
+   * @returns null if another append has ended this one.
+   * @throws StoreFull; nothing is left of the upload then.
+   */
+  append(
+    upload: string,
+    offset: number,
+    body: ReadableStream<Uint8Array>,
+    length: number | null,
+  ): Promise<Appended | null>;
+  /**
+   * Makes an upload an object. The upload ends, unless it throws.
+   * @param size bytes that the upload has.
+   * @throws DigestMismatch
+   */
+  publish(upload: string, size: number, key: string, digest: Digest): Promise<void>;
+}
+
 export interface FillOptions {
   digest: Digest;
   /** Bytes, at least one. */
@@ -75,6 +117,8 @@ export interface FillOptions {
 export interface Store {
   /** Begins a fill; absent, or null, where objects can't be read before they are stored: `put` then. */
   openFill?(key: string, options: FillOptions): Promise<StoreFill | null>;
+  /** Absent where objects can't be appended to. */
+  uploads?: GrowingUploads;
   head(key: string): Promise<StoredHead | null>;
   /** @throws RangeNotSatisfiable */
   get(key: string, range?: ByteRange): Promise<StoredObject | null>;
@@ -158,7 +202,18 @@ export function uploadPrefix(id: string): string {
   return `uploads/${id}/`;
 }
 
-const UPLOAD_KEY = /^uploads\/[0-9a-f-]{36}\/[0-9a-f-]{36}$/;
+/** The key of an upload that grows in place. @param id a UUID. */
+export function uploadKey(id: string): string {
+  return uploadPrefix(id) + id;
+}
+
+const UPLOAD_KEY = /^uploads\/([0-9a-f-]{36})\/[0-9a-f-]{36}$/;
+
+/** The upload that a key belongs to; null for other keys. */
+export function uploadOf(key: string): string | null {
+  return UPLOAD_KEY.exec(key)?.[1] ?? null;
+}
+
 const CONTENT_KEY = /^(private\/|hosted\/)?(blobs|manifests)\/sha(256|512)\/[0-9a-f]{2}\/[0-9a-f]+$/;
 const SCOPED_KEY =
   /^(links|listings)(\/[A-Za-z0-9][A-Za-z0-9._-]*)+\/_\/((sha256|sha512|listings)\/)?[0-9a-f]+$/;

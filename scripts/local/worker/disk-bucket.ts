@@ -4,10 +4,13 @@
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { type ByteRange, resolveRange } from "../../../src/oci/range.ts";
-import type { BucketFillOptions } from "../../../src/store/r2.ts";
+import type { BucketChecksum, BucketFillOptions } from "../../../src/store/disk.ts";
 import { HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
 import { beginFill, type DiskFill, fillOf, findFill, follow, writeFill } from "./disk-fills.ts";
 import type { StoreEnv } from "./store-env.ts";
+
+/** What the paths of appends begin with. */
+const APPENDS = "appends/";
 
 type Stored = Pick<R2Object, "key" | "size" | "uploaded">;
 
@@ -52,15 +55,55 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   }
 
   /**
-   * The bytes of a fill, by its id as the path: a request's body costs far less than a stream that is an argument. PUT is
-   * answered 204 once the fill is stored, 409 if the checksum differs, or 500; GET with the whole as it is written.
+   * The bytes of a fill or an append, by its id as the path: a request's body costs far less than a stream that is an
+   * argument. PUT of a fill is answered 204 once it is stored, 409 if the checksum differs, or 500; GET with the whole as it
+   * is written.
    */
   override async fetch(request: Request): Promise<Response> {
     const id = new URL(request.url).pathname.slice(1);
+    if (id.startsWith(APPENDS)) return this.#writeAppend(id.slice(APPENDS.length), request.body);
     const fill = fillOf(id);
     if (!fill) return new Response(null, { status: 404 });
     if (request.method === "GET") return new Response(this.#following(fill).body);
     return writeFill(this.env, fill, request.body);
+  }
+
+  /** Begins to append to an upload; see `GrowingUploads`. @returns an id; null if the disk has no room for it. */
+  async beginAppend(upload: string, offset: number, length: number | null): Promise<string | null> {
+    const size = length === null ? "" : `&length=${length}`;
+    const response = await this.#post(`uploads/${upload}?offset=${offset}${size}`);
+    return response.status === 507 ? null : response.text();
+  }
+
+  async endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full"> {
+    const response = await this.#post(`appends/${id}/end${isComplete ? "" : "?broken"}`);
+    const text = await response.text();
+    if (response.status === 507) return "full";
+    return response.status === 409 ? "ended" : Number(text);
+  }
+
+  async publishUpload(
+    upload: string,
+    size: number,
+    key: string,
+    { algorithm, hex }: BucketChecksum,
+  ): Promise<boolean> {
+    const headers = { "X-Checksum": `${algorithm}:${hex}` };
+    const response = await this.#post(`uploads/${upload}/publish?size=${size}&key=${key}`, headers);
+    return response.status !== 409;
+  }
+
+  async #writeAppend(id: string, body: ReadableStream | null): Promise<Response> {
+    const response = await this.env.INCOMING.fetch(`http://incoming/${id}/body`, { method: "PUT", body });
+    await response.body?.cancel();
+    return new Response(null, { status: response.ok ? 204 : 500 });
+  }
+
+  /** @throws unless it is done, or answered 409 or 507. */
+  async #post(path: string, headers: Record<string, string> = {}): Promise<Response> {
+    const response = await this.env.WRITER.fetch(`http://writer/${path}`, { method: "POST", headers });
+    if (!response.ok && ![409, 507].includes(response.status)) throw new Error(await response.text());
+    return response;
   }
 
   #following(fill: DiskFill, range?: R2Range): Stored & { body: ReadableStream<Uint8Array> } {

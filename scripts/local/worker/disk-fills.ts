@@ -4,7 +4,7 @@
  */
 
 import type { Slice } from "../../../src/oci/range.ts";
-import type { BucketFillOptions } from "../../../src/store/r2.ts";
+import type { BucketFillOptions } from "../../../src/store/disk.ts";
 import type { Progress } from "./progress.ts";
 import type { StoreEnv } from "./store-env.ts";
 

@@ -11,6 +11,7 @@ import { FileStore } from "../../../scripts/local/file-store.ts";
 import { Fills } from "../../../scripts/local/fills.ts";
 import { CacheLimit } from "../../../scripts/local/limit.ts";
 import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { Uploads } from "../../../scripts/local/uploads.ts";
 import { writer } from "../../../scripts/local/writer.ts";
 import { parseDigest } from "../../../src/oci/digest.ts";
 import { evict } from "../../../src/store/eviction.ts";
@@ -49,7 +50,8 @@ describe("the writer", () => {
     const store = await FileStore.open(join(data, "store"));
     const records = await FileStore.open(join(data, "records"));
     const fills = await Fills.open(join(data, "incoming"), store);
-    server = createServer(writer({ store, records, fills, onStored: () => {}, onFull: () => {} }));
+    const uploads = new Uploads(join(data, "incoming"), store);
+    server = createServer(writer({ store, records, fills, uploads, onStored: () => {}, onFull: () => {} }));
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/store/`;
   });
@@ -224,7 +226,9 @@ describe("a full disk", () => {
     const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
     vi.spyOn(store, "put").mockRejectedValue(full);
     const fills = await Fills.open(join(data, "fills"), store);
-    const options = { store, records: store, fills, onStored: () => {}, onFull: () => limit.makeRoom() };
+    const uploads = new Uploads(join(data, "fills"), store);
+    const rest = { onStored: () => {}, onFull: () => limit.makeRoom() };
+    const options = { store, records: store, fills, uploads, ...rest };
     const server = createServer(writer(options));
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     try {

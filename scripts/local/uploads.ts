@@ -1,0 +1,212 @@
+/**
+ * Uploads of hosted content: files that grow by what clients append. workerd writes each body into a folder of its own in
+ * `incoming`. The first becomes the upload's file by a second name; what follows is appended here. All of it is hashed as it
+ * comes, so that nothing is left to do at the end but to compare and rename.
+ */
+import { createHash, type Hash, randomUUID } from "node:crypto";
+import { mkdir, open, rm, stat, statfs, truncate } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { LRUCache } from "lru-cache";
+import { uploadKey } from "../../src/store/store.ts";
+import type { Checksum, FileStore } from "./file-store.ts";
+import { type GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
+
+/** What digests usually are of. Content with another is read again at its end. */
+const ALGORITHM = "sha256";
+/** Uploads whose running hash is kept; those of others are read again at their end. */
+const MOST_HASHES = 1_000;
+/** Bytes below which the free space counts as none, where a body broke off. */
+const LEAST_SPACE = 1024 * 1024;
+const PIECE = 1024 * 1024;
+
+interface Append extends GrowingFile {
+  upload: string;
+  offset: number;
+  /** Bytes that were appended. */
+  bytes: number;
+  /** Ends once all is appended. */
+  done: Promise<void>;
+}
+
+/** The hash of an upload's first bytes. */
+interface Hashed {
+  hash: Hash;
+  bytes: number;
+}
+
+export class Uploads {
+  readonly #incoming: string;
+  readonly #store: FileStore;
+  readonly #appends = new Map<string, Append>();
+  /** The last append of each upload that has one under way. */
+  readonly #current = new Map<string, Append>();
+  readonly #hashes = new LRUCache<string, Hashed>({ max: MOST_HASHES });
+
+  /** @param incoming a folder on the same file system as the store's, into which workerd puts bodies. */
+  constructor(incoming: string, store: FileStore) {
+    this.#incoming = incoming;
+    this.#store = store;
+  }
+
+  /**
+   * Expects workerd to PUT a body to `<id>/body`, and appends it as it comes. An append of the same upload that is under way ends.
+   * @param upload a UUID.
+   * @param offset bytes that the upload has; what lies beyond them is discarded.
+   * @param length bytes of the body; null if they aren't known.
+   * @returns the append's id.
+   * @throws an error with the code ENOSPC if the disk has no room for it.
+   */
+  async begin(upload: string, offset: number, length: number | null): Promise<string> {
+    if ((await this.#space()) < (length ?? LEAST_SPACE)) throw noSpace();
+    const id = randomUUID();
+    const folder = join(this.#incoming, id);
+    const state = { folder, isWritten: false, isAborted: false };
+    const append: Append = { ...state, upload, offset, bytes: 0, done: Promise.resolve() };
+    const previous = this.#current.get(upload);
+    this.#current.set(upload, append);
+    this.#appends.set(id, append);
+    const made = mkdir(folder, { mode: 0o700 });
+    append.done = made.then(() => this.#take(append, previous));
+    append.done.catch(() => {});
+    await made;
+    return id;
+  }
+
+  /**
+   * The body has ended.
+   * @param isComplete whether workerd has written all of it.
+   * @returns the bytes that were appended; null if another append has ended this one.
+   * @throws an error with the code ENOSPC if the disk was full, and discards the upload.
+   */
+  async end(id: string, isComplete: boolean): Promise<number | null> {
+    const append = this.#appends.get(id);
+    if (!append) return null;
+    try {
+      await untilClosed(append);
+      append.isWritten = true;
+      await append.done;
+      if (append.isAborted) return null;
+      if (!isComplete && (await this.#space()) < LEAST_SPACE) throw noSpace();
+      return append.bytes;
+    } catch (error) {
+      append.isAborted = true;
+      if (this.#current.get(append.upload) === append) await this.#discard(append.upload);
+      throw error;
+    } finally {
+      this.#appends.delete(id);
+      if (this.#current.get(append.upload) === append) this.#current.delete(append.upload);
+      await rm(append.folder, { recursive: true, force: true });
+    }
+  }
+
+  /**
+   * Publishes an upload in the store, atomically, and forgets it.
+   * @param size bytes that it has.
+   * @returns false if it has another size or checksum.
+   */
+  async publish(upload: string, size: number, key: string, { algorithm, hex }: Checksum): Promise<boolean> {
+    await this.#abort(this.#current.get(upload));
+    const path = this.#pathOf(upload);
+    const found = await stat(path).catch(() => null);
+    if (!found || found.size < size) return false;
+    if (found.size > size) await truncate(path, size);
+    const hashed = this.#hashes.get(upload);
+    const isHashed = algorithm === ALGORITHM && hashed?.bytes === size;
+    // A copy, so that a wrong digest doesn't end the hash.
+    const actual = isHashed ? hashed.hash.copy().digest("hex") : await hashOf(path, algorithm);
+    if (actual !== hex) return false;
+    await this.#store.publish(path, key);
+    await this.forget(upload);
+    return true;
+  }
+
+  /** Lets go of an upload whose file is deleted or published. */
+  async forget(upload: string): Promise<void> {
+    this.#hashes.delete(upload);
+    await this.#abort(this.#current.get(upload));
+    await rm(dirname(this.#pathOf(upload)), { recursive: true, force: true });
+  }
+
+  async #take(append: Append, previous: Append | undefined): Promise<void> {
+    await this.#abort(previous);
+    if (append.isAborted) return;
+    const { upload, offset } = append;
+    const path = this.#pathOf(upload);
+    const hashed = this.#hashFrom(upload, offset);
+    const add = (piece: Buffer): void => {
+      append.bytes += piece.byteLength;
+      if (!hashed) return;
+      hashed.hash.update(piece);
+      hashed.bytes += piece.byteLength;
+    };
+    const reading = { link: null, most: PIECE };
+    if (offset === 0) {
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      // A new file: workerd may still be writing to the one before.
+      await rm(path, { force: true });
+      await readGrowing(append, { ...reading, link: path }, add);
+      return;
+    }
+    const file = await open(path, "a");
+    try {
+      if ((await file.stat()).size < offset) throw new Error("the upload has lost some of its content");
+      await file.truncate(offset);
+      await readGrowing(append, reading, async (piece) => {
+        await file.appendFile(piece);
+        add(piece);
+      });
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The hash to go on with; null if that of the bytes so far isn't known. */
+  #hashFrom(upload: string, offset: number): Hashed | null {
+    const known = this.#hashes.get(upload);
+    if (known?.bytes === offset) return known;
+    this.#hashes.delete(upload);
+    if (offset > 0) return null;
+    const hashed = { hash: createHash(ALGORITHM), bytes: 0 };
+    this.#hashes.set(upload, hashed);
+    return hashed;
+  }
+
+  async #abort(append: Append | undefined): Promise<void> {
+    if (!append) return;
+    append.isAborted = true;
+    await append.done.catch(() => {});
+  }
+
+  async #discard(upload: string): Promise<void> {
+    this.#hashes.delete(upload);
+    await rm(this.#pathOf(upload), { force: true });
+  }
+
+  async #space(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#incoming);
+    return bavail * bsize;
+  }
+
+  #pathOf(upload: string): string {
+    return this.#store.pathOf(uploadKey(upload));
+  }
+}
+
+async function hashOf(path: string, algorithm: string): Promise<string> {
+  const hash = createHash(algorithm);
+  const file = await open(path);
+  try {
+    const piece = Buffer.allocUnsafe(PIECE);
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, PIECE, null);
+      if (bytesRead === 0) return hash.digest("hex");
+      hash.update(piece.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+function noSpace(): Error {
+  return Object.assign(new Error("no space left for an upload"), { code: "ENOSPC" });
+}

@@ -1,0 +1,95 @@
+/** What the store can do where its bucket is a service that keeps files (`scripts/local/worker`), and R2 can't. */
+import { type Digest, digestParts } from "../oci/digest.ts";
+import {
+  DigestMismatch,
+  type FillOptions,
+  type GrowingUploads,
+  type StoreFill,
+  StoreFull,
+  uploadKey,
+} from "./store.ts";
+
+export interface DiskBucketApi extends R2Bucket {
+  /** @returns an id; null if it has no room. */
+  beginFill(key: string, options: BucketFillOptions): Promise<string | null>;
+  /** @returns false where there is no such object. */
+  copy(from: string, to: string): Promise<boolean>;
+  /** @returns an id; null if it has no room. */
+  beginAppend(upload: string, offset: number, length: number | null): Promise<string | null>;
+  /** Call it in every case. @returns the bytes that were appended, or why none can be. */
+  endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full">;
+  /** @returns false if the content has another checksum or size. */
+  publishUpload(upload: string, size: number, key: string, checksum: BucketChecksum): Promise<boolean>;
+  /**
+   * PUT of `/<id>` is answered 204 once the body of a fill is stored, 409 if it has another digest; GET with the body as it
+   * comes. PUT of `/appends/<id>` is answered 204 once the body is written.
+   */
+  fetch: Fetcher["fetch"];
+}
+
+/** A digest in two parts. */
+export interface BucketChecksum {
+  algorithm: string;
+  hex: string;
+}
+
+/** As `FillOptions`. */
+export interface BucketFillOptions extends BucketChecksum {
+  size: number;
+  isShared: boolean;
+}
+
+export function isDisk(bucket: R2Bucket): bucket is DiskBucketApi {
+  return typeof Reflect.get(bucket, "beginFill") === "function";
+}
+
+export async function openFill(
+  bucket: DiskBucketApi,
+  key: string,
+  { digest, size, isShared }: FillOptions,
+): Promise<StoreFill | null> {
+  const id = await bucket.beginFill(key, { ...digestParts(digest), size, isShared });
+  if (id === null) return null;
+  const url = `http://store/${id}`;
+  return {
+    write: async (body) => {
+      const response = await bucket.fetch(url, { method: "PUT", body });
+      const reason = await response.text();
+      if (response.status === 409) throw new DigestMismatch(digest);
+      if (!response.ok) throw new Error(reason);
+    },
+    read: async () => {
+      const { body } = await bucket.fetch(url);
+      if (!body) throw new Error("the fill has ended before it could be read");
+      return body;
+    },
+  };
+}
+
+export function growingUploads(bucket: DiskBucketApi): GrowingUploads {
+  return {
+    append: async (upload, offset, body, length) => {
+      const id = await bucket.beginAppend(upload, offset, length);
+      if (id === null) throw new StoreFull();
+      const failure = await write(bucket, id, body);
+      const size = await bucket.endAppend(id, failure === null);
+      if (size === "full") throw new StoreFull();
+      return size === "ended" ? null : { key: uploadKey(upload), size, failure };
+    },
+    publish: async (upload: string, size: number, key: string, digest: Digest) => {
+      const isRight = await bucket.publishUpload(upload, size, key, digestParts(digest));
+      if (!isRight) throw new DigestMismatch(digest);
+    },
+  };
+}
+
+/** @returns what the body broke off with; null if all of it was written. */
+async function write(bucket: DiskBucketApi, id: string, body: ReadableStream<Uint8Array>): Promise<unknown> {
+  try {
+    const response = await bucket.fetch(`http://store/appends/${id}`, { method: "PUT", body });
+    const reason = await response.text();
+    return response.ok ? null : new Error(reason);
+  } catch (error) {
+    return error;
+  }
+}
