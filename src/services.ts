@@ -78,7 +78,7 @@ export function createServices(env: Env): Services {
   const { upstream: upstreamTiming, trafficGather, ...timing } = env.TIMING ?? {};
   const objects = env.VERSION ? OBJECTS_OF_A_CLASS : 1;
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
-  return {
+  const services: Services = {
     config,
     gatherLog: GATHER,
     started: now(),
@@ -109,12 +109,20 @@ export function createServices(env: Env): Services {
       relays: config.relays,
       quorums: config.tagQuorums,
       timing: { ...UPSTREAM_TIMING, ...upstreamTiming },
+      observer: {
+        requested: (request, waitUntil) => services.traffic?.requested(request, waitUntil),
+        pullsRemaining: (remaining, waitUntil) => services.traffic?.pullsRemaining(remaining, waitUntil),
+      },
     }),
     leasesOf: leasesIn(env.FILLS, objects),
     fillPatience: FILL_PATIENCE,
     fillLook: FILL_LOOK,
     bodyLimits: BODY_LIMITS,
-    onFilled: logFill,
+    onFilled: (fill, waitUntil) => {
+      logFill(fill);
+      services.traffic?.filled("stored", waitUntil);
+    },
+    onFillFailed: (outcome, waitUntil) => services.traffic?.filled(outcome, waitUntil),
     resumes: { count: 0 },
     ...timing,
     storeReads: env.VERSION ? STORE_READS : Number.POSITIVE_INFINITY,
@@ -126,6 +134,7 @@ export function createServices(env: Env): Services {
     via,
     now,
   };
+  return services;
 }
 
 /**

@@ -1,5 +1,10 @@
 /** Metrics in Prometheus' text format. No repository and no key is a label: there may be any number of them. */
+import { LONGEST_LIMIT } from "../upstream/limits.ts";
+import type { Activity } from "./activity.ts";
 import type { Traffic } from "./traffic.ts";
+
+/** Milliseconds after which what an upstream said of a limit says nothing any more. */
+const LIMIT_WINDOW = LONGEST_LIMIT * 1000;
 
 interface Metric {
   name: string;
@@ -10,16 +15,19 @@ interface Metric {
 
 export interface Measured {
   traffic: readonly Traffic[];
+  activity: Activity;
   /** CACHE_LIMIT, in bytes. */
   limit: number;
   endpoints: readonly { url: string; downFor: number; limitedFor: number }[];
   deployment: string;
+  /** Milliseconds since the epoch. */
+  now: number;
 }
 
 /** The media type of the format. */
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-export function metricsText({ traffic, limit, endpoints, deployment }: Measured): string {
+export function metricsText({ traffic, activity, limit, endpoints, deployment, now }: Measured): string {
   const metrics: Metric[] = [
     {
       name: "portolan_requests_total",
@@ -35,6 +43,43 @@ export function metricsText({ traffic, limit, endpoints, deployment }: Measured)
       help: "Declared bytes of response bodies by upstream and where they came from.",
       type: "counter",
       samples: bytesBySource(traffic),
+    },
+    {
+      name: "portolan_stale_served_total",
+      help: "Tags and listings that were served as last known, because upstream failed.",
+      type: "counter",
+      samples: staleByUpstream(traffic),
+    },
+    {
+      name: "portolan_upstream_requests_total",
+      help: "Requests to an endpoint itself by how they ended.",
+      type: "counter",
+      samples: activity.upstream.map(({ upstream, endpoint, outcome, requests }) => ({
+        labels: { upstream, endpoint, outcome },
+        value: requests,
+      })),
+    },
+    {
+      name: "portolan_upstream_last_success_timestamp_seconds",
+      help: "When an endpoint last responded as it was requested.",
+      type: "gauge",
+      samples: activity.upstream.flatMap(({ upstream, endpoint, outcome, last }) =>
+        outcome === "ok" ? [{ labels: { upstream, endpoint }, value: last / 1000 }] : [],
+      ),
+    },
+    {
+      name: "portolan_upstream_pulls_remaining",
+      help: "Pulls left in the window of an upstream's limit, as it said within the last 6 hours.",
+      type: "gauge",
+      samples: activity.remaining.flatMap(({ upstream, login, pulls, at }) =>
+        now - at < LIMIT_WINDOW ? [{ labels: { upstream, login }, value: pulls }] : [],
+      ),
+    },
+    {
+      name: "portolan_fills_total",
+      help: "Attempts to store a blob by how they ended.",
+      type: "counter",
+      samples: activity.fills.map(({ outcome, fills }) => ({ labels: { outcome }, value: fills })),
     },
     {
       name: "portolan_store_limit_bytes",
@@ -75,6 +120,15 @@ function bytesBySource(traffic: readonly Traffic[]): Metric["samples"] {
     sums.set(key, { labels: { upstream, served }, value: before + bytes });
   }
   return [...sums.values()];
+}
+
+/** 0 for every upstream of which anything was served, so that the first one counts as an increase. */
+function staleByUpstream(traffic: readonly Traffic[]): Metric["samples"] {
+  const served = traffic.filter(({ upstream }) => upstream !== "");
+  return [...Map.groupBy(served, ({ upstream }) => upstream)].map(([upstream, group]) => {
+    const stale = group.filter(({ served }) => served === "stale");
+    return { labels: { upstream }, value: stale.reduce((sum, { requests }) => sum + requests, 0) };
+  });
 }
 
 function text({ name, help, type, samples }: Metric): string {

@@ -48,9 +48,12 @@ export function adminRoutes(services: AdminServices): Hono {
     return c.json(summaryOf(await ledger.since(now() - hours * HOUR)));
   });
   routes.get("/metrics", owner, async (c) => {
-    const { config, upstream, ledger } = services;
+    const { config, upstream, ledger, now } = services;
+    const [traffic, activity] = await Promise.all([ledger.totals(), ledger.activity()]);
     const measured = {
-      traffic: await ledger.totals(),
+      traffic,
+      activity,
+      now: now(),
       limit: config.cacheLimit,
       endpoints: upstream.endpoints(),
       deployment: deploymentOf(services),

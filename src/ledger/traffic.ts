@@ -1,5 +1,9 @@
 /** What counts of the requests: gathered in the isolate, kept by the ledger's object. */
 import { parseDigest } from "../oci/digest.ts";
+import type { FillOutcome } from "../pull/fill-leases.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
+import type { UpstreamObserver } from "../upstream/observer.ts";
+import { type Activity, GatheredActivity, NO_ACTIVITY } from "./activity.ts";
 import { type Use, UseGatherer } from "./uses.ts";
 
 /** What of a request counts. */
@@ -36,14 +40,23 @@ export interface TrafficAt extends Traffic {
   start: number;
 }
 
+/** What an isolate has gathered; what is left out is nothing. */
+export interface LedgerBatch {
+  traffic?: readonly Traffic[];
+  uses?: readonly Use[];
+  activity?: Activity;
+}
+
 /** The ledger's object. */
 export interface TrafficLedger {
   /** @param at milliseconds since the epoch. */
-  add(traffic: readonly Traffic[], uses: readonly Use[], at: number): Promise<void>;
+  add(batch: LedgerBatch, at: number): Promise<void>;
   /** All that was ever added. */
   totals(): Promise<Traffic[]>;
   /** In spans of a minute, an hour or a day, whichever is kept of that time. @param since milliseconds since the epoch. */
   since(since: number): Promise<TrafficAt[]>;
+  /** All that was ever added. */
+  activity(): Promise<Activity>;
 }
 
 /** Requests that are added without waiting any longer. */
@@ -51,16 +64,17 @@ const ENOUGH = 20;
 /** Milliseconds after which those that were gathered are added. */
 export const TRAFFIC_GATHER = 5_000;
 
-type WaitUntil = (work: Promise<unknown>) => void;
-
 /** One isolate's requests that aren't in the ledger yet. What the ledger can't take is lost, and no request waits for it. */
-export class TrafficRecorder {
+export class TrafficRecorder implements UpstreamObserver {
   readonly #ledger: () => TrafficLedger;
   readonly #now: () => number;
   readonly #gather: number;
   readonly #uses = new UseGatherer();
+  readonly #activity = new GatheredActivity();
   #gathered = new Map<string, Traffic>();
   #count = 0;
+  /** Whether what is gathered will be added without another request. */
+  #isScheduled = false;
 
   /** @param gather milliseconds. */
   constructor(ledger: () => TrafficLedger, now: () => number, gather = TRAFFIC_GATHER) {
@@ -81,17 +95,40 @@ export class TrafficRecorder {
     if (use) this.#uses.note(use, this.#now());
     this.#count++;
     if (this.#count >= ENOUGH) waitUntil(this.#flush());
-    else if (this.#count === 1) waitUntil(pause(this.#gather).then(() => this.#flush()));
+    else this.#schedule(waitUntil);
+  }
+
+  requested(request: Parameters<UpstreamObserver["requested"]>[0], waitUntil: WaitUntil): void {
+    this.#activity.requested(request, this.#now());
+    this.#schedule(waitUntil);
+  }
+
+  pullsRemaining(remaining: Parameters<UpstreamObserver["pullsRemaining"]>[0], waitUntil: WaitUntil): void {
+    this.#activity.pullsRemaining({ ...remaining, at: this.#now() });
+    this.#schedule(waitUntil);
+  }
+
+  filled(outcome: FillOutcome, waitUntil: WaitUntil): void {
+    this.#activity.filled(outcome);
+    this.#schedule(waitUntil);
+  }
+
+  #schedule(waitUntil: WaitUntil): void {
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    waitUntil(pause(this.#gather).then(() => this.#flush()));
   }
 
   async #flush(): Promise<void> {
-    if (this.#count === 0) return;
     const traffic = [...this.#gathered.values()];
     const uses = this.#uses.take();
+    const activity = this.#activity.take();
     this.#gathered = new Map();
     this.#count = 0;
+    this.#isScheduled = false;
+    if (traffic.length === 0 && activity === NO_ACTIVITY) return;
     try {
-      await this.#ledger().add(traffic, uses, this.#now());
+      await this.#ledger().add({ traffic, uses, activity }, this.#now());
     } catch (error) {
       this.#uses.forget(uses);
       console.warn(`the ledger can't be written: ${error}`);

@@ -36,6 +36,11 @@ export class BlobFill extends DurableObject<Env> implements FillLeases {
   }
 
   override alarm(): Promise<void> {
-    return this.#leases.alarm((job) => fillBlob(this.#services, job, waitUntilOf(this.ctx)));
+    const waitUntil = waitUntilOf(this.ctx);
+    return this.#leases.alarm(async (job) => {
+      const outcome = await fillBlob(this.#services, job, waitUntil);
+      if (outcome !== "stored") this.#services.onFillFailed(outcome, waitUntil);
+      return outcome;
+    });
   }
 }

@@ -1,13 +1,15 @@
 /**
  * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum;
- * which digests are recalled; and what content is used.
+ * what the mirror did besides; which digests are recalled; and what content is used.
  */
 import { DurableObject } from "cloudflare:workers";
+import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
-import type { Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
-import type { Use, UseLedger, UseRecord } from "../ledger/uses.ts";
+import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
+import type { UseLedger, UseRecord } from "../ledger/uses.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Env } from "../services.ts";
+import { ActivityTables } from "./activity-tables.ts";
 import { UseTable } from "./use-table.ts";
 
 const MINUTE = 60_000;
@@ -35,6 +37,7 @@ const ADDED =
 export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallLedger, UseLedger {
   readonly #sql = this.ctx.storage.sql;
   readonly #uses = new UseTable(this.#sql);
+  readonly #activity = new ActivityTables(this.#sql);
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
@@ -42,7 +45,7 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
     this.#sql.exec(RECALLED);
   }
 
-  async add(traffic: readonly Traffic[], uses: readonly Use[], at: number): Promise<void> {
+  async add({ traffic = [], uses = [], activity = NO_ACTIVITY }: LedgerBatch, at: number): Promise<void> {
     const start = at - (at % MINUTE);
     for (const { upstream, kind, served, status, requests, bytes } of traffic) {
       this.#sql.exec(
@@ -51,6 +54,7 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
       );
     }
     this.#uses.add(uses, at);
+    this.#activity.add(activity);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
   }
 
@@ -58,6 +62,10 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
     return this.#rows<Traffic>(
       "SELECT upstream, kind, served, status, sum(requests) AS requests, sum(bytes) AS bytes FROM traffic GROUP BY 1, 2, 3, 4",
     );
+  }
+
+  async activity(): Promise<Activity> {
+    return this.#activity.all();
   }
 
   async since(since: number): Promise<TrafficAt[]> {

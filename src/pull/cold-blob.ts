@@ -102,13 +102,10 @@ export async function pullColdBlob(
   const { waitUntil, signal } = pull;
   const started = services.now();
   const onFilled = () =>
-    services.onFilled({
-      upstream: upstream.name,
-      repository,
-      digest,
-      bytes: length,
-      ms: services.now() - started,
-    });
+    services.onFilled(
+      { upstream: upstream.name, repository, digest, bytes: length, ms: services.now() - started },
+      waitUntil,
+    );
   const source = { upstreamRequest, response, body, length, waitUntil, signal };
   const name = { kind: "blobs", digest, scope: pull.access } as const;
   const fill = lease && isStorable(length) ? await openContentFill(services.store, name, length) : null;
@@ -262,6 +259,7 @@ async function retryLater(
   reason: unknown,
 ): Promise<void> {
   console.warn(`storing ${digest} failed: ${reason}`);
+  services.onFillFailed("failed", pull.waitUntil);
   if (reason instanceof DigestMismatch)
     for (const each of responses) services.upstream.quarantine(each, pull.target.upstream);
   await lease.scheduleCheck(0);

@@ -77,7 +77,8 @@ async function store(
   if (stored.status === "fulfilled") {
     const { digest, scope } = name;
     const { upstream, repository } = scope;
-    services.onFilled({ upstream, repository, digest, bytes: length, ms: services.now() - started });
+    const ms = services.now() - started;
+    services.onFilled({ upstream, repository, digest, bytes: length, ms }, waitUntil);
     return "stored";
   }
   if (stored.reason instanceof DigestMismatch) {

@@ -3,11 +3,12 @@ import type { LRUCache } from "lru-cache";
 import type { Config } from "../config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Remembered } from "../registry/remembered.ts";
+import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Store } from "../store/store.ts";
 import type { TagRecords } from "../store/tag-records.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import type { BodyLimits } from "./body.ts";
-import type { FillLeases } from "./fill-leases.ts";
+import type { FillLeases, FillOutcome } from "./fill-leases.ts";
 import type { Resolver, StoredManifest } from "./resolver.ts";
 import type { StoredFill } from "./stored-fill.ts";
 
@@ -28,7 +29,9 @@ export interface PullServices {
   fillLook: number;
   bodyLimits: BodyLimits;
   /** Called for every blob that was brought into the store. */
-  onFilled: (fill: StoredFill) => void;
+  onFilled: (fill: StoredFill, waitUntil: WaitUntil) => void;
+  /** Called for every attempt to store a blob that failed; a permanent failure isn't tried again. */
+  onFillFailed: (outcome: Exclude<FillOutcome, "stored">, waitUntil: WaitUntil) => void;
   /** How many bodies that broke off were resumed since the isolate started. */
   resumes: { count: number };
   /** Reads of the store that one request may make for itself alone. */

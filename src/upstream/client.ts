@@ -13,6 +13,7 @@ import type { WaitUntil } from "../registry/wait-until.ts";
 import { Endpoints } from "./endpoints.ts";
 import { hedge } from "./hedge.ts";
 import { Identities, isPage } from "./identities.ts";
+import { UNOBSERVED, type UpstreamObserver } from "./observer.ts";
 import { type Agreement, findAgreement, type TagQuorum } from "./quorum.ts";
 import type { Upstream } from "./registries.ts";
 import { endpointAt, type Relay, relaysFor } from "./relays.ts";
@@ -38,6 +39,7 @@ export interface ClientOptions {
   /** By upstream's name. */
   quorums?: Readonly<Record<string, TagQuorum>>;
   timing?: UpstreamTiming;
+  observer?: UpstreamObserver;
 }
 
 /** All in milliseconds. */
@@ -85,17 +87,18 @@ export class UpstreamClient {
 
   constructor(options: ClientOptions) {
     const { fetch, now, credentials = {}, via = "1.1 portolan", relays = [] } = options;
-    const { quorums = {}, timing = UPSTREAM_TIMING } = options;
+    const { quorums = {}, timing = UPSTREAM_TIMING, observer = UNOBSERVED } = options;
     this.#timing = timing;
     this.#relays = relays;
     this.#quorums = quorums;
     this.#via = via;
     this.#endpoints = new Endpoints({ fetch, now, via });
     this.#identities = new Identities({
-      transport: createTransport({ fetch, now, via, retryPause: timing.retryPause }),
+      transport: createTransport({ fetch, now, via, retryPause: timing.retryPause, observer }),
       tokens: new Tokens({ fetch, now, via }),
       credentials,
       now,
+      observer,
     });
     this.logins = new UserLogins({ fetch, now, via });
     this.#authorized = new Remembered(AUTHORIZED, now);

@@ -1,6 +1,7 @@
 /** The operator's logins for an upstream: which to use next, so that no single one reaches its limit while others are unused. */
 import type { Credential, Login } from "../registry/registry.ts";
 import { DEFAULT_LIMIT, LONGEST_LIMIT } from "./limits.ts";
+import { pullsRemainingIn } from "./observer.ts";
 import type { Upstream } from "./registries.ts";
 
 interface State {
@@ -52,12 +53,12 @@ export class Credentials {
     return (this.#logins.get(upstream.name) ?? []).some((login) => !this.#isRefused(login));
   }
 
-  /** Notes how many pulls upstream says are left: `ratelimit-remaining: 76;w=21600`. */
+  /** Notes how many pulls upstream says are left. */
   note(login: Login, headers: Headers): void {
-    const remaining = /^\d+/.exec(headers.get("ratelimit-remaining") ?? "")?.[0];
-    if (remaining === undefined) return;
+    const remaining = pullsRemainingIn(headers);
+    if (remaining === null) return;
     const asideUntil = this.#states.get(login.name)?.asideUntil ?? 0;
-    this.#states.set(login.name, { remaining: Number(remaining), asideUntil });
+    this.#states.set(login.name, { remaining, asideUntil });
   }
 
   /** Sets aside a login whose limit is reached, until it ends; `seconds` is null where upstream doesn't say when. */

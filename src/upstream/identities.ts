@@ -7,6 +7,7 @@ import { basic, type Credential, type Login } from "../registry/registry.ts";
 import { LoginRefused, TokenLimited, type TokenScope } from "../registry/token-request.ts";
 import type { Tokens } from "../registry/tokens.ts";
 import { Credentials } from "./credentials.ts";
+import { pullsRemainingIn, type UpstreamObserver } from "./observer.ts";
 import { PublicRepositories } from "./public-repositories.ts";
 import type { Upstream } from "./registries.ts";
 import type { Relay } from "./relays.ts";
@@ -20,6 +21,7 @@ export interface IdentitiesOptions {
   credentials: Readonly<Record<string, readonly Credential[]>>;
   /** Milliseconds since the epoch. */
   now: () => number;
+  observer: UpstreamObserver;
 }
 
 /** One isolate's record of which identity is given what. */
@@ -29,13 +31,15 @@ export class Identities {
   readonly #credentials: Credentials;
   readonly #repositories: PublicRepositories;
   readonly #now: () => number;
+  readonly #observer: UpstreamObserver;
 
-  constructor({ transport, tokens, credentials, now }: IdentitiesOptions) {
+  constructor({ transport, tokens, credentials, now, observer }: IdentitiesOptions) {
     this.#transport = transport;
     this.#authorizedFetch = authorizedFetch(transport, tokens);
     this.#credentials = new Credentials(credentials, now);
     this.#repositories = new PublicRepositories(now);
     this.#now = now;
+    this.#observer = observer;
   }
 
   /**
@@ -108,7 +112,13 @@ export class Identities {
     const { upstream, endpoint, via = "", waitUntil, signal } = request;
     const repository = repositoryAt(endpoint.url, request.repository);
     const scope: TokenScope = { registry: upstream, endpoint: endpoint.url, repository, login, via };
-    return this.#successful(request, await this.#authorizedFetch(request, { scope, waitUntil, signal }));
+    const response = await this.#authorizedFetch(request, { scope, waitUntil, signal });
+    const pulls = isToPrimary(request) ? pullsRemainingIn(response.headers) : null;
+    if (pulls !== null) {
+      const name = login === null ? "anonymous" : login.name.slice(upstream.name.length + 1);
+      this.#observer.pullsRemaining({ upstream: upstream.name, login: name, pulls }, waitUntil);
+    }
+    return this.#successful(request, response);
   }
 
   async #successful({ repository, path }: EndpointRequest, response: Response): Promise<Response> {

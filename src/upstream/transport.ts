@@ -5,6 +5,7 @@ import { followRedirects, PINNED, StorageRefused, type Trust } from "../registry
 import { retry } from "../registry/retry.ts";
 import { appendVia } from "../registry/via.ts";
 import { OVERTAKEN } from "./hedge.ts";
+import { outcomeOf, type RequestOutcome, type UpstreamObserver } from "./observer.ts";
 import { asRegistry, IDENTITY_HEADER } from "./relays.ts";
 import { ANONYMOUS, type EndpointRequest } from "./request.ts";
 
@@ -16,6 +17,7 @@ export interface TransportOptions {
   via: string;
   /** Milliseconds of the longest pause before the retry. */
   retryPause: number;
+  observer: UpstreamObserver;
 }
 
 /** Milliseconds after which a failed attempt isn't retried: a client that has waited this long must not wait twice. */
@@ -28,14 +30,14 @@ const GATEWAY_ERRORS = [502, 503, 504];
 
 /** @returns a transport that throws UpstreamError where there is no response. */
 export function createTransport(options: TransportOptions): Transport<EndpointRequest, Response> {
-  const { fetch, now, via, retryPause } = options;
+  const { fetch, now, via, retryPause, observer } = options;
   return async (request, authorization) => {
     const { endpoint, relay, signal, waitUntil } = request;
     const registry = relay ? asRegistry(relay, request.upstream) : request.upstream;
     const url = urlOf(request);
     const init = initOf(request, authorization, via);
     const contact: Contact = { last: endpoint.url, endpointFailed: null };
-    const observed = observing(fetch, request, contact);
+    const observed = observing(fetch, request, contact, observer);
     const started = now();
     const pauseAfter = (outcome: PromiseSettledResult<Response>, attempts: number) => {
       const isSoon = !signal.aborted && now() - started <= SOON;
@@ -90,16 +92,26 @@ interface Contact {
   endpointFailed: boolean | null;
 }
 
-function observing(fetcher: typeof fetch, { endpoint, signal }: EndpointRequest, contact: Contact) {
+function observing(
+  fetcher: typeof fetch,
+  { upstream, endpoint, signal, waitUntil }: EndpointRequest,
+  contact: Contact,
+  observer: UpstreamObserver,
+) {
+  const note = (outcome: RequestOutcome) =>
+    observer.requested({ upstream: upstream.name, endpoint: endpoint.url.href, outcome }, waitUntil);
   return async (href: string, init: RequestInit): Promise<Response> => {
     contact.last = new URL(href);
     const isEndpoint = contact.last.origin === endpoint.url.origin;
     try {
       const response = await fetcher(href, init);
       if (isEndpoint) contact.endpointFailed = GATEWAY_ERRORS.includes(response.status);
+      if (isEndpoint) note(outcomeOf(response.status));
       return response;
     } catch (error) {
-      if (isEndpoint) contact.endpointFailed = signal.reason === OVERTAKEN ? null : true;
+      const isOvertaken = signal.reason === OVERTAKEN;
+      if (isEndpoint) contact.endpointFailed = isOvertaken ? null : true;
+      if (isEndpoint) note(isOvertaken ? "cancelled" : "unreachable");
       throw error;
     }
   };

@@ -2,8 +2,10 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { type Activity, NO_ACTIVITY } from "../../src/ledger/activity.ts";
 import {
   type CountedRequest,
+  type LedgerBatch,
   type Traffic,
   type TrafficLedger,
   TrafficRecorder,
@@ -19,6 +21,7 @@ const OWNER = { headers: { Authorization: `Bearer ${ADMIN_KEY}` } };
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const PATIENCE = { timeout: 30_000, interval: 20 };
 // In the future, so that no alarm runs by itself.
 const START = Date.UTC(2096, 5, 15);
 
@@ -26,9 +29,10 @@ const DIGEST: Digest = `sha256:${"1".repeat(64)}`;
 const OTHER: Digest = `sha256:${"2".repeat(64)}`;
 
 const mirror = useMirror({ ADMIN_KEY });
+const { LEDGER } = env as unknown as { LEDGER: DurableObjectNamespace<Ledger> };
 let ledger: DurableObjectStub<Ledger>;
 beforeEach(() => {
-  ledger = (env as unknown as { LEDGER: DurableObjectNamespace<Ledger> }).LEDGER.getByName("ledger");
+  ledger = LEDGER.getByName("ledger");
 });
 
 const traffic = (given: Partial<Traffic> = {}): Traffic => ({
@@ -54,14 +58,16 @@ describe("the recorder", () => {
   };
   const createScene = (add: TrafficLedger["add"] = async () => {}) => {
     const calls: (readonly Traffic[])[] = [];
-    const uses: (readonly Use[])[] = [];
+    const uses: (readonly Use[] | undefined)[] = [];
+    const activities: (Activity | undefined)[] = [];
     const clock = { now: START };
     const work: Promise<unknown>[] = [];
     const written = {
-      add: (each: readonly Traffic[], used: readonly Use[], at: number) => {
-        calls.push(each);
-        uses.push(used);
-        return add(each, used, at);
+      add: (batch: LedgerBatch, at: number) => {
+        calls.push(batch.traffic ?? []);
+        uses.push(batch.uses);
+        activities.push(batch.activity);
+        return add(batch, at);
       },
     };
     const recorder = new TrafficRecorder(
@@ -69,9 +75,9 @@ describe("the recorder", () => {
       () => clock.now,
       5,
     );
-    const note = (given: Partial<CountedRequest> = {}) =>
-      recorder.note({ ...record, ...given }, (each) => work.push(each));
-    return { note, calls, uses, clock, done: () => Promise.all(work) };
+    const waitUntil = (each: Promise<unknown>) => work.push(each);
+    const note = (given: Partial<CountedRequest> = {}) => recorder.note({ ...record, ...given }, waitUntil);
+    return { recorder, note, calls, uses, activities, clock, waitUntil, done: () => Promise.all(work) };
   };
 
   test("adds twenty requests in one call, those that are alike as one", async () => {
@@ -125,7 +131,30 @@ describe("the recorder", () => {
       note();
       await done();
     }
-    expect(uses.map((each) => each.length)).toEqual([1, 1]);
+    expect(uses.map((each) => each?.length)).toEqual([1, 1]);
+  });
+
+  test("adds what upstreams and fills did with the requests of the same time", async () => {
+    const { recorder, calls, activities, done, waitUntil } = createScene();
+    const request = { upstream: "docker.io", endpoint: "https://registry-1.docker.io/" };
+    recorder.requested({ ...request, outcome: "unauthorized" }, waitUntil);
+    recorder.requested({ ...request, outcome: "ok" }, waitUntil);
+    recorder.requested({ ...request, outcome: "ok" }, waitUntil);
+    recorder.pullsRemaining({ upstream: "docker.io", login: "#1", pulls: 77 }, waitUntil);
+    recorder.pullsRemaining({ upstream: "docker.io", login: "#1", pulls: 76 }, waitUntil);
+    recorder.filled("stored", waitUntil);
+    await done();
+    expect(calls).toEqual([[]]);
+    expect(activities).toEqual([
+      {
+        upstream: [
+          { ...request, outcome: "unauthorized", requests: 1, last: START },
+          { ...request, outcome: "ok", requests: 2, last: START },
+        ],
+        remaining: [{ upstream: "docker.io", login: "#1", pulls: 76, at: START }],
+        fills: [{ outcome: "stored", fills: 1 }],
+      },
+    ]);
   });
 
   test("loses what the ledger can't take, and says so", async () => {
@@ -145,19 +174,19 @@ describe("the recorder", () => {
 describe("the ledger", () => {
   test("knows of each digest when it was used first and last, on how many days, and out of which repository", async () => {
     const use = (source: string): Use => ({ digest: DIGEST, source });
-    await ledger.add([], [use("docker.io/a/a")], START + HOUR / 2);
-    await ledger.add([], [use("docker.io/a/a")], START + 2 * HOUR);
-    await ledger.add([], [use("quay.io/b/b")], START + 25 * HOUR);
-    await ledger.add([], [use("docker.io/a/a")], START + HOUR);
+    await ledger.add({ uses: [use("docker.io/a/a")] }, START + HOUR / 2);
+    await ledger.add({ uses: [use("docker.io/a/a")] }, START + 2 * HOUR);
+    await ledger.add({ uses: [use("quay.io/b/b")] }, START + 25 * HOUR);
+    await ledger.add({ uses: [use("docker.io/a/a")] }, START + HOUR);
     expect(await ledger.uses()).toEqual([
       { digest: DIGEST, source: "quay.io/b/b", first: START, last: START + 25 * HOUR, days: 2 },
     ]);
   });
 
   test("counts what is alike in one minute together, and nothing else", async () => {
-    await ledger.add([traffic(), traffic({ status: 404, served: "" })], [], START);
-    await ledger.add([traffic({ requests: 2, bytes: 20 })], [], START + 59_000);
-    await ledger.add([traffic()], [], START + MINUTE);
+    await ledger.add({ traffic: [traffic(), traffic({ status: 404, served: "" })] }, START);
+    await ledger.add({ traffic: [traffic({ requests: 2, bytes: 20 })] }, START + 59_000);
+    await ledger.add({ traffic: [traffic()] }, START + MINUTE);
     expect(await ledger.since(START)).toEqual([
       { start: START, ...traffic({ status: 404, served: "" }) },
       { start: START, ...traffic({ requests: 3, bytes: 30 }) },
@@ -168,9 +197,9 @@ describe("the ledger", () => {
   test("merges minutes into hours, hours into days, and days into one sum, of which nothing is lost", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: START });
     try {
-      await ledger.add([traffic()], [], START);
-      await ledger.add([traffic()], [], START + 5 * MINUTE);
-      await ledger.add([traffic()], [], START + HOUR);
+      await ledger.add({ traffic: [traffic()] }, START);
+      await ledger.add({ traffic: [traffic()] }, START + 5 * MINUTE);
+      await ledger.add({ traffic: [traffic()] }, START + HOUR);
       const later = async (milliseconds: number) => {
         vi.setSystemTime(START + milliseconds);
         await runInDurableObject(ledger, (object) => object.alarm());
@@ -190,15 +219,16 @@ describe("the ledger", () => {
   });
 
   test("sets its alarm by itself", async () => {
-    await ledger.add([traffic()], [], Date.now());
+    await ledger.add({ traffic: [traffic()] }, Date.now());
     expect(await runDurableObjectAlarm(ledger)).toBe(true);
   });
 });
 
 describe("what the owner sees", () => {
   beforeEach(() => {
+    // A stub for each call, as in production: what is gathered may be added by another object.
     mirror.services.traffic = new TrafficRecorder(
-      () => ledger,
+      () => LEDGER.getByName("ledger"),
       () => Date.now(),
       1,
     );
@@ -214,25 +244,82 @@ describe("what the owner sees", () => {
 
   test("is how much of what was pulled came from the mirror itself", async () => {
     await pullTwice();
-    const { json } = await mirror.request("/_/stats?hours=1", OWNER);
-    expect(json()).toMatchObject({
-      requests: 3,
+    // What the owner requests counts too, as a page.
+    const expected = {
       bytes: expect.any(Number),
       hitRatio: 0.5,
       bytesSaved: 1000,
       errors: 0,
       byUpstream: { "docker.io": { requests: 2, bytes: 2000 } },
       bySource: { upstream: { requests: 1, bytes: 1000 }, store: { requests: 1, bytes: 1000 } },
-    });
+    };
+    await vi.waitFor(async () => {
+      const { json } = await mirror.request("/_/stats?hours=1", OWNER);
+      expect(json()).toMatchObject(expected);
+      expect(json().requests).toBeGreaterThanOrEqual(3);
+    }, PATIENCE);
     expect((await mirror.request("/_/stats?hours=soon", OWNER)).status).toBe(400);
+  });
+
+  /** The metrics once they have a line, in the order of the page. */
+  async function metricsWith(line: string): Promise<string> {
+    let text = "";
+    await vi.waitFor(async () => {
+      text = new TextDecoder().decode((await mirror.request("/_/metrics", OWNER)).bytes);
+      expect(text).toContain(line);
+    }, PATIENCE);
+    return text;
+  }
+
+  test("are requests to endpoints by how they ended, what is left of a limit, and fills", async () => {
+    const limited = (response: Response) => {
+      const headers = new Headers(response.headers);
+      headers.set("ratelimit-remaining", "76;w=21600");
+      return new Response(response.body, { status: response.status, headers });
+    };
+    mirror.docker.fail({ kind: "manifest", method: "GET" }, { transform: limited });
+    await pullTwice();
+    await mirror.request("/v2/library/demo/manifests/latest");
+    const endpoint = 'upstream="docker.io",endpoint="https://registry-1.docker.io/"';
+    await metricsWith('portolan_fills_total{outcome="stored"} 1\n');
+    await metricsWith('portolan_upstream_pulls_remaining{upstream="docker.io",login="anonymous"} 76\n');
+    // The blob's redirect and the manifest; the challenge; the tag that isn't there.
+    const text = await metricsWith(`portolan_upstream_requests_total{${endpoint},outcome="ok"} 2\n`);
+    expect(text).toContain(`portolan_upstream_requests_total{${endpoint},outcome="unauthorized"} 1\n`);
+    expect(text).toContain(`portolan_upstream_requests_total{${endpoint},outcome="missing"} 1\n`);
+    const success = /^portolan_upstream_last_success_timestamp_seconds\{(.*)\} ([\d.]+)$/m.exec(text);
+    expect(success?.[1]).toBe(endpoint);
+    expect(Number(success?.[2])).toBeGreaterThan(Date.now() / 1000 - 3600);
+  });
+
+  test("are tags that were served stale", async () => {
+    const { layers } = await mirror.docker.addImage("library/demo", "latest", {
+      layers: [patternBytes(10, 1)],
+    });
+    const tag = "/v2/library/demo/manifests/latest";
+    await mirror.request(tag);
+    await mirror.request(`/v2/library/demo/blobs/${layers[0]?.digest}`);
+    await metricsWith('portolan_stale_served_total{upstream="docker.io"} 0\n');
+    mirror.clock.ahead += 600_000;
+    mirror.docker.fail({}, { status: 503 });
+    expect((await mirror.request(tag)).headers.get("Warning")).not.toBeNull();
+    await metricsWith('portolan_stale_served_total{upstream="docker.io"} 1\n');
+  });
+
+  test("forget what an upstream said of its limit once the limit is over", async () => {
+    const remaining = { upstream: "docker.io", login: "#1", pulls: 3, at: Date.now() };
+    await ledger.add({ activity: { ...NO_ACTIVITY, remaining: [remaining] } }, Date.now());
+    await metricsWith('portolan_upstream_pulls_remaining{upstream="docker.io",login="#1"} 3\n');
+    mirror.clock.ahead += 7 * HOUR;
+    const text = new TextDecoder().decode((await mirror.request("/_/metrics", OWNER)).bytes);
+    expect(text).not.toContain('login="#1"');
   });
 
   test("are metrics without a repository or a key in them", async () => {
     await pullTwice();
-    const { headers, bytes } = await mirror.request("/_/metrics", OWNER);
-    const text = new TextDecoder().decode(bytes);
+    const { headers } = await mirror.request("/_/metrics", OWNER);
     expect(headers.get("Content-Type")).toContain("text/plain; version=0.0.4");
-    expect(text).toContain(
+    const text = await metricsWith(
       'portolan_requests_total{upstream="docker.io",kind="blob",served="store",code="200"} 1\n',
     );
     expect(text).toContain('portolan_response_bytes_total{upstream="docker.io",served="upstream"} 1000\n');

@@ -129,7 +129,7 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
     watchAlarms();
     const newIsolate = () => {
       // Counting requests is tested by itself: here it would cost each test the start of an object.
-      test.services = { ...createServices(bindings), gatherLog: 0, traffic: null };
+      test.services = Object.assign(createServices(bindings), { gatherLog: 0, traffic: null });
       // The Durable Objects share the Worker's isolate here as they may in production.
       isolate.services = test.services;
       app = createApp(test.services);
