@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 
 /** KiB after gzip: small enough to start within a few milliseconds wherever a request arrives. */
-const BUDGET = 150;
+const BUDGET = 200;
 
 const folder = mkdtempSync(join(tmpdir(), "portolan-size-"));
 try {

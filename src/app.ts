@@ -3,13 +3,14 @@ import { type Context, Hono } from "hono";
 import { clientAddress } from "./access/address.ts";
 import { checkBounds, checkLoop } from "./access/bounds.ts";
 import { checkHost, checkSite, protect } from "./access/browsers.ts";
-import { CLOSED, TOKEN_PATH } from "./access/gate.ts";
+import { TOKEN_PATH } from "./access/gate.ts";
 import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
 import { adminRoutes } from "./ledger/routes.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
 import { requestLog } from "./request-log.ts";
 import type { Services } from "./services.ts";
 import { HEALTH_KEY } from "./store/store.ts";
+import { frontRoutes } from "./web/front.tsx";
 
 export function createApp(services: Services): Hono {
   const app = new Hono();
@@ -25,8 +26,7 @@ export function createApp(services: Services): Hono {
     await services.limits.countAddress(clientAddress(c.req.raw));
     await next();
   });
-  app.get("/", (c) => c.text(welcome(services)));
-  app.get("/robots.txt", (c) => c.text("User-agent: *\nDisallow: /\n"));
+  app.route("/", frontRoutes(services));
   app.get("/_/health", (c) => health(services, c));
   // Links on other sites may lead to the pages above; the routes below cost upstream requests.
   app.use(async (c, next) => {
@@ -57,14 +57,4 @@ async function health({ store }: Services, c: Context): Promise<Response> {
     console.warn(`the store can't be reached: ${error}`);
     return c.json({ status: "unavailable" }, 503);
   }
-}
-
-/** Upstreams are listed on an open mirror only: they may include the operator's own registries. */
-function welcome(services: Services): string {
-  return `This is Portolan, a pull-through mirror for container registries.\n\n${admission(services)}\n`;
-}
-
-function admission({ config: { access, upstreamNames }, gate }: Services): string {
-  if (access === "open") return `Mirrored here: ${upstreamNames.join(", ")}`;
-  return gate.hasKeys ? "It needs an access key." : CLOSED;
 }

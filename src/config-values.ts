@@ -27,6 +27,19 @@ export const onOff = v.pipe(
 );
 const LABEL = "must be a word of lower-case letters, digits and hyphens";
 export const label = v.pipe(v.string(LABEL), v.regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, LABEL));
+const OWNER = "must be a name in one line of 80 characters at most";
+export const ownerName = v.pipe(
+  v.string(OWNER),
+  v.maxLength(80, OWNER),
+  v.regex(/^(?:(?=.*[\p{L}\p{N}])[^\p{C}\p{Zl}\p{Zp}]+)?$/u, OWNER),
+);
+const CONTACT = "must be a URL: mailto:ada@example.com, or https://…";
+export const contact = v.pipe(
+  v.string(CONTACT),
+  v.regex(/^(?:mailto:[^\s@]+@[^\s@]+|https:\/\/\S+)$/, CONTACT),
+  v.check((text) => URL.canParse(text), CONTACT),
+  v.transform((text) => new URL(text)),
+);
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 const SIZE = "must be a size such as 9.5 GB";
 export const bytes = v.pipe(

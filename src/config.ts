@@ -4,10 +4,12 @@ import type { GateSettings } from "./access/gate.ts";
 import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
 import {
   bytes,
+  contact,
   domainName,
   label,
   list,
   onOff,
+  ownerName,
   parseJson,
   seconds,
   table,
@@ -74,6 +76,10 @@ export interface Config extends GateSettings {
   tagQuorums: Readonly<Record<string, TagQuorum>>;
   /** The secret that the owner's requests carry; null refuses them all. */
   adminKey: string | null;
+  /** Whose mirror it is, for its page; null leaves that out. */
+  owner: string | null;
+  /** Where to write to its owner; null where that isn't said. */
+  contact: URL | null;
   /** The variables that name proxies, where the mirror can use them. */
   proxies: Environment;
   /** Bytes under which the store is kept. */
@@ -139,6 +145,8 @@ const variables = v.object({
   HOSTED_RETENTION: v.optional(retentionRules, {}),
   HOSTED_SPARSE: v.optional(onOff, false),
   ADMIN_KEY: v.optional(v.pipe(v.string(SHAPE_OF_SECRET), v.minLength(32, SHAPE_OF_SECRET))),
+  OWNER: v.optional(ownerName, ""),
+  CONTACT: v.optional(contact),
   RELAYS: v.optional(relayList, []),
   RELAY_KEYS: v.optional(relayKeys, {}),
   TAG_QUORUM: v.optional(tagQuorums, {}),
@@ -222,6 +230,8 @@ export function readConfig(env: object): Config {
     relays,
     tagQuorums: parsed.output.TAG_QUORUM,
     adminKey: parsed.output.ADMIN_KEY ?? null,
+    owner: parsed.output.OWNER || null,
+    contact: parsed.output.CONTACT ?? null,
     proxies: parsed.output.PROXIES ?? {},
     hosted: {
       path: parsed.output.HOSTED_PATH,

@@ -11,8 +11,15 @@ const RESPONSE_HEADERS = {
   "X-Robots-Tag": "noindex",
 };
 
+/** Of the mirror's own pages: files of this origin only, nothing inline, and HTML from strings for the page's one policy. */
+export const PAGE_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types portolan";
+
+/** A page keeps its own policy; no other one is let through. */
 export function protect(headers: Headers): void {
+  const isPage = headers.get("Content-Security-Policy") === PAGE_POLICY;
   for (const [name, value] of Object.entries(RESPONSE_HEADERS)) headers.set(name, value);
+  if (isPage) headers.set("Content-Security-Policy", PAGE_POLICY);
 }
 
 /**

@@ -2,6 +2,8 @@
 import { stringify as stringifyToml } from "smol-toml";
 import { stringify as stringifyYaml } from "yaml";
 
+export { basicAuthorization, basicCredentials, isKey, USER } from "./key.ts";
+
 /** The four forms in which a request can name its upstream (README, "Names"). */
 export const SHAPES = ["host", "path", "prefix", "ns"] as const;
 export type Shape = (typeof SHAPES)[number];
@@ -51,24 +53,6 @@ export function exampleImage({ upstreams }: Pick<GuideRequest, "upstreams">): st
   const [first = "docker.io"] = upstreams ?? [];
   if (upstreams === null || upstreams.includes("docker.io")) return "docker.io/library/alpine:latest";
   return `${first}/OWNER/IMAGE:TAG`;
-}
-
-/** The user name that goes with an access key; a mirror takes any. */
-export const USER = "portolan";
-
-/** A mirror's access key: 160 bits in the letters of base32 (RFC 4648), in lower case. */
-export function isKey(text: string): boolean {
-  return /^[a-z2-7]{32}$/.test(text);
-}
-
-/** The value of an Authorization header that carries the key (RFC 7617). */
-export function basicAuthorization(key: string): string {
-  return `Basic ${basicCredentials(key)}`;
-}
-
-/** User and key as Docker's configuration files hold them. */
-export function basicCredentials(key: string): string {
-  return btoa(`${USER}:${key}`);
 }
 
 /** A JSON file as people write them. */

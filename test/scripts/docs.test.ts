@@ -130,6 +130,8 @@ describe("the configuration table", () => {
       DENY: "none",
       PRIVATE: "none",
       ADMIN_KEY: config.adminKey ?? "none",
+      OWNER: config.owner ?? "none",
+      CONTACT: config.contact?.href ?? "none",
       RELAYS: JSON.stringify(config.relays),
       RELAY_KEYS: "{}",
       TAG_QUORUM: JSON.stringify(config.tagQuorums),
