@@ -18,6 +18,7 @@ import { Remembered } from "./registry/remembered.ts";
 import { viaOf } from "./registry/via.ts";
 import { GATHER } from "./request-log.ts";
 import { R2Store } from "./store/r2.ts";
+import type { TagHistory } from "./store/tag-history.ts";
 import { TagRecords } from "./store/tag-records.ts";
 import { UPSTREAM_TIMING, UpstreamClient } from "./upstream/client.ts";
 import { egress, type Network } from "./upstream/egress.ts";
@@ -29,7 +30,7 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
-  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & UseLedger>;
+  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & UseLedger & TagHistory>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -86,6 +87,7 @@ export function createServices(env: Env): Services {
     get ledger() {
       return env.LEDGER.getByName("ledger");
     },
+    tagHistory: () => env.LEDGER.getByName("ledger"),
     recalls: new Recalls(() => env.LEDGER.getByName("ledger"), now),
     gate: new Gate(config, now),
     limits: new Limits(env.ADDRESSES ?? null, now),

@@ -44,6 +44,19 @@ const Recalled = v.object({
   entries: v.array(v.object({ digest: Digest, reason: v.string(), at: v.number() })),
 });
 
+const TagPast = v.object({
+  upstream: v.string(),
+  repository: v.string(),
+  tag: v.string(),
+  visibility: v.picklist(["public", "private"]),
+  history: v.array(
+    v.object({ digest: v.nullable(Digest), from: v.string(), to: v.string(), isCurrent: v.boolean() }),
+  ),
+});
+const History = v.object({ entries: v.array(TagPast) });
+
+/** What a tag was seen to name, the latest first; no digest while it was deleted upstream. */
+export type TagPast = v.InferOutput<typeof TagPast>;
 export type CollectedContent = v.InferOutput<typeof Collected>;
 export type RecalledDigest = v.InferOutput<typeof Recalled>["entries"][number];
 export type HeldTag = v.InferOutput<typeof Tag>;
@@ -68,6 +81,11 @@ export class OwnerClient {
 
   tags(): Promise<HeldTag[]> {
     return this.#readAll(Tag, "tags");
+  }
+
+  /** @param name `registry/repository`, or with its tag. */
+  async tagHistory(name: string): Promise<TagPast[]> {
+    return (await this.#read(History, `tags/${name}`)).entries;
   }
 
   objects(): Promise<HeldObject[]> {

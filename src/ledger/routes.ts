@@ -4,11 +4,13 @@ import { createMiddleware } from "hono/factory";
 import { requireAdmin } from "../access/admin.ts";
 import type { Config } from "../config.ts";
 import { RegistryError } from "../oci/errors.ts";
+import type { TagHistory } from "../store/tag-history.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { type HoldingsServices, listObjects, listTags, readManifest, remove } from "./holdings.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import type { Recalls } from "./recalls.ts";
 import { summaryOf } from "./summary.ts";
+import { historyOf } from "./tags.ts";
 import type { TrafficLedger } from "./traffic.ts";
 
 export interface AdminServices extends HoldingsServices {
@@ -21,6 +23,7 @@ export interface AdminServices extends HoldingsServices {
   /** Of the deployment, by which it is known in Via. */
   via: string;
   ledger: TrafficLedger;
+  tagHistory: () => TagHistory;
   recalls: Recalls;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -61,6 +64,9 @@ export function adminRoutes(services: AdminServices): Hono {
     return c.body(metricsText(measured), 200, { "Content-Type": METRICS_TYPE });
   });
   routes.get("/tags", owner, async (c) => c.json(await listTags(services, c.req.query("cursor") ?? null)));
+  routes.get("/tags/:name{.+}", owner, async (c) =>
+    c.json({ entries: await historyOf(services, c.req.param("name")) }),
+  );
   routes.get("/objects", owner, async (c) =>
     c.json(await listObjects(services, c.req.query("cursor") ?? null)),
   );

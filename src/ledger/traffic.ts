@@ -1,7 +1,8 @@
-/** What counts of the requests: gathered in the isolate, kept by the ledger's object. */
+/** What counts of the requests, and what tags were seen to name: gathered in the isolate, kept by the ledger's object. */
 import { parseDigest } from "../oci/digest.ts";
 import type { FillOutcome } from "../pull/fill-leases.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
+import type { TagMove, TagSighting } from "../store/tag-history.ts";
 import type { UpstreamObserver } from "../upstream/observer.ts";
 import { type Activity, GatheredActivity, NO_ACTIVITY } from "./activity.ts";
 import { type Use, UseGatherer } from "./uses.ts";
@@ -45,12 +46,13 @@ export interface LedgerBatch {
   traffic?: readonly Traffic[];
   uses?: readonly Use[];
   activity?: Activity;
+  sightings?: readonly TagSighting[];
 }
 
 /** The ledger's object. */
 export interface TrafficLedger {
-  /** @param at milliseconds since the epoch. */
-  add(batch: LedgerBatch, at: number): Promise<void>;
+  /** @param at milliseconds since the epoch. @returns the tags that moved. */
+  add(batch: LedgerBatch, at: number): Promise<TagMove[]>;
   /** All that was ever added. */
   totals(): Promise<Traffic[]>;
   /** In spans of a minute, an hour or a day, whichever is kept of that time. @param since milliseconds since the epoch. */
@@ -72,6 +74,7 @@ export class TrafficRecorder implements UpstreamObserver {
   readonly #uses = new UseGatherer();
   readonly #activity = new GatheredActivity();
   #gathered = new Map<string, Traffic>();
+  #sightings: TagSighting[] = [];
   #count = 0;
   /** Whether what is gathered will be added without another request. */
   #isScheduled = false;
@@ -113,6 +116,12 @@ export class TrafficRecorder implements UpstreamObserver {
     this.#schedule(waitUntil);
   }
 
+  /** Has what a tag was seen to name recorded. */
+  see(sighting: TagSighting, waitUntil: WaitUntil): void {
+    this.#sightings.push(sighting);
+    this.#schedule(waitUntil);
+  }
+
   #schedule(waitUntil: WaitUntil): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -123,12 +132,14 @@ export class TrafficRecorder implements UpstreamObserver {
     const traffic = [...this.#gathered.values()];
     const uses = this.#uses.take();
     const activity = this.#activity.take();
+    const sightings = this.#sightings;
     this.#gathered = new Map();
+    this.#sightings = [];
     this.#count = 0;
     this.#isScheduled = false;
-    if (traffic.length === 0 && activity === NO_ACTIVITY) return;
+    if (traffic.length + sightings.length === 0 && activity === NO_ACTIVITY) return;
     try {
-      await this.#ledger().add({ traffic, uses, activity }, this.#now());
+      await this.#ledger().add({ traffic, uses, activity, sightings }, this.#now());
     } catch (error) {
       this.#uses.forget(uses);
       console.warn(`the ledger can't be written: ${error}`);

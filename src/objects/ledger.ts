@@ -1,6 +1,6 @@
 /**
  * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum;
- * what the mirror did besides; which digests are recalled; and what content is used.
+ * what the mirror did besides; which digests are recalled; what content is used; and what tags named.
  */
 import { DurableObject } from "cloudflare:workers";
 import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
@@ -9,7 +9,18 @@ import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/t
 import type { UseLedger, UseRecord } from "../ledger/uses.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Env } from "../services.ts";
+import {
+  decide,
+  type HistoryDecision,
+  type HistoryRules,
+  type TagHistory,
+  type TagHistoryEntry,
+  type TagMove,
+  type TagSighting,
+} from "../store/tag-history.ts";
+import type { TagName } from "../store/tag-records.ts";
 import { ActivityTables } from "./activity-tables.ts";
+import { TagHistoryTables } from "./tag-history-tables.ts";
 import { UseTable } from "./use-table.ts";
 
 const MINUTE = 60_000;
@@ -22,6 +33,8 @@ const SPANS = [
   { span: HOUR, kept: 31 * DAY },
   { span: DAY, kept: 366 * DAY },
 ] as const;
+/** Tags of a repository that are listed. */
+const LISTED_TAGS = 500;
 /** The span of what is older than all of them. */
 const EVER = 0;
 
@@ -34,10 +47,11 @@ const RECALLED =
 const ADDED =
   "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes";
 
-export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallLedger, UseLedger {
+export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallLedger, UseLedger, TagHistory {
   readonly #sql = this.ctx.storage.sql;
   readonly #uses = new UseTable(this.#sql);
   readonly #activity = new ActivityTables(this.#sql);
+  readonly #tags = new TagHistoryTables(this.#sql);
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
@@ -45,7 +59,10 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
     this.#sql.exec(RECALLED);
   }
 
-  async add({ traffic = [], uses = [], activity = NO_ACTIVITY }: LedgerBatch, at: number): Promise<void> {
+  async add(
+    { traffic = [], uses = [], activity = NO_ACTIVITY, sightings = [] }: LedgerBatch,
+    at: number,
+  ): Promise<TagMove[]> {
     const start = at - (at % MINUTE);
     for (const { upstream, kind, served, status, requests, bytes } of traffic) {
       this.#sql.exec(
@@ -55,7 +72,21 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
     }
     this.#uses.add(uses, at);
     this.#activity.add(activity);
+    const moves = sightings.map((sighting) => this.#tags.see(sighting)).filter((move) => move !== null);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
+    return moves;
+  }
+
+  async decide(name: TagName, rules: HistoryRules, sighting: TagSighting | null): Promise<HistoryDecision> {
+    if (sighting) this.#tags.see(sighting);
+    return decide(this.#tags.pastOf(name), rules);
+  }
+
+  async tagHistory(
+    repository: { upstream: string; repository: string },
+    tag: string | null,
+  ): Promise<TagHistoryEntry[]> {
+    return this.#tags.entries(repository, tag, LISTED_TAGS);
   }
 
   async totals(): Promise<Traffic[]> {
@@ -118,6 +149,7 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
         this.#sql.exec("DELETE FROM traffic WHERE span = ? AND start < ?", span, end);
       });
     }
+    if (now % DAY < HOUR) this.#tags.prune(now);
     const { left = 0 } =
       this.#rows<{ left: number }>("SELECT count(*) AS left FROM traffic WHERE span <> 0")[0] ?? {};
     if (left > 0) await this.ctx.storage.setAlarm(now + HOUR);

@@ -6,7 +6,7 @@ import { artifactConfig } from "../oci/manifest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import { failureOf, isTransient, mayBeHeadAlone } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { TagRecord } from "../store/tag-records.ts";
+import type { TagName, TagRecord } from "../store/tag-records.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength } from "./body.ts";
 import {
@@ -42,7 +42,7 @@ export async function resolveTag(
 ): Promise<Resolution> {
   const upstream = upstreamOf(services, access);
   const { repository } = access;
-  const name = { upstream: access.upstream, repository, tag, visibility: access.visibility };
+  const name: TagName = { upstream: access.upstream, repository, tag, visibility: access.visibility };
   const before = await services.tags.read(name);
   if (mode !== "refetch" && before && services.tags.age(before) < upstream.tagTtl * 1000) {
     return { ok: true, record: before, manifest: null, change: "unchecked" };
@@ -53,21 +53,40 @@ export async function resolveTag(
     const isHeadOf = mode === "HEAD" || (mode === "GET" && before !== null);
     head = isHeadOf ? await headManifest(services, access, tag, waitUntil) : null;
     if (head && (mode === "HEAD" || head.digest === before?.digest)) {
-      await services.tags.write(name, head, before);
+      await confirm(services, name, head, before, waitUntil);
       return { ok: true, record: head, manifest: null, change: compare(head.digest) };
     }
     const manifest = await getManifest(services, access, tag, null, waitUntil);
     const record = recordOf(manifest, services.now());
-    await services.tags.write(name, record, before);
+    await confirm(services, name, record, before, waitUntil);
     return { ok: true, record, manifest, change: compare(record.digest) };
   } catch (error) {
     const failure = failureOf(error);
     // A tag that is gone or no longer public must not come back as stale at the next outage.
     if (!isTransient(failure.kind)) await services.tags.end(name, before);
+    if (failure.kind === "missing" && before) {
+      services.traffic?.see({ name, named: null, at: services.now() }, waitUntil);
+    }
     const isOpen = isTransient(failure.kind) && head === null;
     const agreed = isOpen ? await resolveByQuorum(services, access, tag, waitUntil) : null;
     return { ok: false, failure, record: before, agreed };
   }
+}
+
+/**
+ * Writes what upstream says that a tag names, and has it recorded in the tag's history. An unchanged record is written once a
+ * day, so that the history gets what the ledger missed.
+ */
+async function confirm(
+  services: PullServices,
+  name: TagName,
+  record: TagRecord,
+  before: TagRecord | null,
+  waitUntil: WaitUntil,
+): Promise<void> {
+  if (!(await services.tags.write(name, record, before))) return;
+  const { confirmed: at, ...named } = record;
+  services.traffic?.see({ name, named, at }, waitUntil);
 }
 
 /** What a public tag names by TAG_QUORUM. No tag of a repository that PRIVATE names is requested of the sources. */

@@ -5,6 +5,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Remembered } from "../registry/remembered.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Store } from "../store/store.ts";
+import type { TagHistory, TagSighting } from "../store/tag-history.ts";
 import type { TagRecords } from "../store/tag-records.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import type { BodyLimits } from "./body.ts";
@@ -16,6 +17,10 @@ export interface PullServices {
   config: Pick<Config, "upstream" | "staleMax" | "private" | "resume" | "credentials" | "relays">;
   store: Store;
   tags: TagRecords;
+  /** Records what tags are seen to name; null where nothing is recorded. */
+  traffic: { see(sighting: TagSighting, waitUntil: WaitUntil): void } | null;
+  /** What tags named before. */
+  tagHistory: () => TagHistory;
   /** Manifests by digest. */
   manifests: LRUCache<Digest, StoredManifest>;
   upstream: UpstreamClient;

@@ -114,14 +114,15 @@ export class TagRecords {
     return { entries: (await Promise.all(entries)).flat(), cursor: page.list_complete ? null : page.cursor };
   }
 
-  /** Writes a record durably if it says something new. */
-  async write(name: TagName, record: TagRecord, before: TagRecord | null): Promise<void> {
-    if (before?.digest === record.digest && isRecent(record.confirmed - before.confirmed)) return;
+  /** Writes a record durably if it says something new. @returns whether it does. */
+  async write(name: TagName, record: TagRecord, before: TagRecord | null): Promise<boolean> {
+    if (before?.digest === record.digest && isRecent(record.confirmed - before.confirmed)) return false;
     try {
       await this.#options.kv.put(keyOf(name), JSON.stringify(record));
     } catch (error) {
       console.warn(`a tag record can't be written: ${error}`);
     }
+    return true;
   }
 
   /**

@@ -13,6 +13,7 @@ import {
 import type { Use } from "../../src/ledger/uses.ts";
 import type { Ledger } from "../../src/objects/ledger.ts";
 import type { Digest } from "../../src/oci/digest.ts";
+import type { TagSighting } from "../../src/store/tag-history.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
 
@@ -56,10 +57,11 @@ describe("the recorder", () => {
     bytes: 5,
     method: "GET",
   };
-  const createScene = (add: TrafficLedger["add"] = async () => {}) => {
+  const createScene = (add: TrafficLedger["add"] = async () => []) => {
     const calls: (readonly Traffic[])[] = [];
     const uses: (readonly Use[] | undefined)[] = [];
     const activities: (Activity | undefined)[] = [];
+    const sightings: (readonly TagSighting[] | undefined)[] = [];
     const clock = { now: START };
     const work: Promise<unknown>[] = [];
     const written = {
@@ -67,6 +69,7 @@ describe("the recorder", () => {
         calls.push(batch.traffic ?? []);
         uses.push(batch.uses);
         activities.push(batch.activity);
+        sightings.push(batch.sightings);
         return add(batch, at);
       },
     };
@@ -77,7 +80,12 @@ describe("the recorder", () => {
     );
     const waitUntil = (each: Promise<unknown>) => work.push(each);
     const note = (given: Partial<CountedRequest> = {}) => recorder.note({ ...record, ...given }, waitUntil);
-    return { recorder, note, calls, uses, activities, clock, waitUntil, done: () => Promise.all(work) };
+    const see = (tag: string) => {
+      const name = { upstream: "docker.io", repository: "library/demo", tag, visibility: "public" } as const;
+      recorder.see({ name, named: null, at: START }, waitUntil);
+    };
+    const done = () => Promise.all(work);
+    return { recorder, note, see, calls, uses, activities, sightings, clock, waitUntil, done };
   };
 
   test("adds twenty requests in one call, those that are alike as one", async () => {
@@ -155,6 +163,16 @@ describe("the recorder", () => {
         fills: [{ outcome: "stored", fills: 1 }],
       },
     ]);
+  });
+
+  test("adds what tags were seen to name with the requests, in the same call", async () => {
+    const { note, see, calls, sightings, done } = createScene();
+    see("latest");
+    for (let count = 0; count < 20; count++) note();
+    see("other");
+    await done();
+    expect(calls).toEqual([[traffic({ requests: 20, bytes: 100 })], []]);
+    expect(sightings.map((each) => each?.map(({ name }) => name.tag))).toEqual([["latest"], ["other"]]);
   });
 
   test("loses what the ledger can't take, and says so", async () => {
