@@ -23,7 +23,7 @@ import type { Reference } from "../push/target.ts";
 import type { Retention } from "../retention-settings.ts";
 import { type Env, servicesOf } from "../services.ts";
 import { deleteAll } from "../store/content.ts";
-import { type ContentKind, hostedKey, uploadPrefix } from "../store/store.ts";
+import { type ContentKind, hostedKey, UPLOADS, uploadOf, uploadPrefix } from "../store/store.ts";
 import { type Content, HostedTables } from "./hosted-tables.ts";
 
 /** Milliseconds that content stays which nothing references: a push that relies on it may be under way. */
@@ -176,6 +176,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
     const { collected, orphans, uploads } = this.#unlink(BATCH);
     for (const id of uploads) await this.#endUpload(id);
     if (orphans.length > 0) await this.#delete(orphans);
+    if (!collected.hasMore) await this.#deleteStrayParts();
     return collected;
   }
 
@@ -275,6 +276,18 @@ export class HostedRecords extends DurableObject<Env> implements Records {
       });
     for (const { kind, digest } of contents) this.#deletions.set(`${kind} ${digest}`, deletion);
     await deletion;
+  }
+
+  /** Deletes what was stored for uploads that have ended, or came to the store and never to the records. */
+  async #deleteStrayParts(): Promise<void> {
+    const { store } = this.#services;
+    let next: string | undefined;
+    do {
+      const { entries, cursor } = await store.list(UPLOADS, next);
+      const stray = entries.filter(({ key }) => this.#tables.upload(uploadOf(key) ?? "") === null);
+      if (stray.length > 0) await store.delete(stray.map(({ key }) => key));
+      next = cursor ?? undefined;
+    } while (next !== undefined);
   }
 
   async #endUpload(id: string): Promise<void> {

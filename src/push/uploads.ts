@@ -1,7 +1,7 @@
 /** Uploads of blobs: started, appended to, finished and cancelled (distribution-spec, "Pushing Blobs"). */
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { DigestMismatch, MAXIMUM_PUT, StoreFull } from "../store/store.ts";
+import { DigestMismatch, StoreFull } from "../store/store.ts";
 import { linkBlob } from "./link.ts";
 import { mountBlob } from "./mounts.ts";
 import type { Part } from "./records.ts";
@@ -15,12 +15,12 @@ export async function startUpload(services: PushServices, request: HostedRequest
   const mount = digestIn(search, "mount");
   if (mount !== null && (await mountBlob(services, request, mount))) return created(request, mount);
   const digest = digestIn(search, "digest");
-  if (digest !== null) {
+  if (digest !== null && fitsOnePut(services, request)) {
     await pushWhole(services, request, digest);
     return created(request, digest);
   }
   const id = await services.hostedRecords.startUpload(target.repository);
-  return progress(request, 202, id, 0);
+  return digest === null ? progress(request, 202, id, 0) : finishUpload(services, request, id);
 }
 
 /** `GET`: how far an upload is. @throws RegistryError */
@@ -57,7 +57,7 @@ export async function finishUpload(
   if (digest === null) throw new RegistryError(400, "DIGEST_INVALID", "the query has no digest");
   const claim = await claimUpload(services, request, id);
   if (claim instanceof Response) return claim;
-  if (claim.offset === 0 && lengthOf(request) !== null) {
+  if (claim.offset === 0 && lengthOf(request) !== null && fitsOnePut(services, request)) {
     await pushWhole(services, request, digest, id);
     return created(request, digest);
   }
@@ -69,7 +69,7 @@ export async function finishUpload(
     const size = await publishUpload(store, id, parts, digest);
     await linkBlob(services, request.target.repository, { digest, size }, id);
   } catch (error) {
-    if (!(error instanceof DigestMismatch)) throw error;
+    if (!(error instanceof DigestMismatch)) throw error instanceof RegistryError ? error : failed(error);
     await hostedRecords.cancelUpload(request.target.repository, id);
     throw mismatch(digest);
   }
@@ -95,13 +95,6 @@ async function pushWhole(
 ): Promise<void> {
   const length = lengthOf(request);
   if (length === null) throw new RegistryError(411, "SIZE_INVALID", "the request has no Content-Length");
-  if (length > MAXIMUM_PUT) {
-    throw new RegistryError(
-      413,
-      "DENIED",
-      `a blob of more than ${MAXIMUM_PUT} bytes can't be stored in one request`,
-    );
-  }
   await services.hostedRecords.reserve("blobs", digest);
   const body = request.body ?? new Blob([]).stream();
   try {
@@ -110,6 +103,11 @@ async function pushWhole(
     throw error instanceof DigestMismatch ? mismatch(digest) : failed(error);
   }
   await linkBlob(services, request.target.repository, { digest, size: length }, upload);
+}
+
+/** Whether a body that is a whole blob can be stored under its digest; a larger one becomes an upload. */
+function fitsOnePut({ store }: PushServices, request: HostedRequest): boolean {
+  return (lengthOf(request) ?? 0) <= store.maximumPut;
 }
 
 /** @returns the response where the content begins at a wrong byte. */

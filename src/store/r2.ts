@@ -5,6 +5,8 @@ import { growingUploads, isDisk, openFill } from "./disk.ts";
 import {
   DigestMismatch,
   type GrowingUploads,
+  MAXIMUM_PUT,
+  type Piece,
   type PutOptions,
   RangeNotSatisfiable,
   type Store,
@@ -21,8 +23,12 @@ export class R2Store implements Store {
   readonly openFill?: NonNullable<Store["openFill"]>;
   readonly uploads?: GrowingUploads;
 
-  constructor(bucket: R2Bucket) {
+  readonly maximumPut: number;
+
+  /** @param maximumPut bytes of the largest object that one put takes, if it isn't R2's own limit. */
+  constructor(bucket: R2Bucket, maximumPut = MAXIMUM_PUT) {
     this.#bucket = bucket;
+    this.maximumPut = isDisk(bucket) ? Number.POSITIVE_INFINITY : maximumPut;
     if (!isDisk(bucket)) return;
     this.openFill = (key, options) => openFill(bucket, key, options);
     this.uploads = growingUploads(bucket);
@@ -66,6 +72,25 @@ export class R2Store implements Store {
     }
     const { algorithm, hex } = digestParts(digest);
     await rethrowing(digest, this.#bucket.put(key, body, { [algorithm]: hex, httpMetadata }));
+  }
+
+  async putPieces(key: string, pieces: readonly Piece[]): Promise<void> {
+    const upload = await this.#bucket.createMultipartUpload(key);
+    try {
+      const uploaded: R2UploadedPart[] = [];
+      for (const { length, write } of pieces) {
+        const { readable, writable } = new FixedLengthStream(length);
+        const [, part] = await Promise.all([
+          write(writable),
+          upload.uploadPart(uploaded.length + 1, readable),
+        ]);
+        uploaded.push(part);
+      }
+      await upload.complete(uploaded);
+    } catch (error) {
+      await upload.abort().catch(() => {});
+      throw error;
+    }
   }
 
   /** R2 has no copy of its own: the body goes from it to it natively, and is checked again. */

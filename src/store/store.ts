@@ -106,6 +106,14 @@ export interface GrowingUploads {
   publish(upload: string, size: number, key: string, digest: Digest): Promise<void>;
 }
 
+/** A piece of an object that is too large for one put. */
+export interface Piece {
+  /** Bytes; the same for all pieces but the last. */
+  length: number;
+  /** Writes them, and closes the stream. */
+  write(writable: WritableStream<Uint8Array>): Promise<void>;
+}
+
 export interface FillOptions {
   digest: Digest;
   /** Bytes, at least one. */
@@ -128,6 +136,10 @@ export interface Store {
    * @throws DigestMismatch, or another error if the content is cut short or can't be written.
    */
   put(key: string, body: ReadableStream<Uint8Array> | Uint8Array, options: PutOptions): Promise<void>;
+  /** Bytes of the largest object that `put` takes. */
+  readonly maximumPut: number;
+  /** Publishes a larger one, whole or not at all. Its content isn't checked: it must have been before. */
+  putPieces(key: string, pieces: readonly Piece[]): Promise<void>;
   /**
    * Copies an object within the store; no byte of it passes JavaScript.
    * @param digest what it must hash to.
@@ -197,9 +209,12 @@ export function hostedKey(kind: ContentKind, digest: Digest): string {
   return `hosted/${contentKey(kind, digest, "public")}`;
 }
 
+/** The prefix of all that is stored for uploads. */
+export const UPLOADS = "uploads/";
+
 /** The prefix of an upload's parts. @param id a UUID. */
 export function uploadPrefix(id: string): string {
-  return `uploads/${id}/`;
+  return `${UPLOADS}${id}/`;
 }
 
 /** The key of an upload that grows in place. @param id a UUID. */

@@ -133,6 +133,16 @@ test("an upload that no client continues is given up after a day, with its parts
   expect((await client.send("GET", upload)).status).toBe(404);
 });
 
+test("parts that came to the store and never to the records are collected, and those of uploads stay", async () => {
+  const upload = await client.startUpload(TEAM);
+  await client.send("PATCH", upload, { body: patternBytes(500, 2) });
+  const parts = await mirror.stored();
+  await mirror.bindings.STORE.put(`uploads/${crypto.randomUUID()}/${crypto.randomUUID()}`, "x");
+  expect(await mirror.stored()).toHaveLength(2);
+  expect(await collect()).toEqual(NOTHING);
+  expect(await mirror.stored()).toEqual(parts);
+});
+
 test("content whose push failed between the store and the record is collected too", async () => {
   const bytes = patternBytes(10);
   vi.spyOn(console, "error").mockImplementation(() => {});

@@ -1,8 +1,9 @@
 /** Hosted repositories on one machine: their content and records outlast the processes, and CACHE_LIMIT leaves them alone. */
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { createFakeRegistry, patternBytes } from "../../support/fake-registry.ts";
@@ -125,4 +126,56 @@ test("a mount from a mirrored repository is a second name of the file, which out
   } finally {
     await registry.close();
   }
+});
+
+describe("a client that leaves in the middle", () => {
+  const layer = bytes(8_000_000, 6);
+
+  /** Sends the first half of the layer, and leaves once the mirror has it on the disk. */
+  async function sendHalf(method: string, path: string, headers: Record<string, string | number>) {
+    const outgoing = request(mirror.url + path, { method, headers });
+    outgoing.on("error", () => {});
+    outgoing.write(layer.subarray(0, 4_000_000));
+    await expect.poll(() => incoming().then((sizes) => Math.max(0, ...sizes))).toBe(4_000_000);
+    outgoing.destroy();
+  }
+
+  /** Sizes of the bodies that are being written. */
+  async function incoming(): Promise<number[]> {
+    const entries = await readdir(join(data, "incoming"), { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile());
+    const sizes = files.map(({ parentPath, name }) => stat(join(parentPath, name)).then(({ size }) => size));
+    return (await Promise.allSettled(sizes)).flatMap((each) =>
+      each.status === "fulfilled" ? [each.value] : [],
+    );
+  }
+
+  test("of a chunk: what has arrived stays, and the upload goes on from there", async () => {
+    const started = await fetch(at("blobs/uploads/"), { method: "POST" });
+    const upload = started.headers.get("Location") ?? "";
+    await sendHalf("PATCH", upload, {});
+    const range = async () => (await fetch(mirror.url + upload)).headers.get("Range");
+    await expect.poll(range).toBe("0-3999999");
+    await expect.poll(incoming).toEqual([]);
+    const finished = await fetch(`${mirror.url + upload}?digest=${await digestOf(layer)}`, {
+      method: "PUT",
+      body: layer.slice(4_000_000),
+      headers: { "Content-Range": "4000000-7999999" },
+    });
+    expect(finished.status).toBe(201);
+    const pulled = await fetch(at(`blobs/${await digestOf(layer)}`));
+    expect(new Uint8Array(await pulled.arrayBuffer())).toEqual(layer);
+  });
+
+  test("of a whole layer: nothing of it stays, and it can be pushed again", async () => {
+    const digest = await digestOf(layer);
+    await sendHalf("POST", `/v2/hosted/team/app/blobs/uploads/?digest=${digest}`, {
+      "Content-Length": layer.byteLength,
+    });
+    await expect.poll(incoming).toEqual([]);
+    expect((await fetch(at(`blobs/${digest}`))).status).toBe(404);
+    await pushBlob(layer);
+    const pulled = await fetch(at(`blobs/${digest}`));
+    expect(new Uint8Array(await pulled.arrayBuffer())).toEqual(layer);
+  });
 });
