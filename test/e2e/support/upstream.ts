@@ -23,6 +23,8 @@ export interface UpstreamRequest {
 /** What to do to a request instead of passing it on, or to its response on the way back. */
 export type Interference =
   | { status: number; headers?: Record<string, string> }
+  /** Passes it on, and adds these to its response. */
+  | { adds: Record<string, string> }
   /** Cuts the connection after so many bytes of the body. */
   | { cutAfter: number }
   /** Sends no more after so many bytes, and leaves the connection open. */
@@ -78,8 +80,10 @@ export async function startUpstream(registry: string, options: UpstreamOptions =
         record.status = response.statusCode ?? 0;
         const digest = response.headers["docker-content-digest"];
         if (typeof digest === "string") record.digest = digest;
-        outgoing.writeHead(record.status, response.headers);
-        if (interference) pipeline(response, spoil(interference, outgoing), outgoing, () => undefined);
+        const added = interference && "adds" in interference ? interference.adds : {};
+        outgoing.writeHead(record.status, { ...response.headers, ...added });
+        if (interference && !("adds" in interference))
+          pipeline(response, spoil(interference, outgoing), outgoing, () => undefined);
         else pipeline(response, outgoing, () => undefined);
       },
     );
