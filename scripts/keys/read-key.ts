@@ -1,6 +1,6 @@
 /** A file with one access key, as `--key-file` names it. */
 import { readFile } from "node:fs/promises";
-import { isKey } from "../../src/guides/guide.ts";
+import { isKey } from "../../src/guides/key.ts";
 
 /** @throws Error for a file that can't be read, or has no key in it. */
 export async function readKey(path: string): Promise<string> {

@@ -1,5 +1,5 @@
 /** How a key is used, printed once when it is created. */
-import { basicAuthorization, USER } from "../../src/guides/guide.ts";
+import { basicAuthorization, USER } from "../../src/guides/key.ts";
 import { table } from "../terminal/table.ts";
 
 /** A few lines, each for one kind of client; `MIRROR` stands for the mirror's host. */

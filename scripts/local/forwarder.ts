@@ -2,10 +2,9 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { pipeline } from "node:stream/promises";
 import { rootCertificates } from "node:tls";
-import { type Dispatcher, request as send } from "undici";
+import type { Dispatcher } from "undici";
 import { shownProxy } from "../../src/registry/proxies.ts";
 import { PROXY_FAILURE_HEADER, PROXY_HEADER, TARGET_HEADER } from "../../src/upstream/egress.ts";
-import { openProxy } from "../registry/open-proxy.ts";
 import { proxyFailure } from "../registry/proxy-failure.ts";
 
 export interface Forwarder {
@@ -28,7 +27,9 @@ const OWN_HEADERS = [
 export function createForwarder(certificates: readonly string[]): Forwarder {
   const authorities = certificates.length === 0 ? undefined : [...rootCertificates, ...certificates];
   const proxies = new Map<string, Dispatcher>();
-  const dispatcherOf = (proxy: URL): Dispatcher => {
+  const dispatcherOf: DispatcherOf = async (proxy) => {
+    // Loaded by the first request: most mirrors have no proxy, and all of undici takes 15 MB of memory.
+    const { openProxy } = await import("../registry/open-proxy.ts");
     const known = proxies.get(proxy.href);
     if (known) return known;
     // How long a response may take is for the Worker to decide.
@@ -44,10 +45,12 @@ export function createForwarder(certificates: readonly string[]): Forwarder {
   };
 }
 
+type DispatcherOf = (proxy: URL) => Promise<Dispatcher>;
+
 async function forward(
   request: IncomingMessage,
   response: ServerResponse,
-  dispatcherOf: (proxy: URL) => Dispatcher,
+  dispatcherOf: DispatcherOf,
 ): Promise<void> {
   const target = URL.parse(headerOf(request, TARGET_HEADER));
   const proxy = URL.parse(headerOf(request, PROXY_HEADER));
@@ -58,12 +61,13 @@ async function forward(
   const left = new AbortController();
   response.once("close", () => left.abort());
   try {
+    const { request: send } = await import("undici");
     const { statusCode, headers, body } = await send(target, {
       method: (request.method ?? "GET") as Dispatcher.HttpMethod,
       headers: withoutOwn(request.headers),
       body: request.headers["content-length"] || request.headers["transfer-encoding"] ? request : null,
       signal: left.signal,
-      dispatcher: dispatcherOf(proxy),
+      dispatcher: await dispatcherOf(proxy),
     });
     response.writeHead(statusCode, withoutOwn(headers));
     await pipeline(body, response);

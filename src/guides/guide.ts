@@ -2,8 +2,6 @@
 import { stringify as stringifyToml } from "smol-toml";
 import { stringify as stringifyYaml } from "yaml";
 
-export { basicAuthorization, basicCredentials, isKey, USER } from "./key.ts";
-
 /** The four forms in which a request can name its upstream (README, "Names"). */
 export const SHAPES = ["host", "path", "prefix", "ns"] as const;
 export type Shape = (typeof SHAPES)[number];

@@ -1,6 +1,7 @@
 /** hosts.toml, which containerd and all that is built on it read: one file for each registry, or one for all. */
 import { chooseShape, endpoint, moreNotes, originUrl, upstreamsOf, wantsAll } from "./addresses.ts";
-import { basicAuthorization, type GuideFile, type GuideRequest, type Shape, toml } from "./guide.ts";
+import { type GuideFile, type GuideRequest, type Shape, toml } from "./guide.ts";
+import { basicAuthorization } from "./key.ts";
 
 /** All four forms; `ns` first, because it needs neither a DOMAIN nor a file for each registry. */
 const CARRIED = ["ns", "path", "prefix", "host"] as const;

@@ -1,6 +1,7 @@
 /** Gives the mirror's key to tools that use `docker login` or a similar command. */
 import { authority } from "./addresses.ts";
-import { basicCredentials, type GuideFile, type GuideRequest, json, type Step, USER } from "./guide.ts";
+import { type GuideFile, type GuideRequest, json, type Step } from "./guide.ts";
+import { basicCredentials, USER } from "./key.ts";
 
 /**
  * @param tool `docker`, `podman`, …

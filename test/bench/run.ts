@@ -88,7 +88,7 @@ async function main(): Promise<number> {
     }
     if (!options.quick && options.memory !== false) results.memory = await runMemory(workshop, url, say);
     if (!options.quick) results.proxied = await measureProxied(workshop, url, say);
-    if (!options.quick) results.footprint = await measureFootprint(workshop, url, say);
+    if (!options.quick) results.footprint = await measureFootprint(workshop, say);
     console.log(options.json ? asJson(results) : report(results));
     return 0;
   } catch (error) {

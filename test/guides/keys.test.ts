@@ -1,7 +1,8 @@
 /** How each client is given a mirror's access key, and that no guide of an open mirror has one. */
 import { describe, expect, test } from "vitest";
 import { CLIENTS, type ClientName } from "../../src/guides/clients.ts";
-import { basicAuthorization, type GuideRequest, isKey } from "../../src/guides/guide.ts";
+import type { GuideRequest } from "../../src/guides/guide.ts";
+import { basicAuthorization, isKey } from "../../src/guides/key.ts";
 import { ALL_CLIENTS, commandsOf, fileAt, filesOf, KEY, LOCAL, OPEN } from "./requests.ts";
 
 const KEYED: GuideRequest = { ...OPEN, key: KEY };

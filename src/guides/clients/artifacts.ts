@@ -7,7 +7,8 @@ import {
   isPlainHttp,
   referencePrefix,
 } from "../addresses.ts";
-import { basicCredentials, type Guide, type GuideRequest, json, type Step, yaml } from "../guide.ts";
+import { type Guide, type GuideRequest, json, type Step, yaml } from "../guide.ts";
+import { basicCredentials } from "../key.ts";
 import { loginSteps } from "../login.ts";
 
 export function artifacts(request: GuideRequest): Guide {

@@ -1,6 +1,7 @@
 /** Bottlerocket: settings in a node's user data. */
 import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
-import { type Guide, type GuideRequest, toml, USER } from "../guide.ts";
+import { type Guide, type GuideRequest, toml } from "../guide.ts";
+import { USER } from "../key.ts";
 
 export function bottlerocket(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["ns", "path", "host"]);

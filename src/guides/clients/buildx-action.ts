@@ -1,6 +1,7 @@
 /** GitHub Actions: the builder that docker/setup-buildx-action makes. */
 import { isOnThisMachine } from "../addresses.ts";
-import { type Guide, type GuideRequest, USER, yaml } from "../guide.ts";
+import { type Guide, type GuideRequest, yaml } from "../guide.ts";
+import { USER } from "../key.ts";
 import { buildkitdToml } from "./buildkit.ts";
 
 // biome-ignore lint/suspicious/noTemplateCurlyInString: GitHub puts the secret there, not this program.

@@ -1,6 +1,7 @@
 /** Google Kubernetes Engine: containerd's hosts.toml by way of the runtime configuration file. */
 import { chooseShape, endpoint, moreNotes, upstreamsOf } from "../addresses.ts";
-import { basicAuthorization, type Guide, type GuideRequest, yaml } from "../guide.ts";
+import { type Guide, type GuideRequest, yaml } from "../guide.ts";
+import { basicAuthorization } from "../key.ts";
 
 /** More the runtime configuration file doesn't take. */
 const MOST = 25;

@@ -1,7 +1,8 @@
 /** Harbor with a proxy cache project for each upstream, fed by this mirror. */
 import { chooseShape, endpoint, hostLabel, moreNotes, upstreamsOf } from "../addresses.ts";
 import { loopbackNotes } from "../containers.ts";
-import { type Guide, type GuideRequest, json, type Step, USER } from "../guide.ts";
+import { type Guide, type GuideRequest, json, type Step } from "../guide.ts";
+import { USER } from "../key.ts";
 
 export function harbor(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["prefix", "host"]);

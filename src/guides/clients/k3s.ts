@@ -1,6 +1,7 @@
 /** k3s and RKE2: registries.yaml, from which they write containerd's configuration when they start. */
 import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
-import { exampleImage, type Guide, type GuideFile, type GuideRequest, USER, yaml } from "../guide.ts";
+import { exampleImage, type Guide, type GuideFile, type GuideRequest, yaml } from "../guide.ts";
+import { USER } from "../key.ts";
 
 export function k3s(request: GuideRequest): Guide {
   return server(request, "k3s", "k3s");

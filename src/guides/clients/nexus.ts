@@ -1,7 +1,8 @@
 /** Sonatype Nexus with a docker (proxy) repository for each upstream, fed by this mirror. */
 import { chooseShape, endpoint, hostLabel, moreNotes, upstreamsOf } from "../addresses.ts";
 import { loopbackNotes } from "../containers.ts";
-import { type Guide, type GuideRequest, json, type Step, USER } from "../guide.ts";
+import { type Guide, type GuideRequest, json, type Step } from "../guide.ts";
+import { USER } from "../key.ts";
 
 export function nexus(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["prefix", "host"]);

@@ -1,6 +1,7 @@
 /** nginx in front of a mirror: TLS, and a host name for each upstream, for clients that can't write a path. */
 import { authority, hostLabel, isOnThisMachine, moreNotes, upstreamsOf } from "../addresses.ts";
-import { basicAuthorization, type Guide, type GuideRequest, type Step } from "../guide.ts";
+import type { Guide, GuideRequest, Step } from "../guide.ts";
+import { basicAuthorization } from "../key.ts";
 
 const FOLDER = "/etc/nginx/portolan";
 /** Where the request names no domain, there is one to be replaced. */

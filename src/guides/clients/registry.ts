@@ -1,6 +1,7 @@
 /** registry:2 (distribution) as a proxy, before this mirror, which it asks, or behind it, requested by it. */
 import { chooseShape, endpoint, hostLabel, moreNotes, originUrl, upstreamsOf } from "../addresses.ts";
-import { type Guide, type GuideRequest, type Shape, type Step, USER, yaml } from "../guide.ts";
+import { type Guide, type GuideRequest, type Shape, type Step, yaml } from "../guide.ts";
+import { USER } from "../key.ts";
 
 const FIRST_PORT = 5001;
 

@@ -1,6 +1,7 @@
 /** Talos Linux: documents of the machine configuration. */
 import { chooseShape, endpoint, namesOrAll } from "../addresses.ts";
-import { exampleImage, type Guide, type GuideRequest, USER, yaml } from "../guide.ts";
+import { exampleImage, type Guide, type GuideRequest, yaml } from "../guide.ts";
+import { USER } from "../key.ts";
 
 export function talos(request: GuideRequest): Guide {
   const { shape, notes } = chooseShape(request, ["ns", "path", "prefix", "host"]);
