@@ -76,7 +76,7 @@ const UNLISTED = 5 * 60_000;
 export function createServices(env: Env): Services {
   const now = () => Date.now();
   const config = readConfig(env);
-  const { upstream: upstreamTiming, trafficGather, ...timing } = env.TIMING ?? {};
+  const { upstream: upstreamTiming, trafficGather, recallPatience, ...timing } = env.TIMING ?? {};
   const objects = env.VERSION ? OBJECTS_OF_A_CLASS : 1;
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
   const services: Services = {
@@ -88,7 +88,7 @@ export function createServices(env: Env): Services {
       return env.LEDGER.getByName("ledger");
     },
     tagHistory: () => env.LEDGER.getByName("ledger"),
-    recalls: new Recalls(() => env.LEDGER.getByName("ledger"), now),
+    recalls: new Recalls(() => env.LEDGER.getByName("ledger"), now, recallPatience),
     gate: new Gate(config, now),
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),

@@ -41,6 +41,8 @@ export interface Timing {
   upstream?: Partial<UpstreamTiming>;
   /** Milliseconds for which requests are gathered before they are counted. */
   trafficGather?: number;
+  /** Milliseconds for which a pull waits for the list of recalled digests. */
+  recallPatience?: number;
 }
 
 export const BODY_LIMITS: BodyLimits = {

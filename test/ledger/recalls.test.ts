@@ -214,7 +214,10 @@ describe("a recalled layer", () => {
     await pullAll();
     await recall(layer);
     expect((await send("DELETE", `recalled/${layer}`)).status).toBe(204);
+    // The lease of the first fill goes on, and isn't waited for.
+    mirror.services.fillPatience = 0;
     expect((await demo(`blobs/${layer}`)).bytes).toEqual(LAYER);
+    await mirror.runAlarm(layer);
   });
 });
 

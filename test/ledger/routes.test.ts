@@ -146,8 +146,11 @@ test("what is removed is gone from the store, from memory and from the tags, and
   expect(await purge({ tags: [name], objects })).toBe(204);
   expect([await mirror.stored(), await all("tags")]).toEqual([[], []]);
   mirror.docker.reset();
+  // The leases of the first fills go on, and aren't waited for.
+  mirror.services.fillPatience = 0;
   await pullAll("library/demo", image);
   expect(mirror.docker.count({ kind: "manifest", method: "GET" })).toBe(1);
+  await mirror.runAlarm(image.target.digest);
 });
 
 test.each([

@@ -97,8 +97,9 @@ describe("a blob without a manifest", () => {
     pass(2 * DAY);
     const { store } = mirror.services;
     const original = store.delete.bind(store);
+    const reservation = vi.spyOn(HostedRecords.prototype, "reserve");
     const deletion = vi.spyOn(store, "delete").mockImplementationOnce(async (keys) => {
-      await scheduler.wait(500);
+      await expect.poll(() => reservation.mock.calls.length).toBe(1);
       await original(keys);
     });
     const collected = collect();
