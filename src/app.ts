@@ -7,10 +7,13 @@ import { TOKEN_PATH } from "./access/gate.ts";
 import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
 import { adminRoutes } from "./ledger/routes.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
+import { publisherDigest } from "./pull/publisher.ts";
+import { waitUntilOf } from "./pull/wait-until.ts";
 import { requestLog } from "./request-log.ts";
 import type { Services } from "./services.ts";
 import { HEALTH_KEY } from "./store/store.ts";
 import { frontRoutes } from "./web/front.tsx";
+import { type PageServices, pageRoutes } from "./web/pages.tsx";
 
 export function createApp(services: Services): Hono {
   const app = new Hono();
@@ -34,6 +37,7 @@ export function createApp(services: Services): Hono {
     await next();
   });
   app.route("/_/", adminRoutes(services));
+  app.route("/", pageRoutes(pageServices(services, app)));
   app.all(TOKEN_PATH, (c) => handleTokenRequest(services, c));
   app.all("*", (c) => handleRegistryRequest(services, c));
   app.onError((error, c) => {
@@ -46,6 +50,16 @@ export function createApp(services: Services): Hono {
     );
   });
   return app;
+}
+
+/** What the pages need: an image is read by the same requests as a client's, with the same rules. */
+function pageServices(services: Services, app: Hono): PageServices {
+  const { config, gate, limits, store, storeReads, now } = services;
+  return {
+    ...{ config, gate, limits, store, storeReads, now },
+    registry: async (request, c) => app.fetch(request, c.env, c.executionCtx),
+    publisherDigest: (name, tag, c) => publisherDigest(services, name, tag, waitUntilOf(c.executionCtx)),
+  };
 }
 
 /** Whether pulls can be served and stored. The reason for a failure is logged only: the endpoint is open to all. */

@@ -15,11 +15,13 @@ const RESPONSE_HEADERS = {
 export const PAGE_POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types portolan";
 
-/** A page keeps its own policy; no other one is let through. */
+/** A page keeps its own policy; no other one is let through. Its forms have to send their Origin, which `no-referrer` would make null. */
 export function protect(headers: Headers): void {
   const isPage = headers.get("Content-Security-Policy") === PAGE_POLICY;
   for (const [name, value] of Object.entries(RESPONSE_HEADERS)) headers.set(name, value);
-  if (isPage) headers.set("Content-Security-Policy", PAGE_POLICY);
+  if (!isPage) return;
+  headers.set("Content-Security-Policy", PAGE_POLICY);
+  headers.set("Referrer-Policy", "same-origin");
 }
 
 /**
@@ -52,4 +54,15 @@ export function checkSite(headers: Headers): void {
   const site = headers.get("Sec-Fetch-Site");
   if (site === null || site === "same-origin" || site === "none") return;
   throw new RegistryError(403, "DENIED", "pages of other sites can't fetch from this mirror");
+}
+
+/**
+ * Refuses what changes something unless a page of this very origin has sent it: a cookie alone says nothing of who made the
+ * browser send it.
+ * @throws RegistryError 403
+ */
+export function checkOrigin({ url, headers }: Request): void {
+  const origin = URL.parse(headers.get("Origin") ?? "");
+  if (origin?.host === new URL(url).host) return;
+  throw new RegistryError(403, "DENIED", "only this mirror's own pages can do that");
 }

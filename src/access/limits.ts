@@ -107,10 +107,22 @@ export class Limits {
     relay: () => Promise<Result>,
   ): Promise<Result> {
     const name = `${upstream} ${username.slice(0, MAXIMUM_USERNAME).toLowerCase()}`;
+    return this.#guess(name, `this user of ${upstream}`, relay);
+  }
+
+  /**
+   * Lets a visitor of the pages sign in, unless too many attempts from their address failed lately.
+   * @throws RegistryError 429, or what `signIn` throws.
+   */
+  signIn<Result>(address: string | null, signIn: () => Promise<Result>): Promise<Result> {
+    return this.#guess(`page ${address === null ? "" : networkOf(address)}`, "your address", signIn);
+  }
+
+  async #guess<Result>(name: string, who: string, run: () => Promise<Result>): Promise<Result> {
     const wait = this.#logins.wait(name, REFUSED_LOGIN_RATE);
-    if (wait > 0) throw tooMany(`this user of ${upstream}`, wait);
+    if (wait > 0) throw tooMany(who, wait);
     try {
-      return await relay();
+      return await run();
     } catch (error) {
       if (error instanceof RegistryError && error.status === 401) this.#logins.take(name, REFUSED_LOGIN_RATE);
       throw error;

@@ -2,11 +2,11 @@
 import { sign, verify } from "hono/jwt";
 import { type AccessKey, findHash } from "./keys.ts";
 
-/** `pull` answers a challenge; `refresh` is kept by a client in place of the key, to get tokens with. */
-export type TokenUse = "pull" | "refresh";
+/** `pull` answers a challenge; `refresh` is kept by a client in place of the key, to get tokens with; `page` by a browser. */
+export type TokenUse = "pull" | "refresh" | "page";
 
 /** Seconds. */
-export const LIFETIME: Record<TokenUse, number> = { pull: 300, refresh: 90 * 24 * 3600 };
+export const LIFETIME: Record<TokenUse, number> = { pull: 300, refresh: 90 * 24 * 3600, page: 12 * 3600 };
 
 const ALGORITHM = "HS256";
 const ISSUER = "portolan";

@@ -40,6 +40,7 @@ export const Start: FC<StartProps> = ({ visit, config, hasKeys, client }) => {
         </div>
       </section>
       <Convert visit={visit} />
+      <Inspect visit={visit} />
       {access === "keys" && <KeyField visit={visit} />}
       <ClientGuide visit={visit} config={config} client={client} />
     </>
@@ -117,6 +118,30 @@ const EXAMPLES = [
     "FROM golang:1.24 AS build\nCOPY . .\nRUN go build -o /app .\n\nFROM gcr.io/distroless/static\nCOPY --from=build /app /app\n",
   ],
 ] as const;
+
+const Inspect: FC<{ visit: Visit }> = ({ visit: { texts } }) => (
+  <section class="block" aria-labelledby="inspect-heading">
+    <div class="about">
+      <h2 id="inspect-heading">{texts.image.heading}</h2>
+      <p>{texts.image.lead}</p>
+    </div>
+    <form class="work" action="/_/image" method="get">
+      <label for="name">{texts.image.label}</label>
+      <span class="pick">
+        <input
+          id="name"
+          name="name"
+          required
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          placeholder="nginx:1.27"
+        />
+        <button type="submit">{texts.image.show}</button>
+      </span>
+    </form>
+  </section>
+);
 
 const KeyField: FC<{ visit: Visit }> = ({ visit: { texts } }) => (
   <section class="block" aria-labelledby="key-label">

@@ -4,6 +4,7 @@ import { pickClient } from "./clients.ts";
 import { convertPasted } from "./convert.ts";
 import { offerCopies } from "./copy.ts";
 import { fillKey } from "./key.ts";
+import { filterTags } from "./tags.ts";
 import { chooseTheme } from "./theme.ts";
 
 chooseTheme();
@@ -11,3 +12,4 @@ offerCopies(document);
 convertPasted();
 fillKey();
 pickClient();
+filterTags();

@@ -1,0 +1,142 @@
+/** The pages that cost requests or show what isn't everyone's: images, and signing in. */
+import { type Context, Hono } from "hono";
+import { createMiddleware } from "hono/factory";
+import type { Child } from "hono/jsx";
+import { clientAddress } from "../access/address.ts";
+import { checkOrigin } from "../access/browsers.ts";
+import type { Limits } from "../access/limits.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { VERSION } from "./assets.generated.ts";
+import { ErrorView } from "./error-page.tsx";
+import { addressed, type ImageServices, imagePage } from "./image/page.tsx";
+import type { Pull } from "./image/read.ts";
+import { Page } from "./layout.tsx";
+import { extractImages } from "./references/extract.ts";
+import { formatReference } from "./references/reference.ts";
+import { pageResponse } from "./respond.ts";
+import { authorizationOf, INTERNAL_HOST, type SessionServices, signIn, signOut } from "./session.ts";
+import { ownPath, SignIn } from "./session-page.tsx";
+import { detectLanguage, type Visit, visitOf } from "./site.ts";
+
+export interface PageServices extends Omit<ImageServices, "config">, Omit<SessionServices, "config"> {
+  config: ImageServices["config"];
+  limits: Pick<Limits, "signIn">;
+  /** Handles a request of the distribution specification, as one that came from outside. */
+  registry: (request: Request, c: Context) => Promise<Response>;
+}
+
+/** Bytes of the largest form. */
+const LARGEST_FORM = 4096;
+
+export function pageRoutes(services: PageServices): Hono {
+  const { config } = services;
+  const routes = new Hono();
+  // What they show depends on who looks; errors are pages too.
+  const page = createMiddleware(async (c, next) => {
+    try {
+      await next();
+      if (c.error) throw c.error;
+    } catch (error) {
+      if (!(error instanceof RegistryError)) throw error;
+      c.res = await respond(
+        c,
+        visitOf(c, config),
+        <ErrorView visit={visitOf(c, config)} error={error} />,
+        error,
+      );
+    }
+    c.res.headers.set("Cache-Control", "no-store");
+  });
+
+  const respond = (
+    c: Context,
+    visit: Visit,
+    content: Child,
+    { status = 200, title = null as string | null, headers = {} as Readonly<Record<string, string>> } = {},
+  ) => {
+    for (const name of ["Retry-After", "Allow"])
+      if (headers[name] !== undefined) c.header(name, headers[name]);
+    const document = (
+      <Page visit={visit} config={config} title={title} current={null} version={VERSION}>
+        {content}
+      </Page>
+    );
+    return pageResponse(c, document, status as 200);
+  };
+
+  routes.get("/_/image", detectLanguage, page, (c) => {
+    const { names } = visitOf(c, config);
+    const found = extractImages(c.req.query("name") ?? "").images[0];
+    const image = found && addressed(formatReference(found.reference), names, config);
+    if (!image) throw new RegistryError(400, "NAME_INVALID", "this is no image's name");
+    return c.redirect(image.path, 303);
+  });
+
+  routes.get("/_/image/*", detectLanguage, page, async (c) => {
+    const visit = visitOf(c, config);
+    const path = c.req.path.replaceAll(/%3a/gi, ":").replaceAll("%40", "@");
+    const image = addressed(path.slice("/_/image/".length), visit.names, config);
+    if (!image) throw new RegistryError(400, "NAME_INVALID", "this is no image's name");
+    if (image.path !== path) return c.redirect(image.path, 303);
+    const authorization = await authorizationOf(services, c);
+    try {
+      const view = await imagePage(services, c, visit, pullOf(services, c, authorization), image);
+      return await respond(c, visit, view, { title: `${image.name.path}:${image.name.reference}` });
+    } catch (error) {
+      const needsKey = error instanceof RegistryError && error.status === 401 && config.access === "keys";
+      if (!needsKey || authorization !== null) throw error;
+      return c.redirect(`/_/session?next=${encodeURIComponent(visit.path)}`, 303);
+    }
+  });
+
+  routes.get("/_/session", detectLanguage, page, (c) => {
+    const visit = visitOf(c, config);
+    const next = ownPath(c.req.query("next"));
+    const problem = next.startsWith("/_/image/") ? visit.texts.session.needed : null;
+    return respond(c, visit, <SignIn visit={visit} next={next} problem={problem} />, {
+      title: visit.texts.session.heading,
+    });
+  });
+
+  routes.post("/_/session", detectLanguage, page, async (c) => {
+    const form = await formOf(c);
+    const next = ownPath(form.get("next"));
+    if (form.has("out")) {
+      signOut(c);
+      return c.redirect("/", 303);
+    }
+    try {
+      await services.limits.signIn(clientAddress(c.req.raw), () =>
+        signIn(services, c, (form.get("key") ?? "").trim()),
+      );
+    } catch (error) {
+      if (!(error instanceof RegistryError) || ![401, 429].includes(error.status)) throw error;
+      const visit = visitOf(c, config);
+      const { session } = visit.texts;
+      const problem = error.status === 429 ? session.tooMany : session.wrong;
+      return respond(c, visit, <SignIn visit={visit} next={next} problem={problem} />, error);
+    }
+    return c.redirect(next, 303);
+  });
+  return routes;
+}
+
+/** Requests of the mirror's registry for the visitor, who may pull by them what their key opens and nothing else. */
+function pullOf(services: PageServices, c: Context, authorization: string | null): Pull {
+  return (method, path, accept) => {
+    const headers = new Headers({ "User-Agent": "portolan-page" });
+    if (accept !== undefined) headers.set("Accept", accept);
+    if (authorization !== null) headers.set("Authorization", authorization);
+    const { signal } = c.req.raw;
+    const request = new Request(`http://${INTERNAL_HOST}/v2/${path}`, { method, headers, signal });
+    return services.registry(request, c);
+  };
+}
+
+/** A form that a page of this mirror's own has sent. @throws RegistryError 403 or 413 */
+async function formOf(c: Context): Promise<URLSearchParams> {
+  checkOrigin(c.req.raw);
+  const isSmall = Number(c.req.header("Content-Length") ?? Number.NaN) <= LARGEST_FORM;
+  if (!isSmall) throw new RegistryError(413, "SIZE_INVALID", "the form is too large");
+  return new URLSearchParams(await c.req.text());
+}
