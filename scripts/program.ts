@@ -21,6 +21,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   prune: async () => (await import("./commands/prune.ts")).prune,
   recall: async () => (await import("./commands/recall.ts")).recall,
   tags: async () => (await import("./commands/tags.ts")).tags,
+  release: async () => (await import("./commands/release.ts")).release,
   mirrors: async () => (await import("./commands/mirrors.ts")).mirrors,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,
   copy: async () => (await import("./commands/copy.ts")).copy,

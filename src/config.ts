@@ -15,6 +15,7 @@ import {
   table,
   upstreamTable,
 } from "./config-values.ts";
+import { type Cooldown, cooldowns } from "./cooldown-settings.ts";
 import { quorumFaults, tagQuorums } from "./quorum-settings.ts";
 import { isLoopback } from "./registry/addresses.ts";
 import type { Environment } from "./registry/proxies.ts";
@@ -68,6 +69,10 @@ export interface Config extends GateSettings {
   tagTtl: number;
   /** Seconds since its last confirmation after which a tag is no longer served when upstream fails. */
   staleMax: number;
+  /** How old digests have to be before tags are served with them; the first pattern that matches counts. */
+  cooldown: readonly Cooldown[];
+  /** What a tag is served with while no digest is old enough: the oldest that is known, or none. */
+  cooldownUnknown: "serve" | "refuse";
   /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
   resume: boolean;
   hosted: HostedSettings;
@@ -135,6 +140,8 @@ const variables = v.object({
   UPSTREAMS: v.optional(upstreamTable, {}),
   TAG_TTL: v.optional(seconds, 300),
   STALE_MAX: v.optional(seconds, 30 * 24 * 3600),
+  COOLDOWN: v.optional(cooldowns, {}),
+  COOLDOWN_UNKNOWN: v.optional(v.picklist(["serve", "refuse"], "must be serve or refuse"), "serve"),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   RESUME: v.optional(onOff, true),
   HOSTED_PATH: v.optional(label, "hosted"),
@@ -227,6 +234,8 @@ export function readConfig(env: object): Config {
     upstreamNames: upstreams.map(({ name }) => name).sort(),
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
+    cooldown: parsed.output.COOLDOWN,
+    cooldownUnknown: parsed.output.COOLDOWN_UNKNOWN,
     relays,
     tagQuorums: parsed.output.TAG_QUORUM,
     adminKey: parsed.output.ADMIN_KEY ?? null,

@@ -96,6 +96,7 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   const routed = open ?? route(url, config);
   if (routed.kind === "elsewhere") throw nothingHere();
   if (routed.kind === "hosted" || routed.kind === "catalog") {
+    if (url.searchParams.has("at")) throw withoutHistory();
     const response = await handleHosted(services, c, { caller, url, prefix, routed });
     if (caller.key !== null) markPrivate(response);
     return response;
@@ -249,6 +250,10 @@ function described({ upstream, repository, resource }: Target): Partial<RequestD
   const name = kind === "manifest" ? resource.reference : resource;
   const reference = "tag" in name ? "tag" : "digest" in name ? "digest" : null;
   return { upstream: upstream.name, repository, resource: kind, reference };
+}
+
+function withoutHistory(): RegistryError {
+  return new RegistryError(404, "MANIFEST_UNKNOWN", "no history is kept of hosted tags: leave out at");
 }
 
 function nothingHere(): RegistryError {

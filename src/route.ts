@@ -66,18 +66,45 @@ export function route(url: URL, config: Config): Routed {
   if (first === "v2") {
     const tail = path.slice("/v2".length).replace(/^\//, "");
     if (tail === "" || (!hostUpstream && config.upstream(tail.replace(/\/$/, "")))) return { kind: "ping" };
-    if (hostUpstream) return found(hostUpstream, tail, "/v2", null);
-    return { kind: "target", target: unhosted(tail, url.searchParams.get("ns"), config) };
+    if (hostUpstream) return dated(target(hostUpstream, tail, "/v2", null), url);
+    return dated(unhosted(tail, url.searchParams.get("ns"), config), url);
   }
   if (second !== "v2") return { kind: "elsewhere" };
   const upstream = known(first, config);
   const tail = rest.join("/");
-  return tail === "" ? { kind: "ping" } : found(hostUpstream ?? upstream, tail, `/${first}/v2`, null);
+  return tail === ""
+    ? { kind: "ping" }
+    : dated(target(hostUpstream ?? upstream, tail, `/${first}/v2`, null), url);
 }
 
-/** Shapes A and N, and a plain name, which belongs to the default upstream. */
+/** A target as of the day that `at` names, unless its path does. @throws RegistryError 404 for what is no day. */
+function dated(target: Target, url: URL): Routed {
+  const at = url.searchParams.get("at");
+  const day = target.day ?? (at === null ? null : dayOf(at));
+  return { kind: "target", target: { ...target, day } };
+}
+
+/** @param text `2026-11-01` @throws RegistryError 404 */
+function dayOf(text: string): string {
+  const time = /^\d{4}-\d\d-\d\d$/.test(text) ? Date.parse(text) : Number.NaN;
+  // JavaScript takes February 30 for a day in March.
+  if (!Number.isNaN(time) && new Date(time).toISOString().startsWith(text)) return text;
+  throw new RegistryError(404, "MANIFEST_UNKNOWN", `${printable(text)} is no day: one is written 2026-11-01`);
+}
+
+/**
+ * Shapes A and N, and a plain name, which belongs to the default upstream. Before an upstream's name may stand a day, for clients
+ * that have only a name: `at-20261101/docker.io/library/alpine`.
+ */
 function unhosted(tail: string, namespace: string | null, config: Config): Target {
   const [first = ""] = tail.split("/", 1);
+  const [, year, month, date, rest = ""] = /^at-(\d{4})(\d\d)(\d\d)\/(.+)$/s.exec(tail) ?? [];
+  const [second = ""] = rest.split("/", 1);
+  const upstream = config.upstream(second);
+  if (upstream) {
+    const day = dayOf(`${year}-${month}-${date}`);
+    return { ...target(upstream, rest.slice(second.length + 1), `/v2/${first}/${second}`, null), day };
+  }
   const named = config.upstream(first);
   if (named) return target(named, tail.slice(first.length + 1), `/v2/${first}`, null);
   if (namespace !== null) return target(known(namespace, config), tail, "/v2", namespace);
@@ -107,10 +134,6 @@ function unknownUpstream(name: string, config: Config): RegistryError {
   );
 }
 
-function found(upstream: Upstream, tail: string, prefix: string, namespace: string | null): Routed {
-  return { kind: "target", target: target(upstream, tail, prefix, namespace) };
-}
-
 /**
  * Splits `<repository>/manifests/<reference>` and its like. A repository may itself be called `manifests` or `blobs`,
  * so the last such word counts.
@@ -126,7 +149,14 @@ function target(upstream: Upstream, tail: string, prefix: string, namespace: str
   if (!isValid(repository) || upstream.name.length + 1 + repository.length > MAXIMUM_NAME) {
     throw new RegistryError(400, "NAME_INVALID", `${printable(name)} is not a valid repository name`);
   }
-  return { upstream, repository, resource: resourceOf(kind, last), path: `${prefix}/${name}`, namespace };
+  return {
+    upstream,
+    repository,
+    resource: resourceOf(kind, last),
+    day: null,
+    path: `${prefix}/${name}`,
+    namespace,
+  };
 }
 
 /** As `target`, for a hosted repository. @param path what stands before its name in this client's paths. */

@@ -29,11 +29,14 @@ function report(seen: readonly TagPast[]): string {
   return seen.map(reportOf).join("\n\n");
 }
 
-function reportOf({ upstream, repository, tag, visibility, history }: TagPast): string {
-  const rows = history.map(({ digest, from, to, isCurrent }) => [
+function reportOf({ upstream, repository, tag, visibility, history, served }: TagPast): string {
+  const rows = history.map(({ digest, from, to, isCurrent, isReleased }) => [
     digest ?? "deleted upstream",
     ago(from),
     isCurrent ? `last seen ${ago(to)}` : ago(to),
+    [digest !== null && digest === served ? "served" : "", isReleased ? "released" : ""]
+      .filter(Boolean)
+      .join(", "),
   ]);
   const title = `${upstream}/${repository}:${tag}${visibility === "private" ? "  private" : ""}`;
   return `${title}\n${table(rows, { head: ["digest", "from", "to"], indent: 2 })}`;

@@ -50,11 +50,32 @@ const TagPast = v.object({
   tag: v.string(),
   visibility: v.picklist(["public", "private"]),
   history: v.array(
-    v.object({ digest: v.nullable(Digest), from: v.string(), to: v.string(), isCurrent: v.boolean() }),
+    v.object({
+      digest: v.nullable(Digest),
+      from: v.string(),
+      to: v.string(),
+      isCurrent: v.boolean(),
+      isReleased: v.boolean(),
+    }),
   ),
+  served: v.nullable(Digest),
 });
 const History = v.object({ entries: v.array(TagPast) });
 
+const Released = v.object({
+  entries: v.array(
+    v.object({
+      upstream: v.string(),
+      repository: v.string(),
+      tag: v.string(),
+      digest: Digest,
+      at: v.number(),
+    }),
+  ),
+});
+const JustReleased = v.object({ entries: v.array(v.object({ digest: Digest })) });
+
+export type ReleasedTag = v.InferOutput<typeof Released>["entries"][number];
 /** What a tag was seen to name, the latest first; no digest while it was deleted upstream. */
 export type TagPast = v.InferOutput<typeof TagPast>;
 export type CollectedContent = v.InferOutput<typeof Collected>;
@@ -143,6 +164,33 @@ export class OwnerClient {
     if (isRecalled) await this.#bytesOf(response);
     else await response.body?.cancel();
     return isRecalled;
+  }
+
+  async released(): Promise<ReleasedTag[]> {
+    return (await this.#read(Released, "released")).entries;
+  }
+
+  /**
+   * @param image with its tag.
+   * @returns the digest of the public and of the private tag of this name; none for a tag that isn't known.
+   * @throws Error where COOLDOWN doesn't apply.
+   */
+  async release(image: string): Promise<{ digest: DigestText }[]> {
+    const response = await this.#send("released", { method: "POST", body: JSON.stringify({ image }) });
+    if (response.status === 404 || response.status === 409) await response.body?.cancel();
+    if (response.status === 404) return [];
+    if (response.status === 409)
+      throw new Error(`COOLDOWN doesn't apply to ${image}: its newest digest is served anyway`);
+    return parseJson(JustReleased, await this.#bytesOf(response))?.entries ?? [];
+  }
+
+  /** @returns false where nothing was released. */
+  async undoRelease(image: string): Promise<boolean> {
+    const response = await this.#send(`released/${image}`, { method: "DELETE" });
+    const wasReleased = response.status !== 404;
+    if (wasReleased) await this.#bytesOf(response);
+    else await response.body?.cancel();
+    return wasReleased;
   }
 
   async #readAll<Schema extends v.GenericSchema>(

@@ -4,16 +4,16 @@ import { createMiddleware } from "hono/factory";
 import { requireAdmin } from "../access/admin.ts";
 import type { Config } from "../config.ts";
 import { RegistryError } from "../oci/errors.ts";
-import type { TagHistory } from "../store/tag-history.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { type HoldingsServices, listObjects, listTags, readManifest, remove } from "./holdings.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import type { Recalls } from "./recalls.ts";
+import { type ReleaseServices, release, undoRelease } from "./releases.ts";
 import { summaryOf } from "./summary.ts";
 import { historyOf } from "./tags.ts";
 import type { TrafficLedger } from "./traffic.ts";
 
-export interface AdminServices extends HoldingsServices {
+export interface AdminServices extends HoldingsServices, ReleaseServices {
   config: Config;
   upstream: UpstreamClient;
   /** Garbage collection of hosted content. */
@@ -23,7 +23,6 @@ export interface AdminServices extends HoldingsServices {
   /** Of the deployment, by which it is known in Via. */
   via: string;
   ledger: TrafficLedger;
-  tagHistory: () => TagHistory;
   recalls: Recalls;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -86,6 +85,12 @@ export function adminRoutes(services: AdminServices): Hono {
   });
   routes.delete("/recalled/:digest", owner, async (c) => {
     await services.recalls.undo(c.req.param("digest"));
+    return c.body(null, 204);
+  });
+  routes.get("/released", owner, async (c) => c.json({ entries: await services.tagHistory().releases() }));
+  routes.post("/released", owner, async (c) => c.json({ entries: await release(services, await bodyOf(c)) }));
+  routes.delete("/released/:image{.+}", owner, async (c) => {
+    await undoRelease(services, c.req.param("image"));
     return c.body(null, 204);
   });
   routes.get("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(true)));

@@ -1,15 +1,18 @@
 /** The history of tags, as the owner sees it. */
 import type { Config } from "../config.ts";
+import { cooldownFor } from "../cooldown-settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { isTag } from "../oci/names.ts";
-import type { TagHistory, TagHistoryEntry } from "../store/tag-history.ts";
+import { decide, type TagHistory, type TagHistoryEntry } from "../store/tag-history.ts";
 import type { TagName } from "../store/tag-records.ts";
 import { repositoryOn } from "../upstream/registries.ts";
 
 export interface HistoryServices {
-  config: Pick<Config, "upstream" | "defaultUpstream">;
+  config: Pick<Config, "upstream" | "defaultUpstream" | "cooldown" | "cooldownUnknown">;
   tagHistory: () => TagHistory;
+  /** Milliseconds since the epoch. */
+  now: () => number;
 }
 
 /** A digest that a tag had; null while it was deleted upstream. */
@@ -20,11 +23,14 @@ interface Spell {
   /** When it was seen to name something else; of the last, when it was last seen. */
   to: string;
   isCurrent: boolean;
+  isReleased: boolean;
 }
 
 export interface ShownHistory extends TagName {
   /** The latest first. */
   history: Spell[];
+  /** The digest that a pull of the tag would now get; null for none. */
+  served: Digest | null;
 }
 
 /**
@@ -34,10 +40,20 @@ export interface ShownHistory extends TagName {
  */
 export async function historyOf(services: HistoryServices, text: string): Promise<ShownHistory[]> {
   const { tag, ...repository } = imageOf(services, text);
-  return (await services.tagHistory().tagHistory(repository, tag)).map(shown);
+  const entries = await services.tagHistory().tagHistory(repository, tag);
+  const { cooldown, cooldownUnknown: unknown } = services.config;
+  const rules = {
+    at: services.now(),
+    cooldown: cooldownFor(cooldown, `${repository.upstream}/${repository.repository}`),
+    unknown,
+  };
+  return entries.map((entry) => {
+    const decision = decide(entry, rules);
+    return { ...shown(entry), served: decision.kind === "serve" ? decision.named.digest : null };
+  });
 }
 
-function shown({ names, released: _, checked, ...name }: TagHistoryEntry): ShownHistory {
+function shown({ names, released, checked, ...name }: TagHistoryEntry): Omit<ShownHistory, "served"> {
   const history = names.map(({ named, from }, index): Spell => {
     const next = names[index + 1];
     return {
@@ -45,14 +61,15 @@ function shown({ names, released: _, checked, ...name }: TagHistoryEntry): Shown
       from: new Date(from).toISOString(),
       to: new Date(next?.from ?? Math.max(from, checked)).toISOString(),
       isCurrent: next === undefined,
+      isReleased: released.some(({ digest }) => digest === named?.digest),
     };
   });
   return { ...name, history: history.reverse() };
 }
 
 /** The image that a path names, as `docker pull` reads it. @throws RegistryError 400 */
-function imageOf(
-  { config }: Pick<HistoryServices, "config">,
+export function imageOf(
+  { config }: { config: Pick<Config, "upstream" | "defaultUpstream"> },
   text: string,
 ): { upstream: string; repository: string; tag: string | null } {
   const [, path = "", tag = null] = /^(.*?)(?::([^:/]*))?$/s.exec(text) ?? [];

@@ -13,6 +13,7 @@ import {
   decide,
   type HistoryDecision,
   type HistoryRules,
+  type ReleasedDigest,
   type TagHistory,
   type TagHistoryEntry,
   type TagMove,
@@ -87,6 +88,18 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
     tag: string | null,
   ): Promise<TagHistoryEntry[]> {
     return this.#tags.entries(repository, tag, LISTED_TAGS);
+  }
+
+  async release(name: TagName, at: number): Promise<Digest | null> {
+    return this.#tags.release(name, at);
+  }
+
+  async undoRelease(name: TagName): Promise<number> {
+    return this.#tags.undoRelease(name);
+  }
+
+  async releases(): Promise<(TagName & ReleasedDigest)[]> {
+    return this.#tags.releases();
   }
 
   async totals(): Promise<Traffic[]> {

@@ -6,9 +6,10 @@
 import { DurableObject } from "cloudflare:workers";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryAccess } from "../pull/repository-access.ts";
-import { fetchManifest, resolveTag } from "../pull/resolve.ts";
-import type { Fetched, Resolution, ResolveMode, Resolver } from "../pull/resolver.ts";
+import { fetchManifest } from "../pull/resolve.ts";
+import type { Fetched, Resolution, ResolveMode, Resolver, TagRequest } from "../pull/resolver.ts";
 import { areStored } from "../pull/stale.ts";
+import { resolveByPolicy } from "../pull/tag-policy.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import { passesOf } from "../registry/via.ts";
 import { type Env, servicesOf } from "../services.ts";
@@ -17,9 +18,14 @@ export class RepositoryResolver extends DurableObject<Env> implements Resolver {
   readonly #services = servicesOf(this.env);
   readonly #pending = new Map<string, Promise<unknown>>();
 
-  resolve(access: RepositoryAccess, tag: string, mode: ResolveMode): Promise<Resolution> {
-    return this.#once(`${this.#nameOf(access)} ${mode} ${tag}`, () =>
-      resolveTag(this.#services, access, tag, mode, waitUntilOf(this.ctx)),
+  resolve(
+    access: RepositoryAccess,
+    tag: string,
+    mode: ResolveMode,
+    day: TagRequest["day"] = null,
+  ): Promise<Resolution> {
+    return this.#once(`${this.#nameOf(access)} ${mode} ${tag}@${day ?? ""}`, () =>
+      resolveByPolicy(this.#services, access, { tag, mode, day }, waitUntilOf(this.ctx)),
     );
   }
 

@@ -106,6 +106,31 @@ export class TagHistoryTables {
     return rows.map(({ id, ...row }) => ({ ...row, ...this.#past(id) }));
   }
 
+  release(name: TagName, at: number): Digest | null {
+    const tag = this.#tagOf(name);
+    const digest = tag && this.#past(tag.id).names.findLast(({ named }) => named)?.named?.digest;
+    if (!digest) return null;
+    this.#sql.exec(
+      "INSERT INTO history_released VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+      tag.id,
+      digest,
+      at,
+    );
+    return digest;
+  }
+
+  undoRelease(name: TagName): number {
+    const tag = this.#tagOf(name);
+    return this.#rows("DELETE FROM history_released WHERE tag = ? RETURNING digest", tag?.id ?? null).length;
+  }
+
+  releases(): (TagName & ReleasedDigest)[] {
+    return this.#rows(
+      `SELECT upstream, repository, history_tags.tag AS tag, visibility, digest, at
+       FROM history_released JOIN history_tags ON history_tags.id = history_released.tag ORDER BY at DESC`,
+    );
+  }
+
   /** Drops what is older than it is kept. What a tag named at the oldest time that is kept stays. */
   prune(now: number): void {
     const end = now - KEPT;

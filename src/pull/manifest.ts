@@ -10,7 +10,7 @@ import { clientError } from "./client-error.ts";
 import { findManifest, remember } from "./content.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 import type { PullRequest } from "./request.ts";
-import { fetchManifest, type HeadServices, headManifest, resolveTag } from "./resolve.ts";
+import { fetchManifest, type HeadServices, headManifest } from "./resolve.ts";
 import type {
   AgreedManifest,
   Fetched,
@@ -22,6 +22,7 @@ import type {
 import { commonHeaders, quorumStatus, staleStatus, staleWarning } from "./response.ts";
 import type { PullServices } from "./services.ts";
 import { findStale } from "./stale.ts";
+import { resolveByPolicy } from "./tag-policy.ts";
 
 /** A manifest about to be served; its bytes are null where a HEAD doesn't need them. */
 interface Outcome {
@@ -56,11 +57,13 @@ export async function pullManifestByTag(
   pull: PullRequest,
   tag: string,
 ): Promise<Response> {
-  const access = pull.access;
+  const { access } = pull;
+  const { day } = pull.target;
   const name = {
     upstream: access.upstream,
     repository: access.repository,
-    tag,
+    // No tag has such a name.
+    tag: day === null ? tag : `${tag}@${day}`,
     visibility: access.visibility,
   };
   const ttl = pull.target.upstream.tagTtl;
@@ -78,10 +81,11 @@ export async function pullManifestByTag(
         ? serveAgreed(services, pull, agreed, quorumStatus(failure, before !== null), failure)
         : serveStale(services, pull, name, resolution);
     }
-    const { record, manifest, change } = resolution;
+    const { record, manifest, change, isPast = false } = resolution;
     const outcome = manifest
       ? fetched(services, access, manifest)
-      : await outcomeOfRecord(services, pull, record, STATUS_OF[change]);
+      : await outcomeOfRecord(services, pull, record, STATUS_OF[change], isPast);
+    if (!outcome && isPast) throw lost(pull, tag, record);
     if (!outcome) continue;
     pull.waitUntil(services.tags.remember(name, record, ttl));
     return respond(pull, outcome, { "Cache-Control": REVALIDATE });
@@ -91,6 +95,13 @@ export async function pullManifestByTag(
     "MANIFEST_UNKNOWN",
     `upstream has nothing behind ${pull.target.repository}:${tag}`,
   );
+}
+
+/** What a tag named before may be gone: neither stored nor upstream any more. */
+function lost({ target, access }: PullRequest, tag: string, { digest }: TagRecord): RegistryError {
+  const when = target.day === null ? "is served with, by COOLDOWN" : `named on ${target.day}`;
+  const message = `${digest}, which ${access.upstream}/${access.repository}:${tag} ${when}, is neither stored nor upstream any more`;
+  return new RegistryError(404, "MANIFEST_UNKNOWN", message);
 }
 
 /** The Cache-Status of a resolved tag, before it is known where the content comes from. */
@@ -133,6 +144,7 @@ function serveAgreed(
 
 /**
  * The manifest that a tag's record names; null if it exists nowhere. A HEAD needs no more than the record.
+ * @param isPast whether upstream says nothing of it any more, so that it has to be looked for.
  * @throws RegistryError if upstream fails.
  */
 async function outcomeOfRecord(
@@ -140,8 +152,9 @@ async function outcomeOfRecord(
   pull: PullRequest,
   record: TagRecord,
   status: CacheStatus,
+  isPast = false,
 ): Promise<Outcome | null> {
-  if (pull.method === "HEAD") return { ...record, bytes: null, status };
+  if (pull.method === "HEAD" && !isPast) return { ...record, bytes: null, status };
   const content = await contentOf(services, pull, record.digest);
   if (!("failure" in content)) return { ...content, status: { ...status, ...content.status } };
   if (content.failure.kind === "missing") return null;
@@ -200,11 +213,12 @@ async function resolve(
   tag: string,
   mode: ResolveMode,
 ): Promise<Resolution> {
-  const access = pull.access;
+  const { access } = pull;
+  const { day } = pull.target;
   return throughResolver(
     access,
-    () => services.resolverOf(access).resolve(access, tag, mode),
-    () => resolveTag(services, access, tag, mode, pull.waitUntil),
+    () => services.resolverOf(access).resolve(access, tag, mode, day),
+    () => resolveByPolicy(services, access, { tag, mode, day }, pull.waitUntil),
   );
 }
 

@@ -20,6 +20,8 @@ export type Resolution =
       /** The manifest, if it had to be fetched anyway. */
       manifest: StoredManifest | null;
       change: TagChange;
+      /** Whether the tag names another digest by now. */
+      isPast?: boolean;
     }
   | {
       ok: false;
@@ -42,8 +44,21 @@ export type Fetched = { ok: true; manifest: StoredManifest } | { ok: false; fail
 /** `refetch`: by a GET of the tag whatever is remembered, because the content that the record names exists nowhere. */
 export type ResolveMode = "GET" | "HEAD" | "refetch";
 
+/** A tag to resolve. */
+export interface TagRequest {
+  tag: string;
+  mode: ResolveMode;
+  /** What it named at the end of a day (UTC) is meant: `2026-11-01`. Null for what is served today. */
+  day: string | null;
+}
+
 export interface Resolver {
-  resolve(access: RepositoryAccess, tag: string, mode: ResolveMode): Promise<Resolution>;
+  resolve(
+    access: RepositoryAccess,
+    tag: string,
+    mode: ResolveMode,
+    day?: TagRequest["day"],
+  ): Promise<Resolution>;
   fetchManifest(access: RepositoryAccess, digest: Digest): Promise<Fetched>;
   /** Whether all of some blobs are stored. */
   areStored(access: RepositoryAccess, digests: Digest[]): Promise<boolean>;

@@ -14,7 +14,10 @@ import type { Resolver, StoredManifest } from "./resolver.ts";
 import type { StoredFill } from "./stored-fill.ts";
 
 export interface PullServices {
-  config: Pick<Config, "upstream" | "staleMax" | "private" | "resume" | "credentials" | "relays">;
+  config: Pick<
+    Config,
+    "upstream" | "staleMax" | "private" | "resume" | "credentials" | "relays" | "cooldown" | "cooldownUnknown"
+  >;
   store: Store;
   tags: TagRecords;
   /** Records what tags are seen to name; null where nothing is recorded. */

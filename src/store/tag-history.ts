@@ -79,6 +79,12 @@ export interface TagHistory {
     repository: { upstream: string; repository: string },
     tag: string | null,
   ): Promise<TagHistoryEntry[]>;
+  /** Releases the last digest that a tag was seen to have. @returns null where none is known. */
+  release(name: TagName, at: number): Promise<Digest | null>;
+  /** @returns how many releases of a tag it has ended. */
+  undoRelease(name: TagName): Promise<number>;
+  /** The latest first. */
+  releases(): Promise<(TagName & ReleasedDigest)[]>;
 }
 
 /**

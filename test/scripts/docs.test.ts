@@ -116,6 +116,8 @@ describe("the configuration table", () => {
       PROXIES: "none",
       TAG_TTL: String(config.tagTtl),
       STALE_MAX: String(config.staleMax),
+      COOLDOWN: "{}",
+      COOLDOWN_UNKNOWN: config.cooldownUnknown,
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
       RESUME: String(config.resume),
       HOSTED_PATH: config.hosted.path,

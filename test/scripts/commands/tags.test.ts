@@ -50,7 +50,7 @@ test("shows what a tag named, for people and as JSON", async () => {
   const { output } = await tags("registry.test/owner/image");
   expect(output).toMatch(
     new RegExp(
-      `^registry.test/owner/image:1.0\n +digest +from +to\n +${image.target.digest} +.* ago +last seen .* ago$`,
+      `^registry.test/owner/image:1.0\n +digest +from +to\n +${image.target.digest} +.* ago +last seen .* ago +served$`,
       "m",
     ),
   );
@@ -66,8 +66,10 @@ test("shows what a tag named, for people and as JSON", async () => {
           from: expect.stringMatching(/Z$/),
           to: expect.stringMatching(/Z$/),
           isCurrent: true,
+          isReleased: false,
         },
       ],
+      served: image.target.digest,
     },
   ]);
 });
