@@ -1,6 +1,7 @@
 /** Bindings and variables, checked once into a strict Config, so that nothing behind this file meets a wrong one. */
 import * as v from "valibot";
 import type { GateSettings } from "./access/gate.ts";
+import { isImagePattern } from "./access/image-patterns.ts";
 import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
 import {
   bytes,
@@ -89,6 +90,8 @@ export interface Config extends GateSettings {
   proxies: Environment;
   /** Bytes under which the store is kept. */
   cacheLimit: number;
+  /** Patterns of images that are never evicted. */
+  pin: readonly string[];
   /** The operator's logins by upstream's name. */
   credentials: Readonly<Record<string, readonly Credential[]>>;
   /** Patterns of repositories that `credentials` open to the holders of keys, although anonymous clients may not pull them. */
@@ -121,6 +124,11 @@ const credentials = v.pipe(
   ),
 );
 const patterns = v.pipe(list("must be a list of patterns"), v.array(pattern));
+const IMAGE = "must be a pattern such as docker.io/library/alpine:3 or ghcr.io/team/*";
+const imagePatterns = v.pipe(
+  list("must be a list of patterns of images"),
+  v.array(v.pipe(v.string(IMAGE), v.check(isImagePattern, IMAGE))),
+);
 /** None of its messages may hold what it is about. */
 const accessKeys = v.pipe(
   v.unknown(),
@@ -143,6 +151,7 @@ const variables = v.object({
   COOLDOWN: v.optional(cooldowns, {}),
   COOLDOWN_UNKNOWN: v.optional(v.picklist(["serve", "refuse"], "must be serve or refuse"), "serve"),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
+  PIN: v.optional(imagePatterns, []),
   RESUME: v.optional(onOff, true),
   HOSTED_PATH: v.optional(label, "hosted"),
   HOSTED_HOST: v.optional(label, "registry"),
@@ -253,6 +262,7 @@ export function readConfig(env: object): Config {
       sparse: parsed.output.HOSTED_SPARSE,
     },
     cacheLimit: parsed.output.CACHE_LIMIT,
+    pin: parsed.output.PIN,
     resume: parsed.output.RESUME,
     credentials: UPSTREAM_CREDENTIALS,
     access,

@@ -4,9 +4,9 @@ import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { logFill } from "./fill-log.ts";
+import type { HoldingsLedger } from "./ledger/held.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
-import type { UseLedger } from "./ledger/uses.ts";
 import { leasesIn, OBJECTS_OF_A_CLASS, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
@@ -30,7 +30,7 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
-  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & UseLedger & TagHistory>;
+  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & HoldingsLedger & TagHistory>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -51,7 +51,7 @@ export interface Services extends PullServices, PushServices {
   limits: Limits;
   /** Null where requests aren't counted. */
   traffic: TrafficRecorder | null;
-  readonly ledger: TrafficLedger & UseLedger;
+  readonly ledger: TrafficLedger & HoldingsLedger;
   recalls: Recalls;
   /** When the isolate started; milliseconds since the epoch. */
   started: number;

@@ -1,6 +1,6 @@
 /** Keeps the store under CACHE_LIMIT on one machine, where one process sees everything that is stored. */
 import { statfs } from "node:fs/promises";
-import type { Eviction } from "../../src/store/eviction.ts";
+import type { Eviction } from "../../src/ledger/evicted.ts";
 
 /** What brings the store under a limit in bytes. */
 export type Evict = (limit: number) => Promise<Eviction>;

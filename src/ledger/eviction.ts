@@ -1,24 +1,132 @@
-/** Keeps the store under CACHE_LIMIT, by what the ledger knows of its content's use. */
+/** Keeps the store under CACHE_LIMIT: images leave whole, what is worth least first, and what another image needs stays. */
 import type { Digest } from "../oci/digest.ts";
-import { type Eviction, evict } from "../store/eviction.ts";
-import type { Store } from "../store/store.ts";
-import type { UseLedger } from "./uses.ts";
+import { deleteInBatches, listCached } from "../store/listing.ts";
+import { contentKey, digestIn, type StoredEntry } from "../store/store.ts";
+import type { Eviction } from "./evicted.ts";
+import { type Held, type HeldServices, readHeld, storedBytes } from "./held.ts";
+import { byTurn, type HeldImage, type HeldImages, imagesOf, type LooseObject } from "./images.ts";
+import { worthOf } from "./worth.ts";
 
-export interface EvictionServices {
-  store: Pick<Store, "list" | "delete">;
-  readonly ledger: UseLedger;
+export interface EvictionServices extends HeldServices {
+  config: { pin: readonly string[] };
+  /** What this isolate has in memory. */
+  manifests: { delete(digest: Digest): unknown };
+  /** Milliseconds since the epoch. */
+  now: () => number;
 }
 
-/** Brings the store under a limit. A ledger that fails only makes the order worse. @param limit bytes. */
-export async function keepLimit({ store, ledger }: EvictionServices, limit: number): Promise<Eviction> {
-  return evict(store, limit, await lastUses(ledger));
-}
+/** How far below the limit the store is brought, so that the next blob doesn't start it all over. */
+const HEADROOM = 0.1;
+/** Milliseconds: a link that is younger may have come before its content was listed. */
+const LINK_GRACE = 3_600_000;
 
-async function lastUses(ledger: UseLedger): Promise<Map<Digest, number>> {
-  try {
-    return new Map((await ledger.uses()).map(({ digest, last }) => [digest, last]));
-  } catch (error) {
-    console.warn(`the ledger can't be read, so what was stored first is evicted first: ${error}`);
-    return new Map();
+/**
+ * Brings the store a tenth below a limit if it exceeds it, and has the ledger know what is stored. Content that is being read is
+ * read to its end; what is requested again is fetched again. A ledger that fails only makes the order worse.
+ * @param limit bytes.
+ * @throws if the store can't be listed, or it isn't known what is pinned: then nothing is evicted.
+ */
+export async function keepLimit(services: EvictionServices, limit: number): Promise<Eviction> {
+  const { store, manifests, config, now } = services;
+  const listed = await listCached(store);
+  const total = sum(listed.objects.values());
+  const plan =
+    total > limit
+      ? planEviction(await readHeld(services, { withTags: config.pin.length > 0 }, listed), {
+          target: limit * (1 - HEADROOM),
+          pin: config.pin,
+          now: now(),
+        })
+      : NOTHING;
+  for (const key of plan.keys) {
+    const digest = digestIn(key);
+    if (digest) manifests.delete(digest);
   }
+  await deleteInBatches(store, [...plan.keys, ...danglingLinks(listed, now())]);
+  const left = new Map(listed.objects);
+  for (const key of plan.keys) left.delete(key);
+  await services.ledger
+    .settle({
+      at: now(),
+      stored: storedBytes(left.values()),
+      freed: plan.freed,
+      level: plan.level,
+      gone: plan.keys.flatMap((key) => digestIn(key) ?? []),
+    })
+    .catch((error) => console.warn(`the ledger can't be written: ${error}`));
+  return { stored: total - plan.freed, freed: plan.freed };
+}
+
+/** What leaves. */
+export interface EvictionPlan {
+  /** In the order in which they are deleted: an image's blobs before its manifests, so that what is left of it leaves next time. */
+  keys: readonly string[];
+  /** Bytes. */
+  freed: number;
+  /** The worth of what leaves last; see `worth.ts`. */
+  level: number;
+}
+
+const NOTHING: EvictionPlan = { keys: [], freed: 0, level: 0 };
+
+export interface PlanOptions {
+  /** Bytes that may stay. */
+  target: number;
+  pin: readonly string[];
+  /** Milliseconds since the epoch. */
+  now: number;
+}
+
+/** Chooses what leaves until no more than `target` bytes are left, or only what is pinned. */
+export function planEviction(held: Held, { target, ...options }: PlanOptions): EvictionPlan {
+  const holdings = imagesOf(held, options);
+  const needs = new Map(holdings.needs);
+  let left = sum(held.objects.values());
+  let { level } = held;
+  const total = left;
+  const keys: string[] = [];
+  for (const unit of evictionOrder(holdings)) {
+    if (left <= target) break;
+    const freed = "key" in unit ? [unit.key] : release(unit, needs);
+    for (const key of freed) left -= held.objects.get(key)?.size ?? 0;
+    keys.push(...freed);
+    level = Math.max(level, worthOf(unit));
+  }
+  return { keys, freed: total - left, level };
+}
+
+/** Everything that may leave, what leaves first first. */
+export function evictionOrder({ images, loose }: HeldImages): (HeldImage | LooseObject)[] {
+  return [...images.filter(({ isPinned }) => !isPinned), ...loose].sort(byTurn);
+}
+
+/** An image leaves. @returns the keys that no other image needs, its blobs first. */
+function release({ keys }: HeldImage, needs: Map<string, number>): string[] {
+  const freed = [...keys].filter((key) => {
+    const others = (needs.get(key) ?? 1) - 1;
+    needs.set(key, others);
+    return others === 0;
+  });
+  const isBlob = (key: string) => /^(private\/)?blobs\//.test(key);
+  return [...freed.filter(isBlob), ...freed.filter((key) => !isBlob(key))];
+}
+
+/** Links to private content that has left: whoever may have it again has it fetched, and linked, again. */
+function danglingLinks({ objects, links }: Pick<Held, "objects" | "links">, now: number): string[] {
+  return links
+    .filter(({ key, stored }) => {
+      const [, algorithm, hex] = /\/_\/(sha256|sha512)\/([0-9a-f]+)$/.exec(key) ?? [];
+      const digest = `${algorithm}:${hex}` as Digest;
+      const isStored = (["blobs", "manifests"] as const).some((kind) =>
+        objects.has(contentKey(kind, digest, "private")),
+      );
+      return hex !== undefined && !isStored && now - stored > LINK_GRACE;
+    })
+    .map(({ key }) => key);
+}
+
+function sum(entries: Iterable<StoredEntry>): number {
+  let bytes = 0;
+  for (const { size } of entries) bytes += size;
+  return bytes;
 }

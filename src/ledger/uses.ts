@@ -1,6 +1,7 @@
 /** Which stored content is used, and when: gathered in the isolate with the traffic, kept by the ledger's object. */
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../oci/digest.ts";
+import { USE_SPAN } from "./span.ts";
 
 /** Content that a client got. */
 export interface Use {
@@ -13,18 +14,12 @@ export interface Use {
 export interface UseRecord extends Use {
   first: number;
   last: number;
-  /** Days on which it was used. */
-  days: number;
+  /** Hours in which it was used. */
+  uses: number;
+  /** The ledger's level (`worth.ts`) at the last use. */
+  level: number;
 }
 
-/** The ledger's object. */
-export interface UseLedger {
-  /** All that is known. */
-  uses(): Promise<UseRecord[]>;
-}
-
-/** Milliseconds: uses within it count once, so that popular content costs a write an hour, not one a pull. */
-export const USE_SPAN = 3_600_000;
 /** Digests of which an isolate remembers that they are recorded. */
 const REMEMBERED = 10_000;
 

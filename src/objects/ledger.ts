@@ -4,11 +4,13 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
+import type { Counted, HoldingsIndex, HoldingsLedger, Settlement, TagPage } from "../ledger/held.ts";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
+import { type ManifestName, type ManifestReferences, readReferences } from "../ledger/references.ts";
 import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
-import type { UseLedger, UseRecord } from "../ledger/uses.ts";
 import type { Digest } from "../oci/digest.ts";
-import type { Env } from "../services.ts";
+import { type Env, servicesOf } from "../services.ts";
+import type { Visibility } from "../store/store.ts";
 import {
   decide,
   type HistoryDecision,
@@ -21,8 +23,8 @@ import {
 } from "../store/tag-history.ts";
 import type { TagName } from "../store/tag-records.ts";
 import { ActivityTables } from "./activity-tables.ts";
+import { HoldingsTables } from "./holdings-tables.ts";
 import { TagHistoryTables } from "./tag-history-tables.ts";
-import { UseTable } from "./use-table.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -48,9 +50,12 @@ const RECALLED =
 const ADDED =
   "ON CONFLICT DO UPDATE SET requests = requests + excluded.requests, bytes = bytes + excluded.bytes";
 
-export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallLedger, UseLedger, TagHistory {
+export class Ledger
+  extends DurableObject<Env>
+  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory
+{
   readonly #sql = this.ctx.storage.sql;
-  readonly #uses = new UseTable(this.#sql);
+  readonly #holdings = new HoldingsTables(this.ctx.storage);
   readonly #activity = new ActivityTables(this.#sql);
   readonly #tags = new TagHistoryTables(this.#sql);
 
@@ -71,7 +76,7 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
         ...[MINUTE, start, upstream, kind, served, status, requests, bytes],
       );
     }
-    this.#uses.add(uses, at);
+    this.#holdings.use(uses, at);
     this.#activity.add(activity);
     const moves = sightings.map((sighting) => this.#tags.see(sighting)).filter((move) => move !== null);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
@@ -120,8 +125,26 @@ export class Ledger extends DurableObject<Env> implements TrafficLedger, RecallL
     );
   }
 
-  async uses(): Promise<UseRecord[]> {
-    return this.#uses.all();
+  async index(): Promise<HoldingsIndex> {
+    return this.#holdings.index();
+  }
+
+  async learn(names: ManifestName[]): Promise<ManifestReferences[]> {
+    const references = await readReferences(servicesOf(this.env).store, names);
+    this.#holdings.learn(references);
+    return references;
+  }
+
+  tagPage(visibility: Visibility, cursor: string | null): Promise<TagPage> {
+    return servicesOf(this.env).tags.list(visibility, cursor);
+  }
+
+  async settle(settlement: Settlement): Promise<void> {
+    this.#holdings.settle(settlement);
+  }
+
+  async counted(): Promise<Counted> {
+    return this.#holdings.counted();
   }
 
   async recalled(): Promise<Recalled[]> {

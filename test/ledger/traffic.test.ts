@@ -190,14 +190,14 @@ describe("the recorder", () => {
 });
 
 describe("the ledger", () => {
-  test("knows of each digest when it was used first and last, on how many days, and out of which repository", async () => {
+  test("knows of each digest when it was used first and last, in how many hours, and out of which repository", async () => {
     const use = (source: string): Use => ({ digest: DIGEST, source });
     await ledger.add({ uses: [use("docker.io/a/a")] }, START + HOUR / 2);
     await ledger.add({ uses: [use("docker.io/a/a")] }, START + 2 * HOUR);
     await ledger.add({ uses: [use("quay.io/b/b")] }, START + 25 * HOUR);
     await ledger.add({ uses: [use("docker.io/a/a")] }, START + HOUR);
-    expect(await ledger.uses()).toEqual([
-      { digest: DIGEST, source: "quay.io/b/b", first: START, last: START + 25 * HOUR, days: 2 },
+    expect((await ledger.index()).uses).toEqual([
+      { digest: DIGEST, source: "quay.io/b/b", first: START, last: START + 25 * HOUR, uses: 3, level: 0 },
     ]);
   });
 

@@ -100,11 +100,11 @@ describe("the configuration table", () => {
 
   test("has the defaults that hold without any variable", () => {
     const config = readConfig({});
-    const { allow, deny, private: opened, keys } = config;
+    const { allow, deny, pin, private: opened, keys } = config;
     expect(config.upstreamNames).toEqual(Object.keys(REGISTRIES).sort());
     // Without patterns ALLOW opens all, and the others nothing.
     const { immutable, quota, retention, public: anyones } = config.hosted;
-    for (const patterns of [allow, deny, opened, anyones, immutable, quota, retention]) {
+    for (const patterns of [allow, deny, pin, opened, anyones, immutable, quota, retention]) {
       expect(patterns).toEqual([]);
     }
     expect(Object.fromEntries(defaults)).toEqual({
@@ -119,6 +119,7 @@ describe("the configuration table", () => {
       COOLDOWN: "{}",
       COOLDOWN_UNKNOWN: config.cooldownUnknown,
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
+      PIN: "none",
       RESUME: String(config.resume),
       HOSTED_PATH: config.hosted.path,
       HOSTED_HOST: config.hosted.host,
