@@ -6,6 +6,7 @@ import { VARIABLES } from "../src/config.ts";
 import { isLoopback } from "../src/registry/addresses.ts";
 import { type Environment, PROXY_FORM, parseProxy } from "../src/registry/proxies.ts";
 import { EXIT } from "./commands/exit.ts";
+import { parsePushTo } from "./gateway/push-to.ts";
 import { KEY_FILE } from "./keys/key-file.ts";
 import { readKey } from "./keys/read-key.ts";
 import { AddressError, reachableUrls } from "./local/address.ts";
@@ -40,6 +41,7 @@ export interface Settings {
   var: Record<string, string>;
   proxy?: string;
   behind?: string;
+  pushTo?: string;
   keyFile?: string;
   log: LogFormat;
   keys: string;
@@ -103,7 +105,11 @@ export function startCommand(): Command {
       ).argParser(proxy),
     )
     .option("--behind <url>", "request everything from another Portolan first, such as one that is deployed")
-    .option("--key-file <file>", "the file with the access key for --behind")
+    .option(
+      "--push-to <url>",
+      "be a gateway to another Portolan: what is pushed below hosted/ is sent on to it, in parts that Cloudflare lets through",
+    )
+    .option("--key-file <file>", "the file with the access key for --behind and --push-to")
     .option("--keys <file>", "the file of access keys", KEY_FILE)
     .option(
       "--tls-cert <file>",
@@ -131,6 +137,7 @@ Examples:
   npm start -- --upstream docker.io=https://registry-1.docker.io,https://mirror.gcr.io
   npm start -- --proxy socks5h://127.0.0.1:7890
   npm start -- --behind https://mirror.example.com --key-file key.txt
+  npm start -- --push-to https://mirror.example.com --key-file key.txt
   npm start -- --host 0.0.0.0 --tls-cert fullchain.pem --tls-key privkey.pem
   npm start -- --upstream local=http://127.0.0.1:5001 --insecure local
 
@@ -175,7 +182,7 @@ async function serve(
       keyFile: resolve(cwd, settings.keys),
       ...tlsOf(settings, cwd),
       ...(settings.proxy === undefined ? {} : { proxy: settings.proxy }),
-      ...(await behindOf(settings, cwd)),
+      ...(await otherMirrorsOf(settings, cwd)),
       environment,
       grace: GRACE,
       onRequest: (record) => printed.line(isJson ? recordJson(record) : requestLine(record)),
@@ -196,17 +203,30 @@ async function serve(
   return Promise.race([crashed, isStopped]);
 }
 
-/** @param cwd what paths are relative to. @throws Error for a key without a mirror to use it at. */
-export async function behindOf(
-  { behind, keyFile }: Pick<Settings, "behind" | "keyFile">,
+/**
+ * The other mirrors that this one pulls from and pushes to, with the key for them.
+ * @param cwd what paths are relative to.
+ * @throws Error for a key without a mirror to use it at, or with two: each would get the other's.
+ */
+export async function otherMirrorsOf(
+  { behind, pushTo, keyFile }: Pick<Settings, "behind" | "pushTo" | "keyFile">,
   cwd: string,
-): Promise<Pick<MirrorOptions, "behind">> {
-  if (behind === undefined) {
-    if (keyFile !== undefined) throw new Error("--key-file is for --behind, which is missing.");
-    return {};
+): Promise<Pick<MirrorOptions, "behind" | "pushTo">> {
+  const urls = [behind, pushTo].filter((url) => url !== undefined);
+  if (urls.length === 0 && keyFile !== undefined) {
+    throw new Error("--key-file is for --behind or --push-to, which is missing.");
   }
+  const hosts = new Set(urls.map((url) => URL.parse(url)?.host));
+  if (hosts.size > 1 && keyFile !== undefined) {
+    throw new Error(
+      "--key-file has the key of one mirror, and --behind and --push-to name two: set RELAY_KEYS for --behind.",
+    );
+  }
+  if (pushTo !== undefined) parsePushTo(pushTo);
+  const key = keyFile === undefined ? null : await readKey(resolve(cwd, keyFile));
   return {
-    behind: { url: behind, key: keyFile === undefined ? null : await readKey(resolve(cwd, keyFile)) },
+    ...(behind !== undefined && { behind: { url: behind, key } }),
+    ...(pushTo !== undefined && { pushTo: { url: pushTo, key } }),
   };
 }
 
@@ -244,7 +264,7 @@ function announce(mirror: RunningMirror, { data, host }: Settings, output: Outpu
   output.line(`Portolan listens on ${url} and keeps what it pulls in ${data}
 ${listing}
   mirrors    ${mirrorsText(upstreams)}
-${keyPair ? `  TLS        for ${shownCertificate(keyPair)}\n` : ""}${waysOut.join("")}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
+${mirror.pushesTo === null ? "" : `  hosted     sent to and read from ${mirror.pushesTo}\n`}${keyPair ? `  TLS        for ${shownCertificate(keyPair)}\n` : ""}${waysOut.join("")}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);

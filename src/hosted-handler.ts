@@ -5,6 +5,7 @@ import { findMirrored } from "./mount-source.ts";
 import { neutralize } from "./oci/content-response.ts";
 import { type Digest, parseDigest } from "./oci/digest.ts";
 import { waitUntilOf } from "./pull/wait-until.ts";
+import { forwardedRepositories, forwardHosted } from "./push/forward.ts";
 import { serveHosted } from "./push/hosted.ts";
 import { listRepositories } from "./push/listings.ts";
 import type { HostedRequest } from "./push/request.ts";
@@ -22,7 +23,7 @@ export interface HostedCall {
 
 /** Serves a request for the registry of one's own. @throws RegistryError */
 export async function handleHosted(services: Services, c: Context, call: HostedCall): Promise<Response> {
-  const { config, gate, hostedRecords } = services;
+  const { config, gate, gateway } = services;
   const { caller, url, prefix, routed } = call;
   const { method } = c.req;
   const { path, isOpen } = config.hosted;
@@ -33,7 +34,8 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
   if (routed.kind === "catalog") {
     details.resource = "catalog";
     const request = { method, search: url.searchParams, path: `${prefix}${routed.path}`, mayRead };
-    return listRepositories(hostedRecords, {
+    const records = gateway ? forwardedRepositories(gateway, c.req.raw.headers) : services.hostedRecords;
+    return listRepositories(records, {
       ...request,
       nameOf: routed.isPrefixed ? nameOf : (name) => name,
     });
@@ -59,7 +61,9 @@ export async function handleHosted(services: Services, c: Context, call: HostedC
     findMirrored: (from, digest) => findMirrored(services, mounting, from, digest),
     refuseRecalled: (digest) => services.recalls.refuse(digest),
   };
-  const serve = () => serveHosted(services, request);
+  const readsAll = caller.key === null && config.access === "open";
+  const serve = () =>
+    gateway ? forwardHosted(gateway, request, { path, readsAll }) : serveHosted(services, request);
   // What is recalled can still be deleted.
   const isGuarded = method !== "DELETE";
   const response = await (isGuarded ? services.recalls.guard(digestsIn(request), serve) : serve());

@@ -12,6 +12,7 @@ import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
 import type { Resolver } from "./pull/resolver.ts";
 import type { PullServices } from "./pull/services.ts";
+import type { Gateway, GatewayProcess } from "./push/forward.ts";
 import type { HostedRecords } from "./push/records.ts";
 import type { PushServices } from "./push/services.ts";
 import { Remembered } from "./registry/remembered.ts";
@@ -39,6 +40,8 @@ export interface Env {
   OPERATOR_NETWORK?: Network;
   /** Sends requests through proxies; there is one where the mirror runs on one machine. */
   FORWARDER?: Network;
+  /** Sends requests for hosted repositories to another mirror; there is one where the mirror runs as a gateway to it. */
+  GATEWAY?: GatewayProcess;
   /** Other times than the usual ones, for tests. */
   TIMING?: Timing;
 }
@@ -49,6 +52,8 @@ export interface Services extends PullServices, PushServices {
   /** Milliseconds for which records of requests are gathered. */
   gatherLog: number;
   limits: Limits;
+  /** Null where hosted repositories are this mirror's own. */
+  gateway: Gateway | null;
   /** Null where requests aren't counted. */
   traffic: TrafficRecorder | null;
   readonly ledger: TrafficLedger & HoldingsLedger;
@@ -90,6 +95,7 @@ export function createServices(env: Env): Services {
     tagHistory: () => env.LEDGER.getByName("ledger"),
     recalls: new Recalls(() => env.LEDGER.getByName("ledger"), now, recallPatience),
     gate: new Gate(config, now),
+    gateway: env.GATEWAY ? { process: env.GATEWAY, via } : null,
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),

@@ -22,7 +22,7 @@ import { type Message, startRuntime } from "./runtime.ts";
 import { makeSocketFolder } from "./socket-folder.ts";
 import { listenAt, postTo } from "./unix-http.ts";
 import { Uploads } from "./uploads.ts";
-import { type Given, variables } from "./variables.ts";
+import { type Given, proxiesOf, variables } from "./variables.ts";
 import { watchKeys } from "./watch-keys.ts";
 import { type Way, waysOf } from "./ways.ts";
 import { workerCode } from "./worker-code.ts";
@@ -38,6 +38,8 @@ export interface MirrorOptions extends Given {
   grace?: number;
   /** Times that differ from the defaults, for tests. */
   timing?: Timing;
+  /** Another mirror that hosted repositories are pushed to and pulled from, instead of being this one's own. */
+  pushTo?: { url: string; key: string | null };
   onRequest?: (record: RequestRecord) => void;
   /** Called for every blob that was brought from upstream into the store. */
   onFilled?: (record: FillRecord) => void;
@@ -55,6 +57,8 @@ export interface RunningMirror {
   upstreams: readonly string[];
   /** How upstreams are reached; empty where all are reached directly. */
   ways: readonly Way[];
+  /** The mirror that hosted repositories are at; null where they are this one's own. */
+  pushesTo: string | null;
   /** Names of the access keys; null if it is open to everyone. */
   keys: readonly string[] | null;
   /** How the runtime ended, if it does so by itself. */
@@ -118,6 +122,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     control: join(sockets, "control.sock"),
     forwarder: join(sockets, "forwarder.sock"),
     mirror: join(sockets, "mirror.sock"),
+    ...(options.pushTo && { gateway: join(sockets, "gateway.sock") }),
   };
   const evictTo = async (bytes: number): Promise<Eviction> =>
     JSON.parse(await postTo(paths.control, `/evict?limit=${bytes}`));
@@ -140,6 +145,17 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   started.defer(() => {
     forwarding.close();
   });
+
+  if (options.pushTo && paths.gateway !== undefined) {
+    // Loaded here: only a gateway speaks to a registry from this process.
+    const { openGateway } = await import("../gateway/gateway.ts");
+    const gateway = openGateway({ ...options.pushTo, environment: proxiesOf(options) });
+    started.defer(() => gateway.close());
+    const forwardingPushes = await listenAt(paths.gateway, gateway.handle);
+    started.defer(() => {
+      forwardingPushes.close();
+    });
+  }
 
   const configuration = configurationText({
     project,
@@ -190,6 +206,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     keyPair,
     upstreams: upstreamNames,
     ways: waysOf(config),
+    pushesTo: options.pushTo?.url ?? null,
     keys: access === "keys" ? keys.map(({ name }) => name) : null,
     crashed: new Promise((resolve) => {
       for (const { ended } of [runtime, ...(https ? [https] : [])]) {

@@ -95,7 +95,7 @@ async function withKeys(
 }
 
 /** The variables that name proxies, in lower case. */
-function proxiesOf({ proxy, environment = {} }: Given): Record<string, string> {
+export function proxiesOf({ proxy, environment = {} }: Given): Record<string, string> {
   const named = PROXY_VARIABLES.map((name) => [
     name,
     environment[name] ?? environment[name.toUpperCase()] ?? "",

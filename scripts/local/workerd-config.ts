@@ -14,7 +14,7 @@ export interface RuntimeOptions {
    */
   address: string | { socket: string };
   /** Paths of the sockets between workerd and Node. */
-  sockets: { files: string; control: string; forwarder: string };
+  sockets: { files: string; control: string; forwarder: string; gateway?: string };
   /** Certificates that are trusted in addition to the public authorities, in PEM. */
   certificates: readonly string[];
 }
@@ -56,6 +56,7 @@ export function configurationText(options: RuntimeOptions): string {
       { name: "objects", disk: { path: options.folders.objects, writable: true } },
       { name: "writer", external: { address: `unix:${options.sockets.files}`, http: {} } },
       { name: "forwarder", external: { address: `unix:${options.sockets.forwarder}`, http: {} } },
+      ...gatewayService(options),
     ],
     sockets: [
       { name: PUBLIC_SOCKET, ...publicListener(options.address), service: "mirror" },
@@ -100,7 +101,7 @@ function fileText(configuration: Value): string {
   return `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${capnpText(configuration)};\n`;
 }
 
-function mirrorWorker({ project, modules, variables }: RuntimeOptions): Value {
+function mirrorWorker({ project, modules, variables, sockets }: RuntimeOptions): Value {
   const objects = [...project.durableObjects];
   return {
     modules: [{ name: "mirror.js", esModule: modules.mirror }],
@@ -111,6 +112,7 @@ function mirrorWorker({ project, modules, variables }: RuntimeOptions): Value {
       { name: "TAGS", service: { name: "store", entrypoint: "DiskRecords" } },
       { name: "OPERATOR_NETWORK", service: "operator-network" },
       { name: "FORWARDER", service: "forwarder" },
+      ...gatewayService({ sockets }).map(({ name }) => ({ name: "GATEWAY", service: name })),
       ...objects.map(([name, className]) => ({ name, durableObjectNamespace: { className } })),
     ],
     durableObjectNamespaces: objects.map(([, className]) => ({
@@ -121,6 +123,12 @@ function mirrorWorker({ project, modules, variables }: RuntimeOptions): Value {
     durableObjectStorage: { localDisk: "objects" },
     globalOutbound: "internet",
   };
+}
+
+/** The process that hosted repositories are another mirror's through, where there is one. */
+function gatewayService({ sockets }: Pick<RuntimeOptions, "sockets">) {
+  if (sockets.gateway === undefined) return [];
+  return [{ name: "gateway", external: { address: `unix:${sockets.gateway}`, http: {} } }];
 }
 
 function storeWorker({ project, modules }: RuntimeOptions): Value {

@@ -22,6 +22,8 @@ export interface ExchangeOptions {
   insecure: boolean;
   /** Waits between two attempts. */
   wait?: Wait | undefined;
+  /** What to do about a refusal, instead of the usual advice. */
+  advice?: string;
 }
 
 export interface Request {
@@ -54,17 +56,19 @@ export class Exchange {
   readonly #network: Network;
   readonly #logins: Logins;
   readonly #insecure: boolean;
+  readonly #advice: string | null;
   readonly #trust: Trust;
   /** By the host that was named, the way to it and the tokens for it. */
   readonly #transports = new Map<string, Transport & { tokens: Tokens }>();
   /** By origin, what it has answered to: `https:` or `http:`. */
   readonly #schemes = new Map<string, string>();
 
-  constructor({ network, logins, insecure, wait = sleep }: ExchangeOptions) {
+  constructor({ network, logins, insecure, wait = sleep, advice }: ExchangeOptions) {
     this.wait = wait;
     this.#network = network;
     this.#logins = logins;
     this.#insecure = insecure;
+    this.#advice = advice ?? null;
     this.#trust = personalTrust(insecure);
   }
 
@@ -229,6 +233,7 @@ export class Exchange {
   }
 
   async #hint(remote: RemoteRepository): Promise<string> {
+    if (this.#advice !== null) return this.#advice;
     const login = await this.#logins.loginFor(`${remote.loginName}/${remote.repository}`).catch(() => null);
     if (login) return `check the name, and what the login of ${login.source} may do there`;
     // A remote with a namespace is a mirror, and its login an access key.

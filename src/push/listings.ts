@@ -26,7 +26,7 @@ export async function listTags({ hostedRecords }: PushServices, request: HostedR
 
 /** @param path `/v2/_catalog`, or what this client's paths have before it. */
 export async function listRepositories(
-  hostedRecords: HostedRecords,
+  hostedRecords: Pick<HostedRecords, "listRepositories">,
   { method, search, path, nameOf, mayRead }: CatalogRequest,
 ): Promise<Response> {
   const page = pageIn(search);

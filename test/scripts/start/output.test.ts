@@ -47,6 +47,14 @@ it("says where it listens, what it mirrors, where it keeps it, and how Docker fi
   expect((await fetch(`${url}/v2/`)).status).toBe(200);
 });
 
+it("says where hosted repositories are, as a gateway", async () => {
+  const running = start("--push-to", "https://mirror.example.com");
+  await running.ready();
+  expect(await running.line(/^ {2}hosted /)).toBe(
+    "  hosted     sent to and read from https://mirror.example.com",
+  );
+});
+
 it("names a few of the registries that it mirrors, and all in its help", async () => {
   const running = start();
   await running.ready();

@@ -1,0 +1,254 @@
+/** Uploads through the gateway: each is one of the far mirror's, which gets the bytes as they come, in chunks that a proxy lets through. */
+import { createHash, type Hash, randomUUID } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import pLimit from "p-limit";
+import { type Digest, parseDigest } from "../../src/oci/digest.ts";
+import { Portions } from "../registry/chunks.ts";
+import { inPieces } from "../registry/download.ts";
+import { tryMount } from "../registry/upload.ts";
+import { type UploadContext, UploadLost, UploadSession } from "../registry/upload-session.ts";
+import type { FarMirror } from "./far-mirror.ts";
+import { drain, type GatewayRequest, Refusal, sendEmpty } from "./respond.ts";
+
+const MIB = 1024 * 1024;
+/** Bytes of the largest request body: far below any limit of Cloudflare's. Two are in memory for each body that is received. */
+const CHUNK = 16 * MIB;
+/** Bodies that are received at a time; others wait, their clients with them. */
+const BODIES = 6;
+/** Uploads that clients haven't ended, of which the longest untouched give way. */
+const UPLOADS = 1000;
+/** Bytes of a blob that is looked for at the far mirror before it is sent there; a smaller one is sent sooner. */
+const WORTH_A_LOOK = MIB;
+/** Milliseconds without a byte from a client that has more to send. */
+const SILENCE = 120_000;
+/** Milliseconds before each retry after one that brought nothing: the client waits meanwhile, and would begin the layer again. */
+const PAUSES = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 30_000];
+
+interface Upload {
+  readonly id: string;
+  readonly repository: string;
+  readonly session: UploadSession;
+  /** Of the bytes that the far mirror has. */
+  readonly hash: Hash;
+  /** The request that appends to it. */
+  busy: Promise<void> | null;
+}
+
+export class GatewayUploads {
+  readonly #mirror: FarMirror;
+  readonly #context: UploadContext;
+  readonly #bodies = pLimit(BODIES);
+  /** By id, the longest untouched first. */
+  readonly #uploads = new Map<string, Upload>();
+
+  constructor(mirror: FarMirror) {
+    this.#mirror = mirror;
+    const portions = new Portions(CHUNK);
+    this.#context = { client: mirror.client, portions, chunked: new Set(), pauses: PAUSES };
+  }
+
+  /** `POST`: a mount, a whole blob, or an upload. The far mirror refuses here what it doesn't take. @throws RegistryFailure, Refusal */
+  async start(incoming: GatewayRequest): Promise<void> {
+    const { search, response, repository } = incoming;
+    const remote = this.#mirror.repository(repository);
+    const mount = digestIn(search, "mount");
+    const opened =
+      mount === null ? "refused" : await tryMount(this.#context, remote, mount, search.get("from"));
+    if (mount !== null && opened === null) return created(incoming, mount);
+    const session =
+      opened === "refused" || opened === null ? await UploadSession.open(this.#context, remote) : opened;
+    const upload = { id: randomUUID(), repository, session, hash: createHash("sha256"), busy: null };
+    this.#uploads.set(upload.id, upload);
+    this.#giveWay();
+    const digest = digestIn(search, "digest");
+    if (digest !== null) return this.#locked(upload, () => this.#end(incoming, upload, digest));
+    const { least } = session.bounds;
+    const bounds = least === null ? {} : { "OCI-Chunk-Min-Length": String(least) };
+    sendEmpty(response, 202, { ...progress(incoming, upload), ...bounds });
+  }
+
+  /** `GET`: how far an upload is. @throws Refusal */
+  async status(incoming: GatewayRequest, id: string): Promise<void> {
+    const upload = this.#find(incoming, id);
+    await this.#locked(upload, async () => sendEmpty(incoming.response, 204, progress(incoming, upload)));
+  }
+
+  /** `PATCH`: appends; the response says that the far mirror has it. @throws RegistryFailure, Refusal */
+  async append(incoming: GatewayRequest, id: string): Promise<void> {
+    const upload = this.#find(incoming, id);
+    await this.#locked(upload, async () => {
+      if (!(await isAtOffset(incoming, upload))) return;
+      await this.#pass(incoming.request, upload);
+      sendEmpty(incoming.response, 202, progress(incoming, upload));
+    });
+  }
+
+  /** `PUT`: appends, and ends the upload; the response says that the blob is stored at the far mirror. @throws RegistryFailure, Refusal */
+  async finish(incoming: GatewayRequest, id: string): Promise<void> {
+    const digest = digestIn(incoming.search, "digest");
+    if (digest === null) throw new Refusal(400, "DIGEST_INVALID", "the query has no digest");
+    const upload = this.#find(incoming, id);
+    await this.#locked(upload, () => this.#end(incoming, upload, digest));
+  }
+
+  /** `DELETE`: gives an upload up. @throws Refusal */
+  async cancel(incoming: GatewayRequest, id: string): Promise<void> {
+    const upload = this.#find(incoming, id);
+    await this.#locked(upload, () => this.#giveUp(upload));
+    sendEmpty(incoming.response, 204);
+  }
+
+  async #end(incoming: GatewayRequest, upload: Upload, digest: Digest): Promise<void> {
+    if (!(await isAtOffset(incoming, upload))) return;
+    const isThere = await this.#isThere(incoming, upload, digest);
+    await this.#pass(incoming.request, upload, isThere);
+    const { session, hash, id } = upload;
+    const actual = `sha256:${hash.copy().digest("hex")}`;
+    if (digest.startsWith("sha256:") && actual !== digest) {
+      await this.#giveUp(upload);
+      throw new Refusal(400, "DIGEST_INVALID", `the content is ${actual}, not ${digest}`);
+    }
+    if (isThere) {
+      await this.#giveUp(upload);
+      return created(incoming, digest);
+    }
+    try {
+      await session.commit({ digest, size: session.offset }, null);
+    } catch (error) {
+      await this.#giveUp(upload);
+      throw error instanceof UploadLost ? error.cause : error;
+    }
+    this.#uploads.delete(id);
+    created(incoming, digest);
+  }
+
+  /** Whether a whole blob needn't be sent: the repository has it, or it could be mounted from another one. */
+  async #isThere(
+    { request, readsAll }: GatewayRequest,
+    { session, repository }: Upload,
+    digest: Digest,
+  ): Promise<boolean> {
+    const length = Number(request.headers["content-length"] ?? Number.NaN);
+    // What isn't sent is verified here, and not there.
+    if (session.offset > 0 || !(length > WORTH_A_LOOK) || !digest.startsWith("sha256:")) return false;
+    const remote = this.#mirror.repository(repository);
+    if ((await this.#mirror.client.hasBlob(remote, digest)) === length) return true;
+    if (!readsAll) return false;
+    const mounted = await tryMount(this.#context, remote, digest, null);
+    if (mounted instanceof UploadSession) await mounted.cancel();
+    return mounted === null;
+  }
+
+  /**
+   * Sends a body on while it comes: the client is never more than two chunks ahead of the far mirror.
+   * @param isThere whether the far mirror has it, so that it is only hashed.
+   */
+  async #pass(request: IncomingMessage, upload: Upload, isThere = false): Promise<void> {
+    const { session, hash } = upload;
+    const { origin } = this.#mirror.repository(upload.repository).endpoint;
+    await this.#bodies(async () => {
+      const size = this.#context.portions.chunkFor(origin, Number.POSITIVE_INFINITY, session.bounds);
+      try {
+        for await (const piece of inPieces(bytesOf(request), size ?? CHUNK)) {
+          if (!isThere) await session.send(piece);
+          hash.update(piece);
+        }
+      } catch (error) {
+        if (request.destroyed && !request.complete) throw brokenOff();
+        await this.#giveUp(upload);
+        throw error instanceof UploadLost ? error.cause : error;
+      }
+    });
+  }
+
+  /** One request at a time: what a client sends again after a lost connection comes after what it sent before. */
+  async #locked(upload: Upload, run: () => Promise<void>): Promise<void> {
+    while (upload.busy) await upload.busy;
+    const running = run();
+    upload.busy = running
+      .catch(() => {})
+      .finally(() => {
+        upload.busy = null;
+      });
+    await running;
+  }
+
+  /** @throws Refusal for one that isn't there, or is another repository's. */
+  #find({ repository }: GatewayRequest, id: string): Upload {
+    const upload = this.#uploads.get(id);
+    if (upload?.repository !== repository) {
+      throw new Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload here: push again");
+    }
+    this.#uploads.delete(id);
+    this.#uploads.set(id, upload);
+    return upload;
+  }
+
+  #giveWay(): void {
+    if (this.#uploads.size <= UPLOADS) return;
+    for (const upload of this.#uploads.values()) {
+      if (upload.busy) continue;
+      void this.#giveUp(upload);
+      return;
+    }
+  }
+
+  async #giveUp({ id, session }: Upload): Promise<void> {
+    this.#uploads.delete(id);
+    await session.cancel();
+  }
+}
+
+/** A request's body, which is given up once its client is silent. */
+async function* bytesOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+  const iterator = request[Symbol.asyncIterator]();
+  for (;;) {
+    const timer = setTimeout(() => request.destroy(new Error("the client is silent")), SILENCE);
+    try {
+      const { done, value } = await iterator.next();
+      if (done) return;
+      yield value;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** @returns false, after a response with 416, where the content begins at another byte than the upload ends at. */
+async function isAtOffset(incoming: GatewayRequest, upload: Upload): Promise<boolean> {
+  const header = incoming.request.headers["content-range"];
+  if (header === undefined) return true;
+  const start = /^(?:bytes )?(\d+)-\d+(?:\/.*)?$/.exec(header)?.[1];
+  if (start === undefined) {
+    throw new Refusal(400, "BLOB_UPLOAD_INVALID", "Content-Range must have the form 0-1023");
+  }
+  if (Number(start) === upload.session.offset) return true;
+  await drain(incoming.request);
+  sendEmpty(incoming.response, 416, progress(incoming, upload));
+  return false;
+}
+
+function digestIn(search: URLSearchParams, name: string): Digest | null {
+  const text = search.get(name);
+  if (text === null) return null;
+  const digest = parseDigest(text);
+  if (!digest) throw new Refusal(400, "DIGEST_INVALID", `${name} is not a sha256 or sha512 digest`);
+  return digest;
+}
+
+function progress({ path }: GatewayRequest, { id, session }: Upload): Record<string, string> {
+  return {
+    Location: `${path}/blobs/uploads/${id}`,
+    Range: `0-${Math.max(0, session.offset - 1)}`,
+    "Docker-Upload-UUID": id,
+  };
+}
+
+function created({ response, path }: GatewayRequest, digest: Digest): void {
+  sendEmpty(response, 201, { Location: `${path}/blobs/${digest}`, "Docker-Content-Digest": digest });
+}
+
+/** The client can't read it. */
+function brokenOff(): Refusal {
+  return new Refusal(400, "BLOB_UPLOAD_INVALID", "the request's body broke off");
+}
