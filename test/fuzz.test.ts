@@ -92,7 +92,7 @@ test("whatever is requested, the response is the registry's or an error as the s
   );
   // Requests that all fail at the gate would prove nothing.
   expect([...seen.keys()]).toEqual(expect.arrayContaining([200, 400, 403, 404, 405]));
-}, 60_000);
+});
 
 const FAULTS: Record<string, Behaviour> = {
   "429": behaviours.tooManyRequests(),
@@ -183,7 +183,7 @@ test("whatever upstream does in the course of pulls, no wrong byte is served as 
     { numRuns: 30 },
   );
   expect(checked.size).toBeGreaterThan(100);
-}, 60_000);
+});
 
 /** Does a step and checks its response, if it has one. */
 async function take(

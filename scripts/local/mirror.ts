@@ -20,7 +20,7 @@ import { lockFolder } from "./lock.ts";
 import { readProject } from "./project.ts";
 import { type Message, startRuntime } from "./runtime.ts";
 import { makeSocketFolder } from "./socket-folder.ts";
-import { listenAt, postTo } from "./unix-http.ts";
+import { isDisconnected, listenAt, postTo } from "./unix-http.ts";
 import { Uploads } from "./uploads.ts";
 import { type Given, proxiesOf, variables } from "./variables.ts";
 import { watchKeys } from "./watch-keys.ts";
@@ -265,6 +265,8 @@ async function keepLimit(
       `CACHE_LIMIT is ${size(bytes)}, but the disk has room for ${size(available)}: set a lower one, or the disk fills up first`,
     );
   } catch (error) {
+    // The runtime has ended with it, which is reported by itself.
+    if (isDisconnected(error)) return;
     say(options, "warn", `the store can't be counted: ${messageOf(error)}`);
   }
 }

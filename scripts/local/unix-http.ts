@@ -20,3 +20,9 @@ export async function postTo(socketPath: string, path: string, body = ""): Promi
   if (statusCode !== 200 && statusCode !== 204) throw new Error(`the runtime answered ${statusCode}`);
   return received;
 }
+
+/** Whether an error of `postTo` means that the process at the other end isn't there, or has ended meanwhile. */
+export function isDisconnected(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return ["ECONNREFUSED", "ECONNRESET", "ENOENT", "EPIPE"].includes(String(code));
+}

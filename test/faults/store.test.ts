@@ -2,6 +2,7 @@
 import { beforeEach, expect, vi } from "vitest";
 import { keepLimit } from "../../src/ledger/eviction.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
+import { heldFor } from "../support/held.ts";
 import {
   blobKey,
   CLIENTS,
@@ -53,7 +54,7 @@ fault("100 concurrent cold GETs = 1 fill", "of a tag", async () => {
 });
 
 fault("all waiters see the error", "of a tag: from one upstream request", async () => {
-  mirror.docker.fail({ kind: "manifest" }, { delay: 100 });
+  mirror.docker.fail({ kind: "manifest" }, heldFor(30));
   mirror.docker.fail({ kind: "manifest" }, { status: 500 });
   const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.request(TAG)));
   for (const response of answers) expectRefused(response, 503, "UNAVAILABLE");

@@ -1,6 +1,7 @@
 /** Token endpoints that are down, hostile or demand too much: no other host is requested, and no secret is sent. */
 import { expect } from "vitest";
 import { behaviours, type RecordedRequest } from "../support/fake-registry.ts";
+import { heldFor } from "../support/held.ts";
 import {
   cacheStatus,
   calls,
@@ -185,7 +186,7 @@ fault(
   "concurrent refresh",
   "which fails: each client gets the error, and the endpoint is retried only while it may recover",
   async () => {
-    mirror.docker.fail(TOKEN, { delay: 50 });
+    mirror.docker.fail(TOKEN, heldFor(30));
     mirror.docker.fail(TOKEN, { status: 500 });
     const answers = await Promise.all(Array.from({ length: 30 }, () => mirror.request(TAG)));
     for (const response of answers) expectRefused(response, 503, "UNAVAILABLE");

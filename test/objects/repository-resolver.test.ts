@@ -5,6 +5,7 @@ import { parseDigest } from "../../src/oci/digest.ts";
 import { accessOf } from "../../src/pull/repository-access.ts";
 import { createServices, isolate } from "../../src/services.ts";
 import { behaviours, type Image } from "../support/fake-registry.ts";
+import { heldFor } from "../support/held.ts";
 import { useMirror } from "../support/mirror.ts";
 
 const mirror = useMirror();
@@ -33,7 +34,7 @@ describe("many at once", () => {
     { how: "a tag by HEAD", path: () => tag, method: "HEAD" },
     { how: "a digest", path: () => byDigest, method: "GET" },
   ])("requesting $how cost one upstream request and get the same response", async ({ path, method }) => {
-    mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
+    mirror.docker.fail({ kind: "manifest", authorized: true }, heldFor(20));
     const answers = await atOnce(path(), method);
     const seen = answers.map(({ status, headers }) => `${status} ${headers.get("Docker-Content-Digest")}`);
     expect(new Set(seen)).toEqual(new Set([`200 ${image.target.digest}`]));
@@ -44,7 +45,7 @@ describe("many at once", () => {
     await mirror.request(tag);
     mirror.clock.ahead += 301_000;
     mirror.docker.reset();
-    mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
+    mirror.docker.fail({ kind: "manifest", authorized: true }, heldFor(20));
     const answers = await atOnce(tag);
     expect(answers.every(({ status }) => status === 200)).toBe(true);
     expect([requested("HEAD"), requested("GET")]).toEqual([1, 0]);
@@ -56,7 +57,7 @@ describe("many at once", () => {
     { behaviour: { status: 403 }, status: 403 },
     { behaviour: { status: 500 }, status: 503 },
   ])("all see upstream's failure, $status, and the next one asks again", async ({ behaviour, status }) => {
-    mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 500 });
+    mirror.docker.fail({ kind: "manifest", authorized: true }, heldFor(20));
     mirror.docker.fail({ kind: "manifest", authorized: true }, behaviour);
     const answers = await atOnce(tag);
     expect(new Set(answers.map((response) => response.status))).toEqual(new Set([status]));
@@ -82,7 +83,7 @@ test("a request never waits for another identity's", async () => {
   isolate.services = createServices(bindings);
   mirror.docker.settings.credentials = [owner];
   mirror.docker.setVisibility("library/demo", "private");
-  mirror.docker.fail({ kind: "manifest", authorized: true }, { delay: 50 });
+  mirror.docker.fail({ kind: "manifest", authorized: true }, heldFor(2));
   const resolver = mirror.bindings.REPOSITORIES.getByName("docker.io/library/demo");
   const repository = { upstream: "docker.io", repository: "library/demo", via: "" };
   const as = (kind: "operator" | "anonymous") => accessOf(repository, { kind });

@@ -1,5 +1,6 @@
 /** Range requests for blobs: no more than the requested range is transferred, and a part is never taken for the whole. */
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { BlobFill } from "../../src/index.ts";
 import { parseRanges, resolveRange } from "../../src/oci/range.ts";
 import { digestOf } from "../support/fake-registry/bytes.ts";
 import { behaviours, patternBytes } from "../support/fake-registry.ts";
@@ -88,7 +89,12 @@ describe("a range of a cold blob", () => {
   });
 
   test("waits for a running fill and is then served from the store", async () => {
-    mirror.docker.fail({ kind: "storage" }, { delay: 100 });
+    const joins = vi.spyOn(BlobFill.prototype, "joinRange");
+    const onceJoined = async (response: Response) => {
+      await expect.poll(() => joins.mock.calls.length).toBe(1);
+      return response;
+    };
+    mirror.docker.fail({ kind: "storage" }, { transform: onceJoined });
     const whole = mirror.request(path);
     await expect.poll(first).toBeDefined();
     const { status, bytes, headers } = await ranged("bytes=100-199");

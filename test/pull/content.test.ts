@@ -135,19 +135,15 @@ describe("a manifest", () => {
     }
   });
 
-  test.each([4 * 1024 * 1024, 4 * 1024 * 1024 + 1])(
-    "may have at most 4 MiB: %i",
-    async (size) => {
-      const start = `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]`;
-      const bytes = utf8(`${start.padEnd(size - 1)}}`);
-      const { digest } = await mirror.docker.addManifest("library/demo", bytes, { tag: "big" });
-      const expected = size > 4 * 1024 * 1024 ? 503 : 200;
-      for (const path of ["big", digest]) {
-        expect((await mirror.request(`/v2/library/demo/manifests/${path}`)).status).toBe(expected);
-      }
-    },
-    20_000,
-  );
+  test.each([4 * 1024 * 1024, 4 * 1024 * 1024 + 1])("may have at most 4 MiB: %i", async (size) => {
+    const start = `{"schemaVersion":2,"mediaType":"${OCI_MANIFEST}","layers":[]`;
+    const bytes = utf8(`${start.padEnd(size - 1)}}`);
+    const { digest } = await mirror.docker.addManifest("library/demo", bytes, { tag: "big" });
+    const expected = size > 4 * 1024 * 1024 ? 503 : 200;
+    for (const path of ["big", digest]) {
+      expect((await mirror.request(`/v2/library/demo/manifests/${path}`)).status).toBe(expected);
+    }
+  });
 
   test("is the same for every Accept header: upstream is always requested all types", async () => {
     const other = await mirror.docker.addManifest("library/demo", {

@@ -52,8 +52,12 @@ function list(...lines: string[]): Entry[] {
 const states = (outcomes: readonly Outcome[]) => outcomes.map(({ state }) => state);
 
 test("outcomes come in the list's order, though they are reported as they come", async () => {
-  fake.fail({ path: /manifests\/1\.0$/ }, { delay: 300 }, 1);
   const seen: Outcome[] = [];
+  const afterTheOther = async (response: Response) => {
+    await expect.poll(() => seen.length).toBe(1);
+    return response;
+  };
+  fake.fail({ path: /manifests\/1\.0$/ }, { transform: afterTheOther });
   const outcomes = await syncAll(
     list("SOURCE/owner/image:1.0 TARGET/a:1", "SOURCE/owner/image:2.0 TARGET/b:1"),
     seen,

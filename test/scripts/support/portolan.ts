@@ -23,7 +23,7 @@ export interface Options {
   environment?: Record<string, string>;
   cwd?: string;
   wrangler?: Wrangler;
-  /** Milliseconds until a command shows that it is still working. */
+  /** Milliseconds until a command shows that it is still working; by itself it doesn't. */
   patience?: number;
   /** What is typed on a terminal; left out, there is no terminal. */
   stdin?: NodeJS.ReadableStream;
@@ -31,7 +31,13 @@ export interface Options {
 
 /** Runs a command in this process, with nothing of the tests' own environment: no proxies, no logins. */
 export async function portolan(args: readonly string[], options: Options = {}): Promise<Finished> {
-  const { environment = {}, cwd = PROJECT, stdin = new PassThrough(), ...others } = options;
+  const {
+    environment = {},
+    cwd = PROJECT,
+    stdin = new PassThrough(),
+    patience = DEADLINE,
+    ...others
+  } = options;
   const [stdout, stderr] = [new Printed(), new Printed()];
   const code = await run(args, {
     stdin: stdin as Surroundings["stdin"],
@@ -40,6 +46,7 @@ export async function portolan(args: readonly string[], options: Options = {}): 
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...environment },
     cwd,
     wait: shortWait,
+    patience,
     ...others,
   });
   return { code, output: stdout.text, errors: stderr.text, json: () => JSON.parse(stdout.text) };
