@@ -7,7 +7,7 @@ import { createHash, type Hash, randomUUID } from "node:crypto";
 import { mkdir, rm, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Checksum, FileStore } from "./file-store.ts";
-import { BODY, type GrowingFile, readGrowing } from "./growing-file.ts";
+import { BODY, GrowingFile, readGrowing } from "./growing-file.ts";
 import type { Progress } from "./worker/progress.ts";
 
 /** What followers read, in the fill's folder. */
@@ -15,6 +15,8 @@ const GROWING = "growing";
 /** Bytes for which a follower waits, so that a fast fill isn't read in small steps; or until as many milliseconds passed. */
 const STEP = 4 * 1024 * 1024;
 const STEP_TIME = 25;
+/** Milliseconds: short, as clients wait for what is read. */
+const GATHERING = 4;
 
 /** A fill whose body was written. */
 export interface Ended {
@@ -25,7 +27,8 @@ export interface Ended {
   verdict: "stored" | "mismatch";
 }
 
-interface Fill extends GrowingFile {
+interface Fill {
+  file: GrowingFile;
   key: string;
   size: number;
   checksum: Checksum;
@@ -75,11 +78,9 @@ export class Fills {
       key,
       size,
       checksum,
-      folder,
+      file: new GrowingFile(folder),
       bytes: 0,
       isVerified: false,
-      isWritten: false,
-      isAborted: false,
       hashed: Promise.resolve(null),
       listeners: new Set(),
     };
@@ -104,13 +105,13 @@ export class Fills {
         resolve();
       };
       const look = () => {
-        if (fill.isVerified || fill.isAborted || fill.bytes - after >= STEP) done();
+        if (fill.isVerified || fill.file.isAborted || fill.bytes - after >= STEP) done();
         else if (fill.bytes > after && fill.bytes < fill.size) timer ??= setTimeout(done, STEP_TIME);
       };
       fill.listeners.add(look);
       look();
     });
-    return fill.isAborted ? null : { bytes: fill.bytes, isVerified: fill.isVerified };
+    return fill.file.isAborted ? null : { bytes: fill.bytes, isVerified: fill.isVerified };
   }
 
   /**
@@ -121,14 +122,14 @@ export class Fills {
    */
   async end(id: string): Promise<Ended | null> {
     const fill = this.#fills.get(id);
-    if (!fill || fill.isWritten) return null;
-    fill.isWritten = true;
+    if (!fill || fill.file.isWritten) return null;
+    fill.file.end();
     const { key, size, checksum } = fill;
     const hex = await fill.hashed;
     if (fill.bytes !== size || hex !== checksum.hex) return { key, size, verdict: "mismatch" };
     fill.isVerified = true;
     notify(fill);
-    await this.#store.publish(join(fill.folder, BODY), key);
+    await this.#store.publish(join(fill.file.folder, BODY), key);
     return { key, size, verdict: "stored" };
   }
 
@@ -137,25 +138,23 @@ export class Fills {
     const fill = this.#fills.get(id);
     if (!fill) return;
     this.#fills.delete(id);
-    fill.isWritten = true;
-    fill.isAborted = !fill.isVerified;
+    fill.file.end();
+    if (!fill.isVerified) fill.file.abort();
     notify(fill);
     await fill.hashed.catch(() => {});
-    await rm(fill.folder, { recursive: true, force: true });
+    await rm(fill.file.folder, { recursive: true, force: true });
   }
 }
 
 /** @returns the checksum in hexadecimal; null if the fill was aborted. */
 async function hashGrowing(fill: Fill, hash: Hash): Promise<string | null> {
-  const isWhole = await readGrowing(
-    fill,
-    { link: join(fill.folder, GROWING), most: fill.size + 1 },
-    (piece) => {
-      hash.update(piece);
-      fill.bytes += piece.byteLength;
-      notify(fill);
-    },
-  );
+  const link = join(fill.file.folder, GROWING);
+  const reading = { link, most: fill.size + 1, gathering: GATHERING };
+  const isWhole = await readGrowing(fill.file, reading, (piece) => {
+    hash.update(piece);
+    fill.bytes += piece.byteLength;
+    notify(fill);
+  });
   return isWhole ? hash.digest("hex") : null;
 }
 

@@ -3,12 +3,43 @@ import { type FileHandle, link, open, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-export interface GrowingFile {
+export class GrowingFile {
   /** A folder for this file only, into which workerd puts it. */
-  folder: string;
+  readonly folder: string;
+  #isWritten = false;
+  #isAborted = false;
+  #wake = new AbortController();
+
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
   /** Whether workerd has written all, or given up. */
-  isWritten: boolean;
-  isAborted: boolean;
+  get isWritten(): boolean {
+    return this.#isWritten;
+  }
+
+  get isAborted(): boolean {
+    return this.#isAborted;
+  }
+
+  /** Workerd has written all, or given up: what is there is read to its end. */
+  end(): void {
+    this.#isWritten = true;
+    this.#wake.abort();
+  }
+
+  /** Ends the reading, wherever it is. */
+  abort(): void {
+    this.#isAborted = true;
+    this.#wake.abort();
+  }
+
+  /** Waits for more to be written, or less long if there will be no more. */
+  async pause(milliseconds: number): Promise<void> {
+    if (this.#isAborted) return;
+    await sleep(milliseconds, undefined, { signal: this.#wake.signal }).catch(() => {});
+  }
 }
 
 export interface Reading {
@@ -16,6 +47,8 @@ export interface Reading {
   link: string | null;
   /** Bytes to read at a time, if they are fewer than a MiB. */
   most: number;
+  /** Milliseconds to wait for more after a read that reached the end: many small reads cost more than hashing does. */
+  gathering: number;
 }
 
 /** The name by which workerd puts it; until it is complete it is `.body.<pid>.<n>.tmp`. */
@@ -25,8 +58,6 @@ const PIECE = 1024 * 1024;
 /** Milliseconds between two looks at a file that doesn't grow: the first and the longest. */
 const SHORTEST_PAUSE = 2;
 const LONGEST_PAUSE = 20;
-/** Milliseconds to wait for more after a read that reached the end of a growing file. */
-const GATHERING = 4;
 /** Milliseconds that workerd may take to close a file that it has given up. */
 const CLOSING = 10_000;
 
@@ -37,7 +68,7 @@ const CLOSING = 10_000;
  */
 export async function readGrowing(
   growing: GrowingFile,
-  { link, most }: Reading,
+  { link, most, gathering }: Reading,
   take: (piece: Buffer) => Promise<void> | void,
 ): Promise<boolean> {
   const file = await openGrowing(growing, link);
@@ -54,12 +85,11 @@ export async function readGrowing(
         await take(piece.subarray(0, bytesRead));
         position += bytesRead;
         pause = SHORTEST_PAUSE;
-        // Many small reads would cost more than hashing does.
-        if (bytesRead < piece.byteLength && !isWritten) await sleep(GATHERING);
+        if (bytesRead < piece.byteLength) await growing.pause(gathering);
       } else if (isWritten) {
         return true;
       } else {
-        await sleep(pause);
+        await growing.pause(pause);
         pause = Math.min(pause * 2, LONGEST_PAUSE);
       }
     }
@@ -100,7 +130,7 @@ async function openGrowing(growing: GrowingFile, name: string | null): Promise<F
       }
     }
     if (isWritten) return null;
-    await sleep(pause);
+    await growing.pause(pause);
     pause = Math.min(pause * 2, LONGEST_PAUSE);
   }
   return null;

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
 import { uploadKey } from "../../src/store/store.ts";
 import type { Checksum, FileStore } from "./file-store.ts";
-import { type GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
+import { GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
 
 /** What digests usually are of. Content with another is read again at its end. */
 const ALGORITHM = "sha256";
@@ -18,8 +18,11 @@ const MOST_HASHES = 1_000;
 /** Bytes below which the free space counts as none, where a body broke off. */
 const LEAST_SPACE = 1024 * 1024;
 const PIECE = 1024 * 1024;
+/** Milliseconds: long, as no client waits for what is read before the end. */
+const GATHERING = 20;
 
-interface Append extends GrowingFile {
+interface Append {
+  file: GrowingFile;
   upload: string;
   offset: number;
   /** Bytes that were appended. */
@@ -60,8 +63,13 @@ export class Uploads {
     if ((await this.#space()) < (length ?? LEAST_SPACE)) throw noSpace();
     const id = randomUUID();
     const folder = join(this.#incoming, id);
-    const state = { folder, isWritten: false, isAborted: false };
-    const append: Append = { ...state, upload, offset, bytes: 0, done: Promise.resolve() };
+    const append: Append = {
+      file: new GrowingFile(folder),
+      upload,
+      offset,
+      bytes: 0,
+      done: Promise.resolve(),
+    };
     const previous = this.#current.get(upload);
     this.#current.set(upload, append);
     this.#appends.set(id, append);
@@ -82,20 +90,20 @@ export class Uploads {
     const append = this.#appends.get(id);
     if (!append) return null;
     try {
-      await untilClosed(append);
-      append.isWritten = true;
+      await untilClosed(append.file);
+      append.file.end();
       await append.done;
-      if (append.isAborted) return null;
+      if (append.file.isAborted) return null;
       if (!isComplete && (await this.#space()) < LEAST_SPACE) throw noSpace();
       return append.bytes;
     } catch (error) {
-      append.isAborted = true;
+      append.file.abort();
       if (this.#current.get(append.upload) === append) await this.#discard(append.upload);
       throw error;
     } finally {
       this.#appends.delete(id);
       if (this.#current.get(append.upload) === append) this.#current.delete(append.upload);
-      await rm(append.folder, { recursive: true, force: true });
+      await rm(append.file.folder, { recursive: true, force: true });
     }
   }
 
@@ -129,7 +137,7 @@ export class Uploads {
 
   async #take(append: Append, previous: Append | undefined): Promise<void> {
     await this.#abort(previous);
-    if (append.isAborted) return;
+    if (append.file.isAborted) return;
     const { upload, offset } = append;
     const path = this.#pathOf(upload);
     const hashed = this.#hashFrom(upload, offset);
@@ -139,19 +147,19 @@ export class Uploads {
       hashed.hash.update(piece);
       hashed.bytes += piece.byteLength;
     };
-    const reading = { link: null, most: PIECE };
+    const reading = { link: null, most: PIECE, gathering: GATHERING };
     if (offset === 0) {
       await mkdir(dirname(path), { recursive: true, mode: 0o700 });
       // A new file: workerd may still be writing to the one before.
       await rm(path, { force: true });
-      await readGrowing(append, { ...reading, link: path }, add);
+      await readGrowing(append.file, { ...reading, link: path }, add);
       return;
     }
     const file = await open(path, "a");
     try {
       if ((await file.stat()).size < offset) throw new Error("the upload has lost some of its content");
       await file.truncate(offset);
-      await readGrowing(append, reading, async (piece) => {
+      await readGrowing(append.file, reading, async (piece) => {
         await file.appendFile(piece);
         add(piece);
       });
@@ -173,7 +181,7 @@ export class Uploads {
 
   async #abort(append: Append | undefined): Promise<void> {
     if (!append) return;
-    append.isAborted = true;
+    append.file.abort();
     await append.done.catch(() => {});
   }
 

@@ -4,9 +4,12 @@ import type { Footprint } from "./footprint.ts";
 import type { LoadResult } from "./load.ts";
 import type { MemoryResult } from "./memory.ts";
 import type { Proxied } from "./proxied.ts";
+import type { Pushes } from "./push.ts";
+import { pushReport, pushVerdicts } from "./push-report.ts";
 import type { RoundsResult, Series } from "./rounds.ts";
 import type { ServerName } from "./servers.ts";
 import { median, ratio } from "./statistics.ts";
+import { megabytes, table, type Verdict, verdict } from "./text.ts";
 import { type Calls, total } from "./upstream.ts";
 
 export interface Results {
@@ -14,6 +17,7 @@ export interface Results {
   crowd: Map<ServerName, CrowdResult>;
   /** Peak bytes of all of a server's processes together, and of workerd only, where there is one. */
   peaks: Map<ServerName, { all: number; workerd: number | null }>;
+  pushes: Pushes;
   memory: MemoryResult | null;
   footprint: Footprint | null;
   proxied: Proxied | null;
@@ -35,13 +39,6 @@ interface Measure {
   of: (series: Series) => number[];
   yardstick?: readonly number[];
   format: (value: number) => string;
-}
-
-export interface Verdict {
-  name: string;
-  figure: string;
-  target: string;
-  isReached: boolean;
 }
 
 export function report(results: Results): string {
@@ -67,6 +64,8 @@ export function report(results: Results): string {
       ["  workerd only", ...NAMES.map((name) => peakOfWorkerd(results, name)), ""],
     ]),
     "",
+    pushReport(results.pushes),
+    "",
     ...(memory ? [memoryLine(memory), ""] : []),
     ...(results.proxied ? [proxiedLine(results.proxied), ""] : []),
     ...(footprint ? [footprintLine(footprint), ""] : []),
@@ -86,7 +85,7 @@ export function report(results: Results): string {
   return lines.join("\n");
 }
 
-export function verdicts({ rounds, crowd, memory, footprint }: Results): Verdict[] {
+export function verdicts({ rounds, crowd, pushes, memory, footprint }: Results): Verdict[] {
   const portolan = seriesOf(rounds, "portolan");
   const { empty, r2 } = rounds.yardsticks;
   const requests = ratio(rates(portolan.manifests), rates(empty));
@@ -100,6 +99,7 @@ export function verdicts({ rounds, crowd, memory, footprint }: Results): Verdict
     ...besideRegistry(rounds),
     verdict("upstream calls that a cold pull adds", String(added), "0", added <= 0),
     verdict("upstream calls of a warm pull", String(warm), "0", warm === 0),
+    ...pushVerdicts(pushes),
   ];
   const together = crowd.get("portolan");
   if (together) {
@@ -145,10 +145,6 @@ function besideRegistry(rounds: RoundsResult): Verdict[] {
     verdict("blobs, warm, to docker-registry's MB/s", warm.toFixed(2), "≥ 0.90", warm >= 0.9),
     verdict("whole pull, cold, to docker-registry's time", pull.toFixed(2), "≤ 0.80", pull <= 0.8),
   ];
-}
-
-function verdict(name: string, figure: string, target: string, isReached: boolean): Verdict {
-  return { name, figure, target, isReached };
 }
 
 function measures({ yardsticks }: RoundsResult): Measure[] {
@@ -305,21 +301,6 @@ function rates(results: readonly LoadResult[]): number[] {
   return results.map(({ rate }) => rate);
 }
 
-function megabytes(bytes: number): string {
-  return (bytes / 1e6).toFixed(0);
-}
-
 function column(name: ServerName): string {
   return TITLES[name];
-}
-
-/** Columns as wide as their widest cell; the first ones are aligned left, the others right. */
-function table(rows: readonly string[][], left = 1): string {
-  const widths = (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at]?.length ?? 0)));
-  return rows
-    .map((row) =>
-      row.map((cell, at) => (at < left ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))),
-    )
-    .map((cells) => `  ${cells.join("  ")}`.trimEnd())
-    .join("\n");
 }

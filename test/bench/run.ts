@@ -12,18 +12,21 @@ import { LARGE_LAYERS, SMALL_LAYERS } from "./image.ts";
 import { runMemory } from "./memory.ts";
 import { MissingProgram, Workshop } from "./processes.ts";
 import { measureProxied } from "./proxied.ts";
+import { PUSHED_LAYERS, type Pushes, runPushes } from "./push.ts";
+import { pushReport } from "./push-report.ts";
 import { type Results, report, verdicts } from "./report.ts";
 import { runRounds, type Stage } from "./rounds.ts";
 import { type ServerName, startBare, startNginx, startPortolan, startRegistry } from "./servers.ts";
 import { CallCounter } from "./upstream.ts";
 
-const HELP = `npm run bench -- [--quick] [--json] [--rounds N] [--memory] [--no-memory]
+const HELP = `npm run bench -- [--quick] [--json] [--rounds N] [--memory] [--no-memory] [--push]
 
   --quick      a smoke run in less than a minute: one short round on an image of 30 MB, no memory test
   --json       every single figure, as JSON on standard output
   --rounds N   rounds to take medians of; 5 by default
   --memory     only the memory test: 2 GiB at 20 MB/s
   --no-memory  all but the memory test
+  --push       only the pushes: 300 MB, beside docker-registry
 
 Everything is written below the folder for temporary files (TMPDIR), about 8 GB, and removed at the end.`;
 
@@ -32,6 +35,7 @@ const { values: options } = parseArgs({
     quick: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
     memory: { type: "boolean" },
+    push: { type: "boolean", default: false },
     rounds: { type: "string" },
     help: { type: "boolean", default: false },
   },
@@ -58,9 +62,25 @@ async function main(): Promise<number> {
       console.log(JSON.stringify(await runMemory(workshop, url, say), null, 2));
       return 0;
     }
+    const rounds = Number.parseInt(options.rounds ?? (options.quick ? "1" : "5"), 10);
+    if (!(rounds > 0)) throw new WrongUse("--rounds takes a whole number from 1 on");
+    const portolan = await startPortolan(workshop, url);
+    const push = (): Promise<Pushes> => {
+      const layers = options.quick ? SMALL_LAYERS : PUSHED_LAYERS;
+      const sides = {
+        portolan: { server: portolan, path: "hosted/bench" },
+        registry: { server: upstream, path: "bench/pushed" },
+      };
+      return runPushes({ sides, rounds, layers, seconds: options.quick ? 0.5 : 1.5 }, say);
+    };
+    if (options.push) {
+      const pushes = await push();
+      console.log(options.json ? JSON.stringify(pushes, null, 2) : pushReport(pushes));
+      return 0;
+    }
     const bare = await startBare(workshop, url);
     const servers = [
-      await startPortolan(workshop, url),
+      portolan,
       bare,
       await startRegistry(workshop, url),
       await startNginx(workshop, url),
@@ -68,8 +88,6 @@ async function main(): Promise<number> {
     ];
     const calls = new CallCounter(join(workshop.folder, "direct.out"));
     const stage: Stage = { upstream: url, calls, servers, bare };
-    const rounds = Number.parseInt(options.rounds ?? (options.quick ? "1" : "5"), 10);
-    if (!(rounds > 0)) throw new WrongUse("--rounds takes a whole number from 1 on");
     const plan = options.quick
       ? { rounds, layers: SMALL_LAYERS, seconds: 1 }
       : { rounds, layers: LARGE_LAYERS, seconds: 1.5 };
@@ -77,6 +95,7 @@ async function main(): Promise<number> {
       rounds: await runRounds(stage, plan, say),
       crowd: await runCrowd(stage, say),
       peaks: new Map(servers.map(({ name, pid }) => [name, peaksOf(pid)])),
+      pushes: await push(),
       memory: null,
       footprint: null,
       proxied: null,
