@@ -21,10 +21,21 @@ export interface OwnerSettings extends CommonSettings {
 
 /** A command about what one mirror holds. */
 export function ownerCommand(name: keyof typeof SUMMARIES, examples: readonly string[]): Command {
-  return commandNamed(name, examples)
-    .addOption(mirrorOption())
-    .option("--admin-key-file <file>", "the file with the mirror's ADMIN_KEY (default: PORTOLAN_ADMIN_KEY)")
-    .option("--data <folder>", "the data folder of a mirror on this machine, which has its key", ".portolan");
+  return withAdminKey(commandNamed(name, examples).addOption(mirrorOption()));
+}
+
+/** @param when what the options depend on. */
+export function withAdminKey(command: Command, when = ""): Command {
+  return command
+    .option(
+      "--admin-key-file <file>",
+      `${when}the file with the mirror's ADMIN_KEY (default: PORTOLAN_ADMIN_KEY)`,
+    )
+    .option(
+      "--data <folder>",
+      `${when}the data folder of a mirror on this machine, which has its key`,
+      ".portolan",
+    );
 }
 
 /** Does the command's work on the mirror that is meant. */

@@ -1,66 +1,118 @@
 /** `portolan warm`: brings images into a mirror before somebody waits for them. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import type { Wait } from "../../src/registry/retry.ts";
 import { sizeOf } from "../image/image.ts";
 import { mirrorSource } from "../image/sources.ts";
-import { formatReference, parseReference } from "../registry/reference.ts";
+import { formatReference, type ImageReference, parseReference } from "../registry/reference.ts";
 import { bad, good, quiet } from "../terminal/colours.ts";
 import { count, shortDigest, shortMirror, size } from "../terminal/format.ts";
+import { type WarmedByMirror, warmByMirror } from "../warm/warm-by-mirror.ts";
 import { type Part, type Warmed, warm as warmImage } from "../warm/warm-image.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
 import {
-  type CommonSettings,
   commandNamed,
   messageOf,
   mirrorOption,
   ownMirror,
   platformsOption,
+  type Session,
   withSession,
 } from "./options.ts";
+import { type OwnerSettings, withAdminKey, withOwner } from "./owner.ts";
 
-interface Settings extends CommonSettings {
-  mirror?: string;
+interface Settings extends OwnerSettings {
   platform: string[];
+  byMirror?: boolean;
 }
 
 export const warm = (context: Context): Command =>
-  commandNamed("warm", [
-    "warm alpine nginx:1.27",
-    "warm ghcr.io/owner/image:1.0 --platform linux/amd64 --platform linux/arm64",
-    "warm alpine --mirror https://mirror.example.com",
-  ])
-    .argument("<image...>", "images as in docker pull")
-    .addOption(mirrorOption())
-    .addOption(platformsOption("only this platform"))
+  withAdminKey(
+    commandNamed("warm", [
+      "warm alpine nginx:1.27",
+      "warm ghcr.io/owner/image:1.0 --platform linux/amd64 --platform linux/arm64",
+      "warm alpine --mirror https://mirror.example.com --by-mirror",
+    ])
+      .argument("<image...>", "images as in docker pull")
+      .addOption(mirrorOption())
+      .addOption(platformsOption("only this platform"))
+      .option("--by-mirror", "let the mirror fetch them by itself: nothing is transferred to this machine"),
+    "with --by-mirror: ",
+  )
     .addHelpText(
       "after",
       "\nExits with 0 if all of it is there, with 1 if a part isn't, with 2 if an image can't be had.",
     )
-    .action((images: string[], settings: Settings) =>
-      withSession(context, settings, async ({ client, progress }) => {
-        const { mirror = ownMirror(context), platform, json = false } = settings;
-        const references = images.map(parseReference);
-        const results: (Warmed | { image: string; error: string })[] = [];
-        for (const reference of references) {
+    .action((images: string[], settings: Settings) => {
+      const references = () => images.map(parseReference);
+      if (settings.byMirror) {
+        return withOwner(context, settings, (owner, mirror, session) =>
+          warmAll(context, settings, mirror, session, references(), (reference) => {
+            const { platform: platforms } = settings;
+            const { progress } = session;
+            return warmByMirror({ owner, reference, platforms, progress, wait: context.wait ?? pause });
+          }),
+        );
+      }
+      return withSession(context, settings, (session) => {
+        const { mirror = ownMirror(context), platform: platforms } = settings;
+        return warmAll(context, settings, mirror, session, references(), (reference) => {
+          const { client, progress } = session;
           const { remote } = mirrorSource(mirror, reference);
-          try {
-            const work = warmImage({ client, remote, reference, platforms: platform, progress });
-            results.push(await progress.during(formatReference(reference), work));
-          } catch (error) {
-            results.push({ image: formatReference(reference), error: messageOf(error) });
-          }
-        }
-        progress.stop();
-        if (json) context.output.json({ mirror, images: results });
-        else {
-          for (const each of results) {
-            context.output.report((found) => ("error" in found ? failure(found) : line(found, mirror)), each);
-          }
-        }
-        if (results.some((each) => "error" in each)) return EXIT.unknown;
-        return results.some((each) => !("error" in each) && failed(each).length > 0) ? EXIT.bad : EXIT.good;
-      }),
-    );
+          return warmImage({ client, remote, reference, platforms, progress });
+        });
+      });
+    });
+
+const pause: Wait = (milliseconds) => sleep(milliseconds);
+
+type Result = Warmed | WarmedByMirror | { image: string; error: string };
+
+async function warmAll(
+  { output }: Context,
+  { json = false }: Settings,
+  mirror: string,
+  { progress }: Session,
+  references: readonly ImageReference[],
+  work: (reference: ImageReference) => Promise<Warmed | WarmedByMirror>,
+): Promise<number> {
+  const results: Result[] = [];
+  for (const reference of references) {
+    try {
+      results.push(await progress.during(formatReference(reference), work(reference)));
+    } catch (error) {
+      results.push({ image: formatReference(reference), error: messageOf(error) });
+    }
+  }
+  progress.stop();
+  if (json) output.json({ mirror, images: results });
+  else for (const each of results) output.report((found) => lineOf(found, mirror), each);
+  if (results.some((each) => "error" in each)) return EXIT.unknown;
+  return results.some((each) => !isWhole(each)) ? EXIT.bad : EXIT.good;
+}
+
+function isWhole(result: Result): boolean {
+  if ("error" in result) return false;
+  return isByMirror(result) ? result.blobs.failed === 0 : failed(result).length === 0;
+}
+
+function isByMirror(result: Warmed | WarmedByMirror): result is WarmedByMirror {
+  return !Array.isArray(result.blobs);
+}
+
+function lineOf(result: Result, mirror: string): string {
+  if ("error" in result) return failure(result);
+  return isByMirror(result) ? lineByMirror(result, mirror) : line(result, mirror);
+}
+
+/** ✓ docker.io/library/alpine:3.20, 3 manifests: 6 blobs of 6.7 MB stored */
+function lineByMirror({ image, manifests, blobs, bytes }: WarmedByMirror, mirror: string): string {
+  const mark = blobs.failed === 0 ? good("✓") : bad("✗");
+  const stored = `${count(blobs.stored, "blob")} of ${size(bytes.stored)} stored`;
+  const rest = blobs.failed === 0 ? "" : `, ${count(blobs.failed, "blob")} failed: the mirror's log says why`;
+  return `${mark} ${image}, ${count(manifests, "manifest")}: ${stored}${rest} ${quiet(`(${shortMirror(mirror)})`)}`;
+}
 
 function failure({ image, error }: { image: string; error: string }): string {
   return `${bad("✗")} ${image}: ${error}`;

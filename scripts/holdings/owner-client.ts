@@ -3,6 +3,7 @@ import * as v from "valibot";
 import { type Digest as DigestText, parseDigest } from "../../src/oci/digest.ts";
 import { parseJson } from "../../src/oci/json.ts";
 import { readBounded } from "../../src/registry/bounded-read.ts";
+import { cleaned } from "../terminal/clean.ts";
 
 /** Bytes of a response. */
 const MAXIMUM = 16 * 1024 * 1024;
@@ -78,6 +79,19 @@ const JustReleased = v.object({ entries: v.array(v.object({ digest: Digest })) }
 export type ReleasedTag = v.InferOutput<typeof Released>["entries"][number];
 /** What a tag was seen to name, the latest first; no digest while it was deleted upstream. */
 export type TagPast = v.InferOutput<typeof TagPast>;
+const Warmed = v.object({
+  repository: v.string(),
+  digest: Digest,
+  platforms: v.array(v.string()),
+  manifests: v.number(),
+  blobs: v.object({ total: v.number(), stored: v.number(), filling: v.number(), failed: v.number() }),
+  bytes: v.object({ total: v.number(), stored: v.number() }),
+  cursor: v.number(),
+  isDone: v.boolean(),
+});
+const Refusal = v.object({ errors: v.looseTuple([v.object({ message: v.string() })]) });
+
+export type WarmProgress = v.InferOutput<typeof Warmed>;
 export type CollectedContent = v.InferOutput<typeof Collected>;
 export type RecalledDigest = v.InferOutput<typeof Recalled>["entries"][number];
 export type HeldTag = v.InferOutput<typeof Tag>;
@@ -139,6 +153,22 @@ export class OwnerClient {
   /** Frees a batch of hosted content that nothing needs. @param isDryRun whether all of it is only counted. */
   collect(isDryRun: boolean): Promise<CollectedContent> {
     return this.#read(Collected, "gc", { method: isDryRun ? "GET" : "POST" });
+  }
+
+  /**
+   * Has the mirror fetch what of an image isn't stored; to be called again until it is done.
+   * @param cursor of the response before.
+   * @throws Error with the mirror's reason if it can't or mustn't.
+   */
+  async warm(image: string, platforms: readonly string[], cursor: number): Promise<WarmProgress> {
+    const body = JSON.stringify({ image, platforms, cursor });
+    const response = await this.#send("warm", { method: "POST", body });
+    const bytes = response.status === 401 ? await this.#bytesOf(response) : await this.#anyBytesOf(response);
+    const reason = response.ok ? null : parseJson(Refusal, bytes)?.errors[0].message;
+    if (reason) throw new Error(cleaned(reason));
+    const parsed = parseJson(Warmed, bytes);
+    if (parsed === null) throw new Error(`${this.#mirror} answers ${response.status}: is it a Portolan?`);
+    return parsed;
   }
 
   /** The latest first. */
@@ -231,9 +261,13 @@ export class OwnerClient {
     });
   }
 
+  #anyBytesOf(response: Response): Promise<Uint8Array> {
+    return readBounded(response, MAXIMUM, `the response of ${this.#mirror}`);
+  }
+
   /** @throws Error that says what to do. */
   async #bytesOf(response: Response): Promise<Uint8Array> {
-    const bytes = await readBounded(response, MAXIMUM, `the response of ${this.#mirror}`);
+    const bytes = await this.#anyBytesOf(response);
     if (response.ok) return bytes;
     if (response.status === 401) throw new Error(`${this.#mirror} doesn't accept the admin key`);
     if (response.status === 403) throw new Error(`${this.#mirror} has no ADMIN_KEY: set one as its secret`);

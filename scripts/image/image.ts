@@ -1,7 +1,7 @@
 /** An image as its manifests describe it: the objects that a pull meets, in the order in which it meets them. */
 import type { Digest } from "../../src/oci/digest.ts";
 import { type Descriptor, isForeign, type Manifest } from "../../src/oci/manifest.ts";
-import { isSamePlatform, normalPlatform, platformName } from "./platform.ts";
+import { isSamePlatform, normalPlatform, platformName } from "../../src/oci/platform.ts";
 
 export interface Content {
   digest: Digest;

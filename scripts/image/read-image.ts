@@ -1,10 +1,10 @@
 /** Reads an image from a registry or a mirror: its manifests, each verified by its digest. */
 import type { Digest } from "../../src/oci/digest.ts";
 import { type Descriptor, type Manifest, readManifest } from "../../src/oci/manifest.ts";
+import { platformName } from "../../src/oci/platform.ts";
 import type { RegistryClient } from "../registry/client.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
 import { type Content, entriesOf, type Image, isPlatform, platformImage } from "./image.ts";
-import { platformName } from "./platform.ts";
 import { outcomeOf, type ReadOutcome } from "./read-outcome.ts";
 
 /** A manifest whose bytes have the digest that it is called by. */

@@ -68,7 +68,7 @@ export class Recalls {
    * @throws RegistryError 403
    */
   async guard(named: readonly Digest[], serve: () => Promise<Response>): Promise<Response> {
-    await this.#refresh();
+    await this.refresh();
     for (const digest of named) this.refuse(digest);
     const response = await serve();
     const served = parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
@@ -79,6 +79,11 @@ export class Recalls {
       throw error;
     }
     return response;
+  }
+
+  /** Whether this isolate knows a digest to be recalled. */
+  isRecalled(digest: Digest): boolean {
+    return this.#known?.has(digest) === true;
   }
 
   /** @throws RegistryError 403 for a digest that this isolate knows to be recalled. */
@@ -138,7 +143,7 @@ export class Recalls {
    * Reads the list if it is older than a minute. A ledger that can't be reached leaves what is known. No request waits for
    * another one's reading, which ends with its client: beside it they go by the list that there is.
    */
-  async #refresh(): Promise<void> {
+  async refresh(): Promise<void> {
     const now = this.#now();
     // Without any list, further requests wait for it too.
     if (now < this.#nextRead && (this.#known || this.#hasFailed)) return;

@@ -2,19 +2,19 @@
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { requireAdmin } from "../access/admin.ts";
-import type { Config } from "../config.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { waitUntilOf } from "../pull/wait-until.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
-import { type HoldingsServices, listObjects, listTags, readManifest, remove } from "./holdings.ts";
+import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import type { Recalls } from "./recalls.ts";
 import { type ReleaseServices, release, undoRelease } from "./releases.ts";
 import { summaryOf } from "./summary.ts";
 import { historyOf } from "./tags.ts";
 import type { TrafficLedger } from "./traffic.ts";
+import { type WarmRequestServices, warmImage } from "./warm-request.ts";
 
-export interface AdminServices extends HoldingsServices, ReleaseServices {
-  config: Config;
+export interface AdminServices extends WarmRequestServices, Omit<ReleaseServices, "config"> {
   upstream: UpstreamClient;
   /** Garbage collection of hosted content. */
   hostedRecords: { collect(isDryRun: boolean): Promise<object> };
@@ -78,6 +78,9 @@ export function adminRoutes(services: AdminServices): Hono {
     await remove(services, await bodyOf(c));
     return c.body(null, 204);
   });
+  routes.post("/warm", owner, async (c) =>
+    c.json(await warmImage(services, await bodyOf(c), waitUntilOf(c.executionCtx))),
+  );
   routes.get("/recalled", owner, async (c) => c.json({ entries: await services.recalls.list() }));
   routes.post("/recalled", owner, async (c) => {
     await services.recalls.recall(services, await bodyOf(c));

@@ -1,7 +1,7 @@
 /** The Durable Object of some blobs' fills: it keeps their leases, and fills by alarm what the holders of leases don't. */
 import { DurableObject } from "cloudflare:workers";
 import { fillBlob, isBlobStored } from "../pull/fill.ts";
-import type { Claim, FillJob, FillLeases } from "../pull/fill-leases.ts";
+import type { Claim, FillJob, FillLeases, FillState } from "../pull/fill-leases.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import { type Env, servicesOf } from "../services.ts";
 import { Leases } from "./fill-leases.ts";
@@ -25,6 +25,10 @@ export class BlobFill extends DurableObject<Env> implements FillLeases {
 
   joinRange(job: FillJob, bytes: number, patience: number): Promise<Claim> {
     return this.#leases.joinRange(job, bytes, patience);
+  }
+
+  requestFill(job: FillJob): Promise<FillState> {
+    return this.#leases.requestFill(job);
   }
 
   scheduleCheck(job: FillJob, holder: string, delay: number): Promise<void> {

@@ -5,11 +5,11 @@
 
 import { LRUCache } from "lru-cache";
 import type { Digest } from "../oci/digest.ts";
-import type { Claim, FillJob, FillOutcome } from "../pull/fill-leases.ts";
+import type { Claim, FillJob, FillOutcome, FillState } from "../pull/fill-leases.ts";
 import type { PullServices } from "../pull/services.ts";
 import { linkKey } from "../store/store.ts";
 
-interface FillState {
+interface Fill {
   job: FillJob;
   holder: string;
   /** Whether the holder is the alarm, which no client can slow down. */
@@ -30,6 +30,11 @@ const RETRY_AFTER = [2_000, 10_000, 60_000, 300_000];
 const GOOD_PART = 8 * 1024 * 1024;
 /** Blobs whose ranges are counted at a time. */
 const COUNTED = 10_000;
+/** Failed attempts after which a fill in the background counts as failed, though there may be others. */
+const HOPEFUL = 2;
+/** Milliseconds for which a fill that was given up isn't requested again, and how many are remembered. */
+const GIVEN_UP = 60_000;
+const GIVEN_UP_COUNT = 1_000;
 
 const PREFIX = "fill:";
 
@@ -43,6 +48,9 @@ export class Leases {
   readonly #looks = new Map<string, Promise<boolean>>();
   /** Bytes requested by ranges. A count that is lost with the memory only delays a fill. */
   readonly #requested = new LRUCache<string, number>({ max: COUNTED });
+
+  /** Fills that were given up lately: when, in milliseconds since the epoch. */
+  readonly #givenUp = new LRUCache<string, number>({ max: GIVEN_UP_COUNT });
 
   constructor(storage: DurableObjectStorage, timing: Timing, isStored: (job: FillJob) => Promise<boolean>) {
     this.#storage = storage;
@@ -85,6 +93,16 @@ export class Leases {
     return this.join(job, patience);
   }
 
+  /** Has the whole filled in the background, unless a fill is running, another attempt is planned, or it was given up lately. */
+  async requestFill(job: FillJob): Promise<FillState> {
+    const state = this.#get(job);
+    if (state) return state.attempts < HOPEFUL ? "filling" : "failed";
+    const givenUp = this.#givenUp.get(idOf(job));
+    if (givenUp !== undefined && this.#timing.now() - givenUp < GIVEN_UP) return "failed";
+    await this.#lease(job, true, 0);
+    return "filling";
+  }
+
   /** The leader can't finish, or can't be sure: the alarm looks after it `delay` milliseconds from now. */
   async scheduleCheck(job: FillJob, holder: string, delay: number): Promise<void> {
     const state = this.#get(job);
@@ -106,7 +124,7 @@ export class Leases {
     for (const attempt of attempts) if (attempt.status === "rejected") throw attempt.reason;
   }
 
-  async #attempt(before: FillState, fill: (job: FillJob) => Promise<FillOutcome>): Promise<void> {
+  async #attempt(before: Fill, fill: (job: FillJob) => Promise<FillOutcome>): Promise<void> {
     const { job, attempts } = before;
     const { holder } = await this.#lease(job, true, LEASE, attempts);
     const outcome = await fill(job);
@@ -118,6 +136,7 @@ export class Leases {
       await this.#put({ ...state, leasedUntil: 0, attempts: attempts + 1, due: this.#timing.now() + delay });
       return;
     }
+    if (outcome !== "stored") this.#givenUp.set(idOf(job), this.#timing.now());
     if (outcome === "failed") console.warn(`gave up filling ${job.digest} from ${job.upstream}`);
     await this.#delete(job);
   }
@@ -160,17 +179,17 @@ export class Leases {
     return { kind: "leader", holder } as const;
   }
 
-  #isLeased(state: FillState | undefined): boolean {
+  #isLeased(state: Fill | undefined): boolean {
     return state !== undefined && state.leasedUntil > this.#timing.now();
   }
 
   // The storage answers at once: between a look at a lease and its change nothing else can happen.
 
-  #get(job: FillJob): FillState | undefined {
-    return this.#storage.kv.get<FillState>(idOf(job));
+  #get(job: FillJob): Fill | undefined {
+    return this.#storage.kv.get<Fill>(idOf(job));
   }
 
-  #put(state: FillState): Promise<void> {
+  #put(state: Fill): Promise<void> {
     this.#storage.kv.put(idOf(state.job), state);
     return this.#setAlarm();
   }
@@ -186,12 +205,12 @@ export class Leases {
     else await this.#storage.deleteAlarm();
   }
 
-  #all(): FillState[] {
-    return [...this.#storage.kv.list<FillState>({ prefix: PREFIX })].map(([, state]) => state);
+  #all(): Fill[] {
+    return [...this.#storage.kv.list<Fill>({ prefix: PREFIX })].map(([, state]) => state);
   }
 }
 
-function earliest(states: FillState[]): number {
+function earliest(states: Fill[]): number {
   return Math.min(...states.map(({ due }) => due));
 }
 

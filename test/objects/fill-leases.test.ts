@@ -303,3 +303,33 @@ describe("the alarm", () => {
     });
   });
 });
+
+describe("a fill that is requested", () => {
+  const alarm = (outcome: FillOutcome) => withLeases(({ leases }) => leases.alarm(async () => outcome));
+  const request = () => withLeases(({ leases }) => leases.requestFill(job));
+  const next = () => withLeases(({ untilAlarm }) => untilAlarm());
+
+  test("is due at once, and isn't requested again while it runs", async () => {
+    expect([await request(), await next()]).toEqual(["filling", 0]);
+    expect(await withLeases(({ leases }) => take(leases))).toBeNull();
+  });
+
+  test("doesn't bring a planned attempt forward, and counts as failed after two", async () => {
+    await request();
+    await alarm("failed");
+    expect([await request(), await next()]).toEqual(["filling", 2_000]);
+    ahead += 2_000;
+    await alarm("failed");
+    expect([await request(), await next()]).toEqual(["failed", 10_000]);
+  });
+
+  test("that was in vain isn't made again for a minute", async () => {
+    await withLeases(async ({ leases }) => {
+      await leases.requestFill(job);
+      await leases.alarm(async () => "permanent");
+      expect(await leases.requestFill(job)).toBe("failed");
+      ahead += MINUTE;
+      expect(await leases.requestFill(job)).toBe("filling");
+    });
+  });
+});

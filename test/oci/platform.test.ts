@@ -1,7 +1,7 @@
 /** Which names are of one platform, as containerd has it. */
 import { expect, test } from "vitest";
-import { isSameEntry } from "../../../scripts/image/image.ts";
-import { isSamePlatform, normalPlatform } from "../../../scripts/image/platform.ts";
+import { isSameEntry } from "../../scripts/image/image.ts";
+import { isSamePlatform, normalPlatform } from "../../src/oci/platform.ts";
 
 test.each([
   ["linux/arm64/v8", "linux/arm64"],

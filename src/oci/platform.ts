@@ -1,5 +1,5 @@
-/** The names of platforms, and which of them are one, by containerd's rules (containerd/platforms, `Normalize`). Pure. */
-import type { Platform } from "../../src/oci/manifest.ts";
+/** The names of platforms, and which of them are one, by containerd's rules (containerd/platforms, `Normalize`). */
+import type { Platform } from "./manifest.ts";
 
 const OPERATING_SYSTEMS: Readonly<Record<string, string>> = { macos: "darwin" };
 
