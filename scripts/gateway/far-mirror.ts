@@ -3,6 +3,7 @@ import { AsyncLocalStorage } from "node:async_hooks";
 import type { Environment } from "../../src/registry/proxies.ts";
 import type { Wait } from "../../src/registry/retry.ts";
 import { RegistryClient } from "../registry/client.ts";
+import { RegistryFailure, UNSAFE } from "../registry/failure.ts";
 import { type Network, openNetwork } from "../registry/network.ts";
 import { type RemoteRepository, writable } from "../registry/remote.ts";
 import { parsePushTo } from "./push-to.ts";
@@ -36,7 +37,7 @@ export class FarMirror {
     this.#network = openNetwork({ insecure: false }, environment);
     const login = key === null ? null : { username: "portolan", password: key, source: "--key-file" };
     this.client = new RegistryClient({
-      network: { ...this.#network, transportFor: (named) => this.#withVia(named) },
+      network: { ...this.#network, transportFor: (named) => this.#transportFor(named) },
       // No other host gets the key, and none gets the logins of docker and podman: a client's pushes are the gateway's own.
       logins: { loginFor: async (name) => (name.startsWith(`${origin.host}/`) ? login : null) },
       insecure: false,
@@ -75,9 +76,14 @@ export class FarMirror {
     return this.#network.close();
   }
 
-  #withVia(named: URL) {
+  /** A mirror has all its content itself: neither the key nor an image goes where a response would lead. */
+  #transportFor(named: URL) {
     const transport = this.#network.transportFor(named);
-    const send: typeof transport.send = (url, sent) => {
+    const send: typeof transport.send = async (url, sent) => {
+      const { host } = new URL(url);
+      if (host !== this.host) {
+        throw new RegistryFailure(0, UNSAFE, `${this.host} leads to ${host}, where nothing is sent`);
+      }
       const via = this.#via.getStore();
       if (via !== undefined) sent.headers.set("Via", via);
       return transport.send(url, sent);

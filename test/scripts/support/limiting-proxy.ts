@@ -18,6 +18,8 @@ export interface LimitingProxy {
   cutsAnswer: (request: ProxiedRequest) => boolean;
   /** Whether the client gets no response at all, though the request has been served. */
   keepsAnswer: (request: ProxiedRequest) => boolean;
+  /** Whether a bit of the response's body is turned. */
+  altersAnswer: (request: ProxiedRequest) => boolean;
   close(): void;
 }
 
@@ -34,6 +36,7 @@ export async function startLimitingProxy(target: () => string, limit: number): P
     requests: [],
     cutsAnswer: () => false,
     keepsAnswer: () => false,
+    altersAnswer: () => false,
     close: () => {
       server.close();
       server.closeAllConnections();
@@ -62,6 +65,7 @@ export async function startLimitingProxy(target: () => string, limit: number): P
         return;
       }
       response.writeHead(answer.statusCode ?? 502, answer.headers);
+      if (proxy.altersAnswer(seen)) answer.once("data", (chunk: Buffer) => chunk.set([(chunk[0] ?? 0) ^ 1]));
       answer.pipe(response);
     });
     sent.on("error", () => response.destroy());
