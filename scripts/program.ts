@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   recall: async () => (await import("./commands/recall.ts")).recall,
   tags: async () => (await import("./commands/tags.ts")).tags,
   release: async () => (await import("./commands/release.ts")).release,
+  gone: async () => (await import("./commands/gone.ts")).gone,
   mirrors: async () => (await import("./commands/mirrors.ts")).mirrors,
   doctor: async () => (await import("./commands/doctor.ts")).doctor,
   copy: async () => (await import("./commands/copy.ts")).copy,

@@ -74,6 +74,8 @@ export interface Config extends GateSettings {
   cooldown: readonly Cooldown[];
   /** What a tag is served with while no digest is old enough: the oldest that is known, or none. */
   cooldownUnknown: "serve" | "refuse";
+  /** Patterns of repositories whose public tags are served on after upstream has deleted them. */
+  keep: readonly string[];
   /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
   resume: boolean;
   hosted: HostedSettings;
@@ -150,6 +152,7 @@ const variables = v.object({
   STALE_MAX: v.optional(seconds, 30 * 24 * 3600),
   COOLDOWN: v.optional(cooldowns, {}),
   COOLDOWN_UNKNOWN: v.optional(v.picklist(["serve", "refuse"], "must be serve or refuse"), "serve"),
+  KEEP: v.optional(patterns, []),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   PIN: v.optional(imagePatterns, []),
   RESUME: v.optional(onOff, true),
@@ -244,6 +247,7 @@ export function readConfig(env: object): Config {
     tagTtl: TAG_TTL,
     staleMax: parsed.output.STALE_MAX,
     cooldown: parsed.output.COOLDOWN,
+    keep: parsed.output.KEEP,
     cooldownUnknown: parsed.output.COOLDOWN_UNKNOWN,
     relays,
     tagQuorums: parsed.output.TAG_QUORUM,

@@ -12,6 +12,7 @@ export const SUMMARIES = {
   recall: "Denies a digest to all clients of a mirror, whatever tag or registry it comes from.",
   tags: "Shows what tags named in the course of time, as a mirror has seen it.",
   release: "Lets what a tag names now through at once, although COOLDOWN would have it wait.",
+  gone: "Lists images that were deleted upstream and a mirror serves on.",
   mirrors: "Measures public mirrors and ranks them.",
   doctor: "Looks for what is wrong with a mirror, and says what to do.",
   copy: "Copies an image between registries, OCI layouts, archives and Docker; digests stay what they are.",

@@ -74,8 +74,17 @@ const Released = v.object({
     }),
   ),
 });
+const Gone = v.object({
+  upstream: v.string(),
+  repository: v.string(),
+  tag: v.string(),
+  digest: Digest,
+  since: v.string(),
+  isStored: v.boolean(),
+});
 const JustReleased = v.object({ entries: v.array(v.object({ digest: Digest })) });
 
+export type GoneImage = v.InferOutput<typeof Gone>;
 export type ReleasedTag = v.InferOutput<typeof Released>["entries"][number];
 /** What a tag was seen to name, the latest first; no digest while it was deleted upstream. */
 export type TagPast = v.InferOutput<typeof TagPast>;
@@ -194,6 +203,10 @@ export class OwnerClient {
     if (isRecalled) await this.#bytesOf(response);
     else await response.body?.cancel();
     return isRecalled;
+  }
+
+  gone(): Promise<GoneImage[]> {
+    return this.#readAll(Gone, "gone");
   }
 
   async released(): Promise<ReleasedTag[]> {

@@ -5,6 +5,7 @@ import { requireAdmin } from "../access/admin.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
+import { type GoneServices, listGone } from "./gone.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import type { Recalls } from "./recalls.ts";
@@ -14,7 +15,10 @@ import { historyOf } from "./tags.ts";
 import type { TrafficLedger } from "./traffic.ts";
 import { type WarmRequestServices, warmImage } from "./warm-request.ts";
 
-export interface AdminServices extends WarmRequestServices, Omit<ReleaseServices, "config"> {
+export interface AdminServices
+  extends WarmRequestServices,
+    Omit<ReleaseServices, "config">,
+    Omit<GoneServices, "config" | "store"> {
   upstream: UpstreamClient;
   /** Garbage collection of hosted content. */
   hostedRecords: { collect(isDryRun: boolean): Promise<object> };
@@ -90,6 +94,7 @@ export function adminRoutes(services: AdminServices): Hono {
     await services.recalls.undo(c.req.param("digest"));
     return c.body(null, 204);
   });
+  routes.get("/gone", owner, async (c) => c.json(await listGone(services, c.req.query("cursor") ?? null)));
   routes.get("/released", owner, async (c) => c.json({ entries: await services.tagHistory().releases() }));
   routes.post("/released", owner, async (c) => c.json({ entries: await release(services, await bodyOf(c)) }));
   routes.delete("/released/:image{.+}", owner, async (c) => {

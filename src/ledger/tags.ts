@@ -1,4 +1,5 @@
 /** The history of tags, as the owner sees it. */
+import { matchesAny } from "../access/patterns.ts";
 import type { Config } from "../config.ts";
 import { cooldownFor } from "../cooldown-settings.ts";
 import type { Digest } from "../oci/digest.ts";
@@ -9,7 +10,7 @@ import type { TagName } from "../store/tag-records.ts";
 import { repositoryOn } from "../upstream/registries.ts";
 
 export interface HistoryServices {
-  config: Pick<Config, "upstream" | "defaultUpstream" | "cooldown" | "cooldownUnknown">;
+  config: Pick<Config, "upstream" | "defaultUpstream" | "cooldown" | "cooldownUnknown" | "keep">;
   tagHistory: () => TagHistory;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -41,14 +42,12 @@ export interface ShownHistory extends TagName {
 export async function historyOf(services: HistoryServices, text: string): Promise<ShownHistory[]> {
   const { tag, ...repository } = imageOf(services, text);
   const entries = await services.tagHistory().tagHistory(repository, tag);
-  const { cooldown, cooldownUnknown: unknown } = services.config;
-  const rules = {
-    at: services.now(),
-    cooldown: cooldownFor(cooldown, `${repository.upstream}/${repository.repository}`),
-    unknown,
-  };
+  const { cooldown, cooldownUnknown: unknown, keep } = services.config;
+  const full = `${repository.upstream}/${repository.repository}`;
+  const rules = { at: services.now(), cooldown: cooldownFor(cooldown, full), unknown };
+  const isKept = matchesAny(keep, full);
   return entries.map((entry) => {
-    const decision = decide(entry, rules);
+    const decision = decide(entry, { ...rules, keep: isKept && entry.visibility === "public" });
     return { ...shown(entry), served: decision.kind === "serve" ? decision.named.digest : null };
   });
 }

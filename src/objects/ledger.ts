@@ -12,6 +12,7 @@ import type { Digest } from "../oci/digest.ts";
 import { type Env, servicesOf } from "../services.ts";
 import type { Visibility } from "../store/store.ts";
 import {
+  type DeletedTag,
   decide,
   type HistoryDecision,
   type HistoryRules,
@@ -38,6 +39,8 @@ const SPANS = [
 ] as const;
 /** Tags of a repository that are listed. */
 const LISTED_TAGS = 500;
+/** Tags that were deleted upstream, of those that are listed. */
+const LISTED_DELETED = 1_000;
 /** The span of what is older than all of them. */
 const EVER = 0;
 
@@ -93,6 +96,10 @@ export class Ledger
     tag: string | null,
   ): Promise<TagHistoryEntry[]> {
     return this.#tags.entries(repository, tag, LISTED_TAGS);
+  }
+
+  async deletedTags(): Promise<DeletedTag[]> {
+    return this.#tags.deletedTags(LISTED_DELETED);
   }
 
   async release(name: TagName, at: number): Promise<Digest | null> {

@@ -2,6 +2,7 @@
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import type { Visibility } from "../store/store.ts";
 import type {
+  DeletedTag,
   NamedManifest,
   PastName,
   ReleasedDigest,
@@ -30,6 +31,7 @@ const TABLES = [
     id INTEGER PRIMARY KEY AUTOINCREMENT, tag INTEGER NOT NULL, seen INTEGER NOT NULL, digest TEXT NOT NULL,
     media_type TEXT NOT NULL, size INTEGER NOT NULL, before TEXT)`,
   "CREATE INDEX IF NOT EXISTS history_by_tag ON history_names (tag, seen)",
+  "CREATE INDEX IF NOT EXISTS history_deleted ON history_names (seen) WHERE digest = ''",
   "CREATE INDEX IF NOT EXISTS history_moves ON history_names (id) WHERE before IS NOT NULL",
   `CREATE TABLE IF NOT EXISTS history_released (
     tag INTEGER NOT NULL, digest TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (tag, digest)) WITHOUT ROWID`,
@@ -104,6 +106,18 @@ export class TagHistoryTables {
       ...[upstream, repository, tag, tag, most],
     );
     return rows.map(({ id, ...row }) => ({ ...row, ...this.#past(id) }));
+  }
+
+  deletedTags(most: number): DeletedTag[] {
+    return this.#rows(
+      `SELECT upstream, repository, history_tags.tag AS tag, visibility, before AS digest, seen AS at
+       FROM history_names JOIN history_tags ON history_tags.id = history_names.tag
+       WHERE digest = '' AND before <> '' AND NOT EXISTS (
+         SELECT 1 FROM history_names AS later
+         WHERE later.tag = history_names.tag AND later.seen > history_names.seen)
+       ORDER BY seen DESC LIMIT ?`,
+      most,
+    );
   }
 
   release(name: TagName, at: number): Digest | null {

@@ -69,7 +69,7 @@ export async function pullManifestByTag(
   const ttl = pull.target.upstream.tagTtl;
   const fresh = await services.tags.fresh(name, ttl);
   const known = fresh && (await outcomeOfRecord(services, pull, fresh.record, { servedBy: fresh.from }));
-  if (known) return respond(pull, known, { "Cache-Control": REVALIDATE });
+  if (known) return respond(pull, known, headersOfTag(pull, fresh.record));
 
   // The manifest that a record names may be gone, here and upstream: then only resolving the tag again can tell.
   for (const mode of fresh ? (["refetch"] as const) : ([pull.method, "refetch"] as const)) {
@@ -88,13 +88,21 @@ export async function pullManifestByTag(
     if (!outcome && isPast) throw lost(pull, tag, record);
     if (!outcome) continue;
     pull.waitUntil(services.tags.remember(name, record, ttl));
-    return respond(pull, outcome, { "Cache-Control": REVALIDATE });
+    return respond(pull, outcome, headersOfTag(pull, record));
   }
   throw new RegistryError(
     404,
     "MANIFEST_UNKNOWN",
     `upstream has nothing behind ${pull.target.repository}:${tag}`,
   );
+}
+
+/** Clients show the Warning to people (distribution spec, "Warnings"). */
+function headersOfTag({ access }: PullRequest, { gone }: TagRecord): Record<string, string> {
+  if (gone === undefined) return { "Cache-Control": REVALIDATE };
+  const found = new Date(gone).toISOString().slice(0, 10);
+  const text = `this tag of ${access.upstream}/${access.repository} was deleted upstream, as was found on ${found}; this mirror serves it on`;
+  return { "Cache-Control": REVALIDATE, Warning: `299 - "${text}"` };
 }
 
 /** What a tag named before may be gone: neither stored nor upstream any more. */
@@ -108,6 +116,7 @@ function lost({ target, access }: PullRequest, tag: string, { digest }: TagRecor
 const STATUS_OF: Record<TagChange, CacheStatus> = {
   unchecked: { servedBy: "edge" },
   unchanged: { servedBy: "upstream", forward: "stale", forwardStatus: 200 },
+  deleted: { servedBy: "stale", forward: "stale", forwardStatus: 404 },
   changed: { servedBy: "upstream", forward: "uri-miss", forwardStatus: 200 },
 };
 
@@ -154,7 +163,8 @@ async function outcomeOfRecord(
   status: CacheStatus,
   isPast = false,
 ): Promise<Outcome | null> {
-  if (pull.method === "HEAD" && !isPast) return { ...record, bytes: null, status };
+  const isUpstreams = !isPast && record.gone === undefined;
+  if (pull.method === "HEAD" && isUpstreams) return { ...record, bytes: null, status };
   const content = await contentOf(services, pull, record.digest);
   if (!("failure" in content)) return { ...content, status: { ...status, ...content.status } };
   if (content.failure.kind === "missing") return null;

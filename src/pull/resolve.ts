@@ -6,6 +6,7 @@ import { artifactConfig } from "../oci/manifest.ts";
 import { essence, isManifestType, MANIFEST_ACCEPT } from "../oci/mediatypes.ts";
 import { failureOf, isTransient, mayBeHeadAlone } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
+import type { NamedManifest } from "../store/tag-history.ts";
 import type { TagName, TagRecord } from "../store/tag-records.ts";
 import type { UpstreamRequest } from "../upstream/request.ts";
 import { declaredLength } from "./body.ts";
@@ -62,6 +63,12 @@ export async function resolveTag(
     return { ok: true, record, manifest, change: compare(record.digest) };
   } catch (error) {
     const failure = failureOf(error);
+    if (failure.kind === "missing" && before && isKept(services, access)) {
+      const now = services.now();
+      const record = { ...before, confirmed: now, gone: before.gone ?? now };
+      await confirm(services, name, record, before, waitUntil);
+      return { ok: true, record, manifest: null, change: "deleted" };
+    }
     // A tag that is gone or no longer public must not come back as stale at the next outage.
     if (!isTransient(failure.kind)) await services.tags.end(name, before);
     if (failure.kind === "missing" && before) {
@@ -85,8 +92,17 @@ async function confirm(
   waitUntil: WaitUntil,
 ): Promise<void> {
   if (!(await services.tags.write(name, record, before))) return;
-  const { confirmed: at, ...named } = record;
-  services.traffic?.see({ name, named, at }, waitUntil);
+  services.traffic?.see({ name, named: namedBy(record), at: record.confirmed }, waitUntil);
+}
+
+/** What a tag names upstream by its record; null for one that was deleted. */
+export function namedBy({ digest, mediaType, size, gone }: TagRecord): NamedManifest | null {
+  return gone === undefined ? { digest, mediaType, size } : null;
+}
+
+/** Whether a tag that upstream has deleted is served on. What isn't public is given by upstream alone. */
+function isKept({ config }: PullServices, { upstream, repository, identity }: RepositoryAccess): boolean {
+  return identity.kind === "anonymous" && matchesAny(config.keep, `${upstream}/${repository}`);
 }
 
 /** What a public tag names by TAG_QUORUM. No tag of a repository that PRIVATE names is requested of the sources. */

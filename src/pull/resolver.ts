@@ -10,8 +10,11 @@ export interface StoredManifest {
   bytes: Uint8Array;
 }
 
-/** How a tag compares with its record: `unchecked` where the record was fresh and upstream wasn't requested. */
-export type TagChange = "unchecked" | "unchanged" | "changed";
+/**
+ * How a tag compares with its record: `unchecked` where the record was fresh and upstream wasn't requested; `deleted` where
+ * upstream has it no more and KEEP keeps it.
+ */
+export type TagChange = "unchecked" | "unchanged" | "changed" | "deleted";
 
 export type Resolution =
   | {

@@ -16,7 +16,15 @@ import type { StoredFill } from "./stored-fill.ts";
 export interface PullServices {
   config: Pick<
     Config,
-    "upstream" | "staleMax" | "private" | "resume" | "credentials" | "relays" | "cooldown" | "cooldownUnknown"
+    | "upstream"
+    | "staleMax"
+    | "private"
+    | "resume"
+    | "credentials"
+    | "relays"
+    | "cooldown"
+    | "cooldownUnknown"
+    | "keep"
   >;
   store: Store;
   tags: TagRecords;

@@ -8,7 +8,7 @@ import type { WaitUntil } from "../registry/wait-until.ts";
 import type { HistoryDecision, HistoryRules } from "../store/tag-history.ts";
 import type { TagName, TagRecord } from "../store/tag-records.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
-import { resolveTag } from "./resolve.ts";
+import { namedBy, resolveTag } from "./resolve.ts";
 import type { Resolution, ResolveMode, TagRequest } from "./resolver.ts";
 import type { PullServices } from "./services.ts";
 
@@ -41,9 +41,13 @@ export async function resolveByPolicy(
   // Read after the tag was resolved: what it names now has been seen by then.
   const now = services.now();
   const at = day === null ? now : Math.min(now, endOf(day));
-  const rules: HistoryRules = { at, cooldown, unknown: services.config.cooldownUnknown };
-  const { confirmed, ...named } = present;
-  const sighting = resolution.ok ? { name, named, at: confirmed } : null;
+  const rules: HistoryRules = {
+    at,
+    cooldown,
+    unknown: services.config.cooldownUnknown,
+    keep: present.gone !== undefined,
+  };
+  const sighting = resolution.ok ? { name, named: namedBy(present), at: present.confirmed } : null;
   let decision: HistoryDecision;
   try {
     decision = await within(PATIENCE, services.tagHistory().decide(name, rules, sighting));
@@ -62,7 +66,7 @@ export async function resolveByPolicy(
   if (decision.named.digest === present.digest) {
     return resolution.ok ? resolution : { ...resolution, agreed: null };
   }
-  const record: TagRecord = { ...decision.named, confirmed };
+  const record: TagRecord = { ...present, ...decision.named };
   return resolution.ok
     ? { ok: true, record, manifest: null, change: resolution.change, isPast: true }
     : { ...resolution, record, agreed: null };

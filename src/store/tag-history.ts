@@ -63,12 +63,22 @@ export interface HistoryRules {
   cooldown: number;
   /** What to do where no digest is old enough: serve the oldest that is known, or none. */
   unknown: "serve" | "refuse";
+  /** Whether the tag is served although it was deleted. */
+  keep: boolean;
 }
 
 export type HistoryDecision =
   | { kind: "serve"; named: NamedManifest }
   /** `unknown`: not seen until then; `gone`: deleted by then; `young`: nothing is old enough. */
   | { kind: "unknown" | "gone" | "young" };
+
+/** A tag that upstream has deleted. */
+export interface DeletedTag extends TagName {
+  /** What it named last. */
+  digest: Digest;
+  /** When it was found to be deleted; milliseconds since the epoch. */
+  at: number;
+}
 
 /** The ledger's object, as far as it keeps the history of tags. */
 export interface TagHistory {
@@ -79,6 +89,8 @@ export interface TagHistory {
     repository: { upstream: string; repository: string },
     tag: string | null,
   ): Promise<TagHistoryEntry[]>;
+  /** The latest first; so many at most. */
+  deletedTags(): Promise<DeletedTag[]>;
   /** Releases the last digest that a tag was seen to have. @returns null where none is known. */
   release(name: TagName, at: number): Promise<Digest | null>;
   /** @returns how many releases of a tag it has ended. */
@@ -93,12 +105,12 @@ export interface TagHistory {
  */
 export function decide(
   { names, released }: TagPast,
-  { at, cooldown, unknown }: HistoryRules,
+  { at, cooldown, unknown, keep }: HistoryRules,
 ): HistoryDecision {
   const seen = names.filter(({ from }) => from <= at);
   const last = seen.at(-1);
   if (!last) return { kind: "unknown" };
-  if (!last.named) return { kind: "gone" };
+  if (!last.named && !keep) return { kind: "gone" };
   const manifests = seen.flatMap(({ named, from }) => (named ? [{ named, from }] : []));
   const firstSeen = new Map<Digest, number>();
   for (const { named, from } of manifests) {

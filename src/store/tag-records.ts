@@ -15,6 +15,8 @@ export interface TagRecord {
   size: number;
   /** When upstream was last heard to say so; milliseconds since the epoch. */
   confirmed: number;
+  /** When upstream was first heard to have deleted the tag, which is kept all the same; milliseconds since the epoch. */
+  gone?: number;
 }
 
 export interface TagName {
@@ -116,7 +118,8 @@ export class TagRecords {
 
   /** Writes a record durably if it says something new. @returns whether it does. */
   async write(name: TagName, record: TagRecord, before: TagRecord | null): Promise<boolean> {
-    if (before?.digest === record.digest && isRecent(record.confirmed - before.confirmed)) return false;
+    const isKnown = before?.digest === record.digest && before.gone === record.gone;
+    if (isKnown && isRecent(record.confirmed - before.confirmed)) return false;
     try {
       await this.#options.kv.put(keyOf(name), JSON.stringify(record));
     } catch (error) {
@@ -167,6 +170,7 @@ const WrittenRecord = v.object({
   mediaType: v.string(),
   size: v.pipe(v.number(), v.safeInteger()),
   confirmed: v.pipe(v.number(), v.finite()),
+  gone: v.exactOptional(v.pipe(v.number(), v.finite())),
 });
 
 /** False also for less than nothing: then the older record has a wrong time, which must be corrected. */

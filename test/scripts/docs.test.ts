@@ -118,6 +118,7 @@ describe("the configuration table", () => {
       STALE_MAX: String(config.staleMax),
       COOLDOWN: "{}",
       COOLDOWN_UNKNOWN: config.cooldownUnknown,
+      KEEP: "none",
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
       PIN: "none",
       RESUME: String(config.resume),
