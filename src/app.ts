@@ -54,9 +54,9 @@ export function createApp(services: Services): Hono {
 
 /** What the pages need: an image is read by the same requests as a client's, with the same rules. */
 function pageServices(services: Services, app: Hono): PageServices {
-  const { config, gate, limits, store, storeReads, now } = services;
+  const { config, gate, limits, store, storeReads, search, now } = services;
   return {
-    ...{ config, gate, limits, store, storeReads, now },
+    ...{ config, gate, limits, store, storeReads, search, now },
     registry: async (request, c) => app.fetch(request, c.env, c.executionCtx),
     publisherDigest: (name, tag, c) => publisherDigest(services, name, tag, waitUntilOf(c.executionCtx)),
   };

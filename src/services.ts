@@ -23,6 +23,7 @@ import type { TagHistory } from "./store/tag-history.ts";
 import { TagRecords } from "./store/tag-records.ts";
 import { UPSTREAM_TIMING, UpstreamClient } from "./upstream/client.ts";
 import { egress, type Network } from "./upstream/egress.ts";
+import { HubSearch } from "./web/search/hub-search.ts";
 
 /** The bindings of wrangler.toml. Variables are read by `config.ts`. */
 export interface Env {
@@ -58,6 +59,7 @@ export interface Services extends PullServices, PushServices {
   traffic: TrafficRecorder | null;
   readonly ledger: TrafficLedger & HoldingsLedger;
   recalls: Recalls;
+  search: HubSearch;
   /** When the isolate started; milliseconds since the epoch. */
   started: number;
 }
@@ -84,6 +86,13 @@ export function createServices(env: Env): Services {
   const { upstream: upstreamTiming, trafficGather, recallPatience, ...timing } = env.TIMING ?? {};
   const objects = env.VERSION ? OBJECTS_OF_A_CLASS : 1;
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
+  const outgoing = egress({
+    operatorNetwork: env.OPERATOR_NETWORK ?? null,
+    forwarder: env.FORWARDER ?? null,
+    isOperators: config.isOperators,
+    proxies: config.proxies,
+    bound: relayNetworks(env, config),
+  });
   const services: Services = {
     config,
     gatherLog: GATHER,
@@ -103,14 +112,9 @@ export function createServices(env: Env): Services {
       maxSize: REMEMBERED_MANIFESTS,
       sizeCalculation: ({ bytes }) => bytes.byteLength || 1,
     }),
+    search: new HubSearch({ fetch: outgoing, relays: config.relays, via, openEdge, now }),
     upstream: new UpstreamClient({
-      fetch: egress({
-        operatorNetwork: env.OPERATOR_NETWORK ?? null,
-        forwarder: env.FORWARDER ?? null,
-        isOperators: config.isOperators,
-        proxies: config.proxies,
-        bound: relayNetworks(env, config),
-      }),
+      fetch: outgoing,
       now,
       credentials: config.credentials,
       via,

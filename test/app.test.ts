@@ -74,7 +74,6 @@ describe("a path that is nothing here", () => {
     "/_/unknown",
     "/_",
     "/v1/_ping",
-    "/v1/search?q=demo",
     "/v22/",
     "/V2/",
     "/library/demo",

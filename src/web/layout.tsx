@@ -5,13 +5,15 @@ import type { Child, FC } from "hono/jsx";
 import { Compass, Moon, Sun } from "./icons.tsx";
 import type { SiteConfig, Visit } from "./site.ts";
 
+/** The menu's entry that a page belongs to. */
+export type Current = "start" | "search" | "status" | null;
+
 interface PageProps {
   visit: Visit;
   config: SiteConfig;
   /** Of the page, before the mirror's name; null for the first page. */
   title: string | null;
-  /** Which of the menu's entries it is. */
-  current: "start" | "search" | "status" | null;
+  current: Current;
   /** Tags of the assets' content, by which their addresses change with it. */
   version: string;
   children?: Child;
@@ -44,6 +46,7 @@ export const Page: FC<PageProps> = ({ visit, config, title, current, version, ch
             </a>
             <nav aria-label={texts.menu.label}>
               <MenuLink href="/" text={texts.menu.start} isCurrent={current === "start"} />
+              <MenuLink href="/_/search" text={texts.menu.search} isCurrent={current === "search"} />
             </nav>
             <Choices visit={visit} />
           </header>

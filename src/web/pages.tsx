@@ -1,26 +1,24 @@
 /** The pages that cost requests or show what isn't everyone's: images, and signing in. */
 import { type Context, Hono } from "hono";
-import { createMiddleware } from "hono/factory";
-import type { Child } from "hono/jsx";
 import { clientAddress } from "../access/address.ts";
 import { checkOrigin } from "../access/browsers.ts";
 import type { Limits } from "../access/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { VERSION } from "./assets.generated.ts";
-import { ErrorView } from "./error-page.tsx";
 import { addressed, type ImageServices, imagePage } from "./image/page.tsx";
-import type { Pull } from "./image/read.ts";
-import { Page } from "./layout.tsx";
+import { accepted, type Pull } from "./image/read.ts";
+import { pageKit } from "./page-kit.tsx";
 import { extractImages } from "./references/extract.ts";
 import { formatReference } from "./references/reference.ts";
-import { pageResponse } from "./respond.ts";
+import type { HubSearch } from "./search/hub-search.ts";
+import { searchRoutes } from "./search/routes.tsx";
 import { authorizationOf, INTERNAL_HOST, type SessionServices, signIn, signOut } from "./session.ts";
 import { ownPath, SignIn } from "./session-page.tsx";
-import { detectLanguage, type Visit, visitOf } from "./site.ts";
+import { detectLanguage, visitOf } from "./site.ts";
 
 export interface PageServices extends Omit<ImageServices, "config">, Omit<SessionServices, "config"> {
   config: ImageServices["config"];
   limits: Pick<Limits, "signIn">;
+  search: HubSearch;
   /** Handles a request of the distribution specification, as one that came from outside. */
   registry: (request: Request, c: Context) => Promise<Response>;
 }
@@ -31,38 +29,8 @@ const LARGEST_FORM = 4096;
 export function pageRoutes(services: PageServices): Hono {
   const { config } = services;
   const routes = new Hono();
-  // What they show depends on who looks; errors are pages too.
-  const page = createMiddleware(async (c, next) => {
-    try {
-      await next();
-      if (c.error) throw c.error;
-    } catch (error) {
-      if (!(error instanceof RegistryError)) throw error;
-      c.res = await respond(
-        c,
-        visitOf(c, config),
-        <ErrorView visit={visitOf(c, config)} error={error} />,
-        error,
-      );
-    }
-    c.res.headers.set("Cache-Control", "no-store");
-  });
-
-  const respond = (
-    c: Context,
-    visit: Visit,
-    content: Child,
-    { status = 200, title = null as string | null, headers = {} as Readonly<Record<string, string>> } = {},
-  ) => {
-    for (const name of ["Retry-After", "Allow"])
-      if (headers[name] !== undefined) c.header(name, headers[name]);
-    const document = (
-      <Page visit={visit} config={config} title={title} current={null} version={VERSION}>
-        {content}
-      </Page>
-    );
-    return pageResponse(c, document, status as 200);
-  };
+  const kit = pageKit(config);
+  const { page, respond } = kit;
 
   routes.get("/_/image", detectLanguage, page, (c) => {
     const { names } = visitOf(c, config);
@@ -118,7 +86,18 @@ export function pageRoutes(services: PageServices): Hono {
     }
     return c.redirect(next, 303);
   });
+  routes.route("/", searchRoutes({ search: services.search, admit: (c) => admit(services, c) }, kit));
   return routes;
+}
+
+/** Makes sure that a client, by what it sends, or else a page's visitor, may pull here. @throws RegistryError */
+async function admit(services: PageServices, c: Context): Promise<void> {
+  const { url, headers } = c.req.raw;
+  const sent = headers.get("Authorization");
+  const authorization = sent ?? (await authorizationOf(services, c));
+  const ping = new URL("/v2/", sent === null ? `http://${INTERNAL_HOST}` : url);
+  const init = authorization === null ? {} : { headers: { Authorization: authorization } };
+  await accepted(services.registry(new Request(ping, init), c));
 }
 
 /** Requests of the mirror's registry for the visitor, who may pull by them what their key opens and nothing else. */

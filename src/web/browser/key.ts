@@ -29,7 +29,7 @@ export function fillKeyIn(root: ParentNode): void {
 
 function replaceKey(root: ParentNode, before: string, after: string): void {
   if (before === after) return;
-  for (const code of root.querySelectorAll("pre code")) {
+  for (const code of root.querySelectorAll("code")) {
     const text = code.textContent ?? "";
     const filled = text
       .replaceAll(basicCredentials(before), basicCredentials(after))

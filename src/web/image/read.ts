@@ -129,14 +129,16 @@ export async function readReferrers(pull: Pull, path: string, digest: Digest): P
 }
 
 /** @throws RegistryError for an error of the mirror's registry, with what it says. */
-async function accepted(requested: Promise<Response>): Promise<Response> {
+export async function accepted(requested: Promise<Response>): Promise<Response> {
   const response = await requested;
   if (response.ok) return response;
   const { errors } = await objectIn(response);
   const first = Array.isArray(errors) ? errors[0] : null;
   const message =
     typeof first?.message === "string" ? first.message : `the registry responded ${response.status}`;
-  throw new RegistryError(response.status, "UNAVAILABLE", message);
+  const challenge = response.headers.get("WWW-Authenticate");
+  const headers = challenge === null ? {} : { "WWW-Authenticate": challenge };
+  throw new RegistryError(response.status, "UNAVAILABLE", message, headers);
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: what a registry sends is of any kind, and looked at by its readers.

@@ -113,6 +113,21 @@ export const en = {
     noImage: "This index lists no image.",
     artifact: "This is an artifact and no image: it has no configuration to run.",
   },
+  search: {
+    heading: "Search Docker Hub",
+    lead: "Results are remembered for some hours. Images of other registries are found by their exact names.",
+    label: "Words, or an image’s exact name",
+    submit: "Search",
+    count: (count: number) =>
+      count === 0 ? "Nothing was found." : count === 1 ? "1 repository" : `${count} repositories`,
+    official: "official",
+    exact: "Look inside",
+    problem: {
+      limited: "Docker Hub limits searches right now; an exact name works all the same.",
+      failed: "Docker Hub’s search can’t be reached right now; an exact name works all the same.",
+    },
+    asOf: (time: string) => `What was found at ${time}:`,
+  },
   session: {
     heading: "Sign in",
     lead: "With an access key you see the images that it opens; with ADMIN_KEY, the status of the mirror. The key is sent to this mirror, which keeps you signed in for 12 hours by a cookie.",

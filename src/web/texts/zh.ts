@@ -112,6 +112,20 @@ export const zh: Texts = {
     noImage: "这个索引里没有镜像。",
     artifact: "这是制品（artifact），不是镜像，没有运行配置。",
   },
+  search: {
+    heading: "搜索 Docker Hub",
+    lead: "结果会缓存几个小时。其他仓库的镜像请直接输入完整名称。",
+    label: "关键词，或完整的镜像名",
+    submit: "搜索",
+    count: (count) => (count === 0 ? "没有找到结果。" : `${count} 个仓库`),
+    official: "官方",
+    exact: "直接查看",
+    problem: {
+      limited: "Docker Hub 正在限制搜索请求；仍可直接输入完整的镜像名。",
+      failed: "暂时无法访问 Docker Hub 的搜索服务；仍可直接输入完整的镜像名。",
+    },
+    asOf: (time) => `以下是 ${time} 的结果：`,
+  },
   session: {
     heading: "登录",
     lead: "用访问密钥登录，可以查看该密钥有权拉取的镜像；用 ADMIN_KEY 登录，可以查看镜像代理的状态。密钥会发送给本站，本站用 cookie 保持登录 12 小时。",
