@@ -2,9 +2,11 @@
 import { LRUCache } from "lru-cache";
 import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
+import { StoredKeys } from "./access/stored-keys.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { logFill } from "./fill-log.ts";
 import type { HoldingsLedger } from "./ledger/held.ts";
+import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
 import { leasesIn, OBJECTS_OF_A_CLASS, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
@@ -32,7 +34,7 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
-  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & HoldingsLedger & TagHistory>;
+  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & HoldingsLedger & TagHistory & KeyLedger>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -60,6 +62,7 @@ export interface Services extends PullServices, PushServices {
   readonly ledger: TrafficLedger & HoldingsLedger;
   recalls: Recalls;
   search: HubSearch;
+  managedKeys: ManagedKeys;
   /** When the isolate started; milliseconds since the epoch. */
   started: number;
 }
@@ -85,6 +88,7 @@ export function createServices(env: Env): Services {
   const config = readConfig(env);
   const { upstream: upstreamTiming, trafficGather, recallPatience, ...timing } = env.TIMING ?? {};
   const objects = env.VERSION ? OBJECTS_OF_A_CLASS : 1;
+  const stored = new StoredKeys(env.TAGS, now);
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
   const outgoing = egress({
     operatorNetwork: env.OPERATOR_NETWORK ?? null,
@@ -103,8 +107,15 @@ export function createServices(env: Env): Services {
     },
     tagHistory: () => env.LEDGER.getByName("ledger"),
     recalls: new Recalls(() => env.LEDGER.getByName("ledger"), now, recallPatience),
-    gate: new Gate(config, now),
     gateway: env.GATEWAY ? { process: env.GATEWAY, via } : null,
+    gate: new Gate(config, now, stored),
+    managedKeys: new ManagedKeys({
+      ledger: () => env.LEDGER.getByName("ledger"),
+      stored,
+      configured: config.keys,
+      access: config.access,
+      now,
+    }),
     limits: new Limits(env.ADDRESSES ?? null, now),
     store: new R2Store(env.STORE),
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),

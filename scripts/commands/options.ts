@@ -88,7 +88,8 @@ export function onePlatformOption(): Option {
   return platformOption("the platform").default(OWN_PLATFORM);
 }
 
-function mirrorUrl(text: string): string {
+/** As `argParser` of an option. */
+export function mirrorUrl(text: string): string {
   const url = normalMirrorUrl(text);
   if (url !== null) return url;
   throw new InvalidArgumentError(

@@ -1,8 +1,8 @@
 /** What a deploy does, decided from what there is, before anything is done. */
 import type { WrittenKey } from "../../src/access/key-list.ts";
 import { readConfig } from "../../src/config.ts";
-import { asSecret } from "../keys/key-changes.ts";
 import { KEY_FILE } from "../keys/key-file.ts";
+import { asSecret } from "../keys/secret.ts";
 
 export interface Situation {
   /** Whether the mirror is to be open to everyone. */

@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { isLoopback } from "../../src/registry/addresses.ts";
 import { readIfThere } from "../files.ts";
+import { readAdminKey } from "../keys/admin-keys.ts";
 import { adminKeyFile } from "../keys/signing.ts";
 
 export interface KeySources {
@@ -23,6 +24,8 @@ export async function adminKeyFor(mirror: string, { file, env, cwd, data }: KeyS
     return text.trim();
   }
   if (env.PORTOLAN_ADMIN_KEY) return env.PORTOLAN_ADMIN_KEY;
+  const deployed = await readAdminKey(cwd, mirror);
+  if (deployed !== null) return deployed;
   const kept = isLoopback(new URL(mirror)) ? await readIfThere(adminKeyFile(resolve(cwd, data))) : null;
   if (kept) return kept.trim();
   throw new Error(

@@ -101,6 +101,9 @@ const Warmed = v.object({
 const Refusal = v.object({ errors: v.looseTuple([v.object({ message: v.string() })]) });
 
 export type WarmProgress = v.InferOutput<typeof Warmed>;
+/** Statuses of requests that a Portolan of this version refuses for a reason; an unknown path, as older ones have them, has another. */
+const REASONED: ReadonlySet<number> = new Set([400, 409, 503]);
+
 export type CollectedContent = v.InferOutput<typeof Collected>;
 export type RecalledDigest = v.InferOutput<typeof Recalled>["entries"][number];
 export type HeldTag = v.InferOutput<typeof Tag>;
@@ -120,7 +123,7 @@ export class OwnerClient {
   }
 
   status(): Promise<MirrorStatus> {
-    return this.#read(Status, "status");
+    return this.read(Status, "status");
   }
 
   tags(): Promise<HeldTag[]> {
@@ -129,7 +132,7 @@ export class OwnerClient {
 
   /** @param name `registry/repository`, or with its tag. */
   async tagHistory(name: string): Promise<TagPast[]> {
-    return (await this.#read(History, `tags/${name}`)).entries;
+    return (await this.read(History, `tags/${name}`)).entries;
   }
 
   objects(): Promise<HeldObject[]> {
@@ -161,7 +164,7 @@ export class OwnerClient {
 
   /** Frees a batch of hosted content that nothing needs. @param isDryRun whether all of it is only counted. */
   collect(isDryRun: boolean): Promise<CollectedContent> {
-    return this.#read(Collected, "gc", { method: isDryRun ? "GET" : "POST" });
+    return this.read(Collected, "gc", { method: isDryRun ? "GET" : "POST" });
   }
 
   /**
@@ -182,7 +185,7 @@ export class OwnerClient {
 
   /** The latest first. */
   async recalled(): Promise<RecalledDigest[]> {
-    return (await this.#read(Recalled, "recalled")).entries;
+    return (await this.read(Recalled, "recalled")).entries;
   }
 
   /** @throws Error if the mirror recalls as many as it can. */
@@ -210,7 +213,7 @@ export class OwnerClient {
   }
 
   async released(): Promise<ReleasedTag[]> {
-    return (await this.#read(Released, "released")).entries;
+    return (await this.read(Released, "released")).entries;
   }
 
   /**
@@ -245,7 +248,7 @@ export class OwnerClient {
     let cursor: string | null = null;
     do {
       const query: string = cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`;
-      const read: { entries: v.InferOutput<Schema>[]; cursor: string | null } = await this.#read(
+      const read: { entries: v.InferOutput<Schema>[]; cursor: string | null } = await this.read(
         page,
         `${path}${query}`,
       );
@@ -255,15 +258,26 @@ export class OwnerClient {
     return all;
   }
 
-  async #read<const Schema extends v.GenericSchema>(
+  /**
+   * A resource of the owner's, as JSON.
+   * @param missing what a 404 means.
+   * @throws Error that says what to do.
+   */
+  async read<const Schema extends v.GenericSchema>(
     schema: Schema,
     path: string,
     init: RequestInit = {},
+    missing?: string,
   ): Promise<v.InferOutput<Schema>> {
-    const parsed = parseJson(schema, await this.#bytesOf(await this.#send(path, init)));
+    const parsed = parseJson(schema, await this.#bytesOf(await this.#send(path, init), missing));
     if (parsed === null)
       throw new Error(`${this.#mirror} answers /_/${path} with something else: is it a Portolan?`);
     return parsed;
+  }
+
+  /** The same for what has no response but whether it was done. */
+  async change(path: string, init: RequestInit, missing?: string): Promise<void> {
+    await this.#bytesOf(await this.#send(path, init), missing);
   }
 
   #send(path: string, init: RequestInit = {}): Promise<Response> {
@@ -279,11 +293,14 @@ export class OwnerClient {
   }
 
   /** @throws Error that says what to do. */
-  async #bytesOf(response: Response): Promise<Uint8Array> {
+  async #bytesOf(response: Response, missing?: string): Promise<Uint8Array> {
     const bytes = await this.#anyBytesOf(response);
     if (response.ok) return bytes;
     if (response.status === 401) throw new Error(`${this.#mirror} doesn't accept the admin key`);
     if (response.status === 403) throw new Error(`${this.#mirror} has no ADMIN_KEY: set one as its secret`);
+    if (response.status === 404 && missing !== undefined) throw new Error(missing);
+    const refusal = parseJson(Refusal, bytes)?.errors[0];
+    if (refusal && REASONED.has(response.status)) throw new Error(refusal.message);
     throw new Error(`${this.#mirror} answered ${response.status} to /_/: is it a Portolan of this version?`);
   }
 }

@@ -1,7 +1,8 @@
 /** The file that the list of access keys lies in: what a deployed mirror holds as a secret can't be read back from it. */
+
+import { checked } from "../../src/access/key-changes.ts";
 import type { WrittenKey } from "../../src/access/key-list.ts";
 import { readIfThere, writePrivately } from "../files.ts";
-import { checked } from "./key-changes.ts";
 
 /** In the project's folder, where npm runs its scripts. */
 export const KEY_FILE = "access-keys.json";

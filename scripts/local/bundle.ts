@@ -1,15 +1,22 @@
 /** Bundles the modules that workerd runs, as they are deployed but for their size. */
 import { build, stop } from "esbuild";
 
-let bundled: Promise<string[]> | null = null;
+const bundled = new Map<string, Promise<string[]>>();
 
-/** Bundles once in a process, however many mirrors it starts. @returns the code of each entry point, in their order. */
+/**
+ * Bundles the same entry points once in a process, however many mirrors it starts.
+ * @returns the code of each, in their order.
+ */
 export function bundle(entryPoints: string[]): Promise<string[]> {
-  bundled ??= bundleNow(entryPoints).catch((error) => {
-    bundled = null;
+  const name = entryPoints.join("\n");
+  const known = bundled.get(name);
+  if (known) return known;
+  const made = bundleNow(entryPoints).catch((error) => {
+    bundled.delete(name);
     throw error;
   });
-  return bundled;
+  bundled.set(name, made);
+  return made;
 }
 
 async function bundleNow(entryPoints: string[]): Promise<string[]> {

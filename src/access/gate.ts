@@ -3,8 +3,10 @@
 import { formatChallenge } from "../oci/challenge.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { readAuthorization } from "./credentials.ts";
-import { type AccessKey, findKey, isKey } from "./keys.ts";
+import { KeyRing } from "./key-ring.ts";
+import type { AccessKey } from "./keys.ts";
 import { matchesAny } from "./patterns.ts";
+import { type MoreKeys, NO_MORE_KEYS } from "./stored-keys.ts";
 import { AccessTokens } from "./tokens.ts";
 import { keysIn } from "./url.ts";
 
@@ -47,28 +49,27 @@ export interface GateSettings {
 }
 
 export class Gate {
-  #tokens: AccessTokens;
-  #settings: GateSettings;
-  readonly #now: () => number;
+  readonly tokens: AccessTokens;
+  readonly #settings: GateSettings;
+  readonly #keys: KeyRing;
 
-  constructor(settings: GateSettings, now: () => number) {
+  /** @param more keys beside those of the settings. */
+  constructor(settings: GateSettings, now: () => number, more: MoreKeys = NO_MORE_KEYS) {
     this.#settings = settings;
-    this.#now = now;
-    this.#tokens = new AccessTokens({ secret: settings.signingSecret ?? "", keys: settings.keys, now });
+    // A mirror that can't sign has no keys but its own: a token must never be signed with a secret that anyone knows.
+    const { signingSecret } = settings;
+    this.#keys = new KeyRing(settings.keys, signingSecret === null ? NO_MORE_KEYS : more, now);
+    this.tokens = new AccessTokens({ secret: signingSecret ?? "", keys: this.#keys, now });
   }
 
-  get tokens(): AccessTokens {
-    return this.#tokens;
+  /** @throws RegistryError 503 */
+  async hasKeys(): Promise<boolean> {
+    return !(await this.#keys.isEmpty());
   }
 
-  get hasKeys(): boolean {
-    return this.#settings.keys.length > 0;
-  }
-
-  /** Replaces the keys: one that is no longer among them opens nothing from now on, nor do its tokens. */
+  /** Replaces the keys of the configuration: one that is no longer among them opens nothing from now on, nor do its tokens. */
   replaceKeys(keys: readonly AccessKey[]): void {
-    this.#settings = { ...this.#settings, keys };
-    this.#tokens = new AccessTokens({ secret: this.#settings.signingSecret ?? "", keys, now: this.#now });
+    this.#keys.replace(keys);
   }
 
   /**
@@ -80,13 +81,14 @@ export class Gate {
    *   could be valid.
    */
   async identify(requestCredentials: RequestCredentials, isPublic = false): Promise<Caller> {
-    const { access, keys } = this.#settings;
-    if (access === "open") return { key: null, login: await this.#loginOf(requestCredentials) };
-    this.requireKeys();
+    if (this.#settings.access === "open") {
+      return { key: null, login: await this.#loginOf(requestCredentials) };
+    }
+    await this.requireKeys();
     const key =
       requestCredentials.key === null
         ? await this.#keyIn(requestCredentials)
-        : await findKey(keys, requestCredentials.key, this.#now());
+        : await this.find(requestCredentials.key);
     if (!key && isPublic) return { key: null, login: null };
     if (!key) throw unauthorized(requestCredentials);
     // What a client shows beside a key in the URL is meant for the upstream.
@@ -98,8 +100,8 @@ export class Gate {
    * with its user's Docker Hub password.
    * @throws RegistryError 403 that tells its operator how it is opened.
    */
-  requireKeys(): void {
-    if (this.#settings.keys.length === 0) throw new RegistryError(403, "DENIED", CLOSED);
+  async requireKeys(): Promise<void> {
+    if (await this.#keys.isEmpty()) throw new RegistryError(403, "DENIED", CLOSED);
   }
 
   /** The client's login at the upstream; what is this mirror's own is none, and upstream is never shown it. */
@@ -113,8 +115,7 @@ export class Gate {
 
   /** Whether any of some texts is a key or a token of this mirror's, valid or no longer. */
   async isOwn(texts: readonly string[]): Promise<boolean> {
-    const { keys } = this.#settings;
-    const found = texts.map(async (text) => (await isKey(keys, text)) || this.tokens.isOwn(text));
+    const found = texts.map(async (text) => (await this.#keys.has(text)) || this.tokens.isOwn(text));
     return (await Promise.all(found)).includes(true);
   }
 
@@ -124,10 +125,10 @@ export class Gate {
    * @throws RegistryError 404
    */
   async rejectKeysIn(text: string): Promise<void> {
-    const { access, keys } = this.#settings;
-    if (keys.length === 0) return;
+    const { access } = this.#settings;
     const candidates = keysIn(text);
-    const found = candidates && (await Promise.all(candidates.map((each) => isKey(keys, each))));
+    if (candidates?.length === 0 || (await this.#keys.isEmpty())) return;
+    const found = candidates && (await Promise.all(candidates.map((each) => this.#keys.has(each))));
     if (found && !found.includes(true)) return;
     const advice =
       access === "open" ? "this mirror is open and takes none" : "before the path it is /<key>/docker.io/v2/";
@@ -149,7 +150,7 @@ export class Gate {
 
   /** The key itself, if it is valid. */
   find(text: string): Promise<AccessKey | null> {
-    return findKey(this.#settings.keys, text, this.#now());
+    return this.#keys.find(text);
   }
 
   /**
@@ -226,7 +227,7 @@ export function challengeOf({ url, host, headers }: RequestCredentials): string 
 
 /** What an operator is to do whose mirror has no keys. */
 export const CLOSED =
-  "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME` and runs `npm run deploy`, for a deployed one; or makes it public by ACCESS=open, with `npm run deploy -- --open`";
+  "this mirror is closed: it has no access keys. Its operator makes one with `npm run portolan -- key add NAME --mirror URL` and its ADMIN_KEY, or with `key add NAME` and `npm run deploy`; or makes it public by ACCESS=open, with `npm run deploy -- --open`";
 
 /** An open mirror that others can reach takes no pushes: it doesn't know from whom they are. */
 const NO_OPEN_PUSH =

@@ -41,18 +41,9 @@ export async function hashKey(key: string): Promise<string> {
 }
 
 /**
- * The key that was shown, or null if it is none that is valid now. Only hashes are compared, and each with all of them,
- * so that how long it takes says nothing of what would have been right.
+ * The key with a hash, or null if it is none that is valid now. Each is compared, so that how long it takes says nothing of what
+ * would have been right.
  */
-export async function findKey(
-  keys: readonly AccessKey[],
-  shown: string,
-  now: number,
-): Promise<AccessKey | null> {
-  return KEY.test(shown) ? findHash(keys, await hashKey(shown), now) : null;
-}
-
-/** As `findKey`, by the key's hash. */
 export function findHash(keys: readonly AccessKey[], hash: string, now: number): AccessKey | null {
   const found = keyOfHash(keys, hash);
   return found && (found.expires === null || found.expires > now) ? found : null;

@@ -63,7 +63,7 @@ export async function answerWithToken(
   host: string,
   isPublic: (repository: string) => boolean,
 ): Promise<Response> {
-  gate.requireKeys();
+  await gate.requireKeys();
   const { login, refreshToken, isOffline, repositories } = await readTokenRequest(request);
   if (login === null && refreshToken === null && repositories.length > 0 && repositories.every(isPublic)) {
     return tokenAnswer(ANONYMOUS_TOKEN, LIFETIME.pull, null);

@@ -1,6 +1,6 @@
 /** Short-lived tokens that stand for an access key, so that clients which log in needn't send the key with each request. */
 import { sign, verify } from "hono/jwt";
-import { type AccessKey, findHash } from "./keys.ts";
+import type { AccessKey } from "./keys.ts";
 
 /** `pull` answers a challenge; `refresh` is kept by a client in place of the key, to get tokens with; `page` by a browser. */
 export type TokenUse = "pull" | "refresh" | "page";
@@ -14,7 +14,7 @@ const ISSUER = "portolan";
 export interface TokensOptions {
   /** What tokens are signed with. */
   secret: string;
-  keys: readonly AccessKey[];
+  keys: { findHash(hash: string): Promise<AccessKey | null> };
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -51,8 +51,17 @@ export class AccessTokens {
     return { token: await sign(claims, this.#options.secret, ALGORITHM), expiresIn: exp - now };
   }
 
-  /** The key that a token stands for; null for any that isn't ours, isn't for this, or has had its time. */
+  /**
+   * The key that a token stands for; null for any that isn't ours, isn't for this, or has had its time.
+   * @throws RegistryError 503 if its key can't be looked up.
+   */
   async keyOf(token: string, host: string, use: TokenUse): Promise<AccessKey | null> {
+    const hash = await this.#keyHashIn(token, host, use);
+    return hash === null ? null : this.#options.keys.findHash(hash);
+  }
+
+  /** Of a token that is valid now. */
+  async #keyHashIn(token: string, host: string, use: TokenUse): Promise<string | null> {
     try {
       const expected = { alg: ALGORITHM, iss: ISSUER, aud: host, exp: false, iat: false } as const;
       const { sub, exp, use: isFor } = await verify(token, this.#options.secret, expected);
@@ -60,7 +69,7 @@ export class AccessTokens {
       const now = this.#options.now();
       if (isFor !== use || typeof sub !== "string" || typeof exp !== "number" || exp * 1000 <= now)
         return null;
-      return findHash(this.#options.keys, sub, now);
+      return sub;
     } catch {
       return null;
     }

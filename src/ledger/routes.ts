@@ -7,6 +7,8 @@ import { waitUntilOf } from "../pull/wait-until.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { type GoneServices, listGone } from "./gone.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
+import { keyRoutes } from "./key-routes.ts";
+import type { ManagedKeys } from "./managed-keys.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import type { Recalls } from "./recalls.ts";
 import { type ReleaseServices, release, undoRelease } from "./releases.ts";
@@ -28,6 +30,7 @@ export interface AdminServices
   via: string;
   ledger: TrafficLedger;
   recalls: Recalls;
+  managedKeys: ManagedKeys;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -44,7 +47,7 @@ export function adminRoutes(services: AdminServices): Hono {
     await next();
     c.res.headers.set("Cache-Control", "no-store");
   });
-  routes.get("/status", owner, (c) => c.json(status(services)));
+  routes.get("/status", owner, async (c) => c.json(await status(services)));
   routes.get("/stats", owner, async (c) => {
     const hours = Number(c.req.query("hours") ?? 24);
     if (!Number.isInteger(hours) || hours < 1) {
@@ -101,6 +104,11 @@ export function adminRoutes(services: AdminServices): Hono {
     await undoRelease(services, c.req.param("image"));
     return c.body(null, 204);
   });
+  routes.use("/keys/*", owner);
+  routes.route(
+    "/keys",
+    keyRoutes(() => services.managedKeys, bodyOf),
+  );
   routes.get("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(true)));
   routes.post("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(false)));
   return routes;
@@ -118,13 +126,13 @@ function deploymentOf({ via }: AdminServices): string {
   return via.replace(/^1\.1 portolan-/, "");
 }
 
-function status(services: AdminServices) {
-  const { config, upstream, started } = services;
+async function status(services: AdminServices) {
+  const { config, upstream, started, managedKeys } = services;
   return {
     deployment: deploymentOf(services),
     started: new Date(started).toISOString(),
     access: config.access,
-    keys: config.keys.length,
+    keys: (await managedKeys.list()).length,
     limit: config.cacheLimit,
     upstreams: config.upstreamNames,
     relays: config.relays.map(({ url, upstreams, when }) => ({ url: url.origin, upstreams, when })),

@@ -1,10 +1,13 @@
 /**
  * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum;
- * what the mirror did besides; which digests are recalled; what content is used; and what tags named.
+ * what the mirror did besides; which digests are recalled; what content is used; what tags named; and the access keys that the
+ * owner has made.
  */
 import { DurableObject } from "cloudflare:workers";
+import type { WrittenKey } from "../access/key-list.ts";
 import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
 import type { Counted, HoldingsIndex, HoldingsLedger, Settlement, TagPage } from "../ledger/held.ts";
+import type { KeyLedger, KeyList } from "../ledger/managed-keys.ts";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import { type ManifestName, type ManifestReferences, readReferences } from "../ledger/references.ts";
 import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
@@ -25,6 +28,7 @@ import {
 import type { TagName } from "../store/tag-records.ts";
 import { ActivityTables } from "./activity-tables.ts";
 import { HoldingsTables } from "./holdings-tables.ts";
+import { StoredKeyList } from "./key-list.ts";
 import { TagHistoryTables } from "./tag-history-tables.ts";
 
 const MINUTE = 60_000;
@@ -55,9 +59,10 @@ const ADDED =
 
 export class Ledger
   extends DurableObject<Env>
-  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory
+  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory, KeyLedger
 {
   readonly #sql = this.ctx.storage.sql;
+  readonly #keys = new StoredKeyList(this.ctx.storage, this.env.TAGS);
   readonly #holdings = new HoldingsTables(this.ctx.storage);
   readonly #activity = new ActivityTables(this.#sql);
   readonly #tags = new TagHistoryTables(this.#sql);
@@ -174,6 +179,14 @@ export class Ledger
   async undoRecall(digest: Digest): Promise<Recalled[]> {
     this.#sql.exec("DELETE FROM recalled WHERE digest = ?", digest);
     return this.recalled();
+  }
+
+  async accessKeys(): Promise<KeyList> {
+    return this.#keys.read();
+  }
+
+  async replaceAccessKeys(keys: readonly WrittenKey[], version: number): Promise<boolean> {
+    return this.#keys.replace(keys, version);
   }
 
   /** Merges spans that are older than they are kept. */

@@ -23,14 +23,14 @@ export function frontRoutes(services: FrontServices): Hono {
   routes.get("/", detectLanguage, async (c) => {
     if (!wantsPage(c)) {
       c.header("Vary", "Accept");
-      return c.text(welcome(services));
+      return c.text(await welcome(services));
     }
     const visit = visitOf(c, config);
     const client = clientNamed(c.req.query("client") ?? "") ?? "docker";
     return pageResponse(
       c,
       <Page visit={visit} config={config} title={null} current="start" version={VERSION}>
-        <Start visit={visit} config={config} hasKeys={gate.hasKeys} client={client} />
+        <Start visit={visit} config={config} hasKeys={await hasKeys(gate)} client={client} />
       </Page>,
     );
   });
@@ -56,21 +56,26 @@ const ICON = `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circl
  * Upstreams are listed on an open mirror only: they may include the operator's own registries.
  * @returns for scanners and people with curl, who get no page.
  */
-function welcome(services: FrontServices): string {
+async function welcome(services: FrontServices): Promise<string> {
   const { owner, contact } = services.config;
   const lines = [
     "This is Portolan, a pull-through mirror for container registries.",
     "",
     ...(owner === null ? [] : [`It is run by ${owner}.`]),
     ...(contact === null ? [] : [`Contact: ${contact.href}`]),
-    admission(services),
+    await admission(services),
   ];
   return `${lines.join("\n")}\n`;
 }
 
-function admission({ config: { access, upstreamNames }, gate }: FrontServices): string {
+/** A page is shown although the keys can't be read at the moment. */
+function hasKeys(gate: FrontServices["gate"]): Promise<boolean> {
+  return gate.hasKeys().catch(() => true);
+}
+
+async function admission({ config: { access, upstreamNames }, gate }: FrontServices): Promise<string> {
   if (access === "open") return `Mirrored here: ${upstreamNames.join(", ")}`;
-  return gate.hasKeys ? "It needs an access key." : CLOSED;
+  return (await hasKeys(gate)) ? "It needs an access key." : CLOSED;
 }
 
 /** Days for which a reader may rely on the file. */

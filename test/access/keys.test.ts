@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { type AccessKey, findHash, findKey, generateKey, hashKey, KEY } from "../../src/access/keys.ts";
+import { KeyRing } from "../../src/access/key-ring.ts";
+import { type AccessKey, findHash, generateKey, hashKey, KEY } from "../../src/access/keys.ts";
+import { NO_MORE_KEYS } from "../../src/access/stored-keys.ts";
+
+const findKey = (keys: readonly AccessKey[], shown: string, now: number) =>
+  new KeyRing(keys, NO_MORE_KEYS, () => now).find(shown);
 
 const NOW = Date.UTC(2026, 0, 1);
 

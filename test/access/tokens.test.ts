@@ -1,7 +1,9 @@
 /** Tokens: an issued token permits what its key permits, and a forged one nothing. */
 import { sign } from "hono/jwt";
 import { beforeEach, describe, expect, test } from "vitest";
+import { KeyRing } from "../../src/access/key-ring.ts";
 import type { AccessKey } from "../../src/access/keys.ts";
+import { NO_MORE_KEYS } from "../../src/access/stored-keys.ts";
 import { AccessTokens, LIFETIME } from "../../src/access/tokens.ts";
 
 const SECRET = "s".repeat(32);
@@ -23,7 +25,7 @@ beforeEach(() => {
 });
 
 function tokens(keys: readonly AccessKey[] = [KEY], secret = SECRET): AccessTokens {
-  return new AccessTokens({ secret, keys, now: () => now });
+  return new AccessTokens({ secret, keys: new KeyRing(keys, NO_MORE_KEYS, () => now), now: () => now });
 }
 
 function claims(changes: object = {}) {

@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { addKey, revokeKey } from "../../scripts/keys/key-changes.ts";
+import { addKey, revokeKey } from "../../src/access/key-changes.ts";
 import type { WrittenKey } from "../../src/access/key-list.ts";
 import { hostsToml, registriesConf } from "./support/configurations.ts";
 import { type Containerd, startContainerd } from "./support/containerd.ts";

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { addKey } from "../../scripts/keys/key-changes.ts";
+import { addKey } from "../../src/access/key-changes.ts";
 import {
   type ArtifactClients,
   CRANE,

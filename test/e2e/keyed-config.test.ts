@@ -3,7 +3,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { addKey } from "../../scripts/keys/key-changes.ts";
+import { addKey } from "../../src/access/key-changes.ts";
 import { registriesConf } from "./support/configurations.ts";
 import { configure } from "./support/configured.ts";
 import { startContainerd } from "./support/containerd.ts";

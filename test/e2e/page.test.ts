@@ -1,7 +1,7 @@
 // The pages in Chromium: what a person sees and does, in both languages and themes, on a telephone and on a desk.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { addKey } from "../../scripts/keys/key-changes.ts";
+import { addKey } from "../../src/access/key-changes.ts";
 import { accessibilityFaults, startBrowser, visit } from "./support/browser.ts";
 import { REPOSITORIES, TAG } from "./support/global.ts";
 import { type Stage, startStage } from "./support/mirror.ts";

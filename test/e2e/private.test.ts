@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { addKey } from "../../scripts/keys/key-changes.ts";
+import { addKey } from "../../src/access/key-changes.ts";
 import type { WrittenKey } from "../../src/access/key-list.ts";
 import { createFakeRegistry, type Image, profiles } from "../support/fake-registry.ts";
 import { listen } from "../support/node/listen.ts";

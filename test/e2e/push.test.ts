@@ -2,8 +2,8 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { addKey } from "../../scripts/keys/key-changes.ts";
 import { type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
+import { addKey } from "../../src/access/key-changes.ts";
 import { type Dockerd, startDockerd } from "./support/dockerd.ts";
 import { CLIENT_DEADLINE, isolated, run, workspace } from "./support/process.ts";
 import { referenceOf } from "./support/pulls.ts";

@@ -65,6 +65,14 @@ test("list says of each key what it opens, until when and how often", async () =
   });
 });
 
+test("narrow gives a key other terms, and leaves its value", async () => {
+  await key("add", "ci", "--push", "hosted/*");
+  const [before] = JSON.parse(await readFile(file, "utf8"));
+  expect((await key("narrow", "ci", "--allow", "docker.io/*", "--rate", "60")).code).toBe(0);
+  const [after] = JSON.parse(await readFile(file, "utf8"));
+  expect(after).toEqual({ name: "ci", hash: before.hash, allow: ["docker.io/*"], rate: 60 });
+});
+
 test("rotate shows another key, revoke leaves none", async () => {
   const before = (await key("add", "alice", "--json")).json();
   const after = (await key("rotate", "alice", "--json")).json();

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { addKey } from "../../../scripts/keys/key-changes.ts";
+import { addKey } from "../../../src/access/key-changes.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { startLimitingProxy } from "../support/limiting-proxy.ts";
 import { type Bytes, errorIn, GatewayClient, LIMIT, openScene, type Scene } from "./support.ts";

@@ -2,8 +2,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { addKey } from "../../../scripts/keys/key-changes.ts";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { addKey } from "../../../src/access/key-changes.ts";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { type LimitingProxy, startLimitingProxy } from "../support/limiting-proxy.ts";
 

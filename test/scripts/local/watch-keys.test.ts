@@ -3,9 +3,9 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { addKey, revokeKey } from "../../../scripts/keys/key-changes.ts";
 import { writeKeyFile } from "../../../scripts/keys/key-file.ts";
 import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { addKey, revokeKey } from "../../../src/access/key-changes.ts";
 
 const TERMS = { allow: [], deny: [], expires: null, rate: null };
 let folder: string;

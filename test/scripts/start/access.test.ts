@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { request as send } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { addKey } from "../../../scripts/keys/key-changes.ts";
+import { addKey } from "../../../src/access/key-changes.ts";
 import { ADDRESS_RATE } from "../../../src/access/limits.ts";
 import { refused, Start } from "../support/start.ts";
 

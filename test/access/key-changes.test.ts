@@ -1,16 +1,11 @@
 /** What is done to the list of access keys: what is made is what the Worker takes, and nothing is lost on the way. */
 import { describe, expect, test } from "vitest";
-import {
-  addKey,
-  asSecret,
-  checked,
-  type KeyTerms,
-  revokeKey,
-  rotateKey,
-} from "../../../scripts/keys/key-changes.ts";
-import type { WrittenKey } from "../../../src/access/key-list.ts";
-import { findKey } from "../../../src/access/keys.ts";
-import { readConfig } from "../../../src/config.ts";
+import { asSecret } from "../../scripts/keys/secret.ts";
+import { addKey, checked, type KeyTerms, revokeKey, rotateKey } from "../../src/access/key-changes.ts";
+import type { WrittenKey } from "../../src/access/key-list.ts";
+import { KeyRing } from "../../src/access/key-ring.ts";
+import { NO_MORE_KEYS } from "../../src/access/stored-keys.ts";
+import { readConfig } from "../../src/config.ts";
 
 const NOW = Date.parse("2026-11-25T12:00:00Z");
 const TERMS: KeyTerms = { allow: [], deny: [], expires: null, rate: null };
@@ -19,7 +14,7 @@ const TERMS: KeyTerms = { allow: [], deny: [], expires: null, rate: null };
 async function nameOf(list: readonly WrittenKey[], key: string, now = NOW): Promise<string | null> {
   const SIGNING_SECRET = "x".repeat(32);
   const { keys } = readConfig({ ACCESS: "keys", ACCESS_KEYS: asSecret(list), SIGNING_SECRET });
-  return (await findKey(keys, key, now))?.name ?? null;
+  return (await new KeyRing(keys, NO_MORE_KEYS, () => now).find(key))?.name ?? null;
 }
 
 async function listOf(...names: string[]): Promise<WrittenKey[]> {

@@ -1,7 +1,7 @@
-/** What is done to the list of access keys, without touching a file. */
+/** What is done to a list of access keys, wherever it is kept. */
 import * as v from "valibot";
-import { type WrittenKey, writtenKeys } from "../../src/access/key-list.ts";
-import { generateKey, hashKey } from "../../src/access/keys.ts";
+import { type WrittenKey, writtenKeys } from "./key-list.ts";
+import { generateKey, hashKey } from "./keys.ts";
 
 /** What a key is to open, and for how long. */
 export interface KeyTerms {
@@ -23,33 +23,36 @@ export interface MadeKey {
   list: WrittenKey[];
 }
 
-/** Bytes that a secret of a Worker may have, as Cloudflare's limits for variables say. */
-const MAXIMUM_SECRET = 5 * 1024;
+/** A change that can't be made. Its message is for the one who wants it. */
+export class KeyProblem extends Error {
+  readonly kind: "taken" | "absent" | "invalid";
 
-/** @throws Error for a name that is taken or can't be one, or for a pattern that can't match. */
-export async function addKey(
-  list: readonly WrittenKey[],
-  name: string,
-  { allow, deny, push = [], delete: deletes = [], expires, rate }: KeyTerms,
-): Promise<MadeKey> {
+  constructor(kind: KeyProblem["kind"], message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}
+
+/** @throws KeyProblem for a name that is taken or can't be one, or for a pattern that can't match. */
+export async function addKey(list: readonly WrittenKey[], name: string, terms: KeyTerms): Promise<MadeKey> {
   if (list.some((each) => each.name === name)) {
-    throw new Error(`there is a key named ${name} already; give it a new value with: key rotate ${name}`);
+    throw new KeyProblem(
+      "taken",
+      `there is a key named ${name} already; give it a new value with: key rotate ${name}`,
+    );
   }
   const key = generateKey();
-  const written: WrittenKey = {
-    name,
-    hash: await hashKey(key),
-    ...(allow.length > 0 ? { allow: [...allow] } : {}),
-    ...(deny.length > 0 ? { deny: [...deny] } : {}),
-    ...(push.length > 0 ? { push: [...push] } : {}),
-    ...(deletes.length > 0 ? { delete: [...deletes] } : {}),
-    ...(expires === null ? {} : { expires }),
-    ...(rate === null ? {} : { rate }),
-  };
+  const written = writtenAs(name, await hashKey(key), terms);
   return { key, written, list: checked([...list, written]) };
 }
 
-/** @throws Error for a name that isn't there. */
+/** Gives a key other terms; its value stays. @throws KeyProblem for a name that isn't there, or a pattern that can't match. */
+export function changeTerms(list: readonly WrittenKey[], name: string, terms: KeyTerms): WrittenKey[] {
+  const written = writtenAs(name, find(list, name).hash, terms);
+  return checked(list.map((each) => (each.name === name ? written : each)));
+}
+
+/** @throws KeyProblem for a name that isn't there. */
 export function revokeKey(list: readonly WrittenKey[], name: string): WrittenKey[] {
   find(list, name);
   return list.filter((each) => each.name !== name);
@@ -58,7 +61,7 @@ export function revokeKey(list: readonly WrittenKey[], name: string): WrittenKey
 /**
  * Gives a key a new value; what it opens stays.
  * @param expires undefined: as before.
- * @throws Error for a name that isn't there, or a key that would be made expired.
+ * @throws KeyProblem for a name that isn't there, or a key that would be made expired.
  */
 export async function rotateKey(
   list: readonly WrittenKey[],
@@ -69,38 +72,47 @@ export async function rotateKey(
   const { expires: before, ...rest } = find(list, name);
   const until = expires === undefined ? (before ?? null) : expires;
   if (until !== null && Date.parse(until) <= now) {
-    throw new Error(`${name} has expired; say how long the new one is to hold with --expires 90d, or never`);
+    throw new KeyProblem(
+      "invalid",
+      `${name} has expired; say how long the new one is to hold with --expires 90d, or never`,
+    );
   }
   const key = generateKey();
   const written = { ...rest, hash: await hashKey(key), ...(until === null ? {} : { expires: until }) };
   return { key, written, list: checked(list.map((each) => (each.name === name ? written : each))) };
 }
 
-/** @throws Error that names what is wrong with a list. */
+/** @throws KeyProblem that names what is wrong with a list. */
 export function checked(list: unknown): WrittenKey[] {
   const parsed = v.safeParse(writtenKeys, list);
   if (parsed.success) return parsed.output;
-  throw new Error(parsed.issues.map((issue) => `${locationOf(issue, list)}${issue.message}`).join("\n"));
+  const faults = parsed.issues.map((issue) => `${locationOf(issue, list)}${issue.message}`);
+  throw new KeyProblem("invalid", faults.join("\n"));
 }
 
-/**
- * The list as the secret ACCESS_KEYS.
- * @throws Error if Cloudflare would not take it.
- */
-export function asSecret(list: readonly WrittenKey[]): string {
-  const text = JSON.stringify(list);
-  const size = Buffer.byteLength(text);
-  if (size <= MAXIMUM_SECRET) return text;
-  throw new Error(
-    `the list of keys has ${size} bytes, and a secret of a Worker may have ${MAXIMUM_SECRET}; revoke keys that have expired, or give several people one key`,
-  );
+function writtenAs(
+  name: string,
+  hash: string,
+  { allow, deny, push = [], delete: deletes = [], expires, rate }: KeyTerms,
+): WrittenKey {
+  return {
+    name,
+    hash,
+    ...(allow.length > 0 ? { allow: [...allow] } : {}),
+    ...(deny.length > 0 ? { deny: [...deny] } : {}),
+    ...(push.length > 0 ? { push: [...push] } : {}),
+    ...(deletes.length > 0 ? { delete: [...deletes] } : {}),
+    ...(expires === null ? {} : { expires }),
+    ...(rate === null ? {} : { rate }),
+  };
 }
 
 function find(list: readonly WrittenKey[], name: string): WrittenKey {
   const found = list.find((each) => each.name === name);
   if (found) return found;
   const names = list.map((each) => each.name).join(", ");
-  throw new Error(
+  throw new KeyProblem(
+    "absent",
     `there is no key named ${name}; ${names === "" ? "there is none yet" : `known are: ${names}`}`,
   );
 }
