@@ -21,19 +21,20 @@ export function fillKey(): void {
 }
 
 /** Puts the key into what was loaded after it was typed. */
-export function fillKeyIn(root: ParentNode): void {
+export function fillKeyIn(root: Node): void {
   const field = document.getElementById("key");
   if (key !== null && field instanceof HTMLInputElement)
     replaceKey(root, field.dataset.placeholder ?? "", key);
 }
 
-function replaceKey(root: ParentNode, before: string, after: string): void {
+function replaceKey(root: Node, before: string, after: string): void {
   if (before === after) return;
-  for (const code of root.querySelectorAll("code")) {
-    const text = code.textContent ?? "";
-    const filled = text
+  const texts = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+    const said = text.nodeValue ?? "";
+    if (!said.includes(before) && !said.includes(basicCredentials(before))) continue;
+    text.nodeValue = said
       .replaceAll(basicCredentials(before), basicCredentials(after))
       .replaceAll(before, after);
-    if (filled !== text) code.textContent = filled;
   }
 }
