@@ -129,7 +129,7 @@ export type Heading = keyof typeof FAULTS;
 export type FaultOf<H extends Heading> = (typeof FAULTS)[H][number];
 export type Fault = FaultOf<Heading>;
 
-/** Faults that need a real connection: test/sockets/faults.test.ts produces them byte by byte. */
+/** Faults that need a real connection: test/sockets/faults*.test.ts produce them byte by byte. */
 export const OVER_SOCKETS: readonly Fault[] = [
   "cut with Content-Length",
   "cut while chunked",

@@ -1,23 +1,16 @@
 /** Recalled digests, attacked: no way to their bytes is left, and nothing else is denied. */
-import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test } from "vitest";
 import worker from "../../src/index.ts";
-import { type RecallLedger, Recalls } from "../../src/ledger/recalls.ts";
-import type { Ledger } from "../../src/objects/ledger.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import type { Env } from "../../src/services.ts";
 import { contentKey, hostedKey } from "../../src/store/store.ts";
 import { Pusher } from "../push/support.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
-import { useMirror } from "../support/mirror.ts";
+import { REASON, useRecalls } from "./recalls-scene.ts";
 
-const ADMIN_KEY = "an-admin-key-of-more-than-32-characters";
-const OWNER = { Authorization: `Bearer ${ADMIN_KEY}` };
 const LAYER = patternBytes(100_000, 1);
-const REASON = "CVE-2026-1234: use 1.2.4";
-const NOWHERE: Digest = `sha256:${"0".repeat(64)}`;
 
-const mirror = useMirror({ ADMIN_KEY, LOOPBACK: true, DOMAIN: "example.com" });
+const { mirror, get, demo, send, recall } = useRecalls();
 let image: Image;
 let manifest: Digest;
 let layer: Digest;
@@ -29,21 +22,6 @@ beforeEach(async () => {
   manifest = image.target.digest as Digest;
   layer = await digestOf(LAYER);
 });
-
-const get = (path: string, init: RequestInit & { host?: string } = {}) =>
-  mirror.request(path, { host: "127.0.0.1", ...init });
-const demo = (path: string, init: RequestInit = {}) => get(`/v2/docker.io/library/demo/${path}`, init);
-const ledgerObject = () =>
-  (env as unknown as { LEDGER: DurableObjectNamespace<Ledger> }).LEDGER.getByName("ledger");
-
-function send(method: string, path: string, body: string | null = null) {
-  const headers = { ...OWNER, "Content-Length": String(body?.length ?? 0) };
-  return get(`/_/${path}`, { method, headers, body });
-}
-
-async function recall(digest: string, reason = REASON): Promise<void> {
-  expect((await send("POST", "recalled", JSON.stringify({ digest, reason }))).status).toBe(204);
-}
 
 /** Brings the image into the store, the manifest by its tag and by its digest. */
 async function pullAll(): Promise<void> {
@@ -348,147 +326,5 @@ describe("hosted content", () => {
     expect(mounted.status).toBe(201);
     await recall(layer);
     expect((await client.send("GET", `/v2/${TEAM}/blobs/${layer}`)).status).toBe(403);
-  });
-});
-
-describe("the list", () => {
-  test("is shown to the owner, the latest first, and changed by the owner", async () => {
-    await recall(layer, "first");
-    mirror.clock.ahead += 1_000;
-    await recall(manifest, "second");
-    const shown = async () => {
-      const { entries } = (await send("GET", "recalled")).json() as {
-        entries: { digest: string; reason: string; at: number }[];
-      };
-      return entries.map(({ digest, reason }) => [digest, reason]);
-    };
-    expect(await shown()).toEqual([
-      [manifest, "second"],
-      [layer, "first"],
-    ]);
-    await recall(manifest, "another reason");
-    expect((await shown())[0]).toEqual([manifest, "another reason"]);
-    await send("DELETE", `recalled/${manifest}`);
-    expect(await shown()).toEqual([[layer, "first"]]);
-    expect((await send("DELETE", `recalled/${manifest}`)).status).toBe(404);
-  });
-
-  test.each([
-    ["no key", {}],
-    ["another key", { Authorization: "Bearer wrong" }],
-  ])("is closed to %s", async (_, headers) => {
-    await recall(manifest);
-    const body = JSON.stringify({ digest: layer });
-    const posted = { ...headers, "Content-Length": String(body.length) };
-    expect((await get("/_/recalled", { headers })).status).toBe(401);
-    expect((await get("/_/recalled", { method: "POST", headers: posted, body })).status).toBe(401);
-    expect((await get(`/_/recalled/${manifest}`, { method: "DELETE", headers })).status).toBe(401);
-    expect((await demo(`blobs/${layer}`)).status).toBe(200);
-    expect((await demo(`manifests/${manifest}`)).status).toBe(403);
-  });
-
-  test.each([
-    ["no digest", { reason: "x" }],
-    ["a tag", { digest: "latest" }],
-    ["a digest that is too short", { digest: `sha256:${"a".repeat(63)}` }],
-    ["a reason of two lines", { digest: NOWHERE, reason: "a\nb" }],
-    ["a reason with an escape sequence", { digest: NOWHERE, reason: "\u001b[2J" }],
-    ["a reason with invisible characters", { digest: NOWHERE, reason: "a\u202eb" }],
-    ["a reason that is too long", { digest: NOWHERE, reason: "a".repeat(201) }],
-    ["something else", { digest: NOWHERE, everything: true }],
-  ])("takes no entry with %s", async (_, body) => {
-    expect((await send("POST", "recalled", JSON.stringify(body))).status).toBe(400);
-    expect((await send("GET", "recalled")).json()).toEqual({ entries: [] });
-  });
-
-  test("takes no more than it may have, but a new reason for what it has", async () => {
-    const entry = (digest: Digest, reason: string) => ({ digest, reason, at: 1 });
-    const object = ledgerObject();
-    expect(await object.recall(entry(layer, "a"), 1)).toEqual([entry(layer, "a")]);
-    expect(await object.recall(entry(manifest, "b"), 1)).toBeNull();
-    expect(await object.recall(entry(layer, "c"), 1)).toEqual([entry(layer, "c")]);
-  });
-
-  test("that another isolate has changed counts here within a minute", async () => {
-    expect((await demo(`blobs/${layer}`)).status).toBe(200);
-    await ledgerObject().recall({ digest: layer, reason: "", at: 1 }, 10);
-    mirror.clock.ahead += 60_000;
-    expect((await demo(`blobs/${layer}`)).status).toBe(403);
-    await ledgerObject().undoRecall(layer);
-    mirror.clock.ahead += 60_000;
-    expect((await demo(`blobs/${layer}`)).status).toBe(200);
-  });
-});
-
-describe("a ledger that can't be reached", () => {
-  const failing = (error: Error) => {
-    const fails = () => Promise.reject(error);
-    return { recalled: fails, recall: fails, undoRecall: fails } as RecallLedger;
-  };
-  const entry = { digest: NOWHERE, reason: "", at: 1 };
-  const served = () => Promise.resolve(new Response("content"));
-
-  /** One isolate's list, whose ledger and clock the test moves. */
-  function createScene() {
-    const scene = { now: 0, reads: 0, ledger: failing(new Error("down")) };
-    const ledger = () => {
-      scene.reads++;
-      return scene.ledger;
-    };
-    const recalls = new Recalls(ledger, () => scene.now, 5);
-    const status = () =>
-      recalls.guard([NOWHERE], served).then(
-        (response) => response.status,
-        (error) => error.status,
-      );
-    return { scene, recalls, status };
-  }
-  const working = (list: () => Promise<(typeof entry)[]>) =>
-    ({ ...failing(new Error("down")), recalled: list }) as RecallLedger;
-
-  test("leaves what is known denied", async () => {
-    const { scene, status } = createScene();
-    scene.ledger = working(async () => [entry]);
-    expect(await status()).toBe(403);
-    scene.ledger = failing(new Error("down"));
-    scene.now += 3_600_000;
-    expect(await status()).toBe(403);
-  });
-
-  test("fails no pull, and is read again after a while", async () => {
-    const { scene, status } = createScene();
-    expect([await status(), await status(), scene.reads]).toEqual([200, 200, 1]);
-    scene.ledger = working(async () => [entry]);
-    scene.now += 10_000;
-    expect(await status()).toBe(403);
-  });
-
-  test("that never responds holds up no pull", async () => {
-    const { scene, status } = createScene();
-    scene.ledger = working(() => new Promise(() => {}));
-    expect(await status()).toBe(200);
-  });
-
-  test("makes recalling fail, so that the owner knows", async () => {
-    const { recalls } = createScene();
-    const services = { store: { delete: async () => {} }, manifests: { delete: () => true } };
-    await expect(recalls.recall(services, { digest: NOWHERE })).rejects.toThrow("down");
-  });
-
-  test("a list that was read before a change and arrives after it doesn't undo the change", async () => {
-    const { scene, recalls, status } = createScene();
-    let arrive: (list: (typeof entry)[]) => void = () => {};
-    const late = new Promise<(typeof entry)[]>((resolve) => {
-      arrive = resolve;
-    });
-    scene.ledger = { ...working(() => late), recall: async () => [entry] };
-    const before = recalls.guard([], served);
-    await recalls.recall(
-      { store: { delete: async () => {} }, manifests: { delete: () => true } },
-      { digest: NOWHERE },
-    );
-    arrive([]);
-    await before;
-    expect(await status()).toBe(403);
   });
 });

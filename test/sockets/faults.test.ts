@@ -1,9 +1,9 @@
-/** The faults of test/faults/list.ts that only show on a socket: bytes that no HTTP library sends, to a running mirror. */
+/** What upstream sends that only shows on a socket: the faults of test/faults/list.ts that no HTTP library agrees to send. */
 
 import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Fault, nameOf, OVER_SOCKETS } from "../faults/list.ts";
+import { afterAll, beforeAll, expect } from "vitest";
+import type { Fault } from "../faults/list.ts";
 import { behaviours, createFakeRegistry, patternBytes } from "../support/fake-registry.ts";
 import { type ListeningRegistry, listen } from "../support/node/listen.ts";
 import {
@@ -15,7 +15,7 @@ import {
 } from "../support/node/raw-faults.ts";
 import { DEADLINE, until } from "./support/deadline.ts";
 import { Download, download } from "./support/download.ts";
-import { exchange, get, singleRequest, statusesIn } from "./support/raw-request.ts";
+import { isOfInput, useFaults } from "./support/faults.ts";
 import { type Blob, MIB, PATIENT, requestsFor, type Stage, serveBlob, startStage } from "./support/stage.ts";
 
 /** The pauses between attempts are the mirror's own affair: these are shorter. */
@@ -30,9 +30,9 @@ const UNREACHABLE = {
   "untrusted.test": "a host that doesn't speak TLS",
 };
 
-const seen = new Set<Fault>();
+const fault = useFaults((each) => !isOfInput(each));
+
 let upstream: RawFaults;
-let liar: RawFaults;
 let fallback: RawFaults;
 let listening: ListeningRegistry;
 let stage: Stage;
@@ -42,7 +42,6 @@ const registry = createFakeRegistry({ auth: "none" });
 
 beforeAll(async () => {
   upstream = await startRawFaults();
-  liar = await startRawFaults();
   fallback = await startRawFaults();
   listening = await listen(registry);
   const closed = await startRawFaults();
@@ -50,7 +49,6 @@ beforeAll(async () => {
   stage = await startStage(
     {
       "upstream.test": upstream.url,
-      "liar.test": liar.url,
       "paired.test": [upstream.url, fallback.url],
       "registry.test": listening.url,
       "refused.test": closed.url,
@@ -68,15 +66,9 @@ afterAll(async () => {
   await stage?.stop();
   await hasty?.stop();
   await listening?.close();
-  await liar?.close();
   await fallback?.close();
   await upstream?.close();
 });
-
-function fault(name: Fault, variant: string | null, run: () => Promise<void>): void {
-  seen.add(name);
-  test.concurrent(nameOf(name, variant ?? undefined), run);
-}
 
 function urlOf(blob: Blob, name = "upstream.test"): string {
   return stage.urlOf(name, blob);
@@ -301,106 +293,6 @@ for (const [name, what] of Object.entries(UNREACHABLE)) {
   });
 }
 
-/** Refused or ignored; upstream never sees it, and the mirror keeps running. */
-function refusesRaw(name: Fault, targets: Record<string, string | Uint8Array>): void {
-  for (const [what, bytes] of Object.entries(targets)) {
-    fault(name, what, async () => {
-      const statuses = statusesIn(await exchange(stage.url, bytes));
-      expect(statuses.length).toBeLessThanOrEqual(1);
-      for (const status of statuses) expect([400, 403, 404, 405, 421, 431]).toContain(status);
-      const received = JSON.stringify(upstream.requests);
-      for (const trace of ["..", "%2e", "%2f", "secret", "evil", "\\u0000"])
-        expect(received).not.toContain(trace);
-      expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
-    });
-  }
-}
-
-const TAIL = "some/repository/manifests/latest";
-refusesRaw("dots and slashes, plain and encoded", {
-  "../ out of the API": singleRequest("/v2/upstream.test/../../secret"),
-  "../ out of the repository": singleRequest(
-    "/v2/upstream.test/some/repository/../../../_/secret/manifests/x",
-  ),
-  "%2e%2e": singleRequest("/v2/%2e%2e/%2e%2e/secret"),
-  "%2F": singleRequest(`/v2/upstream.test%2Fsecret%2F..%2F${TAIL}`),
-  "two slashes": singleRequest(`//v2//upstream.test//${TAIL}`),
-  "another host in the target": singleRequest(`http://evil.test/v2/upstream.test/evil/manifests/`),
-  "no slash at all": singleRequest("v2/secret"),
-  backslashes: singleRequest("/v2/upstream.test\\..\\secret"),
-});
-refusesRaw("Unicode, NUL", {
-  "a NUL in the target": singleRequest(`/v2/upstream.test/some/\0repository/manifests/secret`),
-  "%00 in the target": singleRequest(`/v2/upstream.test/some/%00repository/manifests/secret`),
-  "UTF-8 as it is": new TextEncoder().encode(singleRequest("/v2/upstream.test/some/sécret/manifests/latest")),
-  "half a letter of UTF-8": Uint8Array.from(
-    Buffer.from(singleRequest("/v2/upstream.test/some/secret\xc3/manifests/latest"), "latin1"),
-  ),
-});
-refusesRaw("CRLF", {
-  "a line feed in the target": singleRequest(`/v2/upstream.test/some/secret\nX-Evil: yes/manifests/latest`),
-  "%0d%0a in the target": singleRequest(`/v2/upstream.test/some/secret%0d%0aX-Evil:%20yes/manifests/latest`),
-  "%0d%0a in ns": singleRequest(`/v2/some/secret/manifests/latest?ns=upstream.test%0d%0aX-Evil:%20yes`),
-});
-
-fault("CRLF", "in what the client sends along: no header upstream", async () => {
-  const blob = serveBlob(upstream, KIB);
-  const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}`;
-  await exchange(stage.url, get(target, "User-Agent: x\r\n X-Evil: folded", "X-A: b\nX-Evil: bare"));
-  const requests = requestsFor(upstream, blob);
-  for (const { headers } of requests) expect(headers["x-evil"]).toBe(undefined);
-  if (requests.length > 0) await stage.waitUntilStored(blob);
-  expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
-});
-
-for (const [what, lines] of Object.entries({
-  "of the client's, the second larger": ["Content-Length: 0", "Content-Length: 60"],
-  "of the client's, the second smaller": ["Content-Length: 60", "Content-Length: 0"],
-  "one of the client's beside Transfer-Encoding": ["Content-Length: 60", "Transfer-Encoding: chunked"],
-})) {
-  fault("two Content-Lengths", `${what}: no second request is read out of the first`, async () => {
-    const blob = serveBlob(upstream, KIB);
-    const smuggled = get(`/v2/upstream.test/some/repository/blobs/${blob.digest}`);
-    const received = await exchange(stage.url, `${get("/v2/", ...lines)}0\r\n\r\n${smuggled}`);
-    const [first, ...rest] = statusesIn(received);
-    expect([undefined, 200, 400]).toContain(first);
-    // Either the message is refused, or its length is taken one way; what follows is then a request of the same client.
-    if (first !== 200) expect(rest).toEqual([]);
-    expect(received).not.toMatch(/HTTP\/1\.1 5/);
-    expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
-  });
-}
-
-for (const by of [-1000, 1000]) {
-  fault("two Content-Lengths", `of upstream's, the second off by ${by}`, async () => {
-    const blob = serveBlob(liar, MIB, { fault: { type: "two-lengths", by } });
-    const { response, ending } = await download(urlOf(blob, "liar.test"));
-    expect([response.status, ending]).toEqual([503, "whole"]);
-    expect(response.headers["content-type"]).toBe("application/json");
-    expect(await stage.isStored(blob)).toBe(false);
-    liar.serve(blob.path, { body: blob.bytes });
-    await stage.waitUntilStored(await pullOnceFixed(blob));
-  });
-}
-
-/** Pulls a blob again, now that upstream serves it intact. */
-async function pullOnceFixed(blob: Blob): Promise<Blob> {
-  await until("another request to upstream", DEADLINE, async () => {
-    const { response } = await download(urlOf(blob, "liar.test"));
-    return response.digest === blob.digest;
-  });
-  return blob;
-}
-
-fault("huge query", "is served or refused, and never forwarded", async () => {
-  const blob = serveBlob(upstream, KIB);
-  const target = `/v2/upstream.test/some/repository/blobs/${blob.digest}?x=${"y".repeat(200_000)}`;
-  const [status] = statusesIn(await exchange(stage.url, singleRequest(target)));
-  expect([200, 400, 414, 431, undefined]).toContain(status);
-  for (const { query } of requestsFor(upstream, blob)) expect(query).toBe("");
-  expect((await fetch(`${stage.url}/v2/`)).status).toBe(200);
-});
-
 fault("the leader disconnects", "the others finish, and the blob is stored anyway", async () => {
   const trickle = { type: "trickle", bytesPerSecond: 4 * MIB } as const;
   const blob = serveBlob(upstream, 4 * MIB, { fault: trickle });
@@ -413,8 +305,4 @@ fault("the leader disconnects", "the others finish, and the blob is stored anywa
   expect([await other.end(), other.digest]).toEqual(["whole", blob.digest]);
   await expectHeld(blob);
   expect(requestsFor(upstream, blob)).toHaveLength(1);
-});
-
-test("each fault that only shows on a wire has its test", () => {
-  expect(new Set(OVER_SOCKETS)).toEqual(seen);
 });
