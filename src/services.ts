@@ -63,6 +63,8 @@ export interface Services extends PullServices, PushServices {
   recalls: Recalls;
   search: HubSearch;
   managedKeys: ManagedKeys;
+  /** Milliseconds for which hosted content stays that nothing references: a push that relies on it may be under way. */
+  hostedGrace: number;
   /** When the isolate started; milliseconds since the epoch. */
   started: number;
 }
@@ -75,6 +77,8 @@ const FILL_PATIENCE = 8_000;
 
 /** Milliseconds. */
 const FILL_LOOK = 150;
+
+const HOSTED_GRACE = 24 * 3600 * 1000;
 
 /** Of the 50 subrequests that a request has on the Free plan; on one machine nothing counts them. */
 const STORE_READS = 40;
@@ -139,6 +143,7 @@ export function createServices(env: Env): Services {
     }),
     leasesOf: leasesIn(env.FILLS, objects),
     fillPatience: FILL_PATIENCE,
+    hostedGrace: HOSTED_GRACE,
     fillLook: FILL_LOOK,
     bodyLimits: BODY_LIMITS,
     onFilled: (fill, waitUntil) => {

@@ -26,14 +26,10 @@ import { deleteAll } from "../store/content.ts";
 import { type ContentKind, hostedKey, UPLOADS, uploadOf, uploadPrefix } from "../store/store.ts";
 import { type Content, HostedTables } from "./hosted-tables.ts";
 
-/** Milliseconds that content stays which nothing references: a push that relies on it may be under way. */
-const GRACE = 24 * 3600 * 1000;
-/** Milliseconds after which an upload that no request continues is given up. */
-const UPLOAD_LIFETIME = GRACE;
 /** Milliseconds between two collections. */
 const COLLECT_EVERY = 3600 * 1000;
-/** Milliseconds between two notes that a blob was looked for. */
-const TOUCH_EVERY = 3600 * 1000;
+/** Of the grace: the time between two notes that a blob was looked for. */
+const TOUCH_EVERY = 1 / 24;
 /** Repositories among which the source of a mount is looked for. */
 const MOST_SOURCES = 100;
 /** Objects that are collected at a time. */
@@ -46,7 +42,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   readonly #deletions = new Map<string, Promise<void>>();
 
   async findBlob(repository: string, digest: Digest): Promise<number | null> {
-    this.#tables.touch(repository, digest, this.#now(), TOUCH_EVERY);
+    this.#tables.touch(repository, digest, this.#now(), this.#grace * TOUCH_EVERY);
     return this.#tables.blobSize(repository, digest);
   }
 
@@ -56,7 +52,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
 
   async findManifest(repository: string, reference: Reference): Promise<ManifestRecord | null> {
     const found = this.#tables.manifest(repository, reference);
-    if (found) this.#tables.touchReleased(repository, found.digest, this.#now(), TOUCH_EVERY);
+    if (found) this.#tables.touchReleased(repository, found.digest, this.#now(), this.#grace * TOUCH_EVERY);
     return found;
   }
 
@@ -108,7 +104,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   async deleteBlob(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult> {
     if (policy.isImmutable) return "immutable";
     const isDeleted = this.#tables.unlink(repository, digest);
-    if (isDeleted) this.#tables.reserve("blobs", digest, this.#now() + GRACE);
+    if (isDeleted) this.#tables.reserve("blobs", digest, this.#now() + this.#grace);
     return isDeleted ? "deleted" : "unknown";
   }
 
@@ -150,10 +146,10 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   }
 
   async reserve(kind: ContentKind, digest: Digest): Promise<void> {
-    this.#tables.reserve(kind, digest, this.#now() + GRACE);
+    this.#tables.reserve(kind, digest, this.#now() + this.#grace);
     await this.#deletions.get(`${kind} ${digest}`);
     // The deletion has forgotten it.
-    this.#tables.reserve(kind, digest, this.#now() + GRACE);
+    this.#tables.reserve(kind, digest, this.#now() + this.#grace);
     await this.#planCollection();
   }
 
@@ -189,10 +185,10 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   #unlink(limit: number): { collected: Collected; orphans: Content[]; uploads: string[] } {
     const now = this.#now();
     const tags = this.#expireTags(now);
-    this.#forgetUnheld(now - GRACE, now);
-    const unneeded = this.#tables.unneeded(now - GRACE, limit);
+    this.#forgetUnheld(now - this.#grace, now);
+    const unneeded = this.#tables.unneeded(now - this.#grace, limit);
     for (const { repository, digest } of unneeded) this.#tables.unlink(repository, digest);
-    const uploads = this.#tables.uploadsBefore(now - UPLOAD_LIFETIME);
+    const uploads = this.#tables.uploadsBefore(now - this.#grace);
     const orphans = this.#tables.orphans(now, limit);
     const freed = orphans.reduce((sum, { size }) => sum + size, 0);
     const waiting = this.#preview(() => {
@@ -228,7 +224,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   /** Whether the manifest that a tag says it belongs to is gone. It may come later than its signature, but not by a day. */
   #isAbandoned(repository: string, { tag, updated }: TagTime, { tags }: Retention, now: number): boolean {
     const digest = subjectOf(tag);
-    if (digest === null || now - updated < GRACE || matchesAny(tags, tag)) return false;
+    if (digest === null || now - updated < this.#grace || matchesAny(tags, tag)) return false;
     return this.#tables.manifest(repository, { digest }) === null;
   }
 
@@ -246,7 +242,7 @@ export class HostedRecords extends DurableObject<Env> implements Records {
 
   #forgetManifest(repository: string, digest: Digest, now: number): boolean {
     const isDeleted = this.#tables.deleteManifest(repository, digest, now);
-    if (isDeleted) this.#tables.reserve("manifests", digest, now + GRACE);
+    if (isDeleted) this.#tables.reserve("manifests", digest, now + this.#grace);
     return isDeleted;
   }
 
@@ -318,6 +314,11 @@ export class HostedRecords extends DurableObject<Env> implements Records {
   async #planCollection(): Promise<void> {
     if (this.#tables.isEmpty() || (await this.ctx.storage.getAlarm()) !== null) return;
     await this.ctx.storage.setAlarm(this.#now() + COLLECT_EVERY);
+  }
+
+  /** Milliseconds for which what nothing references stays, and an upload that no request continues. */
+  get #grace(): number {
+    return this.#services.hostedGrace;
   }
 
   #now(): number {

@@ -43,6 +43,8 @@ export interface Timing {
   trafficGather?: number;
   /** Milliseconds for which a pull waits for the list of recalled digests. */
   recallPatience?: number;
+  /** Milliseconds for which hosted content stays that nothing references. */
+  hostedGrace?: number;
 }
 
 export const BODY_LIMITS: BodyLimits = {
