@@ -2,7 +2,7 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { HostedRecords } from "../../src/index.ts";
-import { digestOf } from "../../src/oci/digest.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { encode, imageManifest, Pusher } from "../push/support.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -123,6 +123,43 @@ test("a mount keeps what its source loses", async () => {
   pass(3 * DAY);
   await collect();
   expect((await client.send("GET", `/v2/hosted/other/blobs/${layer.digest}`)).status).toBe(200);
+});
+
+test("a mount keeps a blob whose source is deleted and collected between the look-up and the link", async () => {
+  const { layer, digest } = await client.pushImage(TEAM, "1.0");
+  pass(2 * DAY);
+  const findBlob = HostedRecords.prototype.findBlob;
+  const lookUp = vi.spyOn(HostedRecords.prototype, "findBlob").mockImplementationOnce(async function (
+    this: HostedRecords,
+    repository,
+    wanted,
+  ) {
+    const size = await findBlob.call(this, repository, wanted);
+    const policy = { isImmutable: false, allowsSparse: false, quota: null };
+    await this.deleteManifest(repository, digest as Digest, policy);
+    await this.deleteBlob(repository, wanted, policy);
+    await this.collect(false);
+    return size;
+  });
+  const mount = `/v2/hosted/other/blobs/uploads/?mount=${layer.digest}&from=${TEAM}`;
+  expect((await client.send("POST", mount)).status).toBe(201);
+  expect(lookUp).toHaveBeenCalledOnce();
+  await collect();
+  expect((await client.send("GET", `/v2/hosted/other/blobs/${layer.digest}`)).status).toBe(200);
+});
+
+test("two tags of one digest that are pushed at once name it, and it outlasts either", async () => {
+  const image = await client.pushImage(TEAM, "first");
+  const pushes = ["second", "third"].map((tag) => client.putManifest(TEAM, tag, image.bytes));
+  const deleted = client.send("DELETE", `/v2/${TEAM}/manifests/first`);
+  expect((await Promise.all(pushes)).map(({ status }) => status)).toEqual([201, 201]);
+  expect((await deleted).status).toBe(202);
+  await client.send("DELETE", `/v2/${TEAM}/manifests/second`);
+  pass(3 * DAY);
+  await collect();
+  const { headers } = await client.send("HEAD", `/v2/${TEAM}/manifests/third`);
+  expect(headers.get("Docker-Content-Digest")).toBe(image.digest);
+  expect(await pulls(`blobs/${image.layer.digest}`)).toBe(200);
 });
 
 test("an upload that no client continues is given up after a day, with its parts", async () => {

@@ -7,6 +7,8 @@ import { CLIENT_DEADLINE, type Daemon, isolated, run, startDaemon, workspace } f
 export interface Containerd extends Client {
   /** Replaces hosts.toml, as the parameter of `startContainerd` says it. */
   configure(hostsToml: Record<string, string>): Promise<void>;
+  /** Pushes the amd64 platform of an image that it has pulled. */
+  push(source: string, target: string): Promise<void>;
 }
 
 /**
@@ -69,6 +71,10 @@ disabled_plugins = ["io.containerd.grpc.v1.cri"]
         ? JSON.parse(await ctr("content", "get", text(chosen, "digest")))
         : top;
       return { digest, config: text(manifest, "config", "digest") };
+    },
+    push: async (source, target) => {
+      await ctr("images", "tag", "--force", source, target);
+      await ctr("images", "push", "--platform", platform, "--hosts-dir", certificates, target);
     },
     run: async (reference) => {
       containers += 1;
