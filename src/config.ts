@@ -27,6 +27,7 @@ import { type Retention, retentionRules } from "./retention-settings.ts";
 import type { TagQuorum } from "./upstream/quorum.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 import type { Relay } from "./upstream/relays.ts";
+import { webhookSecret, webhooks } from "./webhook-settings.ts";
 
 /** The registry of one's own. */
 export interface HostedSettings {
@@ -76,6 +77,8 @@ export interface Config extends GateSettings {
   cooldownUnknown: "serve" | "refuse";
   /** Patterns of repositories whose public tags are served on after upstream has deleted them. */
   keep: readonly string[];
+  /** Where it is sent which tags moved, and the key that it is signed with. */
+  webhooks: { urls: readonly URL[]; secret: Uint8Array<ArrayBuffer> | null };
   /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
   resume: boolean;
   hosted: HostedSettings;
@@ -153,6 +156,8 @@ const variables = v.object({
   COOLDOWN: v.optional(cooldowns, {}),
   COOLDOWN_UNKNOWN: v.optional(v.picklist(["serve", "refuse"], "must be serve or refuse"), "serve"),
   KEEP: v.optional(patterns, []),
+  WEBHOOKS: v.optional(webhooks, []),
+  WEBHOOK_SECRET: v.optional(webhookSecret),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   PIN: v.optional(imagePatterns, []),
   RESUME: v.optional(onOff, true),
@@ -248,6 +253,7 @@ export function readConfig(env: object): Config {
     staleMax: parsed.output.STALE_MAX,
     cooldown: parsed.output.COOLDOWN,
     keep: parsed.output.KEEP,
+    webhooks: { urls: parsed.output.WEBHOOKS, secret: parsed.output.WEBHOOK_SECRET ?? null },
     cooldownUnknown: parsed.output.COOLDOWN_UNKNOWN,
     relays,
     tagQuorums: parsed.output.TAG_QUORUM,

@@ -9,6 +9,7 @@ import type { HoldingsLedger } from "./ledger/held.ts";
 import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
+import { Webhooks } from "./ledger/webhooks.ts";
 import { leasesIn, OBJECTS_OF_A_CLASS, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
 import type { FillLeases } from "./pull/fill-leases.ts";
@@ -61,6 +62,7 @@ export interface Services extends PullServices, PushServices {
   traffic: TrafficRecorder | null;
   readonly ledger: TrafficLedger & HoldingsLedger;
   recalls: Recalls;
+  webhooks: Webhooks;
   search: HubSearch;
   managedKeys: ManagedKeys;
   /** Milliseconds for which hosted content stays that nothing references: a push that relies on it may be under way. */
@@ -110,6 +112,7 @@ export function createServices(env: Env): Services {
       return env.LEDGER.getByName("ledger");
     },
     tagHistory: () => env.LEDGER.getByName("ledger"),
+    webhooks: new Webhooks({ ...config.webhooks, fetch: outgoing, now }),
     recalls: new Recalls(() => env.LEDGER.getByName("ledger"), now, recallPatience),
     gateway: env.GATEWAY ? { process: env.GATEWAY, via } : null,
     gate: new Gate(config, now, stored),

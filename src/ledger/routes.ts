@@ -5,6 +5,7 @@ import { requireAdmin } from "../access/admin.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
+import { ATOM_TYPE, atomFeed, JSON_FEED_TYPE, jsonFeed } from "./feed.ts";
 import { type GoneServices, listGone } from "./gone.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
 import { keyRoutes } from "./key-routes.ts";
@@ -37,6 +38,7 @@ export interface AdminServices
 
 /** Milliseconds. */
 const HOUR = 3_600_000;
+const FEED = "/_/feed";
 /** Bytes of the largest request body. */
 const LARGEST_BODY = 256 * 1024;
 
@@ -96,6 +98,14 @@ export function adminRoutes(services: AdminServices): Hono {
   routes.delete("/recalled/:digest", owner, async (c) => {
     await services.recalls.undo(c.req.param("digest"));
     return c.body(null, 204);
+  });
+  routes.get("/feed", owner, async (c) => {
+    const [moves, url] = [await services.tagHistory().moves(), new URL(c.req.url).origin + FEED];
+    const isJson =
+      c.req.query("format") === "json" || c.req.header("Accept")?.includes("application/feed+json");
+    return isJson
+      ? c.body(JSON.stringify(jsonFeed(moves, url)), 200, { "Content-Type": JSON_FEED_TYPE })
+      : c.body(await atomFeed(moves, url, services.now()), 200, { "Content-Type": ATOM_TYPE });
   });
   routes.get("/gone", owner, async (c) => c.json(await listGone(services, c.req.query("cursor") ?? null)));
   routes.get("/released", owner, async (c) => c.json({ entries: await services.tagHistory().releases() }));

@@ -2,7 +2,7 @@
 import { parseDigest } from "../oci/digest.ts";
 import type { FillOutcome } from "../pull/fill-leases.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
-import type { TagMove, TagSighting } from "../store/tag-history.ts";
+import type { TagSighting } from "../store/tag-history.ts";
 import type { UpstreamObserver } from "../upstream/observer.ts";
 import { type Activity, GatheredActivity, NO_ACTIVITY } from "./activity.ts";
 import { type Use, UseGatherer } from "./uses.ts";
@@ -51,8 +51,8 @@ export interface LedgerBatch {
 
 /** The ledger's object. */
 export interface TrafficLedger {
-  /** @param at milliseconds since the epoch. @returns the tags that moved. */
-  add(batch: LedgerBatch, at: number): Promise<TagMove[]>;
+  /** @param at milliseconds since the epoch. */
+  add(batch: LedgerBatch, at: number): Promise<void>;
   /** All that was ever added. */
   totals(): Promise<Traffic[]>;
   /** In spans of a minute, an hour or a day, whichever is kept of that time. @param since milliseconds since the epoch. */

@@ -12,6 +12,7 @@ import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import { type ManifestName, type ManifestReferences, readReferences } from "../ledger/references.ts";
 import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
 import type { Digest } from "../oci/digest.ts";
+import { waitUntilOf } from "../pull/wait-until.ts";
 import { type Env, servicesOf } from "../services.ts";
 import type { Visibility } from "../store/store.ts";
 import {
@@ -43,6 +44,8 @@ const SPANS = [
 ] as const;
 /** Tags of a repository that are listed. */
 const LISTED_TAGS = 500;
+/** Moves of tags that are listed. */
+const LISTED_MOVES = 100;
 /** Tags that were deleted upstream, of those that are listed. */
 const LISTED_DELETED = 1_000;
 /** The span of what is older than all of them. */
@@ -76,7 +79,7 @@ export class Ledger
   async add(
     { traffic = [], uses = [], activity = NO_ACTIVITY, sightings = [] }: LedgerBatch,
     at: number,
-  ): Promise<TagMove[]> {
+  ): Promise<void> {
     const start = at - (at % MINUTE);
     for (const { upstream, kind, served, status, requests, bytes } of traffic) {
       this.#sql.exec(
@@ -86,13 +89,12 @@ export class Ledger
     }
     this.#holdings.use(uses, at);
     this.#activity.add(activity);
-    const moves = sightings.map((sighting) => this.#tags.see(sighting)).filter((move) => move !== null);
+    this.#see(sightings);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
-    return moves;
   }
 
   async decide(name: TagName, rules: HistoryRules, sighting: TagSighting | null): Promise<HistoryDecision> {
-    if (sighting) this.#tags.see(sighting);
+    if (sighting) this.#see([sighting]);
     return decide(this.#tags.pastOf(name), rules);
   }
 
@@ -101,6 +103,10 @@ export class Ledger
     tag: string | null,
   ): Promise<TagHistoryEntry[]> {
     return this.#tags.entries(repository, tag, LISTED_TAGS);
+  }
+
+  async moves(): Promise<TagMove[]> {
+    return this.#tags.moves(LISTED_MOVES);
   }
 
   async deletedTags(): Promise<DeletedTag[]> {
@@ -209,6 +215,11 @@ export class Ledger
     const { left = 0 } =
       this.#rows<{ left: number }>("SELECT count(*) AS left FROM traffic WHERE span <> 0")[0] ?? {};
     if (left > 0) await this.ctx.storage.setAlarm(now + HOUR);
+  }
+
+  #see(sightings: readonly TagSighting[]): void {
+    const moves = sightings.map((sighting) => this.#tags.see(sighting)).filter((move) => move !== null);
+    if (moves.length > 0) servicesOf(this.env).webhooks.announce(moves, waitUntilOf(this.ctx));
   }
 
   #rows<Row extends object>(query: string, ...values: unknown[]): Row[] {

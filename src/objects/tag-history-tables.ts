@@ -108,6 +108,16 @@ export class TagHistoryTables {
     return rows.map(({ id, ...row }) => ({ ...row, ...this.#past(id) }));
   }
 
+  moves(most: number): TagMove[] {
+    const rows = this.#rows<TagName & { id: number; at: number; digest: string; before: string }>(
+      `SELECT history_names.id AS id, upstream, repository, history_tags.tag AS tag, visibility, seen AS at, digest, before
+       FROM history_names JOIN history_tags ON history_tags.id = history_names.tag
+       WHERE before IS NOT NULL ORDER BY history_names.id DESC LIMIT ?`,
+      most,
+    );
+    return rows.map((row) => ({ ...row, digest: parseDigest(row.digest), before: parseDigest(row.before) }));
+  }
+
   deletedTags(most: number): DeletedTag[] {
     return this.#rows(
       `SELECT upstream, repository, history_tags.tag AS tag, visibility, before AS digest, seen AS at

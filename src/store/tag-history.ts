@@ -89,6 +89,8 @@ export interface TagHistory {
     repository: { upstream: string; repository: string },
     tag: string | null,
   ): Promise<TagHistoryEntry[]>;
+  /** What moved, the latest first; so many at most. */
+  moves(): Promise<TagMove[]>;
   /** The latest first; so many at most. */
   deletedTags(): Promise<DeletedTag[]>;
   /** Releases the last digest that a tag was seen to have. @returns null where none is known. */

@@ -57,7 +57,7 @@ describe("the recorder", () => {
     bytes: 5,
     method: "GET",
   };
-  const createScene = (add: TrafficLedger["add"] = async () => []) => {
+  const createScene = (add: TrafficLedger["add"] = async () => {}) => {
     const calls: (readonly Traffic[])[] = [];
     const uses: (readonly Use[] | undefined)[] = [];
     const activities: (Activity | undefined)[] = [];
