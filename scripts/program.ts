@@ -33,6 +33,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   install: async () => (await import("./commands/install.ts")).install,
   uninstall: async () => (await import("./commands/uninstall.ts")).uninstall,
   deploy: async () => (await import("./commands/deploy.ts")).deploy,
+  undeploy: async () => (await import("./commands/undeploy.ts")).undeploy,
 };
 
 /**

@@ -23,4 +23,5 @@ export const SUMMARIES = {
   install: "Makes the mirror a service of this machine: a systemd unit with a user and rights of its own.",
   uninstall: "Takes back what install wrote.",
   deploy: "Deploys the mirror to Cloudflare, for the holders of access keys.",
+  undeploy: "Removes the mirror from Cloudflare, and with --content what it has stored.",
 } as const;

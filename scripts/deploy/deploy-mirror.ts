@@ -2,11 +2,18 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { parse } from "smol-toml";
+import * as v from "valibot";
+import { readIfThere } from "../files.ts";
+import { ADMIN_KEYS_FILE, keepAdminKey } from "../keys/admin-keys.ts";
 import { readKeyFile } from "../keys/key-file.ts";
 import { generateSigningSecret } from "../keys/signing.ts";
 import type { Output } from "../terminal/output.ts";
+import { addressOf } from "./choices.ts";
+import { routesIn } from "./configure.ts";
+import { requireLogin } from "./login.ts";
 import { type Plan, planDeploy } from "./plan.ts";
-import { deployedSecrets, type Wrangler } from "./wrangler.ts";
+import { addressIn, deployedSecrets, type Wrangler } from "./wrangler.ts";
 
 export interface DeploySettings {
   open: boolean;
@@ -24,20 +31,30 @@ export interface DeployTools {
   output: Output;
   cwd: string;
   env: Readonly<Record<string, string | undefined>>;
+  /** Whether a person can log in. */
+  isTerminal: boolean;
+}
+
+export interface Deployed {
+  /** Wrangler's exit code. */
+  code: number;
+  /** The mirror's URL; null where it isn't known. */
+  url: string | null;
 }
 
 /**
  * Deploys the mirror, for the holders of keys unless it is configured to be open.
  * @param others options that are handed on to Wrangler.
- * @returns Wrangler's exit code.
  * @throws Error that says what to do where it must not be deployed as it is.
  */
 export async function deploy(
   settings: DeploySettings,
   others: readonly string[],
-  { wrangler, output, cwd, env }: DeployTools,
-): Promise<number> {
+  tools: DeployTools,
+): Promise<Deployed> {
+  const { wrangler, output, cwd, env } = tools;
   refuseOthers(settings, others);
+  await refuseSharedBucket(settings, cwd);
   const target = targetOf(settings);
   const isOpen = settings.open;
   // Set by Workers Builds, which runs this for the deploy button.
@@ -49,18 +66,83 @@ export async function deploy(
       vars: await variables(settings, wrangler),
       keys: needsSecrets ? await readKeyFile(resolve(cwd, settings.keys)) : null,
       // A dry run sends no requests.
-      deployed: needsSecrets && !settings.dryRun ? await deployedSecrets(wrangler, target) : null,
+      deployed: needsSecrets && !settings.dryRun ? await listedSecrets(tools, target, settings) : null,
+      adminKey: env.PORTOLAN_ADMIN_KEY || undefined,
       isBuild,
     },
     generateSigningSecret,
   );
   const vars = [...settings.var, `ACCESS:${plan.access}`].flatMap((each) => ["--var", each]);
   const rest = [...(settings.dryRun ? ["--dry-run"] : []), ...others];
-  const { code } = await withSecrets(settings.dryRun ? {} : plan.secrets, (secrets) =>
-    wrangler.run(["deploy", ...target, ...vars, ...secrets, ...rest]),
+  const secrets = settings.dryRun ? {} : plan.secrets;
+  const { code, url } = await withFolder(async (folder) => {
+    const options = await secretsFile(folder, secrets);
+    const report = join(folder, "report.ndjson");
+    const run = await wrangler.run(["deploy", ...target, ...vars, ...options, ...rest], { report });
+    return { code: run.code, url: addressIn((await readIfThere(report)) ?? "") };
+  });
+  if (code !== 0 || settings.dryRun) {
+    if (code === 0) output.line(reportOf(plan, settings));
+    return { code, url: null };
+  }
+  const address = addressOf(await routesIn(cwd, settings.config)) ?? url;
+  output.line(reportOf(plan, settings));
+  await keepAdmin(secrets.ADMIN_KEY, address, tools);
+  return { code, url: address };
+}
+
+/** The admin key can't be read back from Cloudflare. */
+async function keepAdmin(
+  key: string | undefined,
+  url: string | null,
+  { cwd, output }: DeployTools,
+): Promise<void> {
+  if (key === undefined) return;
+  if (url === null) {
+    output.line(
+      "The mirror's address isn't known here: set an ADMIN_KEY of yours with npx wrangler secret put ADMIN_KEY",
+    );
+    return;
+  }
+  await keepAdminKey(cwd, url, key);
+  output.line(`Its admin key is in ${ADMIN_KEYS_FILE}: keep the file.`);
+}
+
+/** @throws Error where nobody is logged in, or with Wrangler's own words. */
+async function listedSecrets(
+  { wrangler, isTerminal }: DeployTools,
+  target: readonly string[],
+  { profile }: DeploySettings,
+): Promise<ReadonlySet<string> | null> {
+  try {
+    return await deployedSecrets(wrangler, target);
+  } catch {
+    await requireLogin(wrangler, {
+      isTerminal,
+      profile: profile === undefined ? [] : ["--profile", profile],
+    });
+    return deployedSecrets(wrangler, target);
+  }
+}
+
+const Named = v.object({
+  name: v.string(),
+  r2_buckets: v.optional(v.array(v.object({ bucket_name: v.optional(v.string()) })), []),
+});
+
+/** Two mirrors in one bucket would evict and collect each other's content. */
+async function refuseSharedBucket(
+  { name, config = "wrangler.toml" }: DeploySettings,
+  cwd: string,
+): Promise<void> {
+  const text = name === undefined ? null : await readIfThere(resolve(cwd, config));
+  const file = text === null ? null : v.safeParse(Named, parse(text));
+  if (!file?.success || file.output.name === name) return;
+  const bucket = file.output.r2_buckets.find(({ bucket_name }) => bucket_name !== undefined)?.bucket_name;
+  if (bucket === undefined) return;
+  throw new Error(
+    `--name ${name} would share the bucket ${bucket} with ${file.output.name}, and each would delete the other's content: change name and bucket_name in ${config} instead`,
   );
-  if (code === 0) output.line(reportOf(plan, settings));
-  return code;
 }
 
 /** What would undo what is decided here. */
@@ -96,23 +178,22 @@ async function variables(
   return { ...vars, ...Object.fromEntries(pairs) };
 }
 
-/**
- * Hands the secrets over in a file that only this user can read and that is gone afterwards, together with the Worker: it
- * is never deployed without them.
- */
-async function withSecrets<Result>(
-  secrets: Plan["secrets"],
-  work: (options: string[]) => Promise<Result>,
-): Promise<Result> {
-  if (Object.keys(secrets).length === 0) return work([]);
+/** A folder for this user only, which is gone afterwards. */
+async function withFolder<Result>(work: (folder: string) => Promise<Result>): Promise<Result> {
   const folder = await mkdtemp(join(tmpdir(), "portolan-deploy-"));
   try {
-    const file = join(folder, "secrets.json");
-    await writeFile(file, JSON.stringify(secrets), { mode: 0o600 });
-    return await work(["--secrets-file", file]);
+    return await work(folder);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** Hands the secrets over together with the Worker: it is never deployed without them. @returns Wrangler's options. */
+async function secretsFile(folder: string, secrets: Plan["secrets"]): Promise<string[]> {
+  if (Object.keys(secrets).length === 0) return [];
+  const file = join(folder, "secrets.json");
+  await writeFile(file, JSON.stringify(secrets), { mode: 0o600 });
+  return ["--secrets-file", file];
 }
 
 function reportOf({ summary, secrets }: Plan, { dryRun }: DeploySettings): string {

@@ -13,6 +13,8 @@ export interface Situation {
   keys: readonly WrittenKey[] | null;
   /** Names of the secrets that are deployed; null where nothing is deployed, or that wasn't requested. */
   deployed: ReadonlySet<string> | null;
+  /** The owner's secret, where one is given; otherwise one is made with the first deploy. */
+  adminKey?: string | undefined;
   /** Whether Cloudflare's build service deploys it, as it does for the deploy button. It has no list of keys. */
   isBuild?: boolean;
 }
@@ -55,9 +57,10 @@ export function planDeploy(situation: Situation, makeSecret: () => string): Plan
   const holdsKeys = deployed?.has("ACCESS_KEYS") ?? false;
   if (!holdsKeys && (keys === null || keys.length === 0)) throw new Error(withoutKeys(vars));
   const signing = deployed?.has("SIGNING_SECRET") ? {} : { SIGNING_SECRET: makeSecret() };
+  const admin = deployed?.has("ADMIN_KEY") ? {} : { ADMIN_KEY: situation.adminKey ?? makeSecret() };
   const list = keys === null ? {} : { ACCESS_KEYS: asSecret(keys) };
-  readConfig({ ...vars, ACCESS: "keys", SIGNING_SECRET: "0".repeat(32), ...list });
-  return { access: "keys", secrets: { ...signing, ...list }, summary: summaryOf(keys) };
+  readConfig({ ...vars, ACCESS: "keys", SIGNING_SECRET: "0".repeat(32), ...admin, ...list });
+  return { access: "keys", secrets: { ...signing, ...admin, ...list }, summary: summaryOf(keys) };
 }
 
 const BUILT =

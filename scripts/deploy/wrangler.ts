@@ -10,10 +10,17 @@ export interface Wrangler {
    * Runs a command of Wrangler's.
    * @param options.input its standard input; without it, it has this program's terminal, and can ask.
    * @param options.isKept whether what it prints is returned and not shown.
+   * @param options.report a file to which it adds what it did, in lines of JSON.
    */
-  run(args: readonly string[], options?: { input?: string; isKept?: boolean }): Promise<WranglerRun>;
+  run(args: readonly string[], options?: RunOptions): Promise<WranglerRun>;
   /** `[vars]` of its configuration. */
   readVars(target: Target): Promise<Readonly<Record<string, unknown>>>;
+}
+
+export interface RunOptions {
+  input?: string;
+  isKept?: boolean;
+  report?: string;
 }
 
 export interface WranglerRun {
@@ -65,12 +72,16 @@ async function importWrangler(): Promise<typeof import("wrangler")> {
 async function runProgram(
   { env, cwd }: Surroundings,
   args: readonly string[],
-  { input, isKept = false }: { input?: string; isKept?: boolean } = {},
+  { input, isKept = false, report }: RunOptions = {},
 ): Promise<WranglerRun> {
   const shown = isKept ? "pipe" : "inherit";
   const child = spawn("wrangler", args, {
     stdio: [input === undefined ? "inherit" : "pipe", shown, shown],
-    env: { ...env, WRANGLER_SEND_METRICS: "false" },
+    env: {
+      ...env,
+      WRANGLER_SEND_METRICS: "false",
+      ...(report === undefined ? {} : { WRANGLER_OUTPUT_FILE_PATH: report }),
+    },
     cwd,
   });
   let output = "";
@@ -123,6 +134,14 @@ export async function pushKeys(wrangler: Wrangler, list: string, target: readonl
     input: JSON.stringify({ ACCESS_KEYS: list }),
   });
   return code;
+}
+
+const Deployed = v.object({ type: v.literal("deploy"), targets: v.array(v.string()) });
+
+/** The first address at which a deployed mirror is reached, as Wrangler's report says; null if it says none. */
+export function addressIn(report: string): string | null {
+  const targets = report.split("\n").flatMap((line) => parseJson(Deployed, line)?.targets ?? []);
+  return targets.find((target) => /^https:\/\/[^/\s*]+$/.test(target)) ?? null;
 }
 
 function namesIn(output: string): string[] {

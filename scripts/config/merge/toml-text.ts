@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { stringify } from "smol-toml";
 import { type AST, getStaticTOMLValue, parseTOML } from "toml-eslint-parser";
-import type { Setting } from "./values.ts";
+import { isTable, type Setting } from "./values.ts";
 
 interface Entry {
   path: readonly string[];
@@ -168,7 +168,10 @@ function indentOfKeys({ text, sections }: Parsed, section: Section): string {
   return indentOf(text, section) + step;
 }
 
-/** `key = value`, as TOML writes them. */
+/** `key = value`, as TOML writes them on one line: a list of tables would otherwise be written as tables of its own. */
 function assignment(key: string, value: unknown): string {
-  return stringify({ [key]: value }, { numbersAsFloat: true }).trimEnd();
+  const options = { numbersAsFloat: true };
+  if (!Array.isArray(value) || !value.some(isTable)) return stringify({ [key]: value }, options).trimEnd();
+  const nested = stringify({ [key]: [value] }, options).trimEnd();
+  return nested.replace(/ = \[ /, " = ").replace(/ \]$/, "");
 }

@@ -1,8 +1,9 @@
 /** `npm run deploy` and `key push` with a Wrangler that only writes down how it was called. */
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parse } from "smol-toml";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { installedWrangler, type Wrangler } from "../../../scripts/deploy/wrangler.ts";
 import { portolan, spawnPortolan } from "../support/portolan.ts";
@@ -21,13 +22,15 @@ interface Behaviour {
   failure?: string;
   /** What everything else exits with. */
   code?: number;
+  /** Where it says that the mirror is reached. */
+  targets?: string[];
 }
 
 /** A Wrangler that writes down how it is called. */
-function fakeWrangler(calls: Call[], { secrets, failure, code = 0 }: Behaviour): Wrangler {
+function fakeWrangler(calls: Call[], { secrets, failure, code = 0, targets }: Behaviour): Wrangler {
   return {
     readVars: async () => ({}),
-    run: async (args, { input = "" } = {}) => {
+    run: async (args, { input = "", report } = {}) => {
       const at = args.indexOf("--secrets-file");
       const path = at === -1 ? null : (args[at + 1] ?? "");
       calls.push({
@@ -38,6 +41,10 @@ function fakeWrangler(calls: Call[], { secrets, failure, code = 0 }: Behaviour):
             ? null
             : { path, mode: statSync(path).mode & 0o777, text: readFileSync(path, "utf8") },
       });
+      if (args[0] === "whoami") return { code: failure === undefined ? 0 : 1, output: "", errors: "" };
+      if (args[0] === "deploy" && report !== undefined && targets !== undefined) {
+        writeFileSync(report, `${JSON.stringify({ type: "deploy", targets })}\n`);
+      }
       if (args[0] !== "secret" || args[1] !== "list") return { code, output: "", errors: "" };
       if (failure !== undefined) return { code: 1, output: "", errors: failure };
       if (secrets !== undefined) return { code: 0, output: secrets, errors: "" };
@@ -83,7 +90,7 @@ function namesIn(list: string | undefined): string[] {
 }
 
 const DEPLOYED = JSON.stringify(
-  ["ACCESS_KEYS", "SIGNING_SECRET"].map((name) => ({ name, type: "secret_text" })),
+  ["ACCESS_KEYS", "SIGNING_SECRET", "ADMIN_KEY"].map((name) => ({ name, type: "secret_text" })),
 );
 
 describe("npm run deploy", () => {
@@ -111,11 +118,12 @@ describe("npm run deploy", () => {
       deployed?.secrets?.path,
     ]);
     expect(more).toEqual([]);
-    const { ACCESS_KEYS, SIGNING_SECRET = "", ...others } = secretsOf(outcome);
+    const { ACCESS_KEYS, SIGNING_SECRET = "", ADMIN_KEY = "", ...others } = secretsOf(outcome);
     expect(namesIn(ACCESS_KEYS)).toEqual(["alice"]);
-    expect(SIGNING_SECRET).toMatch(/^[\w-]{43}$/);
+    for (const made of [SIGNING_SECRET, ADMIN_KEY]) expect(made).toMatch(/^[\w-]{43}$/);
+    expect(ADMIN_KEY).not.toBe(SIGNING_SECRET);
     expect(others).toEqual({});
-    expectNoSecretIn(outcome, [key, SIGNING_SECRET, hashIn(ACCESS_KEYS)]);
+    expectNoSecretIn(outcome, [key, SIGNING_SECRET, ADMIN_KEY, hashIn(ACCESS_KEYS)]);
     expect(deployed?.secrets?.mode).toBe(0o600);
     expect(existsSync(deployed?.secrets?.path ?? "")).toBe(false);
   });
@@ -171,12 +179,12 @@ describe("npm run deploy", () => {
     expect(calls.map((call) => call.args[0])).not.toContain("deploy");
   });
 
-  test("deploys nothing where Wrangler can't say which secrets there are, and passes on why", async () => {
+  test("deploys nothing without a login, and names the permissions of a token", async () => {
     await addKey("alice");
     const { code, errors, calls } = await deploy([], { failure: "You are not authenticated" });
     expect(code).toBe(2);
-    expect(errors).toMatch(/wrangler login[\s\S]*You are not authenticated/);
-    expect(calls.map(({ args }) => args[0])).toEqual(["secret"]);
+    expect(errors).toMatch(/wrangler login[\s\S]*CLOUDFLARE_API_TOKEN[\s\S]*Workers Scripts: Edit/);
+    expect(calls.map(({ args }) => args[0])).toEqual(["secret", "whoami"]);
   });
 
   test("exits as Wrangler exits, and leaves no secret behind", async () => {
@@ -185,6 +193,128 @@ describe("npm run deploy", () => {
     expect(code).toBe(3);
     expect(output).not.toContain("The mirror is");
     expect(existsSync(calls[1]?.secrets?.path ?? "")).toBe(false);
+  });
+});
+
+describe("what is chosen", () => {
+  const FILE = `# Of mine
+name = "portolan" # the Worker
+
+[[r2_buckets]]
+binding = "STORE"
+bucket_name = "portolan-store"
+
+[[kv_namespaces]]
+binding = "TAGS"
+
+[vars]
+# DOMAIN = "example.com"
+TAG_TTL = 60 # seconds
+`;
+  const file = () => readFileSync(join(folder, "wrangler.toml"), "utf8");
+  beforeEach(async () => {
+    await writeFile(join(folder, "wrangler.toml"), FILE);
+    await addKey("alice");
+  });
+
+  test("goes into wrangler.toml between its comments, is shown, and changes nothing when it is repeated", async () => {
+    const choices = [
+      "--domain",
+      "example.com",
+      "--upstream",
+      "docker.io",
+      "--upstream",
+      "ghcr.io",
+      "--limit",
+      "50 GB",
+    ];
+    const { code, output, errors } = await deploy([...choices, "--no-doctor"]);
+    expect([code, errors]).toEqual([0, ""]);
+    const written = file();
+    expect(parse(written)).toMatchObject({
+      workers_dev: false,
+      preview_urls: false,
+      routes: [
+        { pattern: "docker.example.com", custom_domain: true },
+        { pattern: "ghcr.example.com", custom_domain: true },
+      ],
+      vars: { DOMAIN: "example.com", CACHE_LIMIT: "50 GB", TAG_TTL: 60 },
+    });
+    for (const line of FILE.split("\n")) expect(written).toContain(line);
+    expect(output).toContain('+DOMAIN = "example.com"');
+    expect(output).toContain("npm run portolan -- config docker --mirror https://docker.example.com");
+    const again = await deploy([...choices, "--no-doctor"], { secrets: DEPLOYED });
+    expect(file()).toBe(written);
+    expect(again.output).not.toContain("DOMAIN =");
+    expect(Object.keys(secretsOf(again))).toEqual(["ACCESS_KEYS"]);
+  });
+
+  test("--dry-run shows it, gives Wrangler a changed copy, and leaves everything as it was", async () => {
+    const { code, output, calls } = await deploy(["--host", "mirror.example.com", "--dry-run"]);
+    expect(code).toBe(0);
+    expect(output).toContain('+routes = [ { pattern = "mirror.example.com", custom_domain = true } ]');
+    expect(calls.map(({ args }) => args[0])).toEqual(["deploy"]);
+    const copy = calls[0]?.args[calls[0].args.indexOf("--config") + 1] ?? "";
+    expect(copy).toContain(folder);
+    expect(existsSync(copy)).toBe(false);
+    expect(file()).toBe(FILE);
+    expect(existsSync(join(folder, "admin-keys.json"))).toBe(false);
+  });
+
+  test("the admin key of a first deploy is kept for the mirror's address, and a later one leaves it alone", async () => {
+    const targets = ["https://portolan.me.workers.dev", "schedule: 17 * * * *"];
+    const first = await deploy(["--no-doctor"], { targets });
+    const kept = () => JSON.parse(readFileSync(join(folder, "admin-keys.json"), "utf8"));
+    const { ADMIN_KEY } = secretsOf(first);
+    expect(kept()).toEqual({ "https://portolan.me.workers.dev": ADMIN_KEY });
+    expect(first.output).not.toContain(ADMIN_KEY);
+    await deploy(["--no-doctor"], { targets, secrets: DEPLOYED });
+    expect(kept()).toEqual({ "https://portolan.me.workers.dev": ADMIN_KEY });
+  });
+
+  test("the doctor looks at the mirror afterwards, and what it finds isn't the deploy's exit code", async () => {
+    const { code, output } = await deploy([], { targets: ["https://mirror.invalid"], secrets: DEPLOYED });
+    expect(output).toMatch(/https:\/\/mirror\.invalid\n[\s\S]*✗/);
+    expect(output).toContain("npm run portolan -- doctor --mirror https://mirror.invalid");
+    expect(code).toBe(0);
+  });
+
+  test.each([
+    [["--host", "Mirror.example.com"], /isn't a host name/],
+    [["--domain", "example.com", "--upstream", "example.org"], /isn't a registry/],
+    [["--wildcard"], /--domain/],
+    [["--host", "mirror.example.com", "--limit", "much"], /CACHE_LIMIT/],
+    [["--name", "second"], /share the bucket portolan-store/],
+  ])("%j is refused before anything is deployed", async (args, message) => {
+    const { code, errors, calls } = await deploy(args);
+    expect(errors).toMatch(message);
+    expect(code).toBe(2);
+    expect(calls.map((call) => call.args[0])).not.toContain("deploy");
+  });
+});
+
+describe("undeploy", () => {
+  const FILE =
+    'name = "portolan"\n[[r2_buckets]]\nbinding = "STORE"\nbucket_name = "portolan-store"\n[[kv_namespaces]]\nbinding = "TAGS"\n';
+  beforeEach(() => writeFile(join(folder, "wrangler.toml"), FILE));
+
+  test("asks first, and says what it leaves", async () => {
+    const without = await run(["undeploy"]);
+    expect([without.code, without.calls]).toEqual([2, []]);
+    expect(without.errors).toContain("--yes");
+    const { code, calls, output } = await run(["undeploy", "--yes"]);
+    expect(code).toBe(0);
+    expect(calls.map(({ args }) => args)).toEqual([["delete", "--force"]]);
+    expect(output).toMatch(/the bucket portolan-store, the namespace portolan-tags/);
+  });
+
+  test("--content removes nothing where the mirror that is to empty its store can't be reached", async () => {
+    const { code, calls, errors } = await run([
+      ...["undeploy", "--yes", "--content", "--mirror", "http://127.0.0.1:1"],
+      ...["--admin-key-file", "/dev/null"],
+    ]);
+    expect(errors).toContain("nothing was removed");
+    expect([code, calls]).toEqual([2, []]);
   });
 });
 

@@ -6,7 +6,7 @@ import { ConfigError } from "../../../src/config.ts";
 const alice = { name: "alice", hash: "a".repeat(64) };
 const SECRET = "made for this deploy, and long enough for it";
 const FIRST: Situation = { isOpen: false, vars: {}, keys: [alice], deployed: null };
-const BOTH = new Set(["ACCESS_KEYS", "SIGNING_SECRET"]);
+const BOTH = new Set(["ACCESS_KEYS", "SIGNING_SECRET", "ADMIN_KEY"]);
 
 function plan(situation: Partial<Situation>): Plan {
   return planDeploy({ ...FIRST, ...situation }, () => SECRET);
@@ -17,7 +17,11 @@ describe("without --open", () => {
     for (const vars of [{}, { ACCESS: "open" }, { ACCESS: "keys" }]) {
       const { access, secrets, summary } = plan({ vars });
       expect(access).toBe("keys");
-      expect(secrets).toEqual({ ACCESS_KEYS: JSON.stringify([alice]), SIGNING_SECRET: SECRET });
+      expect(secrets).toEqual({
+        ACCESS_KEYS: JSON.stringify([alice]),
+        SIGNING_SECRET: SECRET,
+        ADMIN_KEY: SECRET,
+      });
       expect(summary).toContain("alice");
     }
   });
@@ -37,6 +41,12 @@ describe("without --open", () => {
 
   test("the signing secret that is deployed stays: logins outlive a deploy", () => {
     expect(plan({ deployed: BOTH }).secrets).toEqual({ ACCESS_KEYS: JSON.stringify([alice]) });
+  });
+
+  test("an admin key that is given is uploaded in place of one that is made", () => {
+    const adminKey = "given by its owner, and long enough too";
+    expect(plan({ adminKey }).secrets.ADMIN_KEY).toBe(adminKey);
+    expect(plan({ adminKey, deployed: BOTH }).secrets.ADMIN_KEY).toBeUndefined();
   });
 
   test("a deploy from where there is no list leaves the keys as they are", () => {
