@@ -119,6 +119,8 @@ describe("the configuration table", () => {
       COOLDOWN: "{}",
       COOLDOWN_UNKNOWN: config.cooldownUnknown,
       KEEP: "none",
+      WEBHOOKS: JSON.stringify(config.webhooks.urls),
+      WEBHOOK_SECRET: config.webhooks.secret ?? "none",
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
       PIN: "none",
       RESUME: String(config.resume),
