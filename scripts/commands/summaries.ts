@@ -18,7 +18,7 @@ export const SUMMARIES = {
   copy: "Copies an image between registries, OCI layouts, archives and Docker; digests stay what they are.",
   push: "Pushes an image from Docker, podman, a layout or an archive to a registry, in requests that pass Cloudflare's limit.",
   save: "Writes images, pulled through a mirror, as one file for docker load and skopeo.",
-  sync: "Copies all images that a list names. Images that are up to date are skipped, so that it can be repeated at any time.",
+  sync: "Copies all images that a list names, or those of one registry to another. Images that are up to date are skipped, so that it can be repeated at any time.",
   key: "Makes, lists and ends the access keys of a mirror.",
   install: "Makes the mirror a service of this machine: a systemd unit with a user and rights of its own.",
   uninstall: "Takes back what install wrote.",

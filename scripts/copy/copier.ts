@@ -62,10 +62,7 @@ export class Copier {
   async copy(job: Job): Promise<Copied> {
     const { source, target, tag, referrers } = job;
     const top = await this.#chosen(job);
-    const copied: Copied = {
-      ...{ digest: top.digest, unchanged: false, sent: 0, mounted: 0, present: 0 },
-      ...{ manifests: 0, referrers: 0, bytes: 0 },
-    };
+    const copied = nothingCopied(top.digest);
     const { digests, unchanged } = await this.#copyManifest(source, target, top, tag, copied);
     copied.unchanged = unchanged;
     if (referrers) {
@@ -75,6 +72,17 @@ export class Copier {
     }
     await target.finish(top, tag);
     return copied;
+  }
+
+  /**
+   * Looks whether the target has an image already, under its tag, without copying anything.
+   * @returns null where it doesn't. What refers to the image isn't looked at.
+   * @throws RegistryFailure, or Error where there is no such platform.
+   */
+  async find(job: Job): Promise<Copied | null> {
+    const { digest } = await this.#chosen(job);
+    const isThere = await job.target.hasManifest(job.tag ?? digest, digest);
+    return isThere ? { ...nothingCopied(digest), unchanged: true } : null;
   }
 
   /** What the source's name leads to: of an index, the manifest of the platform if one is wanted. */
@@ -233,6 +241,11 @@ async function all<Value>(work: readonly Promise<Value>[]): Promise<Value[]> {
     if (end.status === "rejected") throw end.reason;
     return end.value;
   });
+}
+
+function nothingCopied(digest: Digest): Copied {
+  const blobs = { sent: 0, mounted: 0, present: 0, bytes: 0 };
+  return { digest, unchanged: false, manifests: 0, referrers: 0, ...blobs };
 }
 
 function parsed({ bytes, digest }: ManifestContent): Manifest {

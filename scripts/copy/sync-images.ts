@@ -62,17 +62,11 @@ export async function sync(entries: readonly Entry[], options: SyncOptions): Pro
         claims.set(remote, other ?? claim);
         if (other !== undefined) {
           note({ state: "failed", ...names, error: `${entry.where}: ${other} goes there already` });
-        } else if (dryRun) note({ state: "planned", ...names });
-        else {
-          note(
-            limit(async () => ({
-              ...names,
-              ...(await progress.during(
-                names.target,
-                copyOne(copier, jobOf(registries, source, target, entry), describe),
-              )),
-            })),
-          );
+        } else {
+          const job = jobOf(registries, source, target, entry);
+          const work = dryRun ? planOne : copyOne;
+          const run = () => progress.during(names.target, work(copier, job, describe));
+          note(limit(async () => ({ ...names, ...(await run()) })));
         }
       }
     } catch (error) {
@@ -99,11 +93,22 @@ function jobOf(
   };
 }
 
-async function copyOne(
-  copier: Copier,
-  job: Job,
-  describe: SyncOptions["describe"],
-): Promise<{ state: "copied" | "unchanged"; copied: Copied } | { state: "failed"; error: string }> {
+/** What becomes of one image. */
+type Result =
+  | { state: "copied" | "unchanged"; copied: Copied }
+  | { state: "planned" }
+  | { state: "failed"; error: string };
+
+async function planOne(copier: Copier, job: Job, describe: SyncOptions["describe"]): Promise<Result> {
+  try {
+    const found = await copier.find(job);
+    return found ? { state: "unchanged", copied: found } : { state: "planned" };
+  } catch (error) {
+    return { state: "failed", error: describe(error) };
+  }
+}
+
+async function copyOne(copier: Copier, job: Job, describe: SyncOptions["describe"]): Promise<Result> {
   try {
     const copied = await copier.copy(job);
     return { state: copied.unchanged ? "unchanged" : "copied", copied };

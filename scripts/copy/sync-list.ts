@@ -91,6 +91,18 @@ export function parseList(content: string, name: string, defaults: Defaults): En
   return entries;
 }
 
+/**
+ * The one entry of a source and a target: all tags of the repositories that the source names, where it says no tag.
+ * @throws Error that says what is wrong with one of them.
+ */
+export function parsePair(from: string, to: string, defaults: Defaults): Entry {
+  const where = "the source";
+  const { rest } = splitRegistry(from);
+  const [, , tag, digest] = NAME.exec(rest) ?? [];
+  const isWhole = tag === undefined && digest === undefined;
+  return entry(where, { from, to, ...(isWhole && { tags: ["*"] }) }, defaults);
+}
+
 function fromText(content: string, defaults: Defaults): Entry[] {
   return content.split(/\r?\n/).flatMap((line, index) => {
     const [from, to, ...rest] = line
