@@ -7,6 +7,7 @@ import {
   bytes,
   contact,
   domainName,
+  duration,
   label,
   list,
   onOff,
@@ -97,6 +98,8 @@ export interface Config extends GateSettings {
   cacheLimit: number;
   /** Patterns of images that are never evicted. */
   pin: readonly string[];
+  /** Milliseconds: tags that were pulled within them are revalidated by themselves, and pinned ones; null turns it off. */
+  watch: number | null;
   /** The operator's logins by upstream's name. */
   credentials: Readonly<Record<string, readonly Credential[]>>;
   /** Patterns of repositories that `credentials` open to the holders of keys, although anonymous clients may not pull them. */
@@ -160,6 +163,7 @@ const variables = v.object({
   WEBHOOK_SECRET: v.optional(webhookSecret),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   PIN: v.optional(imagePatterns, []),
+  WATCH: v.optional(v.union([v.literal(""), duration], "must be a time such as 7d"), ""),
   RESUME: v.optional(onOff, true),
   HOSTED_PATH: v.optional(label, "hosted"),
   HOSTED_HOST: v.optional(label, "registry"),
@@ -273,6 +277,7 @@ export function readConfig(env: object): Config {
     },
     cacheLimit: parsed.output.CACHE_LIMIT,
     pin: parsed.output.PIN,
+    watch: parsed.output.WATCH || null,
     resume: parsed.output.RESUME,
     credentials: UPSTREAM_CREDENTIALS,
     access,

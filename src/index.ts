@@ -2,6 +2,7 @@
 import { protect } from "./access/browsers.ts";
 import { createApp } from "./app.ts";
 import { keepLimit } from "./ledger/eviction.ts";
+import { watch } from "./ledger/watch.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
 import { type Env, servicesOf } from "./services.ts";
 
@@ -35,5 +36,9 @@ export default {
       .catch((error) => console.warn(`recalled content can't be deleted: ${error}`));
     const { stored, freed } = await keepLimit(services, config.cacheLimit);
     if (freed > 0) console.log(`evicted ${freed} bytes; ${stored} of ${config.cacheLimit} are stored`);
+    const { tags, fetched, limited } = await watch(services);
+    if (tags > 0) console.log(`watched ${tags} tags, and fetched ${fetched} images ahead`);
+    if (limited.length > 0)
+      console.warn(`${limited.join(", ")} limits requests: its other tags are watched later`);
   },
 } satisfies ExportedHandler<Env>;

@@ -9,6 +9,7 @@ import type { HoldingsLedger } from "./ledger/held.ts";
 import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
+import type { WatchLedger } from "./ledger/watch.ts";
 import { Webhooks } from "./ledger/webhooks.ts";
 import { leasesIn, OBJECTS_OF_A_CLASS, type ObjectsOf, resolverIn } from "./objects/stubs.ts";
 import { BODY_LIMITS, type Timing } from "./pull/body.ts";
@@ -35,7 +36,7 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
-  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & HoldingsLedger & TagHistory & KeyLedger>;
+  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & HoldingsLedger & TagHistory & KeyLedger & WatchLedger>;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -60,7 +61,7 @@ export interface Services extends PullServices, PushServices {
   gateway: Gateway | null;
   /** Null where requests aren't counted. */
   traffic: TrafficRecorder | null;
-  readonly ledger: TrafficLedger & HoldingsLedger;
+  readonly ledger: TrafficLedger & HoldingsLedger & WatchLedger;
   recalls: Recalls;
   webhooks: Webhooks;
   search: HubSearch;

@@ -1,6 +1,6 @@
 /** The owner's request to fetch an image ahead. */
 import * as v from "valibot";
-import type { Caller, Gate } from "../access/gate.ts";
+import type { Gate } from "../access/gate.ts";
 import type { Config } from "../config.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -13,6 +13,7 @@ import { OWNER, type Warmed, warm } from "../pull/warm.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import { route } from "../route.ts";
 import type { Recalls } from "./recalls.ts";
+import { ownerOf } from "./watch.ts";
 
 export interface WarmRequestServices extends PullServices {
   config: Config;
@@ -31,7 +32,7 @@ export const WarmRequest = v.strictObject({
   cursor: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0),
 });
 
-export interface WarmResponse extends Warmed {
+export interface WarmResponse extends Omit<Warmed, "calls"> {
   /** Upstream and repository. */
   repository: string;
 }
@@ -67,7 +68,8 @@ export async function warmImage(
       : await resolve(services, access, resource.reference.tag);
   recalls.refuse(digest);
   const isRefused = recalls.isRecalled.bind(recalls);
-  return { repository: name, ...(await warm(services, access, digest, { platforms, cursor, isRefused })) };
+  const { calls: _, ...warmed } = await warm(services, access, digest, { platforms, cursor, isRefused });
+  return { repository: name, ...warmed };
 }
 
 /** The digest that a pull of the tag would get, as upstream confirms it within TAG_TTL. @throws RegistryError */
@@ -91,19 +93,4 @@ function targetOf(image: string, config: Config): ManifestTarget {
     return routed.target as ManifestTarget;
   }
   throw new RegistryError(400, "NAME_INVALID", "only images of mirrored registries can be fetched ahead");
-}
-
-/** The owner may have what the holder of a key that opens everything may. */
-function ownerOf({ access }: Config): Caller {
-  const key = {
-    name: "owner",
-    hash: "",
-    allow: [],
-    deny: [],
-    push: [],
-    delete: [],
-    expires: null,
-    rate: null,
-  };
-  return { key: access === "keys" ? key : null, login: null };
 }

@@ -1,7 +1,7 @@
 /**
  * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum;
- * what the mirror did besides; which digests are recalled; what content is used; what tags named; and the access keys that the
- * owner has made.
+ * what the mirror did besides; which digests are recalled; what content is used; what tags named, and which are watched; and the
+ * access keys that the owner has made.
  */
 import { DurableObject } from "cloudflare:workers";
 import type { WrittenKey } from "../access/key-list.ts";
@@ -11,6 +11,7 @@ import type { KeyLedger, KeyList } from "../ledger/managed-keys.ts";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import { type ManifestName, type ManifestReferences, readReferences } from "../ledger/references.ts";
 import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
+import type { WatchChoice, WatchedTag, WatchLedger, WatchResult } from "../ledger/watch.ts";
 import type { Digest } from "../oci/digest.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import { type Env, servicesOf } from "../services.ts";
@@ -31,6 +32,7 @@ import { ActivityTables } from "./activity-tables.ts";
 import { HoldingsTables } from "./holdings-tables.ts";
 import { StoredKeyList } from "./key-list.ts";
 import { TagHistoryTables } from "./tag-history-tables.ts";
+import { WatchTable } from "./watch-table.ts";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -62,13 +64,14 @@ const ADDED =
 
 export class Ledger
   extends DurableObject<Env>
-  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory, KeyLedger
+  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory, KeyLedger, WatchLedger
 {
   readonly #sql = this.ctx.storage.sql;
   readonly #keys = new StoredKeyList(this.ctx.storage, this.env.TAGS);
   readonly #holdings = new HoldingsTables(this.ctx.storage);
   readonly #activity = new ActivityTables(this.#sql);
   readonly #tags = new TagHistoryTables(this.#sql);
+  readonly #watched = new WatchTable(this.#sql);
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
@@ -165,6 +168,18 @@ export class Ledger
     return this.#holdings.counted();
   }
 
+  async watched(choice: WatchChoice): Promise<WatchedTag[]> {
+    return this.#watched.choose(choice);
+  }
+
+  async noteWatched(results: readonly WatchResult[], at: number): Promise<void> {
+    this.#watched.note(results, at);
+  }
+
+  async usedAmong(digests: readonly Digest[]): Promise<Digest[]> {
+    return this.#watched.usedAmong(digests);
+  }
+
   async recalled(): Promise<Recalled[]> {
     return this.#rows<Recalled>("SELECT digest, reason, at FROM recalled");
   }
@@ -211,7 +226,10 @@ export class Ledger
         this.#sql.exec("DELETE FROM traffic WHERE span = ? AND start < ?", span, end);
       });
     }
-    if (now % DAY < HOUR) this.#tags.prune(now);
+    if (now % DAY < HOUR) {
+      this.#tags.prune(now);
+      this.#watched.prune();
+    }
     const { left = 0 } =
       this.#rows<{ left: number }>("SELECT count(*) AS left FROM traffic WHERE span <> 0")[0] ?? {};
     if (left > 0) await this.ctx.storage.setAlarm(now + HOUR);

@@ -21,6 +21,8 @@ export interface WarmOptions {
   platforms: readonly string[];
   /** Blobs at the beginning that an earlier call has found stored. */
   cursor: number;
+  /** Fills that may run at a time; a few if it is left out. */
+  parallel?: number;
   /** Whether content must not be fetched. */
   isRefused: (digest: Digest) => boolean;
 }
@@ -36,12 +38,14 @@ export interface Warmed {
   /** For the next call. */
   cursor: number;
   isDone: boolean;
+  /** Calls of the platform's services that it took. */
+  calls: number;
 }
 
 /** The mirror itself, which has no other source. */
 export const OWNER: ClientInfo = { userAgent: "", via: "", hasNamespace: false };
 
-/** Fills that one image may have running at a time. */
+/** Fills that one image has running at a time, so that it leaves room for what clients pull. */
 const MOST_FILLING = 6;
 /** Calls of the platform's services that one call of `warm` may make at least for blobs, however many manifests there are. */
 const LEAST_CALLS = 10;
@@ -58,7 +62,7 @@ export async function warm(
   services: WarmServices,
   access: RepositoryAccess,
   root: Digest,
-  { platforms: wanted, cursor: start, isRefused }: WarmOptions,
+  { platforms: wanted, cursor: start, isRefused, parallel = MOST_FILLING }: WarmOptions,
 ): Promise<Warmed> {
   const image = await imageOf(services, access, root, wanted, start > 0);
   const { blobs } = image;
@@ -70,10 +74,11 @@ export async function warm(
   let cursor = Math.min(start, blobs.length);
   blobs.slice(0, cursor).forEach(note);
   const perLook = access.visibility === "public" ? 1 : 3;
-  let calls = Math.max(LEAST_CALLS, services.storeReads - image.calls);
+  const most = Math.max(LEAST_CALLS, services.storeReads - image.calls);
+  let calls = most;
   for (const [index, blob] of blobs.entries()) {
     if (index < start) continue;
-    if (calls < perLook + 1 || state.filling >= MOST_FILLING) break;
+    if (calls < perLook + 1 || state.filling >= parallel) break;
     const { digest } = blob;
     calls -= perLook;
     if (await headContent(services.store, { kind: "blobs", digest, scope: access })) {
@@ -95,6 +100,7 @@ export async function warm(
     bytes: { total: blobs.reduce((sum, { size }) => sum + size, 0), stored: state.bytes },
     cursor,
     isDone: cursor === blobs.length,
+    calls: image.calls + (Number.isFinite(most) ? most - calls : 0),
   };
 }
 

@@ -123,6 +123,7 @@ describe("the configuration table", () => {
       WEBHOOK_SECRET: config.webhooks.secret ?? "none",
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
       PIN: "none",
+      WATCH: config.watch === null ? "none" : config.watch,
       RESUME: String(config.resume),
       HOSTED_PATH: config.hosted.path,
       HOSTED_HOST: config.hosted.host,
