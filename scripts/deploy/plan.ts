@@ -55,12 +55,18 @@ export function planDeploy(situation: Situation, makeSecret: () => string): Plan
     return { access: "open", secrets: {}, summary: "open to everyone who knows its address" };
   }
   const holdsKeys = deployed?.has("ACCESS_KEYS") ?? false;
-  if (!holdsKeys && (keys === null || keys.length === 0)) throw new Error(withoutKeys(vars));
+  const hasKeys = holdsKeys || (keys !== null && keys.length > 0);
+  const hasOwner = situation.adminKey !== undefined || deployed?.has("ADMIN_KEY") === true;
+  if (!hasKeys && !hasOwner) throw new Error(withoutKeys(vars));
   const signing = deployed?.has("SIGNING_SECRET") ? {} : { SIGNING_SECRET: makeSecret() };
   const admin = deployed?.has("ADMIN_KEY") ? {} : { ADMIN_KEY: situation.adminKey ?? makeSecret() };
   const list = keys === null ? {} : { ACCESS_KEYS: asSecret(keys) };
   readConfig({ ...vars, ACCESS: "keys", SIGNING_SECRET: "0".repeat(32), ...admin, ...list });
-  return { access: "keys", secrets: { ...signing, ...admin, ...list }, summary: summaryOf(keys) };
+  return {
+    access: "keys",
+    secrets: { ...signing, ...admin, ...list },
+    summary: hasKeys ? summaryOf(keys) : BUILT,
+  };
 }
 
 const BUILT =

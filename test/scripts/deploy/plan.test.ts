@@ -43,6 +43,15 @@ describe("without --open", () => {
     expect(plan({ deployed: BOTH }).secrets).toEqual({ ACCESS_KEYS: JSON.stringify([alice]) });
   });
 
+  test.each<[string, Partial<Situation>]>([
+    ["given", { adminKey: "given by its owner, and long enough too" }],
+    ["deployed", { deployed: new Set(["ADMIN_KEY"]) }],
+  ])("without keys it is deployed closed for an owner whose admin key is %s", (_, situation) => {
+    const closed = plan({ keys: null, ...situation });
+    expect(closed).toMatchObject({ access: "keys", summary: expect.stringContaining("closed") });
+    expect(closed.secrets).not.toHaveProperty("ACCESS_KEYS");
+  });
+
   test("an admin key that is given is uploaded in place of one that is made", () => {
     const adminKey = "given by its owner, and long enough too";
     expect(plan({ adminKey }).secrets.ADMIN_KEY).toBe(adminKey);
