@@ -57,6 +57,54 @@ describe("the shapes of a request", () => {
     ["another host", "example.org/v2/owner/image/manifests/1", "docker.io/owner/image"],
   ])("%s: %s", (_, place, found) => expect(whole(place)).toBe(found));
 
+  test.each([
+    ["?at=", "/v2/library/alpine/manifests/3?at=2026-11-01", "docker.io/library/alpine"],
+    [
+      "?at= on an upstream's host",
+      "ghcr.example.com/v2/owner/image/manifests/1?at=2026-11-01",
+      "ghcr.io/owner/image",
+    ],
+    ["?at= behind an upstream", "/ghcr.io/v2/owner/image/manifests/1?at=2026-11-01", "ghcr.io/owner/image"],
+    ["a prefix", "/v2/at-20261101/docker.io/alpine/manifests/3", "docker.io/library/alpine"],
+    [
+      "a prefix, which counts before ?at=",
+      "/v2/at-20261101/ghcr-io/a/b/manifests/1?at=2020-01-01",
+      "ghcr-io/a/b",
+    ],
+    ["a prefix beside ns", "/v2/at-20261101/quay.io/a/b/manifests/1?ns=quay.io", "quay.io/a/b"],
+  ])("a day by %s: %s", (_, place, found) => {
+    expect(whole(place)).toBe(found.replace("ghcr-io", "ghcr.io"));
+    expect(targetOf(place).day).toBe("2026-11-01");
+  });
+
+  test.each([
+    ["no day", "/v2/library/alpine/manifests/3", "docker.io/library/alpine"],
+    ["a user's name that looks like one", "/v2/at-20261101/image/manifests/1", "docker.io/at-20261101/image"],
+    [
+      "a prefix on an upstream's host",
+      "ghcr.example.com/v2/at-20261101/docker.io/a/manifests/1",
+      "ghcr.io/at-20261101/docker.io/a",
+    ],
+    [
+      "a prefix that is too long",
+      "/v2/at-202611011/docker.io/a/manifests/1",
+      "docker.io/at-202611011/docker.io/a",
+    ],
+  ])("%s: %s", (_, place, found) => {
+    expect(whole(place)).toBe(found);
+    expect(targetOf(place).day).toBeNull();
+  });
+
+  test.each([
+    "/v2/library/alpine/manifests/3?at=2026-13-01",
+    "/v2/library/alpine/manifests/3?at=2026-02-29",
+    "/v2/library/alpine/manifests/3?at=20261101",
+    "/v2/library/alpine/manifests/3?at=",
+    "/v2/at-20260230/docker.io/library/alpine/manifests/3",
+  ])("what is no day is unknown: %s", (place) => {
+    expect(refusal(place)).toMatchObject({ status: 404, code: "MANIFEST_UNKNOWN" });
+  });
+
   test("a plain name belongs to whatever the default upstream is", () => {
     const quay = readConfig({ DEFAULT_UPSTREAM: "quay.io" });
     expect(targetOf("/v2/image/manifests/1", quay)).toMatchObject({

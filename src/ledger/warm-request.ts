@@ -65,7 +65,7 @@ export async function warmImage(
   const digest =
     "digest" in resource.reference
       ? resource.reference.digest
-      : await resolve(services, access, resource.reference.tag);
+      : await resolve(services, access, resource.reference.tag, target.day);
   recalls.refuse(digest);
   const isRefused = recalls.isRecalled.bind(recalls);
   const { calls: _, ...warmed } = await warm(services, access, digest, { platforms, cursor, isRefused });
@@ -77,8 +77,9 @@ async function resolve(
   services: WarmRequestServices,
   access: RepositoryAccess,
   tag: string,
+  day: string | null,
 ): Promise<Digest> {
-  const resolution = await services.resolverOf(access).resolve(access, tag, "GET");
+  const resolution = await services.resolverOf(access).resolve(access, tag, "GET", day);
   if (!resolution.ok) throw clientError(resolution.failure, "manifest", OWNER);
   return resolution.record.digest;
 }
