@@ -57,6 +57,7 @@ function pageServices(services: Services, app: Hono): PageServices {
   const { config, gate, limits, store, storeReads, search, now } = services;
   return {
     ...{ config, gate, limits, store, storeReads, search, now },
+    owner: services,
     registry: async (request, c) => app.fetch(request, c.env, c.executionCtx),
     publisherDigest: (name, tag, c) => publisherDigest(services, name, tag, waitUntilOf(c.executionCtx)),
   };

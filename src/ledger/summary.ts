@@ -20,7 +20,7 @@ export interface Summary extends Sum {
 }
 
 /** Where content of this mirror's own comes from. */
-const OWN = ["memory", "edge", "store", "stale"];
+export const OWN: readonly string[] = ["memory", "edge", "store", "stale"];
 
 export function summaryOf(traffic: readonly TrafficAt[]): Summary {
   const content = traffic.filter(({ served }) => served !== "");

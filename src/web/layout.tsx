@@ -47,6 +47,9 @@ export const Page: FC<PageProps> = ({ visit, config, title, current, version, ch
             <nav aria-label={texts.menu.label}>
               <MenuLink href="/" text={texts.menu.start} isCurrent={current === "start"} />
               <MenuLink href="/_/search" text={texts.menu.search} isCurrent={current === "search"} />
+              {config.adminKey !== null && (
+                <MenuLink href="/_/owner" text={texts.menu.status} isCurrent={current === "status"} />
+              )}
             </nav>
             <Choices visit={visit} />
           </header>

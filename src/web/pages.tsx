@@ -6,6 +6,7 @@ import type { Limits } from "../access/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { addressed, type ImageServices, imagePage } from "./image/page.tsx";
 import { accepted, type Pull } from "./image/read.ts";
+import { type OwnerServices, ownerRoutes } from "./owner/routes.tsx";
 import { pageKit } from "./page-kit.tsx";
 import { extractImages } from "./references/extract.ts";
 import { formatReference } from "./references/reference.ts";
@@ -19,6 +20,7 @@ export interface PageServices extends Omit<ImageServices, "config">, Omit<Sessio
   config: ImageServices["config"];
   limits: Pick<Limits, "signIn">;
   search: HubSearch;
+  owner: OwnerServices;
   /** Handles a request of the distribution specification, as one that came from outside. */
   registry: (request: Request, c: Context) => Promise<Response>;
 }
@@ -87,6 +89,7 @@ export function pageRoutes(services: PageServices): Hono {
     return c.redirect(next, 303);
   });
   routes.route("/", searchRoutes({ search: services.search, admit: (c) => admit(services, c) }, kit));
+  routes.route("/", ownerRoutes(services.owner, services, kit, formOf));
   return routes;
 }
 

@@ -27,7 +27,7 @@ export interface Visit {
 /** What of the configuration the pages show. */
 export type SiteConfig = Pick<
   Config,
-  "access" | "domain" | "upstreamNames" | "upstreamByLabel" | "hosted" | "owner" | "contact"
+  "access" | "adminKey" | "domain" | "upstreamNames" | "upstreamByLabel" | "hosted" | "owner" | "contact"
 >;
 
 const YEAR = 365 * 24 * 3600;
