@@ -5,7 +5,7 @@ import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { BlobFill } from "../src/index.ts";
 import { basic, bearer, EXPIRED, KEY, KEYED, NARROW, UNKNOWN } from "./access/keyed.ts";
 import { type Image, patternBytes } from "./support/fake-registry.ts";
-import { useMirror } from "./support/mirror.ts";
+import { TIMING, useMirror } from "./support/mirror.ts";
 import {
   buildable,
   expectFair,
@@ -37,6 +37,8 @@ const hub = useMirror({
   UPSTREAMS: { ...UPSTREAMS, "ghcr.io": { login: true } },
   PRIVATE: ["docker.io/owner/*"],
   UPSTREAM_CREDENTIALS: { "docker.io": [OWNER] },
+  // Leases of fills that failed aren't sat out.
+  TIMING: { ...TIMING, fillPatience: 100 },
 });
 let logged: string[] = [];
 let errors: string[] = [];

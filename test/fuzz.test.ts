@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { digestOf } from "./support/fake-registry/bytes.ts";
 import { type Behaviour, behaviours, type Image, patternBytes } from "./support/fake-registry.ts";
-import { type MirrorResponse, useMirror } from "./support/mirror.ts";
+import { type MirrorResponse, TIMING, useMirror } from "./support/mirror.ts";
 import {
   buildable,
   expectFair,
@@ -25,7 +25,8 @@ import {
 /** Credentials that are no login. */
 const SECRET = "Y2xpZW50OnNlY3JldA==";
 
-const hub = useMirror({ DOMAIN: "example.com", UPSTREAMS });
+// Leases of fills that failed aren't sat out.
+const hub = useMirror({ DOMAIN: "example.com", UPSTREAMS, TIMING: { ...TIMING, fillPatience: 100 } });
 let errors: string[] = [];
 
 beforeEach(() => {

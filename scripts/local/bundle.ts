@@ -2,6 +2,8 @@
 import { build, stop } from "esbuild";
 
 const bundled = new Map<string, Promise<string[]>>();
+/** The builds that there were so far: the end of one stops esbuild's service, and with it any that is running. */
+let before: Promise<unknown> = Promise.resolve();
 
 /**
  * Bundles the same entry points once in a process, however many mirrors it starts.
@@ -11,10 +13,13 @@ export function bundle(entryPoints: string[]): Promise<string[]> {
   const name = entryPoints.join("\n");
   const known = bundled.get(name);
   if (known) return known;
-  const made = bundleNow(entryPoints).catch((error) => {
-    bundled.delete(name);
-    throw error;
-  });
+  const made = before
+    .then(() => bundleNow(entryPoints))
+    .catch((error) => {
+      bundled.delete(name);
+      throw error;
+    });
+  before = made.catch(() => {});
   bundled.set(name, made);
   return made;
 }

@@ -1,6 +1,7 @@
 /** Which stored content is used, and when: gathered in the isolate with the traffic, kept by the ledger's object. */
-import { LRUCache } from "lru-cache";
+
 import type { Digest } from "../oci/digest.ts";
+import { boundedMap } from "../registry/bounded-map.ts";
 import { USE_SPAN } from "./span.ts";
 
 /** Content that a client got. */
@@ -25,7 +26,7 @@ const REMEMBERED = 10_000;
 
 /** One isolate's uses that aren't in the ledger yet. */
 export class UseGatherer {
-  readonly #recorded = new LRUCache<Digest, number>({ max: REMEMBERED });
+  readonly #recorded = boundedMap<Digest, number>(REMEMBERED);
   #gathered = new Map<Digest, Use>();
 
   /** @param at milliseconds since the epoch. */

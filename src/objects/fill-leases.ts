@@ -3,10 +3,10 @@
  * its storage under an id of its holder: an object's memory lasts for seconds, and only the holder may end a lease.
  */
 
-import { LRUCache } from "lru-cache";
 import type { Digest } from "../oci/digest.ts";
 import type { Claim, FillJob, FillOutcome, FillState } from "../pull/fill-leases.ts";
 import type { PullServices } from "../pull/services.ts";
+import { boundedMap } from "../registry/bounded-map.ts";
 import { linkKey } from "../store/store.ts";
 
 interface Fill {
@@ -47,10 +47,10 @@ export class Leases {
   readonly #isStored: (job: FillJob) => Promise<boolean>;
   readonly #looks = new Map<string, Promise<boolean>>();
   /** Bytes requested by ranges. A count that is lost with the memory only delays a fill. */
-  readonly #requested = new LRUCache<string, number>({ max: COUNTED });
+  readonly #requested = boundedMap<string, number>(COUNTED);
 
   /** Fills that were given up lately: when, in milliseconds since the epoch. */
-  readonly #givenUp = new LRUCache<string, number>({ max: GIVEN_UP_COUNT });
+  readonly #givenUp = boundedMap<string, number>(GIVEN_UP_COUNT);
 
   constructor(storage: DurableObjectStorage, timing: Timing, isStored: (job: FillJob) => Promise<boolean>) {
     this.#storage = storage;

@@ -1,6 +1,7 @@
 /** Bearer tokens: obtained as a challenge demands, cached until shortly before they expire. */
-import { LRUCache } from "lru-cache";
+
 import type { Challenge } from "../oci/challenge.ts";
+import { boundedMap } from "./bounded-map.ts";
 import { UpstreamError } from "./failure.ts";
 import { basic, type Registry } from "./registry.ts";
 import { MAXIMUM_NAMES } from "./remembered.ts";
@@ -19,10 +20,10 @@ const MAXIMUM_TOKENS = 1000;
 /** One isolate's tokens. */
 export class Tokens {
   readonly #options: TokenOptions;
-  readonly #tokens = new LRUCache<string, Token>({ max: MAXIMUM_TOKENS });
+  readonly #tokens = boundedMap<string, Token>(MAXIMUM_TOKENS);
   readonly #pending = new Map<string, Promise<Token>>();
   /** Per endpoint, the challenge that last led to a token: saves the 401 for the next repository. */
-  readonly #challenges = new LRUCache<string, Challenge>({ max: MAXIMUM_NAMES });
+  readonly #challenges = boundedMap<string, Challenge>(MAXIMUM_NAMES);
 
   constructor(options: TokenOptions) {
     this.#options = options;

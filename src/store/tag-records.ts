@@ -2,10 +2,11 @@
  * Tag records: what is remembered of a tag, in three tiers. KV has it durably and everywhere, and is written sparingly
  * (Free plan: 1,000 writes a day); isolate memory and the edge cache add when it was last confirmed.
  */
-import { LRUCache } from "lru-cache";
+
 import * as v from "valibot";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { parseJson } from "../oci/json.ts";
+import { boundedMap } from "../registry/bounded-map.ts";
 import type { Visibility } from "./store.ts";
 
 export interface TagRecord {
@@ -48,7 +49,7 @@ const TOLERATED_SKEW = 60_000;
 
 export class TagRecords {
   readonly #options: TagRecordsOptions;
-  readonly #memory = new LRUCache<string, TagRecord>({ max: REMEMBERED_TAGS });
+  readonly #memory = boundedMap<string, TagRecord>(REMEMBERED_TAGS);
 
   constructor(options: TagRecordsOptions) {
     this.#options = options;

@@ -1,5 +1,5 @@
 /** One isolate's record of each endpoint. */
-import { LRUCache } from "lru-cache";
+import { boundedMap } from "../registry/bounded-map.ts";
 import { MAXIMUM_NAMES } from "../registry/remembered.ts";
 import { CircuitBreaker } from "./circuit-breaker.ts";
 import { EndpointHealth, ping } from "./endpoint-health.ts";
@@ -29,7 +29,7 @@ const SLOW = 3;
 export class Endpoints {
   readonly #options: EndpointsOptions;
   /** By address: clients choose which members of a family of upstreams there are. */
-  readonly #endpoints = new LRUCache<string, Endpoint>({ max: MAXIMUM_NAMES });
+  readonly #endpoints = boundedMap<string, Endpoint>(MAXIMUM_NAMES);
 
   constructor(options: EndpointsOptions) {
     this.#options = options;

@@ -1,6 +1,7 @@
 /** Login pass-through: users' own logins, sent to the upstream they are for, and neither stored nor shared. */
-import { LRUCache } from "lru-cache";
+
 import { type Challenge, parseChallenges } from "../oci/challenge.ts";
+import { boundedMap } from "../registry/bounded-map.ts";
 import { failureOfResponse, UpstreamError } from "../registry/failure.ts";
 import { followRedirects } from "../registry/redirects.ts";
 import type { Credential } from "../registry/registry.ts";
@@ -29,9 +30,7 @@ const UNREACHABLE = 30_000;
 
 export class UserLogins {
   readonly #options: UserLoginsOptions;
-  readonly #challenges = new LRUCache<string, { challenge: Challenge | null; until: number }>({
-    max: MAXIMUM_NAMES,
-  });
+  readonly #challenges = boundedMap<string, { challenge: Challenge | null; until: number }>(MAXIMUM_NAMES);
 
   readonly #unreachable: Remembered;
 

@@ -103,7 +103,7 @@ async function alarmsEnded(): Promise<void> {
  * Pauses that no test has to sit out, and time-outs that a busy machine doesn't meet: a test in which one is to pass, such
  * as the wait for the lease of a blob that was deleted, shortens it.
  */
-const TIMING: Timing = {
+export const TIMING: Timing = {
   fillPatience: 60_000,
   recallPatience: 60_000,
   fillLook: 5,

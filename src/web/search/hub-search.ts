@@ -1,8 +1,9 @@
 /** Searches Docker Hub, by the API that `docker search` uses, and remembers what was found for hours. */
-import { LRUCache } from "lru-cache";
+
 import * as v from "valibot";
 import { Buckets } from "../../access/limits.ts";
 import { isRepository } from "../../oci/names.ts";
+import { boundedMap } from "../../registry/bounded-map.ts";
 import { readBounded } from "../../registry/bounded-read.ts";
 import { type Relay, relaysFor } from "../../upstream/relays.ts";
 
@@ -65,7 +66,7 @@ const Results = v.object({
 
 export class HubSearch {
   readonly #options: HubSearchOptions;
-  readonly #known = new LRUCache<string, { repositories: FoundRepository[]; found: number }>({ max: 500 });
+  readonly #known = boundedMap<string, { repositories: FoundRepository[]; found: number }>(500);
   readonly #running = new Map<string, Promise<FoundRepository[]>>();
   readonly #buckets: Buckets;
   #pausedUntil = 0;
