@@ -1,7 +1,7 @@
 /** `portolan ls`: the images that a mirror holds. */
 import type { Command } from "commander";
 import { isPattern, matchesAny } from "../../src/access/patterns.ts";
-import { type HeldImage, holdingsOf } from "../holdings/holdings.ts";
+import type { HeldImage } from "../holdings/owner-client.ts";
 import { count, shortDigest, size, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
@@ -18,42 +18,54 @@ export const ls = (context: Context): Command =>
     .action((pattern: string, settings: OwnerSettings) =>
       withOwner(context, settings, async (owner, _, { progress }) => {
         if (!isPattern(pattern)) throw new Error(`"${pattern}" is no pattern such as docker.io/library/*`);
-        const { images } = await progress.during("images", holdingsOf(owner));
+        const { images } = await progress.during("images", owner.store());
         progress.stop();
-        const listed = images.filter((image) => matchesAny([pattern], repositoryOf(image)));
-        if (settings.json) context.output.json(listed.map(written));
+        const listed = images
+          .flatMap(byName)
+          .filter(({ image }) => matchesAny([pattern], repositoryOf(image)))
+          .sort((one, other) => one.image.localeCompare(other.image));
+        if (settings.json) context.output.json(listed);
         else context.output.report(report, listed);
         return listed.length > 0 ? EXIT.good : EXIT.bad;
       }),
     );
 
-export function repositoryOf({ tag: { upstream, repository } }: HeldImage): string {
-  return `${upstream}/${repository}`;
+interface Listed extends Omit<HeldImage, "names"> {
+  image: string;
+  confirmed: string | null;
 }
 
-function written({ name, tag, size, alone, isWhole }: HeldImage) {
-  const { digest, visibility, confirmed } = tag;
-  return {
+/** An entry for each name. Under one of several names nothing is taken alone: the image stays for the others. */
+function byName({ names, ...image }: HeldImage): Listed[] {
+  return names.map(({ name, confirmed }) => ({
     image: name,
-    digest,
-    visibility,
-    size,
-    alone,
-    isWhole,
-    confirmed: new Date(confirmed).toISOString(),
-  };
+    ...image,
+    alone: names.length > 1 ? 0 : image.alone,
+    confirmed,
+  }));
 }
 
-function report(images: readonly HeldImage[]): string {
+/** Without the tag or the digest. */
+function repositoryOf(image: string): string {
+  return image.replace(/@.*$|:[^/]*$/, "");
+}
+
+function report(images: readonly Listed[]): string {
   if (images.length === 0) return "No such image is stored.";
-  const rows = images.map(({ name, tag, size: bytes, alone, isWhole }) => [
-    name,
-    shortDigest(tag.digest),
+  const rows = images.map(({ image, digest, size: bytes, alone, lastUse, leaves, confirmed, ...rest }) => [
+    image.replace(/@.*$/, "@"),
+    shortDigest(digest),
     size(bytes),
     size(alone),
-    `${span((Date.now() - tag.confirmed) / 1000)} ago`,
-    [...(isWhole ? [] : ["incomplete"]), ...(tag.visibility === "private" ? ["private"] : [])].join(", "),
+    lastUse,
+    leaves === null ? "never" : String(leaves),
+    confirmed === null ? "" : `${span((Date.now() - Date.parse(confirmed)) / 1000)} ago`,
+    [
+      ...(rest.isWhole ? [] : ["incomplete"]),
+      ...(rest.isPinned ? ["pinned"] : []),
+      ...(rest.visibility === "private" ? ["private"] : []),
+    ].join(", "),
   ]);
-  const head = ["image", "digest", "size", "alone", "confirmed", ""];
-  return `${table(rows, { head, right: [2, 3] })}\n\n${count(images.length, "image")}`;
+  const head = ["image", "digest", "size", "alone", "used", "leaves", "confirmed", ""];
+  return `${table(rows, { head, right: [2, 3, 5] })}\n\n${count(images.length, "image")}`;
 }

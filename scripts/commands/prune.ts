@@ -1,6 +1,5 @@
 /** `portolan prune`: takes blobs out of a mirror to which no stored manifest refers. */
 import type { Command } from "commander";
-import { holdingsOf } from "../holdings/holdings.ts";
 import { good } from "../terminal/colours.ts";
 import { count, size } from "../terminal/format.ts";
 import type { Context } from "./context.ts";
@@ -17,9 +16,6 @@ interface Pruned {
   dryRun: boolean;
 }
 
-/** Milliseconds: the manifest of what was pulled just now may be on its way. */
-const GRACE = 3_600_000;
-
 export const prune = (context: Context): Command =>
   ownerCommand("prune", ["prune --dry-run", "prune"])
     .option("--dry-run", "only say what would be removed")
@@ -30,16 +26,11 @@ export const prune = (context: Context): Command =>
     .action((settings: Settings) =>
       withOwner(context, settings, async (owner, _, { progress }) => {
         const { dryRun = false } = settings;
-        const { unreferenced } = await progress.during("blobs", holdingsOf(owner));
-        const old = unreferenced.filter(({ stored }) => Date.now() - stored > GRACE);
-        if (!dryRun) {
-          const keys = old.map(({ key }) => key);
-          await progress.during("removal", owner.remove([], keys));
-        }
+        const { objects, bytes } = await progress.during("removal", owner.prune(dryRun));
         progress.stop();
-        const bytes = old.reduce((sum, object) => sum + object.size, 0);
-        if (settings.json) context.output.json({ blobs: old.length, bytes, dryRun });
-        else context.output.report(report, { blobs: old.length, bytes, dryRun });
+        const pruned = { blobs: objects, bytes, dryRun };
+        if (settings.json) context.output.json(pruned);
+        else context.output.report(report, pruned);
         return EXIT.good;
       }),
     );

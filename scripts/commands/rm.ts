@@ -1,6 +1,6 @@
 /** `portolan rm`: takes images out of a mirror. */
 import type { Command } from "commander";
-import { type HeldImage, holdingsOf, keysToRemove, sizeOf } from "../holdings/holdings.ts";
+import type { OwnerClient, RemovedImages } from "../holdings/owner-client.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { good } from "../terminal/colours.ts";
 import { count, size } from "../terminal/format.ts";
@@ -12,10 +12,7 @@ interface Settings extends OwnerSettings {
   dryRun?: boolean;
 }
 
-interface Removed {
-  images: string[];
-  objects: number;
-  bytes: number;
+interface Removed extends RemovedImages {
   dryRun: boolean;
 }
 
@@ -30,30 +27,28 @@ export const rm = (context: Context): Command =>
     .action((texts: string[], settings: Settings) =>
       withOwner(context, settings, async (owner, _, { progress }) => {
         const { dryRun = false } = settings;
-        const holdings = await progress.during("images", holdingsOf(owner));
-        const doomed = texts.flatMap((text) => imagesNamed(text, holdings.images));
-        const keys = keysToRemove(holdings, doomed);
-        if (!dryRun) {
-          const tags = doomed.map(({ tag }) => tag);
-          await progress.during("removal", owner.remove(tags, keys));
-        }
+        const names = texts.map(nameOf);
+        const result = await progress.during("removal", owner.remove(names, dryRun));
         progress.stop();
-        const names = doomed.map(({ name }) => name);
-        const removed = { images: names, objects: keys.length, bytes: sizeOf(holdings, keys), dryRun };
+        if (!result) throw new Error(`${await missingOf(names, owner)} isn't stored; nothing was removed`);
+        const removed = { ...result, dryRun };
         if (settings.json) context.output.json(removed);
         else context.output.report(report, removed);
         return EXIT.good;
       }),
     );
 
-/** The public and the private one of a name. @throws Error if there is neither. */
-function imagesNamed(text: string, images: readonly HeldImage[]): HeldImage[] {
+async function missingOf(names: readonly string[], owner: OwnerClient): Promise<string> {
+  const { images } = await owner.store();
+  const stored = new Set(images.flatMap((image) => image.names.map(({ name }) => name)));
+  return names.filter((name) => !stored.has(name)).join(", ");
+}
+
+/** @throws Error for one that isn't named by its tag. */
+function nameOf(text: string): string {
   const reference = parseReference(text);
   if (reference.tag === null) throw new Error(`${text}: name the image by its tag`);
-  const name = formatReference({ ...reference, digest: null });
-  const named = images.filter((image) => image.name === name);
-  if (named.length === 0) throw new Error(`${name} isn't stored; nothing was removed`);
-  return named;
+  return formatReference({ ...reference, digest: null });
 }
 
 function report({ images, objects, bytes, dryRun }: Removed): string {

@@ -1,6 +1,6 @@
 /** `portolan status`: how a mirror is, and what it holds. */
 import type { Command } from "commander";
-import type { HeldObject, MirrorStatus } from "../holdings/owner-client.ts";
+import type { HeldImage, MirrorStatus, StoreAccount } from "../holdings/owner-client.ts";
 import { good, warning } from "../terminal/colours.ts";
 import { count, size, span } from "../terminal/format.ts";
 import type { Context } from "./context.ts";
@@ -10,7 +10,15 @@ import { type OwnerSettings, ownerCommand, withOwner } from "./owner.ts";
 interface Found {
   mirror: string;
   status: MirrorStatus;
-  stored: { manifests: number; blobs: number; bytes: number };
+  stored: Stored;
+}
+
+interface Stored extends Omit<StoreAccount, "images" | "limit" | "stored"> {
+  manifests: number;
+  blobs: number;
+  images: number;
+  /** What leaves first when the limit is met; null if nothing does. */
+  leavesFirst: { image: string; alone: number } | null;
 }
 
 export const status = (context: Context): Command =>
@@ -21,20 +29,43 @@ export const status = (context: Context): Command =>
     )
     .action((settings: OwnerSettings) =>
       withOwner(context, settings, async (owner, mirror, { progress }) => {
-        const reading = Promise.all([owner.status(), owner.objects()]);
-        const [status, objects] = await progress.during("status", reading);
+        const reading = Promise.all([owner.status(), owner.store()]);
+        const [status, store] = await progress.during("status", reading);
         progress.stop();
-        const found = { mirror, status, stored: storedOf(objects) };
+        const found = { mirror, status, stored: storedOf(store) };
         if (settings.json) context.output.json(found);
         else context.output.report(report, found);
         return status.endpoints.some(({ downFor }) => downFor > 0) ? EXIT.bad : EXIT.good;
       }),
     );
 
-function storedOf(objects: readonly HeldObject[]): Found["stored"] {
-  const manifests = objects.filter(({ key }) => /^(private\/)?manifests\//.test(key));
-  const bytes = objects.reduce((sum, object) => sum + object.size, 0);
-  return { manifests: manifests.length, blobs: objects.length - manifests.length, bytes };
+function storedOf({ limit, stored, images, ...store }: StoreAccount): Stored {
+  const objectsOf = (kind: string) =>
+    stored.reduce((sum, each) => sum + (each.kind === kind ? each.objects : 0), 0);
+  const first = images.find(({ leaves }) => leaves === 1);
+  return {
+    ...store,
+    manifests: objectsOf("manifests"),
+    blobs: objectsOf("blobs"),
+    images: images.length,
+    leavesFirst: first ? { image: nameOf(first), alone: first.alone } : null,
+  };
+}
+
+function nameOf({ names }: HeldImage): string {
+  return names[0]?.name ?? "";
+}
+
+/** What is known of when the limit is met, and what leaves then. */
+function outlook({ growth, full, pinned, evicted, leavesFirst }: Stored): string[] {
+  return [
+    ...(full === null ? [] : [`  full      on ${full}, at ${size(growth)} a day`]),
+    ...(leavesFirst === null
+      ? []
+      : [`  first     ${leavesFirst.image} leaves first: ${size(leavesFirst.alone)}`]),
+    ...(pinned === 0 ? [] : [`  pinned    ${size(pinned)}`]),
+    ...(evicted === 0 ? [] : [`  evicted   ${size(evicted)} so far`]),
+  ];
 }
 
 function report({ mirror, status, stored }: Found): string {
@@ -48,6 +79,7 @@ function report({ mirror, status, stored }: Found): string {
     `  running   for ${span((Date.now() - Date.parse(started)) / 1000)}`,
     `  access    ${access === "open" ? "open" : `for the holders of ${count(keys, "key")}`}`,
     `  stored    ${size(stored.bytes)}${share}: ${count(stored.manifests, "manifest")}, ${count(stored.blobs, "blob")}`,
+    ...outlook(stored),
     ...ways.map((way) => `  relay     ${way}`),
     ...(endpoints.length === 0 ? ["  upstream  none was requested since the start"] : []),
     ...endpoints.map(({ url, downFor, limitedFor }) => `  upstream  ${url}  ${stateOf(downFor, limitedFor)}`),

@@ -61,7 +61,7 @@ async function empty(context: Context, settings: Settings): Promise<void> {
   if (mirror === null) throw new Error("where is the mirror reached? --content takes --mirror URL");
   await withOwner(context, { ...settings, mirror, data: ".portolan" }, async (owner) => {
     const keys = (await owner.objects()).map(({ key }) => key);
-    await owner.remove([], keys);
+    await owner.purge(keys);
     return EXIT.good;
   });
   if (context.exitCode !== EXIT.good)

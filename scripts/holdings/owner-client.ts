@@ -6,21 +6,39 @@ import { readBounded } from "../../src/registry/bounded-read.ts";
 import { cleaned } from "../terminal/clean.ts";
 
 /** Bytes of a response. */
-const MAXIMUM = 16 * 1024 * 1024;
-/** Entries that a mirror removes in one request. */
+const MAXIMUM = 16 * 1024 * 1024; /** Objects that a mirror removes in one request. */
 const BATCH = 100;
 
 const Digest = v.custom<DigestText>((given) => typeof given === "string" && parseDigest(given) !== null);
-const Tag = v.object({
-  upstream: v.string(),
-  repository: v.string(),
-  tag: v.string(),
-  visibility: v.picklist(["public", "private"]),
-  digest: Digest,
-  size: v.number(),
-  confirmed: v.number(),
-});
 const Entry = v.object({ key: v.string(), size: v.number(), stored: v.number() });
+const Image = v.object({
+  names: v.array(v.object({ name: v.string(), confirmed: v.nullable(v.string()) })),
+  digest: Digest,
+  visibility: v.picklist(["public", "private"]),
+  size: v.number(),
+  alone: v.number(),
+  isWhole: v.boolean(),
+  isPinned: v.boolean(),
+  firstUse: v.string(),
+  lastUse: v.string(),
+  hours: v.number(),
+  leaves: v.nullable(v.number()),
+});
+const Store = v.object({
+  limit: v.number(),
+  bytes: v.number(),
+  stored: v.array(
+    v.object({ kind: v.string(), visibility: v.string(), bytes: v.number(), objects: v.number() }),
+  ),
+  pinned: v.number(),
+  evicted: v.number(),
+  unreferenced: v.object({ objects: v.number(), bytes: v.number() }),
+  growth: v.number(),
+  full: v.nullable(v.string()),
+  images: v.array(Image),
+});
+const Removed = v.object({ images: v.array(v.string()), objects: v.number(), bytes: v.number() });
+const Pruned = v.object({ objects: v.number(), bytes: v.number() });
 const Status = v.object({
   deployment: v.string(),
   started: v.string(),
@@ -106,8 +124,11 @@ const REASONED: ReadonlySet<number> = new Set([400, 409, 503]);
 
 export type CollectedContent = v.InferOutput<typeof Collected>;
 export type RecalledDigest = v.InferOutput<typeof Recalled>["entries"][number];
-export type HeldTag = v.InferOutput<typeof Tag>;
 export type HeldObject = v.InferOutput<typeof Entry>;
+export type HeldImage = v.InferOutput<typeof Image>;
+export type StoreAccount = v.InferOutput<typeof Store>;
+export type RemovedImages = v.InferOutput<typeof Removed>;
+export type PrunedObjects = v.InferOutput<typeof Pruned>;
 export type MirrorStatus = v.InferOutput<typeof Status>;
 
 export class OwnerClient {
@@ -126,10 +147,6 @@ export class OwnerClient {
     return this.read(Status, "status");
   }
 
-  tags(): Promise<HeldTag[]> {
-    return this.#readAll(Tag, "tags");
-  }
-
   /** @param name `registry/repository`, or with its tag. */
   async tagHistory(name: string): Promise<TagPast[]> {
     return (await this.read(History, `tags/${name}`)).entries;
@@ -139,27 +156,30 @@ export class OwnerClient {
     return this.#readAll(Entry, "objects");
   }
 
-  /** @returns null for a manifest that isn't stored. */
-  async manifest(digest: string, visibility: string): Promise<Uint8Array | null> {
-    const response = await this.#send(`manifests/${digest}?visibility=${visibility}`);
-    if (response.status === 404) {
-      await response.body?.cancel();
-      return null;
-    }
-    return this.#bytesOf(response);
+  /** What is stored, image by image. */
+  store(): Promise<StoreAccount> {
+    return this.read(Store, "images");
   }
 
-  async remove(tags: readonly HeldTag[], keys: readonly string[]): Promise<void> {
-    const names = tags.map(({ upstream, repository, tag, visibility }) => ({
-      upstream,
-      repository,
-      tag,
-      visibility,
-    }));
-    for (let at = 0; at < Math.max(names.length, keys.length); at += BATCH) {
-      const body = JSON.stringify({ tags: names.slice(at, at + BATCH), objects: keys.slice(at, at + BATCH) });
+  /** @returns null if one of them isn't stored: then none was removed. */
+  async remove(images: readonly string[], dryRun: boolean): Promise<RemovedImages | null> {
+    const response = await this.#send("rm", { method: "POST", body: JSON.stringify({ images, dryRun }) });
+    if (response.status !== 404) return this.#parse(Removed, "rm", response);
+    await response.body?.cancel();
+    return null;
+  }
+
+  /** Removes objects by key, whatever needs them. */
+  async purge(keys: readonly string[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += BATCH) {
+      const body = JSON.stringify({ objects: keys.slice(at, at + BATCH) });
       await this.#bytesOf(await this.#send("purge", { method: "POST", body }));
     }
+  }
+
+  /** Removes blobs that no image needs. @param isDryRun whether they are only counted. */
+  prune(isDryRun: boolean): Promise<PrunedObjects> {
+    return this.read(Pruned, "prune", { method: isDryRun ? "GET" : "POST" });
   }
 
   /** Frees a batch of hosted content that nothing needs. @param isDryRun whether all of it is only counted. */
@@ -269,7 +289,16 @@ export class OwnerClient {
     init: RequestInit = {},
     missing?: string,
   ): Promise<v.InferOutput<Schema>> {
-    const parsed = parseJson(schema, await this.#bytesOf(await this.#send(path, init), missing));
+    return this.#parse(schema, path, await this.#send(path, init), missing);
+  }
+
+  async #parse<const Schema extends v.GenericSchema>(
+    schema: Schema,
+    path: string,
+    response: Response,
+    missing?: string,
+  ): Promise<v.InferOutput<Schema>> {
+    const parsed = parseJson(schema, await this.#bytesOf(response, missing));
     if (parsed === null)
       throw new Error(`${this.#mirror} answers /_/${path} with something else: is it a Portolan?`);
     return parsed;

@@ -1,16 +1,21 @@
 /** Keeps the store under CACHE_LIMIT: images leave whole, what is worth least first, and what another image needs stays. */
 import type { Digest } from "../oci/digest.ts";
 import { deleteInBatches, listCached } from "../store/listing.ts";
-import { contentKey, digestIn, type StoredEntry } from "../store/store.ts";
+import { contentKey, digestIn, type Store, type StoredEntry } from "../store/store.ts";
 import type { Eviction } from "./evicted.ts";
 import { type Held, type HeldServices, readHeld, storedBytes } from "./held.ts";
 import { byTurn, type HeldImage, type HeldImages, imagesOf, type LooseObject } from "./images.ts";
 import { worthOf } from "./worth.ts";
 
-export interface EvictionServices extends HeldServices {
-  config: { pin: readonly string[] };
+export interface DeletionServices {
+  store: Pick<Store, "delete">;
   /** What this isolate has in memory. */
   manifests: { delete(digest: Digest): unknown };
+}
+
+export interface EvictionServices extends HeldServices, DeletionServices {
+  store: Pick<Store, "list" | "get" | "delete">;
+  config: { pin: readonly string[] };
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -27,7 +32,7 @@ const LINK_GRACE = 3_600_000;
  * @throws if the store can't be listed, or it isn't known what is pinned: then nothing is evicted.
  */
 export async function keepLimit(services: EvictionServices, limit: number): Promise<Eviction> {
-  const { store, manifests, config, now } = services;
+  const { store, config, now } = services;
   const listed = await listCached(store);
   const total = sum(listed.objects.values());
   const plan =
@@ -38,11 +43,7 @@ export async function keepLimit(services: EvictionServices, limit: number): Prom
           now: now(),
         })
       : NOTHING;
-  for (const key of plan.keys) {
-    const digest = digestIn(key);
-    if (digest) manifests.delete(digest);
-  }
-  await deleteInBatches(store, [...plan.keys, ...danglingLinks(listed, now())]);
+  await deleteCached(services, [...plan.keys, ...danglingLinks(listed, now())]);
   const left = new Map(listed.objects);
   for (const key of plan.keys) left.delete(key);
   await services.ledger
@@ -55,6 +56,18 @@ export async function keepLimit(services: EvictionServices, limit: number): Prom
     })
     .catch((error) => console.warn(`the ledger can't be written: ${error}`));
   return { stored: total - plan.freed, freed: plan.freed };
+}
+
+/** Deletes objects from the store, in order, and manifests from memory, which would otherwise be served and never stored again. */
+export async function deleteCached(
+  { store, manifests }: DeletionServices,
+  keys: readonly string[],
+): Promise<void> {
+  for (const key of keys) {
+    const digest = digestIn(key);
+    if (digest) manifests.delete(digest);
+  }
+  await deleteInBatches(store, keys);
 }
 
 /** What leaves. */
@@ -101,7 +114,7 @@ export function evictionOrder({ images, loose }: HeldImages): (HeldImage | Loose
 }
 
 /** An image leaves. @returns the keys that no other image needs, its blobs first. */
-function release({ keys }: HeldImage, needs: Map<string, number>): string[] {
+export function release({ keys }: HeldImage, needs: Map<string, number>): string[] {
   const freed = [...keys].filter((key) => {
     const others = (needs.get(key) ?? 1) - 1;
     needs.set(key, others);

@@ -59,7 +59,7 @@ export interface HoldingsLedger {
 }
 
 export interface HeldServices {
-  store: Pick<Store, "list" | "get" | "delete">;
+  store: Pick<Store, "list" | "get">;
   tags: Pick<TagRecords, "list">;
   readonly ledger: HoldingsLedger;
   /** Reads of the store that one request may make. */

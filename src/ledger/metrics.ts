@@ -1,6 +1,7 @@
 /** Metrics in Prometheus' text format. No repository and no key is a label: there may be any number of them. */
 import { LONGEST_LIMIT } from "../upstream/limits.ts";
 import type { Activity } from "./activity.ts";
+import type { Counted } from "./held.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** Milliseconds after which what an upstream said of a limit says nothing any more. */
@@ -16,6 +17,7 @@ interface Metric {
 export interface Measured {
   traffic: readonly Traffic[];
   activity: Activity;
+  counted: Counted;
   /** CACHE_LIMIT, in bytes. */
   limit: number;
   endpoints: readonly { url: string; downFor: number; limitedFor: number }[];
@@ -27,7 +29,15 @@ export interface Measured {
 /** The media type of the format. */
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-export function metricsText({ traffic, activity, limit, endpoints, deployment, now }: Measured): string {
+export function metricsText({
+  traffic,
+  activity,
+  counted,
+  limit,
+  endpoints,
+  deployment,
+  now,
+}: Measured): string {
   const metrics: Metric[] = [
     {
       name: "portolan_requests_total",
@@ -80,6 +90,21 @@ export function metricsText({ traffic, activity, limit, endpoints, deployment, n
       help: "Attempts to store a blob by how they ended.",
       type: "counter",
       samples: activity.fills.map(({ outcome, fills }) => ({ labels: { outcome }, value: fills })),
+    },
+    {
+      name: "portolan_store_bytes",
+      help: "Bytes of cached content by kind and visibility, as they were counted last.",
+      type: "gauge",
+      samples: counted.stored.map(({ kind, visibility, bytes }) => ({
+        labels: { kind, visibility },
+        value: bytes,
+      })),
+    },
+    {
+      name: "portolan_evicted_bytes_total",
+      help: "Bytes that were evicted because the store exceeded its limit.",
+      type: "counter",
+      samples: [{ labels: {}, value: counted.evicted }],
     },
     {
       name: "portolan_store_limit_bytes",

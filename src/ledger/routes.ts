@@ -5,14 +5,17 @@ import { requireAdmin } from "../access/admin.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
+import { accountOf, detailsOfImage } from "./accounts.ts";
 import { ATOM_TYPE, atomFeed, JSON_FEED_TYPE, jsonFeed } from "./feed.ts";
 import { type GoneServices, listGone } from "./gone.ts";
+import type { HoldingsLedger } from "./held.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
 import { keyRoutes } from "./key-routes.ts";
 import type { ManagedKeys } from "./managed-keys.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import type { Recalls } from "./recalls.ts";
 import { type ReleaseServices, release, undoRelease } from "./releases.ts";
+import { pruneUnreferenced, removeImages } from "./removal.ts";
 import { summaryOf } from "./summary.ts";
 import { historyOf } from "./tags.ts";
 import type { TrafficLedger } from "./traffic.ts";
@@ -29,7 +32,7 @@ export interface AdminServices
   started: number;
   /** Of the deployment, by which it is known in Via. */
   via: string;
-  ledger: TrafficLedger;
+  ledger: TrafficLedger & HoldingsLedger;
   recalls: Recalls;
   managedKeys: ManagedKeys;
   /** Milliseconds since the epoch. */
@@ -60,10 +63,15 @@ export function adminRoutes(services: AdminServices): Hono {
   });
   routes.get("/metrics", owner, async (c) => {
     const { config, upstream, ledger, now } = services;
-    const [traffic, activity] = await Promise.all([ledger.totals(), ledger.activity()]);
+    const [traffic, activity, counted] = await Promise.all([
+      ledger.totals(),
+      ledger.activity(),
+      ledger.counted(),
+    ]);
     const measured = {
       traffic,
       activity,
+      counted,
       now: now(),
       limit: config.cacheLimit,
       endpoints: upstream.endpoints(),
@@ -78,6 +86,16 @@ export function adminRoutes(services: AdminServices): Hono {
   routes.get("/objects", owner, async (c) =>
     c.json(await listObjects(services, c.req.query("cursor") ?? null)),
   );
+  routes.get("/images", owner, async (c) => c.json(await accountOf(services)));
+  routes.get("/images/:name{.+}", owner, async (c) =>
+    c.json({ entries: await detailsOfImage(services, c.req.param("name")) }),
+  );
+  routes.delete("/images/:name{.+}", owner, async (c) =>
+    c.json(await removeImages(services, { images: [c.req.param("name")] })),
+  );
+  routes.post("/rm", owner, async (c) => c.json(await removeImages(services, await bodyOf(c))));
+  routes.get("/prune", owner, async (c) => c.json(await pruneUnreferenced(services, true)));
+  routes.post("/prune", owner, async (c) => c.json(await pruneUnreferenced(services, false)));
   routes.get("/manifests/:digest", owner, async (c) => {
     const visibility = c.req.query("visibility") === "private" ? "private" : "public";
     const body = await readManifest(services, c.req.param("digest"), visibility);

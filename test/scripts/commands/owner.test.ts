@@ -77,12 +77,12 @@ describe("ls", () => {
     await pullBoth();
     const { code, output, errors } = await owner("ls");
     expect([code, errors]).toEqual([0, ""]);
-    expect(output).toMatch(/^image +digest +size +alone +confirmed/);
+    expect(output).toMatch(/^image +digest +size +alone +used +leaves +confirmed/);
     expect(output).toMatch(
-      /registry\.test\/owner\/one:1\.0 +sha256:[0-9a-f]{12} +25\d(\.\d)? kB +5\d(\.\d)? kB .* ago$/m,
+      /registry\.test\/owner\/one:1\.0 +sha256:[0-9a-f]{12} +25\d(\.\d)? kB +5\d(\.\d)? kB +20\d\d-\d\d-\d\d +[12] .* ago$/m,
     );
     expect(output).toMatch(
-      /registry\.test\/owner\/two:2\.0 +sha256:[0-9a-f]{12} +27\d(\.\d)? kB +7\d(\.\d)? kB .* ago$/m,
+      /registry\.test\/owner\/two:2\.0 +sha256:[0-9a-f]{12} +27\d(\.\d)? kB +7\d(\.\d)? kB +20\d\d-\d\d-\d\d +[12] .* ago$/m,
     );
     expect(output).toContain("2 images");
   });
@@ -173,8 +173,19 @@ describe("status", () => {
     const { code, output } = await owner("status");
     expect(code).toBe(0);
     expect(output).toMatch(/access +open\n +stored +32\d(\.\d)? kB, 0% of 9\.5 GB: 2 manifests, 5 blobs/);
+    expect(output).toMatch(/first +registry\.test\/owner\/(one:1|two:2)\.0 leaves first: [57]\d(\.\d)? kB/);
     expect(output).toContain(`${registry.url}/  up`);
-    expect((await owner("status", "--json")).json()).toMatchObject({ stored: { manifests: 2, blobs: 5 } });
+    expect((await owner("status", "--json")).json()).toMatchObject({
+      stored: {
+        images: 2,
+        manifests: 2,
+        blobs: 5,
+        pinned: 0,
+        evicted: 0,
+        full: null,
+        growth: expect.any(Number),
+      },
+    });
   });
 
   test("exits with 1 while an endpoint is down", async () => {

@@ -1,0 +1,181 @@
+/** What the store is taken by, image by image, for the owner: exact, and by the day where it is about time. */
+import { RegistryError } from "../oci/errors.ts";
+import { digestIn, type StoredEntry } from "../store/store.ts";
+import { evictionOrder } from "./eviction.ts";
+import { type Held, type HeldServices, readHeld, type StoredBytes, storedBytes } from "./held.ts";
+import { type HeldImage, type HeldImages, imagesOf, namesOf, sizeOf } from "./images.ts";
+
+export interface ImageAccount {
+  /** The names of all tags that name it; its repository and digest if none does. */
+  names: { name: string; confirmed: string | null }[];
+  digest: string;
+  visibility: "public" | "private";
+  /** Bytes that are stored of it. */
+  size: number;
+  /** Bytes that only it needs. */
+  alone: number;
+  /** Whether the manifest, and of one platform everything, is stored. */
+  isWhole: boolean;
+  isPinned: boolean;
+  /** Days, as in 2026-11-28. */
+  firstUse: string;
+  lastUse: string;
+  /** Hours in which it was used. */
+  hours: number;
+  /** The how manieth it leaves when the limit is met; null for one that never does. */
+  leaves: number | null;
+}
+
+export interface ImageDetail extends ImageAccount {
+  /** Other images that need some of what it needs, and how many bytes of it; the most first. */
+  sharedWith: { image: string; bytes: number }[];
+  objects: {
+    key: string;
+    size: number;
+    /** Images that need it. */
+    images: number;
+    firstUse: string;
+    lastUse: string;
+    /** Upstream and repository that it was pulled from last, where that is known. */
+    source: string | null;
+  }[];
+}
+
+export interface StoreAccount {
+  /** CACHE_LIMIT, in bytes. */
+  limit: number;
+  /** Bytes that count for it. */
+  bytes: number;
+  stored: StoredBytes[];
+  /** Bytes that never leave. */
+  pinned: number;
+  /** Bytes that were ever evicted. */
+  evicted: number;
+  /** What no image needs. */
+  unreferenced: { objects: number; bytes: number };
+  /** Bytes stored a day, in the last week. */
+  growth: number;
+  /** The day on which the limit is met if it goes on like that; null if it isn't met within a year, or was met already. */
+  full: string | null;
+  images: ImageAccount[];
+}
+
+export interface AccountServices extends HeldServices {
+  config: { cacheLimit: number; pin: readonly string[] };
+  /** Milliseconds since the epoch. */
+  now: () => number;
+}
+
+/** What is stored, seen as images. */
+export interface Accounted {
+  held: Held;
+  holdings: HeldImages;
+  /** The place of each in the order of eviction, from 1 on. */
+  places: ReadonlyMap<HeldImage, number>;
+}
+
+const DAY = 86_400_000;
+/** Days of which the growth is the mean. */
+const WEEK = 7;
+
+export async function readAccounts(services: AccountServices): Promise<Accounted> {
+  const held = await readHeld(services, { withTags: true });
+  const holdings = imagesOf(held, { pin: services.config.pin, now: services.now() });
+  const leaving = evictionOrder(holdings).filter((unit) => "digest" in unit);
+  return { held, holdings, places: new Map(leaving.map((image, index) => [image, index + 1])) };
+}
+
+export async function accountOf(services: AccountServices): Promise<StoreAccount> {
+  const { config, now, ledger } = services;
+  const accounted = await readAccounts(services);
+  const { held, holdings } = accounted;
+  const entries = [...held.objects.values()];
+  const bytes = sizeOf(held, held.objects.keys());
+  const pinned = new Set(holdings.images.filter(({ isPinned }) => isPinned).flatMap(({ keys }) => [...keys]));
+  const counted = await ledger.counted().catch(() => null);
+  const growth = growthOf(entries, now());
+  return {
+    limit: config.cacheLimit,
+    bytes,
+    stored: storedBytes(entries),
+    pinned: sizeOf(held, pinned),
+    evicted: counted?.evicted ?? 0,
+    unreferenced: {
+      objects: holdings.loose.length,
+      bytes: holdings.loose.reduce((sum, { size }) => sum + size, 0),
+    },
+    growth,
+    full: fullOn(config.cacheLimit - bytes, growth, now()),
+    images: holdings.images.map((image) => account(image, accounted)),
+  };
+}
+
+/** Images of one name: a public and a private one at most. @throws RegistryError 404 */
+export async function detailsOfImage(services: AccountServices, name: string): Promise<ImageDetail[]> {
+  const accounted = await readAccounts(services);
+  return imagesNamed(accounted.holdings, name).map((image) => detail(image, accounted));
+}
+
+/** @throws RegistryError 404 */
+export function imagesNamed({ images }: HeldImages, name: string): HeldImage[] {
+  const named = images.filter((image) => namesOf(image).includes(name));
+  if (named.length > 0) return named;
+  throw new RegistryError(404, "NAME_UNKNOWN", `${name.slice(0, 400)} isn't stored`);
+}
+
+function account(image: HeldImage, { places }: Accounted): ImageAccount {
+  const { digest, visibility, size, alone, isWhole, isPinned, first, last, uses, tags } = image;
+  return {
+    names: namesOf(image).map((name, index) => {
+      const confirmed = tags[index]?.confirmed;
+      return { name, confirmed: confirmed === undefined ? null : new Date(confirmed).toISOString() };
+    }),
+    ...{ digest, visibility, size, alone, isWhole, isPinned },
+    firstUse: dayOf(first),
+    lastUse: dayOf(last),
+    hours: uses,
+    leaves: places.get(image) ?? null,
+  };
+}
+
+function detail(image: HeldImage, accounted: Accounted): ImageDetail {
+  const { held, holdings } = accounted;
+  const sharedWith = holdings.images.flatMap((other) => {
+    const shared = other === image ? [] : [...other.keys].filter((key) => image.keys.has(key));
+    const [name = ""] = namesOf(other);
+    return shared.length > 0 ? [{ image: name, bytes: sizeOf(held, shared) }] : [];
+  });
+  const entries = [...image.keys].flatMap((key) => held.objects.get(key) ?? []);
+  return {
+    ...account(image, accounted),
+    sharedWith: sharedWith.sort((one, other) => other.bytes - one.bytes),
+    objects: entries.map(({ key, size, stored }) => {
+      const digest = digestIn(key);
+      const use = digest && held.uses.get(digest);
+      return {
+        ...{ key, size },
+        images: holdings.needs.get(key) ?? 0,
+        firstUse: dayOf(Math.min(stored, use?.first ?? stored)),
+        lastUse: dayOf(Math.max(stored, use?.last ?? stored)),
+        source: use?.source ?? null,
+      };
+    }),
+  };
+}
+
+/** Bytes a day, over a week, or over as long as there has been anything. */
+function growthOf(entries: readonly StoredEntry[], now: number): number {
+  const recent = entries.filter(({ stored }) => now - stored < WEEK * DAY);
+  const oldest = entries.reduce((least, { stored }) => Math.min(least, stored), now);
+  const days = Math.min(WEEK, Math.max(1, (now - oldest) / DAY));
+  return Math.round(recent.reduce((sum, { size }) => sum + size, 0) / days);
+}
+
+function fullOn(left: number, growth: number, now: number): string | null {
+  const days = growth > 0 ? left / growth : Number.POSITIVE_INFINITY;
+  return left > 0 && days < 366 ? dayOf(now + days * DAY) : null;
+}
+
+function dayOf(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(0, "2026-11-28".length);
+}

@@ -1,0 +1,73 @@
+/** Takes images out of the store for the owner, and what no image needs. What other images need stays. */
+import * as v from "valibot";
+import { RegistryError } from "../oci/errors.ts";
+import type { Store } from "../store/store.ts";
+import type { TagRecords } from "../store/tag-records.ts";
+import { type AccountServices, imagesNamed, readAccounts } from "./accounts.ts";
+import { type DeletionServices, deleteCached, release } from "./eviction.ts";
+import { type HeldImage, sizeOf } from "./images.ts";
+
+export interface RemovalServices extends AccountServices, DeletionServices {
+  store: Pick<Store, "list" | "get" | "delete">;
+  tags: Pick<TagRecords, "list" | "end">;
+}
+
+/** What was removed, or would be. */
+export interface Removed {
+  images: string[];
+  objects: number;
+  /** Bytes. */
+  bytes: number;
+}
+
+/** Images that one request removes. */
+const MOST = 100;
+const Removal = v.strictObject({
+  images: v.pipe(v.array(v.pipe(v.string(), v.maxLength(512))), v.minLength(1), v.maxLength(MOST)),
+  dryRun: v.optional(v.boolean(), false),
+});
+
+/**
+ * Removes images by name: the tag, and the image itself unless another tag names it.
+ * @param request as parsed from JSON: `images`, and `dryRun` to only count.
+ * @throws RegistryError 400, or 404 if one isn't stored: then none is removed.
+ */
+export async function removeImages(services: RemovalServices, request: unknown): Promise<Removed> {
+  const parsed = v.safeParse(Removal, request);
+  if (!parsed.success)
+    throw new RegistryError(
+      400,
+      "UNSUPPORTED",
+      `the body has images, ${MOST} at most, and dryRun if none is to go`,
+    );
+  const { images, dryRun } = parsed.output;
+  const { held, holdings } = await readAccounts(services);
+  const doomed = new Set<HeldImage>();
+  const tags = new Set<HeldImage["tags"][number]>();
+  for (const name of images) {
+    for (const image of imagesNamed(holdings, name)) {
+      for (const tag of image.tags) {
+        if (`${tag.upstream}/${tag.repository}:${tag.tag}` === name) tags.add(tag);
+      }
+      if (image.tags.every((tag) => tags.has(tag))) doomed.add(image);
+    }
+  }
+  const needs = new Map(holdings.needs);
+  const keys = [...doomed].flatMap((image) => release(image, needs));
+  if (!dryRun) {
+    for (const tag of tags) await services.tags.end(tag, tag);
+    await deleteCached(services, keys);
+  }
+  return { images: [...new Set(images)], objects: keys.length, bytes: sizeOf(held, keys) };
+}
+
+/** Removes blobs that no stored manifest refers to, once they are an hour old. */
+export async function pruneUnreferenced(
+  services: RemovalServices,
+  isDryRun: boolean,
+): Promise<Omit<Removed, "images">> {
+  const { held, holdings } = await readAccounts(services);
+  const keys = holdings.loose.filter(({ turn }) => turn === 0).map(({ key }) => key);
+  if (!isDryRun) await deleteCached(services, keys);
+  return { objects: keys.length, bytes: sizeOf(held, keys) };
+}
