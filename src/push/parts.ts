@@ -157,3 +157,14 @@ export async function readSlice(reader: ReadableStreamBYOBReader, length: number
 function partKey(upload: string): string {
   return uploadPrefix(upload) + crypto.randomUUID();
 }
+
+/** Reads a body that nothing is done with: a client that is refused while it still sends may never see the response. */
+export async function discard(body: ReadableStream<Uint8Array>, most: number): Promise<void> {
+  if (body.locked) return;
+  const reader = body.getReader({ mode: "byob" });
+  for (let read = 0; read < most; ) {
+    const { bytes, isLast } = await readSlice(reader, SLICE);
+    if (isLast) return;
+    read += bytes.byteLength;
+  }
+}

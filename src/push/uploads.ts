@@ -4,10 +4,14 @@ import { RegistryError } from "../oci/errors.ts";
 import { DigestMismatch, StoreFull } from "../store/store.ts";
 import { linkBlob } from "./link.ts";
 import { mountBlob } from "./mounts.ts";
+import { discard } from "./parts.ts";
 import type { Part } from "./records.ts";
 import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
 import { appendBody, publishUpload, storeWhole, UploadTaken } from "./staging.ts";
+
+/** Bytes that are read of a body for which there is no room, so that the client sees why. */
+const DISCARDED = 1024 ** 3;
 
 /** `POST`: a mount, a whole blob, or an upload of its own. @throws RegistryError */
 export async function startUpload(services: PushServices, request: HostedRequest): Promise<Response> {
@@ -100,6 +104,7 @@ async function pushWhole(
   try {
     await storeWhole(services.store, digest, body, length);
   } catch (error) {
+    if (error instanceof StoreFull) await discard(body, DISCARDED).catch(() => {});
     throw error instanceof DigestMismatch ? mismatch(digest) : failed(error);
   }
   await linkBlob(services, request.target.repository, { digest, size: length }, upload);
@@ -138,7 +143,10 @@ async function append(
   try {
     await appended;
   } catch (error) {
-    if (error instanceof StoreFull) await hostedRecords.cancelUpload(target.repository, id);
+    if (error instanceof StoreFull) {
+      await hostedRecords.cancelUpload(target.repository, id);
+      await discard(body, DISCARDED).catch(() => {});
+    }
     throw failed(error);
   }
   return offset;

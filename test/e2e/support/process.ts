@@ -10,6 +10,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface Daemon {
+  /** Of the process that leads its group. */
+  pid: number;
   /** The last lines it wrote, for a failure's message. */
   log(): Promise<string>;
   /** SIGTERM, and SIGKILL after ten seconds; resolves when it is gone. */
@@ -134,7 +136,12 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await gone;
     clearTimeout(timer);
   };
-  const daemon: Daemon = { log, stop: () => end("SIGTERM"), kill: () => end("SIGKILL") };
+  const daemon: Daemon = {
+    pid: child.pid ?? 0,
+    log,
+    stop: () => end("SIGTERM"),
+    kill: () => end("SIGKILL"),
+  };
   try {
     await waitFor(`${name} to serve`, deadline, async () => {
       if (ended(child))

@@ -10,6 +10,8 @@ export interface Served {
   url: string;
   /** The data folder. */
   data: string;
+  /** Of the process that all of it descends from. */
+  pid(): number;
   /** On the same port with the same data. */
   start(): Promise<void>;
   kill(): Promise<void>;
@@ -59,6 +61,7 @@ export async function serve(
   return {
     url,
     data,
+    pid: () => daemon?.pid ?? 0,
     start,
     kill: async () => daemon?.kill(),
     stop: async () => {
