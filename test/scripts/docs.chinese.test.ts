@@ -10,8 +10,8 @@ function englishOf(path: string): string {
 const chinese = pages.filter(({ path }) => englishOf(path) !== path);
 const translated = new Map(chinese.map(({ path }) => [englishOf(path), path]));
 
-test("docs/zh has pages on serving, deploying, access, clients and troubleshooting", () => {
-  const needed = ["serve", "deploy", "access", "troubleshooting", "home", "clients/README"];
+test("docs/zh has pages on serving, deploying, access, hosted repositories, clients and troubleshooting", () => {
+  const needed = ["serve", "deploy", "access", "troubleshooting", "home", "hosted", "clients/README"];
   expect([...translated.keys()]).toEqual(expect.arrayContaining(needed.map((name) => `docs/${name}.md`)));
 });
 

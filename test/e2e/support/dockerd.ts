@@ -106,8 +106,8 @@ export async function startDockerdWith(
   };
 }
 
-/** With containerd's image store, Docker calls the index an image's ID: its config is what the stored manifests name. */
-async function configOf(root: string, index: string): Promise<string> {
+/** With containerd's image store, Docker calls the index or manifest an image's ID: its config is what the stored manifest names. */
+async function configOf(root: string, top: string): Promise<string> {
   const read = async (digest: string): Promise<unknown> => {
     const path = join(
       root,
@@ -116,7 +116,9 @@ async function configOf(root: string, index: string): Promise<string> {
     );
     return JSON.parse(await readFile(path, "utf8"));
   };
-  const manifests = field(await read(index), "manifests");
+  const content = await read(top);
+  const manifests = field(content, "manifests");
+  if (manifests === undefined) return text(content, "config", "digest");
   const chosen = (Array.isArray(manifests) ? manifests : []).find(
     (each) => field(each, "platform", "architecture") === "amd64",
   );
