@@ -93,7 +93,13 @@ const UNLISTED = 5 * 60_000;
 export function createServices(env: Env): Services {
   const now = () => Date.now();
   const config = readConfig(env);
-  const { upstream: upstreamTiming, trafficGather, recallPatience, ...timing } = env.TIMING ?? {};
+  const {
+    upstream: upstreamTiming,
+    trafficGather,
+    recallPatience,
+    addressRate,
+    ...timing
+  } = env.TIMING ?? {};
   const objects = env.VERSION ? OBJECTS_OF_A_CLASS : 1;
   const stored = new StoredKeys(env.TAGS, now);
   const via = viaOf(env.VERSION?.id ?? crypto.randomUUID());
@@ -124,7 +130,7 @@ export function createServices(env: Env): Services {
       access: config.access,
       now,
     }),
-    limits: new Limits(env.ADDRESSES ?? null, now),
+    limits: new Limits(env.ADDRESSES ?? null, now, addressRate),
     store: new R2Store(env.STORE),
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),
     manifests: new LRUCache({

@@ -62,10 +62,15 @@ export class Limits {
   /** Apart, so that many user names don't push addresses and keys out. */
   readonly #logins: Buckets;
   readonly #limiter: RateLimiter | null;
+  readonly #addressRate: number;
 
-  /** @param limiter null where the platform has none. */
-  constructor(limiter: RateLimiter | null, now: () => number) {
+  /**
+   * @param limiter null where the platform has none.
+   * @param addressRate requests a minute from one address where there is no limiter.
+   */
+  constructor(limiter: RateLimiter | null, now: () => number, addressRate = ADDRESS_RATE) {
     this.#limiter = limiter;
+    this.#addressRate = addressRate;
     this.#buckets = new Buckets(now);
     this.#logins = new Buckets(now);
   }
@@ -82,7 +87,7 @@ export class Limits {
       ? (await isWithin(this.#limiter, name))
         ? 0
         : PERIOD
-      : this.#buckets.take(name, ADDRESS_RATE);
+      : this.#buckets.take(name, this.#addressRate);
     if (wait > 0) throw tooMany("your address", wait);
   }
 

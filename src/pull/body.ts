@@ -31,7 +31,7 @@ export interface BodyLimits {
   pauses: readonly number[];
 }
 
-/** Other times than the usual ones. */
+/** Other times, and a rate, than the usual ones. */
 export interface Timing {
   /** Milliseconds for which a request waits for another one's fill. */
   fillPatience?: number;
@@ -43,6 +43,8 @@ export interface Timing {
   trafficGather?: number;
   /** Milliseconds for which a pull waits for the list of recalled digests. */
   recallPatience?: number;
+  /** Requests a minute from one address, where the platform counts none. */
+  addressRate?: number;
   /** Milliseconds for which hosted content stays that nothing references. */
   hostedGrace?: number;
 }

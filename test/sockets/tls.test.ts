@@ -6,17 +6,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
-import { Agent, fetch, request } from "undici";
+import { Agent, fetch } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { writeKeyFile } from "../../scripts/keys/key-file.ts";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
 import { addKey } from "../../src/access/key-changes.ts";
-import { ADDRESS_RATE } from "../../src/access/limits.ts";
 import { makeKeyPair, type TestKeyPair } from "../support/node/certificate.ts";
 import { type RawFaults, startRawFaults } from "../support/node/raw-faults.ts";
+import { burst } from "./support/burst.ts";
 import { DEADLINE, until } from "./support/deadline.ts";
 import { Download } from "./support/download.ts";
-import { type Blob, MIB, requestsFor, serveBlob } from "./support/stage.ts";
+import { type Blob, MIB, PATIENT, requestsFor, serveBlob } from "./support/stage.ts";
 
 /** More than what waits between the mirror and a client that doesn't read. */
 const LARGE = 48 * MIB;
@@ -137,30 +137,14 @@ describe("https", () => {
   });
 
   test("believes no header of a client's about whose connection a request came by", async () => {
-    const url = await start();
-    const dispatcher = new Agent({ connect: { ca: first.certificate }, connections: 10 });
-    // More than an address may send, with what it may send in addition while the requests last.
-    const burst = async (headers: Record<string, string>) => {
-      const statuses = new Set<number>();
-      const began = Date.now();
-      let sent = 0;
-      const isEnough = () => sent > ADDRESS_RATE * (1 + (Date.now() - began) / 60_000) + 20;
-      const send = async () => {
-        while (!statuses.has(429) && !isEnough()) {
-          sent++;
-          const { statusCode, body } = await request(`${url}/_/health`, { dispatcher, headers });
-          await body.dump();
-          statuses.add(statusCode);
-        }
-      };
-      await Promise.all(Array.from({ length: 10 }, send));
-      return [...statuses].sort();
-    };
+    const url = await start({ timing: { ...PATIENT, addressRate: 30 } });
+    const dispatcher = new Agent({ connect: { ca: first.certificate } });
+    const statuses = (headers: Record<string, string>) => burst(url, 30, headers, dispatcher);
     try {
       // Only this machine's own requests aren't counted.
       const forged = { "X-Portolan-Connection": JSON.stringify({ clientIp: "198.51.100.7:1" }) };
-      expect(await burst(forged)).toEqual([200]);
-      expect(await burst({ "CF-Connecting-IP": "198.51.100.7" })).toEqual([200, 429]);
+      expect(await statuses(forged)).toEqual([200]);
+      expect(await statuses({ "CF-Connecting-IP": "198.51.100.7" })).toEqual([200, 429]);
     } finally {
       await dispatcher.destroy();
     }

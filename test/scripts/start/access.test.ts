@@ -4,10 +4,8 @@ import { mkdtemp, readFile, rename, rm, stat, writeFile } from "node:fs/promises
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { request as send } from "undici";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { addKey } from "../../../src/access/key-changes.ts";
-import { ADDRESS_RATE } from "../../../src/access/limits.ts";
 import { refused, Start } from "../support/start.ts";
 
 const KEYED = ["--var", "ACCESS=keys"];
@@ -168,32 +166,5 @@ describe("with ACCESS=keys", () => {
     const { code, errors, output } = await refused(["--port", "0", ...KEYED], { folder });
     expect([code, output]).toEqual([2, ""]);
     expect(errors).toMatch(/access-keys\.json isn't valid JSON/);
-  });
-});
-
-describe("requests a minute", () => {
-  /** Statuses of more requests than an address may send, from `address` as a proxy in front tells it. */
-  async function burst(url: string, address: string | null): Promise<Set<number>> {
-    const headers: Record<string, string> = address === null ? {} : { "CF-Connecting-IP": address };
-    const statuses = new Set<number>();
-    // The allowance grows while requests are sent, the more the slower the machine is.
-    const most = address === null ? ADDRESS_RATE / 10 + 20 : ADDRESS_RATE;
-    const flood = async () => {
-      for (let sent = 0; sent < most && !statuses.has(429); sent++) {
-        const { statusCode, body } = await send(`${url}/_/health`, { headers });
-        await body.dump();
-        statuses.add(statusCode);
-      }
-    };
-    await Promise.all(Array.from({ length: 10 }, flood));
-    return statuses;
-  }
-
-  test("are counted for each address, but not for this machine's own", async () => {
-    const { url } = await start();
-    expect(await burst(url, null)).toEqual(new Set([200]));
-    expect(await burst(url, "198.51.100.7")).toEqual(new Set([200, 429]));
-    const other = await fetch(`${url}/_/health`, { headers: { "CF-Connecting-IP": "198.51.100.8" } });
-    expect(other.status).toBe(200);
   });
 });
