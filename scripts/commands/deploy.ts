@@ -92,7 +92,7 @@ async function configureAndDeploy(
     output.line(`\nYour key, which is shown this once:\n\n  ${strong(newKey)}\n`);
     output.line(usage(newKey, url === null ? "MIRROR" : new URL(url).host));
   }
-  if (url !== null) await showNext(context, url, settings.doctor);
+  if (code === 0 && url !== null) await showNext(context, url, settings.doctor);
   return code;
 }
 

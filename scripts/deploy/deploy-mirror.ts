@@ -75,20 +75,19 @@ export async function deploy(
   const vars = [...settings.var, `ACCESS:${plan.access}`].flatMap((each) => ["--var", each]);
   const rest = [...(settings.dryRun ? ["--dry-run"] : []), ...others];
   const secrets = settings.dryRun ? {} : plan.secrets;
+  const configured = addressOf(await routesIn(cwd, settings.config));
+  // Before the deploy: one that fails halfway may have uploaded it.
+  if (configured !== null) await keepAdmin(secrets.ADMIN_KEY, configured, tools);
   const { code, url } = await withFolder(async (folder) => {
     const options = await secretsFile(folder, secrets);
     const report = join(folder, "report.ndjson");
     const run = await wrangler.run(["deploy", ...target, ...vars, ...options, ...rest], { report });
     return { code: run.code, url: addressIn((await readIfThere(report)) ?? "") };
   });
-  if (code !== 0 || settings.dryRun) {
-    if (code === 0) output.line(reportOf(plan, settings));
-    return { code, url: null };
-  }
-  const address = addressOf(await routesIn(cwd, settings.config)) ?? url;
-  output.line(reportOf(plan, settings));
-  await keepAdmin(secrets.ADMIN_KEY, address, tools);
-  return { code, url: address };
+  if (code === 0) output.line(reportOf(plan, settings));
+  if (settings.dryRun) return { code, url: null };
+  if (configured === null) await keepAdmin(secrets.ADMIN_KEY, url, tools);
+  return { code, url: configured ?? url };
 }
 
 /** The admin key can't be read back from Cloudflare. */
