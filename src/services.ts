@@ -7,6 +7,7 @@ import { type Config, ConfigError, readConfig } from "./config.ts";
 import { logFill } from "./fill-log.ts";
 import type { HoldingsLedger } from "./ledger/held.ts";
 import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
+import type { PullLedger } from "./ledger/pulls.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
 import type { WatchLedger } from "./ledger/watch.ts";
@@ -36,7 +37,9 @@ export interface Env {
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords>;
-  LEDGER: ObjectsOf<TrafficLedger & RecallLedger & HoldingsLedger & TagHistory & KeyLedger & WatchLedger>;
+  LEDGER: ObjectsOf<
+    TrafficLedger & RecallLedger & HoldingsLedger & TagHistory & KeyLedger & WatchLedger & PullLedger
+  >;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -61,7 +64,7 @@ export interface Services extends PullServices, PushServices {
   gateway: Gateway | null;
   /** Null where requests aren't counted. */
   traffic: TrafficRecorder | null;
-  readonly ledger: TrafficLedger & HoldingsLedger & WatchLedger;
+  readonly ledger: TrafficLedger & HoldingsLedger & WatchLedger & PullLedger;
   recalls: Recalls;
   webhooks: Webhooks;
   search: HubSearch;

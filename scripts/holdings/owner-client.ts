@@ -122,6 +122,22 @@ export type WarmProgress = v.InferOutput<typeof Warmed>;
 /** Statuses of requests that a Portolan of this version refuses for a reason; an unknown path, as older ones have them, has another. */
 const REASONED: ReadonlySet<number> = new Set([400, 409, 503]);
 
+const Resolved = v.object({ repository: v.string(), digest: Digest });
+const Trace = v.object({
+  pulls: v.array(v.object({ key: v.string(), first: v.number(), last: v.number(), hours: v.number() })),
+  tags: v.array(
+    v.object({
+      upstream: v.string(),
+      repository: v.string(),
+      tag: v.string(),
+      visibility: v.picklist(["public", "private"]),
+      named: Digest,
+      from: v.number(),
+    }),
+  ),
+});
+
+export type DigestTrace = v.InferOutput<typeof Trace>;
 export type CollectedContent = v.InferOutput<typeof Collected>;
 export type RecalledDigest = v.InferOutput<typeof Recalled>["entries"][number];
 export type HeldObject = v.InferOutput<typeof Entry>;
@@ -195,12 +211,17 @@ export class OwnerClient {
   async warm(image: string, platforms: readonly string[], cursor: number): Promise<WarmProgress> {
     const body = JSON.stringify({ image, platforms, cursor });
     const response = await this.#send("warm", { method: "POST", body });
-    const bytes = response.status === 401 ? await this.#bytesOf(response) : await this.#anyBytesOf(response);
-    const reason = response.ok ? null : parseJson(Refusal, bytes)?.errors[0].message;
-    if (reason) throw new Error(cleaned(reason));
-    const parsed = parseJson(Warmed, bytes);
-    if (parsed === null) throw new Error(`${this.#mirror} answers ${response.status}: is it a Portolan?`);
-    return parsed;
+    return this.#answerOf(Warmed, response);
+  }
+
+  /** The digest that a pull of an image would get from the mirror. @throws Error with the mirror's reason. */
+  async resolve(image: string): Promise<DigestText> {
+    return (await this.#answerOf(Resolved, await this.#send(`resolve/${image}`))).digest;
+  }
+
+  /** Who pulled a digest, and which tags led to it. */
+  traceOf(digest: string): Promise<DigestTrace> {
+    return this.read(Trace, `pulls/${digest}`);
   }
 
   /** The latest first. */
@@ -315,6 +336,19 @@ export class OwnerClient {
       redirect: "manual",
       headers: { Authorization: `Bearer ${this.#key}`, "Content-Type": "application/json" },
     });
+  }
+
+  /** @throws Error with the reason that the mirror gives. */
+  async #answerOf<const Schema extends v.GenericSchema>(
+    schema: Schema,
+    response: Response,
+  ): Promise<v.InferOutput<Schema>> {
+    const bytes = response.status === 401 ? await this.#bytesOf(response) : await this.#anyBytesOf(response);
+    const reason = response.ok ? null : parseJson(Refusal, bytes)?.errors[0].message;
+    if (reason) throw new Error(cleaned(reason));
+    const parsed = parseJson(schema, bytes);
+    if (parsed === null) throw new Error(`${this.#mirror} answers ${response.status}: is it a Portolan?`);
+    return parsed;
   }
 
   #anyBytesOf(response: Response): Promise<Uint8Array> {

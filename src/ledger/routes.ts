@@ -2,6 +2,7 @@
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { requireAdmin } from "../access/admin.ts";
+import { parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
@@ -10,9 +11,11 @@ import { ATOM_TYPE, atomFeed, JSON_FEED_TYPE, jsonFeed } from "./feed.ts";
 import { type GoneServices, listGone } from "./gone.ts";
 import type { HoldingsLedger } from "./held.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
+import { findImage } from "./image-request.ts";
 import { keyRoutes } from "./key-routes.ts";
 import type { ManagedKeys } from "./managed-keys.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
+import type { PullLedger } from "./pulls.ts";
 import type { Recalls } from "./recalls.ts";
 import { type ReleaseServices, release, undoRelease } from "./releases.ts";
 import { pruneUnreferenced, removeImages } from "./removal.ts";
@@ -32,7 +35,7 @@ export interface AdminServices
   started: number;
   /** Of the deployment, by which it is known in Via. */
   via: string;
-  ledger: TrafficLedger & HoldingsLedger;
+  ledger: TrafficLedger & HoldingsLedger & PullLedger;
   recalls: Recalls;
   managedKeys: ManagedKeys;
   /** Milliseconds since the epoch. */
@@ -108,6 +111,16 @@ export function adminRoutes(services: AdminServices): Hono {
   routes.post("/warm", owner, async (c) =>
     c.json(await warmImage(services, await bodyOf(c), waitUntilOf(c.executionCtx))),
   );
+  routes.get("/resolve/:image{.+}", owner, async (c) => {
+    const waitUntil = waitUntilOf(c.executionCtx);
+    const { repository, digest } = await findImage(services, c.req.param("image"), "HEAD", waitUntil);
+    return c.json({ repository, digest });
+  });
+  routes.get("/pulls/:digest", owner, async (c) => {
+    const digest = parseDigest(c.req.param("digest"));
+    if (!digest) throw new RegistryError(400, "DIGEST_INVALID", "the path ends with a digest");
+    return c.json({ digest, ...(await services.ledger.traceOf(digest)) });
+  });
   routes.get("/recalled", owner, async (c) => c.json({ entries: await services.recalls.list() }));
   routes.post("/recalled", owner, async (c) => {
     await services.recalls.recall(services, await bodyOf(c));

@@ -5,6 +5,7 @@ import type { WaitUntil } from "../registry/wait-until.ts";
 import type { TagSighting } from "../store/tag-history.ts";
 import type { UpstreamObserver } from "../upstream/observer.ts";
 import { type Activity, GatheredActivity, NO_ACTIVITY } from "./activity.ts";
+import { type KeyPull, PullGatherer } from "./pulls.ts";
 import { type Use, UseGatherer } from "./uses.ts";
 
 /** What of a request counts. */
@@ -16,6 +17,8 @@ export interface CountedRequest {
   /** Of the content that the response is or stands for; null where there is none. */
   digest: string | null;
   servedBy: string | null;
+  /** Name of the access key that admitted it; null where none was needed. */
+  key: string | null;
   status: number;
   /** Declared length of the response's body; null where it isn't known. */
   bytes: number | null;
@@ -45,6 +48,7 @@ export interface TrafficAt extends Traffic {
 export interface LedgerBatch {
   traffic?: readonly Traffic[];
   uses?: readonly Use[];
+  pulls?: readonly KeyPull[];
   activity?: Activity;
   sightings?: readonly TagSighting[];
 }
@@ -72,6 +76,7 @@ export class TrafficRecorder implements UpstreamObserver {
   readonly #now: () => number;
   readonly #gather: number;
   readonly #uses = new UseGatherer();
+  readonly #pulls = new PullGatherer();
   readonly #activity = new GatheredActivity();
   #gathered = new Map<string, Traffic>();
   #sightings: TagSighting[] = [];
@@ -96,6 +101,8 @@ export class TrafficRecorder implements UpstreamObserver {
     this.#gathered.set(key, counted);
     const use = useOf(request);
     if (use) this.#uses.note(use, this.#now());
+    const isPull = method === "GET" && status < 300;
+    if (use && isPull) this.#pulls.note({ digest: use.digest, key: request.key ?? "" }, this.#now());
     this.#count++;
     if (this.#count >= ENOUGH) waitUntil(this.#flush());
     else this.#schedule(waitUntil);
@@ -131,6 +138,7 @@ export class TrafficRecorder implements UpstreamObserver {
   async #flush(): Promise<void> {
     const traffic = [...this.#gathered.values()];
     const uses = this.#uses.take();
+    const pulls = this.#pulls.take();
     const activity = this.#activity.take();
     const sightings = this.#sightings;
     this.#gathered = new Map();
@@ -139,9 +147,10 @@ export class TrafficRecorder implements UpstreamObserver {
     this.#isScheduled = false;
     if (traffic.length + sightings.length === 0 && activity === NO_ACTIVITY) return;
     try {
-      await this.#ledger().add({ traffic, uses, activity, sightings }, this.#now());
+      await this.#ledger().add({ traffic, uses, pulls, activity, sightings }, this.#now());
     } catch (error) {
       this.#uses.forget(uses);
+      this.#pulls.forget(pulls);
       console.warn(`the ledger can't be written: ${error}`);
     }
   }

@@ -1,6 +1,6 @@
 /**
  * The Durable Object that keeps what the requests were, minutes for a day, hours for a month, days for a year, then one sum;
- * what the mirror did besides; which digests are recalled; what content is used; what tags named, and which are watched; and the
+ * what the mirror did besides; which digests are recalled; what content is used, and who pulled it; what tags named, and which are watched; and the
  * access keys that the owner has made.
  */
 import { DurableObject } from "cloudflare:workers";
@@ -8,6 +8,7 @@ import type { WrittenKey } from "../access/key-list.ts";
 import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
 import type { Counted, HoldingsIndex, HoldingsLedger, Settlement, TagPage } from "../ledger/held.ts";
 import type { KeyLedger, KeyList } from "../ledger/managed-keys.ts";
+import type { DigestTrace, PullLedger } from "../ledger/pulls.ts";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import { type ManifestName, type ManifestReferences, readReferences } from "../ledger/references.ts";
 import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
@@ -31,6 +32,7 @@ import type { TagName } from "../store/tag-records.ts";
 import { ActivityTables } from "./activity-tables.ts";
 import { HoldingsTables } from "./holdings-tables.ts";
 import { StoredKeyList } from "./key-list.ts";
+import { PullTable } from "./pull-table.ts";
 import { TagHistoryTables } from "./tag-history-tables.ts";
 import { WatchTable } from "./watch-table.ts";
 
@@ -64,7 +66,7 @@ const ADDED =
 
 export class Ledger
   extends DurableObject<Env>
-  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory, KeyLedger, WatchLedger
+  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory, KeyLedger, WatchLedger, PullLedger
 {
   readonly #sql = this.ctx.storage.sql;
   readonly #keys = new StoredKeyList(this.ctx.storage, this.env.TAGS);
@@ -72,6 +74,7 @@ export class Ledger
   readonly #activity = new ActivityTables(this.#sql);
   readonly #tags = new TagHistoryTables(this.#sql);
   readonly #watched = new WatchTable(this.#sql);
+  readonly #pulls = new PullTable(this.#sql);
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
@@ -80,7 +83,7 @@ export class Ledger
   }
 
   async add(
-    { traffic = [], uses = [], activity = NO_ACTIVITY, sightings = [] }: LedgerBatch,
+    { traffic = [], uses = [], pulls = [], activity = NO_ACTIVITY, sightings = [] }: LedgerBatch,
     at: number,
   ): Promise<void> {
     const start = at - (at % MINUTE);
@@ -91,6 +94,7 @@ export class Ledger
       );
     }
     this.#holdings.use(uses, at);
+    this.#pulls.add(pulls, at);
     this.#activity.add(activity);
     this.#see(sightings);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
@@ -168,6 +172,10 @@ export class Ledger
     return this.#holdings.counted();
   }
 
+  async traceOf(digest: Digest): Promise<DigestTrace> {
+    return this.#pulls.traceOf(digest);
+  }
+
   async watched(choice: WatchChoice): Promise<WatchedTag[]> {
     return this.#watched.choose(choice);
   }
@@ -229,6 +237,7 @@ export class Ledger
     if (now % DAY < HOUR) {
       this.#tags.prune(now);
       this.#watched.prune();
+      this.#pulls.prune(now);
     }
     const { left = 0 } =
       this.#rows<{ left: number }>("SELECT count(*) AS left FROM traffic WHERE span <> 0")[0] ?? {};

@@ -53,6 +53,7 @@ describe("the recorder", () => {
     resource: "blob",
     digest: DIGEST,
     servedBy: "store",
+    key: null,
     status: 200,
     bytes: 5,
     method: "GET",

@@ -99,6 +99,8 @@ describe("recall", () => {
     expect((await recall(layer, "--reason", "why", "--json")).json()).toEqual({
       recalled: layer,
       reason: "why",
+      pulls: [],
+      tags: [],
     });
     expect((await recall("--list", "--json")).json()).toEqual([
       { digest: layer, reason: "why", at: expect.stringMatching(/^\d{4}-.*Z$/) },
@@ -110,7 +112,7 @@ describe("recall", () => {
   test.each([
     ["nothing to do", [], "name a digest"],
     ["two things to do", ["--list", "--undo", `sha256:${"a".repeat(64)}`], "name a digest"],
-    ["a tag", ["alpine:3.20"], "no whole digest"],
+    ["what is no image", ["alpine:"], "no image reference"],
     ["a shortened digest", ["sha256:beefdbd8a1da"], "no whole digest"],
     ["a reason of two lines", [`sha256:${"a".repeat(64)}`, "--reason", "a\nb"], "one line"],
     ["a reason without a digest", ["--list", "--reason", "a"], "--reason goes with"],
@@ -119,4 +121,18 @@ describe("recall", () => {
     expect([code, errors]).toEqual([2, expect.stringContaining(message)]);
     expect((await recall("--list", "--json")).json()).toEqual([]);
   });
+});
+
+test("an image is recalled by the digest that it has, and who pulled it and by which tag is shown", async () => {
+  expect((await pull("manifests/1.0"))[0]).toBe(200);
+  const { digest } = image.target;
+  await expect
+    .poll(async () => (await recall("--trace", digest)).output, { timeout: 30_000 })
+    .toMatch(/without a key.*registry\.test\/owner\/image:1\.0/s);
+  const { code, output } = await recall("registry.test/owner/image:1.0");
+  expect([code, output]).toEqual([0, expect.stringContaining(`✓ ${digest} is denied to all clients.`)]);
+  expect(output).toContain("registry.test/owner/image:1.0");
+  expect((await pull(`manifests/${digest}`))[0]).toBe(403);
+  const nothing = await recall("registry.test/owner/image:2.0");
+  expect([nothing.code, nothing.errors]).toEqual([2, expect.stringContaining("2.0")]);
 });
