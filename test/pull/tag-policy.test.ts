@@ -151,12 +151,14 @@ describe("a slow tag", () => {
     await publish(1);
     await pull();
     mirror.clock.ahead += HOUR;
+    const history = vi.spyOn(Ledger.prototype, "decide");
     mirror.docker.removeTag("library/demo", "latest");
     expect(await pull()).toBe(404);
     await publish(1);
     mirror.docker.setVisibility("library/demo", "private");
     mirror.clock.ahead += HOUR;
     expect([401, 403]).toContain(await pull());
+    expect(history).not.toHaveBeenCalled();
   });
 
   test("whose digest is recalled is refused", async () => {
