@@ -163,10 +163,11 @@ async function outcomeOfRecord(
   status: CacheStatus,
   isPast = false,
 ): Promise<Outcome | null> {
-  const isUpstreams = !isPast && record.gone === undefined;
-  if (pull.method === "HEAD" && isUpstreams) return { ...record, bytes: null, status };
+  const isKept = record.gone !== undefined;
+  if (pull.method === "HEAD" && !isPast && !isKept) return { ...record, bytes: null, status };
   const content = await contentOf(services, pull, record.digest);
-  if (!("failure" in content)) return { ...content, status: { ...status, ...content.status } };
+  const servedBy = isKept ? ({ servedBy: "stale" } as const) : {};
+  if (!("failure" in content)) return { ...content, status: { ...status, ...content.status, ...servedBy } };
   if (content.failure.kind === "missing") return null;
   throw clientError(content.failure, "manifest", pull.clientInfo);
 }

@@ -57,6 +57,7 @@ test.each(["GET", "HEAD"])(
       mirror.clock.ahead += wait;
       const { status, headers } = await mirror.request(TAG, { method });
       expect([status, headers.get("Docker-Content-Digest")]).toEqual([200, target.digest]);
+      expect(headers.get("Cache-Status")).toContain("detail=stale");
       expect(headers.get("Warning")).toMatch(
         /^299 - "this tag of docker\.io\/library\/demo was deleted upstream/,
       );

@@ -1,0 +1,104 @@
+/** `portolan release` and `portolan gone`, at a mirror as `npm start` runs it. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { createFakeRegistry, type FakeRegistry, patternBytes } from "../../support/fake-registry.ts";
+import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
+import { type Finished, portolan } from "../support/portolan.ts";
+
+const IMAGE = "registry.test/owner/image:1.0";
+/** Milliseconds. The mirror gathers for five seconds what it records. */
+const PATIENCE = { timeout: 50_000, interval: 500 };
+
+let fake: FakeRegistry;
+let registry: ListeningRegistry;
+let data: string;
+let mirror: RunningMirror;
+
+beforeAll(async () => {
+  fake = createFakeRegistry({ auth: "none" });
+  registry = await listen(fake);
+});
+afterAll(() => registry.close());
+beforeEach(async () => {
+  data = await mkdtemp(join(tmpdir(), "portolan-release-"));
+  mirror = await startMirror({
+    port: 0,
+    host: "127.0.0.1",
+    data,
+    upstreams: { "registry.test": [registry.url] },
+    insecure: ["registry.test"],
+    vars: { TAG_TTL: "0", COOLDOWN: '{"registry.test/owner/image":"7d"}', KEEP: "registry.test/*" },
+  });
+});
+afterEach(async () => {
+  await mirror.stop();
+  await rm(data, { recursive: true, force: true, maxRetries: 5 });
+});
+
+const owner = (...args: string[]): Promise<Finished> =>
+  portolan([...args, "--mirror", mirror.url, "--data", data]);
+
+async function publish(seed: number): Promise<string> {
+  const { target } = await fake.addImage("owner/image", "1.0", { layers: [patternBytes(100, seed)] });
+  return target.digest;
+}
+
+/** @returns the digest that a pull gets, and the Warning beside it. */
+async function pull(): Promise<[string | null, string | null]> {
+  const response = await fetch(`${mirror.url}/v2/registry.test/owner/image/manifests/1.0`);
+  await response.arrayBuffer();
+  return [response.headers.get("Docker-Content-Digest"), response.headers.get("Warning")];
+}
+
+test("lets the newest digest through, lists it, and undoes that, for people and as JSON", async () => {
+  const [first] = [await publish(1), await pull()];
+  const second = await publish(2);
+  expect((await pull())[0]).toBe(first);
+  expect((await owner("release", "--list")).output).toContain("Nothing is released.");
+  const { code, output } = await owner("release", IMAGE);
+  expect([code, output]).toEqual([0, expect.stringContaining(`${IMAGE} is served with ${second}`)]);
+  expect((await pull())[0]).toBe(second);
+  expect((await owner("tags", IMAGE)).output).toMatch(new RegExp(`${second} .* served, released$`, "m"));
+  expect((await owner("release", "--list", "--json")).json()).toMatchObject([{ digest: second, tag: "1.0" }]);
+  expect((await owner("release", IMAGE, "--undo", "--json")).json()).toEqual({
+    undone: IMAGE,
+    wasReleased: true,
+  });
+  expect((await pull())[0]).toBe(first);
+  const again = await owner("release", IMAGE, "--undo");
+  expect([again.code, again.errors]).toEqual([
+    1,
+    expect.stringContaining(`nothing is released for ${IMAGE}`),
+  ]);
+});
+
+test.each([
+  [["release"], "name an image, or give --list"],
+  [["release", IMAGE, "--list"], "name an image, or give --list"],
+  [["release", `${IMAGE}@sha256:${"a".repeat(64)}`], "name the image by its tag"],
+  [["release", "registry.test/owner/other:1.0"], "COOLDOWN doesn't apply to registry.test/owner/other:1.0"],
+])("release says what is wrong with %o", async (args, problem) => {
+  const { code, errors } = await owner(...args);
+  expect([code, errors]).toEqual([2, expect.stringContaining(problem)]);
+});
+
+test("release exits with 1 for a tag that neither the mirror nor its registry knows", async () => {
+  const { code, errors } = await owner("release", "registry.test/owner/image:none");
+  expect([code, errors]).toEqual([1, expect.stringContaining("found nothing behind")]);
+});
+
+test("gone lists what was deleted upstream and is served on", async () => {
+  const digest = await publish(3);
+  await pull();
+  expect((await owner("gone")).output).toContain("Nothing that KEEP names was deleted upstream.");
+  fake.removeTag("owner/image", "1.0");
+  expect(await pull()).toEqual([digest, expect.stringContaining("was deleted upstream")]);
+  await expect.poll(async () => (await owner("gone", "--json")).json(), PATIENCE).toHaveLength(1);
+  const { output } = await owner("gone");
+  expect(output).toMatch(
+    new RegExp(`^image +digest +deleted\n${IMAGE} +${digest.slice(0, 19)} +.* ago$`, "m"),
+  );
+});
