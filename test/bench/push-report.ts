@@ -1,5 +1,5 @@
 /** What pushes cost, for people. */
-import type { Pushes, PushSide } from "./push.ts";
+import { PUSH_CROWD, type Pushes, type PushSide } from "./push.ts";
 import { median, ratio } from "./statistics.ts";
 import { megabytes, table, type Verdict, verdict } from "./text.ts";
 
@@ -9,7 +9,7 @@ const SENDINGS = {
   whole: "as containerd does, whole",
 } as const;
 
-export function pushReport({ bytes, series, pulls }: Pushes): string {
+export function pushReport({ bytes, series, pulls, crowd }: Pushes): string {
   const cpuPerGib = (value: number): string => (value * GIB).toFixed(2);
   const row = (
     name: string,
@@ -35,11 +35,12 @@ export function pushReport({ bytes, series, pulls }: Pushes): string {
       row("downloaded, MB/s", megabytes, (side) => pulls[side].map(({ rate }) => rate)),
       row("  CPU, s/GiB", cpuPerGib, (side) => pulls[side].map(({ cpu }) => cpu)),
     ]),
+    `${PUSH_CROWD} pushes at once took ${crowd.seconds.toFixed(1)} s, and ${megabytes(crowd.grown)} MB more of workerd's memory.`,
   ].join("\n");
 }
 
-export function pushVerdicts({ series }: Pushes): Verdict[] {
-  return Object.entries(SENDINGS).flatMap(([sending, name]) => {
+export function pushVerdicts({ series, crowd }: Pushes): Verdict[] {
+  const beside = Object.entries(SENDINGS).flatMap(([sending, name]) => {
     const { portolan, registry } = series[sending as keyof typeof SENDINGS];
     const rate = ratio(portolan.rate, registry.rate);
     const cpu = ratio(portolan.cpu, registry.cpu);
@@ -48,4 +49,14 @@ export function pushVerdicts({ series }: Pushes): Verdict[] {
       verdict("  CPU, to docker-registry's", cpu.toFixed(2), "≤ 0.60", cpu <= 0.6),
     ];
   });
+  const { grown } = crowd;
+  return [
+    ...beside,
+    verdict(
+      `memory grown by ${PUSH_CROWD} pushes at once, MB`,
+      megabytes(grown),
+      "< 128",
+      grown < 128_000_000,
+    ),
+  ];
 }

@@ -3,7 +3,7 @@ import { createCipheriv, createHash, randomBytes } from "node:crypto";
 import { Agent, request } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { cpuSeconds, untilIdle } from "./accounting.ts";
+import { cpuSeconds, forgetPeak, memoryOf, processTree, untilIdle } from "./accounting.ts";
 import { Connection } from "./connection.ts";
 import type { Blob } from "./image.ts";
 import { blobLoad, type LoadResult } from "./load.ts";
@@ -31,6 +31,14 @@ export interface Pushes {
   series: Record<Sending, Record<PushSide, PushSeries>>;
   /** Downloads of what was pushed. */
   pulls: Record<PushSide, LoadResult[]>;
+  /** Many clients at once, on Portolan. */
+  crowd: PushCrowd;
+}
+
+export interface PushCrowd {
+  seconds: number;
+  /** Bytes that workerd's memory grew by at its peak. */
+  grown: number;
 }
 
 export interface PushStage {
@@ -48,6 +56,10 @@ const MB = 1_000_000;
 export const PUSHED_LAYERS = [120, 80, 60, 40].map((size) => size * MB + 4_097);
 /** Bytes that clients written in Go send at a time. */
 const PIECE = 32 * 1024;
+export const PUSH_CROWD = 20;
+/** Bytes of the layers of a crowd's images. */
+const SHARED_LAYER = 12 * MB;
+const OWN_LAYER = 8 * MB;
 const SIDES = ["portolan", "registry"] as const;
 
 export async function runPushes(
@@ -62,6 +74,7 @@ export async function runPushes(
       whole: { portolan: series(), registry: series() },
     },
     pulls: { portolan: [], registry: [] },
+    crowd: { seconds: 0, grown: 0 },
   };
   // Round 0 warms up, and every blob is read back and checked.
   for (let round = 0; round <= rounds; round++) {
@@ -86,7 +99,26 @@ export async function runPushes(
       }
     }
   }
+  say(`${PUSH_CROWD} pushes at once`);
+  pushes.crowd = await pushTogether(sides.portolan.server, `${sides.portolan.path}/crowd`);
   return pushes;
+}
+
+/** Images that share a layer, sent without lengths. */
+async function pushTogether(server: Server, repository: string): Promise<PushCrowd> {
+  const workerd = processTree(server.pid).find(({ name }) => name === "workerd")?.pid;
+  if (workerd === undefined) throw new Error("the mirror has no workerd");
+  const shared = noise(SHARED_LAYER);
+  const images = Array.from({ length: PUSH_CROWD }, () => [shared, noise(OWN_LAYER)]);
+  await untilIdle(server.pid);
+  forgetPeak(workerd);
+  const { resident } = memoryOf(workerd);
+  const start = performance.now();
+  await Promise.all(
+    images.map((image, n) => pushLayers(server, `${repository}-${n}`, image, "streamed", false)),
+  );
+  const seconds = (performance.now() - start) / 1000;
+  return { seconds, grown: Math.max(0, memoryOf(workerd).peak - resident) };
 }
 
 interface Content extends Blob {
@@ -99,17 +131,18 @@ function noise(size: number): Content {
   return { bytes, size, digest: `sha256:${createHash("sha256").update(bytes).digest("hex")}` };
 }
 
-/** Pushes all layers at once, as clients do. */
+/** Pushes all layers at once, as clients do. @param isAlone whether nothing else is measured at the same time. */
 async function pushLayers(
   server: Server,
   repository: string,
   contents: readonly Content[],
   sending: Sending,
+  isAlone = true,
 ): Promise<{ rate: number; cpu: number }> {
   const base = `http://127.0.0.1:${server.port}/v2/${repository}`;
   const size = contents.reduce((sum, each) => sum + each.size, 0);
   const agent = new Agent({ keepAlive: true });
-  await untilIdle(server.pid);
+  if (isAlone) await untilIdle(server.pid);
   const cpu = cpuSeconds(server.pid);
   const start = performance.now();
   try {
@@ -118,7 +151,7 @@ async function pushLayers(
     agent.destroy();
   }
   const rate = (size / (performance.now() - start)) * 1000;
-  await untilIdle(server.pid);
+  if (isAlone) await untilIdle(server.pid);
   return { rate, cpu: (cpuSeconds(server.pid) - cpu) / size };
 }
 
