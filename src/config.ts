@@ -96,6 +96,8 @@ export interface Config extends GateSettings {
   proxies: Environment;
   /** Bytes under which the store is kept. */
   cacheLimit: number;
+  /** Bytes of the disk that stay free of cached content, where the store is on one; null for the default. */
+  minFree: number | null;
   /** Patterns of images that are never evicted. */
   pin: readonly string[];
   /** Milliseconds: tags that were pulled within them are revalidated by themselves, and pinned ones; null turns it off. */
@@ -162,6 +164,7 @@ const variables = v.object({
   WEBHOOKS: v.optional(webhooks, []),
   WEBHOOK_SECRET: v.optional(webhookSecret),
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
+  MIN_FREE: v.optional(bytes),
   PIN: v.optional(imagePatterns, []),
   WATCH: v.optional(v.union([v.literal(""), duration], "must be a time such as 7d"), ""),
   RESUME: v.optional(onOff, true),
@@ -276,6 +279,7 @@ export function readConfig(env: object): Config {
       sparse: parsed.output.HOSTED_SPARSE,
     },
     cacheLimit: parsed.output.CACHE_LIMIT,
+    minFree: parsed.output.MIN_FREE ?? null,
     pin: parsed.output.PIN,
     watch: parsed.output.WATCH || null,
     resume: parsed.output.RESUME,

@@ -59,6 +59,11 @@ export class Fills {
     return new Fills(root, store);
   }
 
+  /** Bytes that running fills are still to write. */
+  get reserved(): number {
+    return [...this.#fills.values()].reduce((sum, fill) => sum + fill.size - fill.bytes, 0);
+  }
+
   /**
    * Expects workerd to PUT a body to `<id>/body`.
    * @param size bytes.
@@ -68,8 +73,7 @@ export class Fills {
   async begin(key: string, size: number, checksum: Checksum): Promise<string> {
     const hash = createHash(checksum.algorithm);
     const { bavail, bsize } = await statfs(this.#root);
-    const reserved = [...this.#fills.values()].reduce((sum, fill) => sum + fill.size - fill.bytes, 0);
-    if (bavail * bsize - reserved < size)
+    if (bavail * bsize - this.reserved < size)
       throw Object.assign(new Error("no space left for a fill"), { code: "ENOSPC" });
     const id = randomUUID();
     const folder = join(this.#root, id);

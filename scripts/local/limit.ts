@@ -1,5 +1,4 @@
 /** Keeps the store under CACHE_LIMIT on one machine, where one process sees everything that is stored. */
-import { statfs } from "node:fs/promises";
 import type { Eviction } from "../../src/ledger/evicted.ts";
 
 /** What brings the store under a limit in bytes. */
@@ -31,7 +30,7 @@ export class CacheLimit {
     if (this.#stored > this.#limit) this.#evict(this.#limit).catch(() => {});
   }
 
-  /** The disk is full, even if the limit isn't reached: frees space for what comes next. */
+  /** The disk is full, or nearly, even if the limit isn't reached: frees space for what comes next. */
   makeRoom(): void {
     this.#evict(Math.min(this.#limit, this.#stored - 1)).catch(() => {});
   }
@@ -51,9 +50,8 @@ export class CacheLimit {
     if (eviction.freed > 0) this.#onEvicted(eviction);
   }
 
-  /** Bytes of the disk available to the store: stored plus free. */
-  async available(folder: string): Promise<number> {
-    const { bavail, bsize } = await statfs(folder);
-    return this.#stored + bavail * bsize;
+  /** Bytes in the store, as they are known. */
+  get stored(): number {
+    return this.#stored;
   }
 }

@@ -14,6 +14,7 @@ import { hostNamesOf, type KeyPair, type KeyPairFiles, readKeyPair } from "./cer
 import { FileStore } from "./file-store.ts";
 import { Fills } from "./fills.ts";
 import { createForwarder } from "./forwarder.ts";
+import { FreeSpace } from "./free-space.ts";
 import { Https } from "./https.ts";
 import { CacheLimit } from "./limit.ts";
 import { lockFolder } from "./lock.ts";
@@ -89,7 +90,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     certified: keyPair ? hostNamesOf(keyPair) : [],
   });
   const config = readConfig(bindings);
-  const { upstreamNames, access, keys, cacheLimit } = config;
+  const { upstreamNames, access, keys, cacheLimit, minFree } = config;
   // The slowest part of the start, and independent of what follows.
   const modules = workerCode();
   modules.catch(() => {});
@@ -130,9 +131,10 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     say(options, "log", `evicted ${size(freed)}; ${size(stored)} of ${size(cacheLimit)} stored`),
   );
   const onStored = (bytes: number) => limit.add(bytes);
+  const space = new FreeSpace(folders.store, minFree);
   const server = await listenAt(
     paths.files,
-    writer({ store, records, fills, uploads, onStored, onFull: () => limit.makeRoom() }),
+    writer({ store, records, fills, uploads, space, onStored, onFull: () => limit.makeRoom() }),
   );
   started.defer(() => {
     server.close();
@@ -175,7 +177,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   // workerd has read it, and it contains secrets.
   await rm(file);
   await https?.serve({ folder: sockets, mirror: paths.mirror });
-  keepLimit(options, limit, cacheLimit, folders.store);
+  keepLimit(options, limit, cacheLimit, space);
   const evict = async () => {
     await postTo(paths.control, "/scheduled");
   };
@@ -253,11 +255,11 @@ async function keepLimit(
   options: MirrorOptions,
   limit: CacheLimit,
   bytes: number,
-  folder: string,
+  space: FreeSpace,
 ): Promise<void> {
   try {
     await limit.start();
-    const available = await limit.available(folder);
+    const available = limit.stored + Math.max(0, await space.left());
     if (bytes <= available) return;
     say(
       options,

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { isEvictable, isStoreKey, uploadOf } from "../../src/store/store.ts";
 import { type Checksum, checksumOf, type FileStore } from "./file-store.ts";
 import type { Fills } from "./fills.ts";
+import type { FreeSpace } from "./free-space.ts";
 import { handleUpload } from "./upload-requests.ts";
 import type { Uploads } from "./uploads.ts";
 
@@ -11,9 +12,11 @@ export interface WriterOptions {
   records: FileStore;
   fills: Fills;
   uploads: Uploads;
+  /** What cached content may take; what is pushed may take all that is free. */
+  space: Pick<FreeSpace, "require">;
   /** Called for each object published in the store, with its size in bytes. */
   onStored(bytes: number): void;
-  /** Called when there is no space left for a file. */
+  /** Called when there is no space left for a file, or less than is to stay free. */
   onFull(): void;
 }
 
@@ -111,7 +114,7 @@ function taskOf(
 }
 
 async function handleFill(
-  { fills, onStored }: WriterOptions,
+  { fills, space, onStored }: WriterOptions,
   { method, headers }: IncomingMessage,
   response: ServerResponse,
   path: string,
@@ -121,6 +124,7 @@ async function handleFill(
   const checksum = headers["x-checksum"];
   const size = Number(query.get("size"));
   if (method === "POST" && isStoreKey(path) && checksum !== undefined && Number.isSafeInteger(size)) {
+    if (isEvictable(path)) await space.require(size + fills.reserved);
     const begun = await fills.begin(path, size, checksumOf(checksum));
     response.writeHead(201).end(begun);
   } else if (method === "GET" && id !== "" && end === undefined) {
@@ -151,8 +155,10 @@ async function perform(
     if (upload !== null) await options.uploads.forget(upload);
     return 204;
   }
+  const isCached = files === options.store && isEvictable(key);
+  if (isCached) await options.space.require(Number(request.headers["content-length"] ?? 0));
   const bytes = await files.put(key, request, checksum);
   if (bytes === null) return 409;
-  if (files === options.store && isEvictable(key)) options.onStored(bytes);
+  if (isCached) options.onStored(bytes);
   return 204;
 }

@@ -122,6 +122,7 @@ describe("the configuration table", () => {
       WEBHOOKS: JSON.stringify(config.webhooks.urls),
       WEBHOOK_SECRET: config.webhooks.secret ?? "none",
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
+      MIN_FREE: config.minFree === null ? "1 GB" : "",
       PIN: "none",
       WATCH: config.watch === null ? "none" : config.watch,
       RESUME: String(config.resume),

@@ -50,7 +50,10 @@ describe("the writer", () => {
     const records = await FileStore.open(join(data, "records"));
     const fills = await Fills.open(join(data, "incoming"), store);
     const uploads = new Uploads(join(data, "incoming"), store);
-    server = createServer(writer({ store, records, fills, uploads, onStored: () => {}, onFull: () => {} }));
+    const space = { require: async () => {} };
+    server = createServer(
+      writer({ store, records, fills, uploads, space, onStored: () => {}, onFull: () => {} }),
+    );
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/store/`;
   });
@@ -219,7 +222,8 @@ describe("a full disk", () => {
     const fills = await Fills.open(join(data, "fills"), store);
     const uploads = new Uploads(join(data, "fills"), store);
     const rest = { onStored: () => {}, onFull: () => limit.makeRoom() };
-    const options = { store, records: store, fills, uploads, ...rest };
+    const space = { require: async () => {} };
+    const options = { store, records: store, fills, uploads, space, ...rest };
     const server = createServer(writer(options));
     await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
     try {
