@@ -11,46 +11,63 @@ export interface WebhookOptions {
   now: () => number;
   /** Milliseconds between two tries. */
   pauses?: readonly number[];
+  /** Milliseconds for which moves are gathered. */
+  gather?: number;
 }
 
 /** Milliseconds; together with the time-outs, less than the platform lets work go on behind a response. */
 const PAUSES = [1_000, 5_000];
+/** Milliseconds: what moves meanwhile is one message, so that no flood of moving tags is a flood of messages. */
+const GATHER = 5_000;
+/** Moves in a message. */
+const MOST = 100;
 /** Milliseconds for a response. */
 const TIME_OUT = 5_000;
 
 export class Webhooks {
   readonly #options: WebhookOptions;
+  #gathered: TagMove[] = [];
 
   constructor(options: WebhookOptions) {
     this.#options = options;
   }
 
   /**
-   * Sends the moves in the background, in one message to each webhook. What can't be delivered is logged and lost.
-   * Private tags are left out: what they are called is for the operator's eyes.
+   * Sends the moves in the background, those of a few seconds in one message to each webhook. What can't be delivered is logged
+   * and lost. Private tags are left out: what they are called is for the operator's eyes.
    */
   announce(moves: readonly TagMove[], waitUntil: WaitUntil): void {
     const shown = moves.filter(({ visibility }) => visibility === "public");
-    const last = shown.at(-1);
+    const { urls, gather = GATHER } = this.#options;
+    if (shown.length === 0 || urls.length === 0) return;
+    const isFirst = this.#gathered.length === 0;
+    this.#gathered.push(...shown);
+    if (isFirst) waitUntil(pause(gather).then(() => this.#flush()));
+  }
+
+  async #flush(): Promise<void> {
+    const moves = this.#gathered;
+    this.#gathered = [];
+    const last = moves.at(-1);
     if (!last) return;
     const { urls, now } = this.#options;
     const body = JSON.stringify({
       type: "tag.moved",
       timestamp: new Date(now()).toISOString(),
-      data: { moves: shown.map(described) },
+      data: { moves: moves.slice(0, MOST).map(described), more: Math.max(0, moves.length - MOST) },
     });
     // A receiver knows by it what it has had already.
     const id = `msg_${last.id}_${last.at}`;
-    for (const url of urls) waitUntil(this.#deliver(url, id, body));
+    await Promise.all(urls.map((url) => this.#deliver(url, id, body)));
   }
 
   async #deliver(url: URL, id: string, body: string): Promise<void> {
     const { pauses = PAUSES } = this.#options;
     let problem = "";
-    for (const pause of [...pauses, null]) {
+    for (const wait of [...pauses, null]) {
       problem = await this.#send(url, id, body);
-      if (problem === "" || pause === null) break;
-      await new Promise((resolve) => setTimeout(resolve, pause));
+      if (problem === "" || wait === null) break;
+      await pause(wait);
     }
     // The rest of the URL may be a secret.
     if (problem !== "") console.warn(`the webhook at ${url.host} wasn't delivered: ${problem}`);
@@ -83,6 +100,10 @@ export class Webhooks {
 function described({ upstream, repository, tag, digest, before, at }: TagMove) {
   const image = `${upstream}/${repository}:${tag}`;
   return { image, digest, before, at: new Date(at).toISOString() };
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 async function signature(secret: Uint8Array<ArrayBuffer>, content: string): Promise<string> {

@@ -27,6 +27,7 @@ function createScene(responses: number[], secret: Uint8Array<ArrayBuffer> | null
     secret,
     now: () => AT,
     pauses: [1, 1],
+    gather: 1,
     fetch: async (input, init) => {
       sent.push({
         url: String(input),
@@ -63,11 +64,20 @@ describe("a webhook", () => {
           ...{ image: "docker.io/library/demo:latest", digest: named, before: digest("b") },
           at: "2026-11-17T00:00:00.000Z",
         })),
+        more: 0,
       },
     });
     expect(sent[0]?.headers.get("webhook-signature")).toBeNull();
     await announce([{ ...move, visibility: "private" }]);
     expect(sent).toHaveLength(1);
+  });
+
+  test("gets what moves within a few seconds in one message, and of a flood the first hundred", async () => {
+    const { sent, announce } = createScene([204]);
+    await Promise.all(Array.from({ length: 130 }, (_, id) => announce([{ ...move, id }])));
+    expect(sent).toHaveLength(1);
+    const { data } = JSON.parse(sent[0]?.body ?? "");
+    expect([data.moves.length, data.more]).toEqual([100, 30]);
   });
 
   test("is signed with the secret as Standard Webhooks says", async () => {
@@ -181,6 +191,9 @@ describe("a mirror with a webhook", () => {
     respond = async () => {
       throw new Error("down");
     };
+    const { webhooks } = mirror.services.config;
+    const options = { ...webhooks, now: () => Date.now(), pauses: [], gather: 1 };
+    mirror.services.webhooks = new Webhooks({ ...options, fetch: (input, init) => fetch(input, init) });
     await publish(1);
     await pull();
     mirror.clock.ahead += 3_600_000;
