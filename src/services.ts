@@ -6,6 +6,7 @@ import { StoredKeys } from "./access/stored-keys.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { logFill } from "./fill-log.ts";
 import type { HoldingsLedger } from "./ledger/held.ts";
+import type { HostedLedger } from "./ledger/hosted.ts";
 import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
 import type { PullLedger } from "./ledger/pulls.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
@@ -36,7 +37,7 @@ export interface Env {
   TAGS: KVNamespace;
   FILLS: ObjectsOf<FillLeases>;
   REPOSITORIES: ObjectsOf<Resolver>;
-  HOSTED: ObjectsOf<HostedRecords>;
+  HOSTED: ObjectsOf<HostedRecords & HostedLedger>;
   LEDGER: ObjectsOf<
     TrafficLedger & RecallLedger & HoldingsLedger & TagHistory & KeyLedger & WatchLedger & PullLedger
   >;
@@ -59,6 +60,7 @@ export interface Services extends PullServices, PushServices {
   gate: Gate;
   /** Milliseconds for which records of requests are gathered. */
   gatherLog: number;
+  readonly hostedRecords: HostedRecords & HostedLedger;
   limits: Limits;
   /** Null where hosted repositories are this mirror's own. */
   gateway: Gateway | null;

@@ -1,7 +1,7 @@
-/** `portolan ls`: the images that a mirror holds. */
+/** `portolan ls`: the images that a mirror holds, or its hosted repositories. */
 import type { Command } from "commander";
 import { isPattern, matchesAny } from "../../src/access/patterns.ts";
-import type { HeldImage } from "../holdings/owner-client.ts";
+import type { HeldImage, HostedEntry } from "../holdings/owner-client.ts";
 import { count, shortDigest, size, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
@@ -9,15 +9,29 @@ import { EXIT } from "./exit.ts";
 import { type OwnerSettings, ownerCommand, withOwner } from "./owner.ts";
 
 export const ls = (context: Context): Command =>
-  ownerCommand("ls", ["ls", "ls 'docker.io/library/*'", "ls --json --mirror https://mirror.example.com"])
+  ownerCommand("ls", [
+    "ls",
+    "ls 'docker.io/library/*'",
+    "ls --hosted",
+    "ls --json --mirror https://mirror.example.com",
+  ])
     .argument("[pattern]", "only images like this: docker.io/library/*", "*")
+    .option("--hosted", "hosted repositories, which others push to, instead")
     .addHelpText(
       "after",
       "\nExits with 0 if there are any, with 1 if there are none, with 2 if the mirror can't be read.",
     )
-    .action((pattern: string, settings: OwnerSettings) =>
+    .action((pattern: string, settings: Settings) =>
       withOwner(context, settings, async (owner, _, { progress }) => {
         if (!isPattern(pattern)) throw new Error(`"${pattern}" is no pattern such as docker.io/library/*`);
+        if (settings.hosted) {
+          const found = await progress.during("hosted repositories", owner.hosted());
+          progress.stop();
+          const listed = found.filter(({ repository }) => matchesAny([pattern], repository));
+          if (settings.json) context.output.json(listed);
+          else context.output.report(hostedReport, listed);
+          return listed.length > 0 ? EXIT.good : EXIT.bad;
+        }
         const { images } = await progress.during("images", owner.store());
         progress.stop();
         const listed = images
@@ -29,6 +43,10 @@ export const ls = (context: Context): Command =>
         return listed.length > 0 ? EXIT.good : EXIT.bad;
       }),
     );
+
+interface Settings extends OwnerSettings {
+  hosted?: boolean;
+}
 
 interface Listed extends Omit<HeldImage, "names"> {
   image: string;
@@ -68,4 +86,17 @@ function report(images: readonly Listed[]): string {
   ]);
   const head = ["image", "digest", "size", "alone", "used", "leaves", "confirmed", ""];
   return `${table(rows, { head, right: [2, 3, 5] })}\n\n${count(images.length, "image")}`;
+}
+
+function hostedReport(repositories: readonly HostedEntry[]): string {
+  if (repositories.length === 0) return "There is no such hosted repository.";
+  const rows = repositories.map(({ repository, tags, manifests, bytes, pushed }) => [
+    repository,
+    String(tags),
+    String(manifests),
+    size(bytes),
+    pushed === null ? "" : `${span((Date.now() - Date.parse(pushed)) / 1000)} ago`,
+  ]);
+  const head = ["repository", "tags", "manifests", "size", "pushed"];
+  return `${table(rows, { head, right: [1, 2, 3] })}\n\n${count(repositories.length, "repository")}`;
 }

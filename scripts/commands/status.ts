@@ -80,10 +80,17 @@ function report({ mirror, status, stored }: Found): string {
     `  access    ${access === "open" ? "open" : `for the holders of ${count(keys, "key")}`}`,
     `  stored    ${size(stored.bytes)}${share}: ${count(stored.manifests, "manifest")}, ${count(stored.blobs, "blob")}`,
     ...outlook(stored),
+    ...hostedLines(status.hosted),
     ...ways.map((way) => `  relay     ${way}`),
     ...(endpoints.length === 0 ? ["  upstream  none was requested since the start"] : []),
     ...endpoints.map(({ url, downFor, limitedFor }) => `  upstream  ${url}  ${stateOf(downFor, limitedFor)}`),
   ].join("\n");
+}
+
+function hostedLines({ repositories, tags, bytes, uploads }: MirrorStatus["hosted"]): string[] {
+  if (repositories + uploads === 0) return [];
+  const open = uploads === 0 ? "" : `, ${count(uploads, "upload")} under way`;
+  return [`  hosted    ${size(bytes)}: ${count(repositories, "repository")}, ${count(tags, "tag")}${open}`];
 }
 
 function stateOf(downFor: number, limitedFor: number): string {

@@ -45,9 +45,18 @@ const Status = v.object({
   access: v.picklist(["open", "keys"]),
   keys: v.number(),
   limit: v.number(),
+  hosted: v.object({ repositories: v.number(), tags: v.number(), bytes: v.number(), uploads: v.number() }),
   upstreams: v.array(v.string()),
   relays: v.array(v.object({ url: v.string(), upstreams: v.array(v.string()), when: v.string() })),
   endpoints: v.array(v.object({ url: v.string(), downFor: v.number(), limitedFor: v.number() })),
+});
+
+const Hosted = v.object({
+  repository: v.string(),
+  tags: v.number(),
+  manifests: v.number(),
+  bytes: v.number(),
+  pushed: v.nullable(v.string()),
 });
 
 const Collected = v.object({
@@ -145,6 +154,7 @@ export type HeldImage = v.InferOutput<typeof Image>;
 export type StoreAccount = v.InferOutput<typeof Store>;
 export type RemovedImages = v.InferOutput<typeof Removed>;
 export type PrunedObjects = v.InferOutput<typeof Pruned>;
+export type HostedEntry = v.InferOutput<typeof Hosted>;
 export type MirrorStatus = v.InferOutput<typeof Status>;
 
 export class OwnerClient {
@@ -166,6 +176,11 @@ export class OwnerClient {
   /** @param name `registry/repository`, or with its tag. */
   async tagHistory(name: string): Promise<TagPast[]> {
     return (await this.read(History, `tags/${name}`)).entries;
+  }
+
+  /** Hosted repositories, by name. */
+  hosted(): Promise<HostedEntry[]> {
+    return this.#readAll(Hosted, "hosted");
   }
 
   objects(): Promise<HeldObject[]> {

@@ -2,6 +2,7 @@
 import { LONGEST_LIMIT } from "../upstream/limits.ts";
 import type { Activity } from "./activity.ts";
 import type { Counted } from "./held.ts";
+import type { HostedCount } from "./hosted.ts";
 import type { Traffic } from "./traffic.ts";
 
 /** Milliseconds after which what an upstream said of a limit says nothing any more. */
@@ -18,6 +19,7 @@ export interface Measured {
   traffic: readonly Traffic[];
   activity: Activity;
   counted: Counted;
+  hosted: HostedCount;
   /** CACHE_LIMIT, in bytes. */
   limit: number;
   endpoints: readonly { url: string; downFor: number; limitedFor: number }[];
@@ -33,6 +35,7 @@ export function metricsText({
   traffic,
   activity,
   counted,
+  hosted,
   limit,
   endpoints,
   deployment,
@@ -112,6 +115,7 @@ export function metricsText({
       type: "gauge",
       samples: [{ labels: {}, value: limit }],
     },
+    ...hostedMetrics(hosted),
     {
       name: "portolan_circuit_open",
       help: "1 while an endpoint is down and gets no requests, as this isolate sees it.",
@@ -135,6 +139,22 @@ export function metricsText({
     },
   ];
   return metrics.map(text).join("");
+}
+
+function hostedMetrics({ repositories, tags, bytes, uploads }: HostedCount): Metric[] {
+  const gauge = (name: string, help: string, value: number): Metric => {
+    return { name: `portolan_hosted_${name}`, help, type: "gauge", samples: [{ labels: {}, value }] };
+  };
+  return [
+    gauge(
+      "repositories",
+      "Hosted repositories, as they were counted within the last 5 minutes.",
+      repositories,
+    ),
+    gauge("tags", "Tags of hosted repositories, as they were counted within the last 5 minutes.", tags),
+    gauge("bytes", "Bytes of hosted content, as they were counted within the last 5 minutes.", bytes),
+    gauge("uploads", "Uploads to hosted repositories that are neither ended nor given up.", uploads),
+  ];
 }
 
 function bytesBySource(traffic: readonly Traffic[]): Metric["samples"] {

@@ -11,6 +11,7 @@ import { ATOM_TYPE, atomFeed, JSON_FEED_TYPE, jsonFeed } from "./feed.ts";
 import { type GoneServices, listGone } from "./gone.ts";
 import type { HoldingsLedger } from "./held.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
+import { type HostedLedger, listHosted, recentCount } from "./hosted.ts";
 import { findImage } from "./image-request.ts";
 import { keyRoutes } from "./key-routes.ts";
 import type { ManagedKeys } from "./managed-keys.ts";
@@ -29,8 +30,8 @@ export interface AdminServices
     Omit<ReleaseServices, "config">,
     Omit<GoneServices, "config" | "store"> {
   upstream: UpstreamClient;
-  /** Garbage collection of hosted content. */
-  hostedRecords: { collect(isDryRun: boolean): Promise<object> };
+  /** Hosted repositories, and garbage collection of their content. */
+  hostedRecords: HostedLedger & { collect(isDryRun: boolean): Promise<object> };
   /** When this isolate started; milliseconds since the epoch. */
   started: number;
   /** Of the deployment, by which it is known in Via. */
@@ -50,6 +51,7 @@ const LARGEST_BODY = 256 * 1024;
 
 export function adminRoutes(services: AdminServices): Hono {
   const routes = new Hono();
+  const countRecently = recentCount(() => services.now());
   const owner = createMiddleware(async (c, next) => {
     await requireAdmin(c.req.raw.headers, services.config.adminKey);
     await next();
@@ -66,15 +68,17 @@ export function adminRoutes(services: AdminServices): Hono {
   });
   routes.get("/metrics", owner, async (c) => {
     const { config, upstream, ledger, now } = services;
-    const [traffic, activity, counted] = await Promise.all([
+    const [traffic, activity, counted, hosted] = await Promise.all([
       ledger.totals(),
       ledger.activity(),
       ledger.counted(),
+      countRecently(services.hostedRecords),
     ]);
     const measured = {
       traffic,
       activity,
       counted,
+      hosted,
       now: now(),
       limit: config.cacheLimit,
       endpoints: upstream.endpoints(),
@@ -150,6 +154,9 @@ export function adminRoutes(services: AdminServices): Hono {
     "/keys",
     keyRoutes(() => services.managedKeys, bodyOf),
   );
+  routes.get("/hosted", owner, async (c) =>
+    c.json(await listHosted(services, c.req.query("cursor") ?? null)),
+  );
   routes.get("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(true)));
   routes.post("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(false)));
   return routes;
@@ -175,6 +182,7 @@ async function status(services: AdminServices) {
     access: config.access,
     keys: (await managedKeys.list()).length,
     limit: config.cacheLimit,
+    hosted: await services.hostedRecords.count(),
     upstreams: config.upstreamNames,
     relays: config.relays.map(({ url, upstreams, when }) => ({ url: url.origin, upstreams, when })),
     endpoints: upstream.endpoints(),

@@ -2,8 +2,10 @@
  * The Durable Object of all hosted repositories' records. There is one of it, so that a change is seen by every request at once,
  * and so that what garbage collection deletes can't be linked at the same moment. No content passes it.
  */
+
 import { DurableObject } from "cloudflare:workers";
 import { matchesAny } from "../access/patterns.ts";
+import type { HostedCount, HostedLedger, HostedRepository } from "../ledger/hosted.ts";
 import type { Digest } from "../oci/digest.ts";
 import type {
   Collected,
@@ -24,6 +26,7 @@ import type { Retention } from "../retention-settings.ts";
 import { type Env, servicesOf } from "../services.ts";
 import { deleteAll } from "../store/content.ts";
 import { type ContentKind, hostedKey, UPLOADS, uploadOf, uploadPrefix } from "../store/store.ts";
+import { countHosted, hostedRepositories } from "./hosted-account.ts";
 import { type Content, HostedTables } from "./hosted-tables.ts";
 
 /** Milliseconds between two collections. */
@@ -35,7 +38,7 @@ const MOST_SOURCES = 100;
 /** Objects that are collected at a time. */
 const BATCH = 500;
 
-export class HostedRecords extends DurableObject<Env> implements Records {
+export class HostedRecords extends DurableObject<Env> implements Records, HostedLedger {
   readonly #services = servicesOf(this.env);
   readonly #tables = new HostedTables(this.ctx.storage.sql);
   /** Deletions from the store that are under way, by kind and digest. */
@@ -63,6 +66,14 @@ export class HostedRecords extends DurableObject<Env> implements Records {
 
   async listRepositories(page: Page) {
     return pageOf(page, (larger) => this.#tables.repositories(larger));
+  }
+
+  async count(): Promise<HostedCount> {
+    return countHosted(this.ctx.storage.sql);
+  }
+
+  async account(last: string | null, limit: number): Promise<HostedRepository[]> {
+    return hostedRepositories(this.ctx.storage.sql, last, limit);
   }
 
   async listReferrers(repository: string, subject: Digest): Promise<Referrer[]> {

@@ -1,0 +1,41 @@
+/** What hosted repositories have, counted: SQL over the tables of `hosted-tables.ts`. Synchronous. */
+import type { HostedCount, HostedRepository } from "../ledger/hosted.ts";
+
+/** Content that several repositories have counts once. */
+export function countHosted(sql: SqlStorage): HostedCount {
+  const [row] = sql
+    .exec<HostedCount & Record<string, SqlStorageValue>>(
+      `WITH held AS (
+         SELECT DISTINCT 'blobs' AS kind, digest FROM blobs UNION ALL SELECT DISTINCT 'manifests', digest FROM manifests)
+       SELECT
+         (SELECT count(*) FROM (SELECT repository FROM manifests UNION SELECT repository FROM blobs)) AS repositories,
+         (SELECT count(*) FROM tags) AS tags,
+         (SELECT count(*) FROM held WHERE kind = 'manifests') AS manifests,
+         (SELECT count(*) FROM held WHERE kind = 'blobs') AS blobs,
+         (SELECT coalesce(sum(c.size), 0) FROM held JOIN contents AS c USING (kind, digest)) AS bytes,
+         (SELECT count(*) FROM uploads) AS uploads`,
+    )
+    .toArray();
+  return row ?? { repositories: 0, tags: 0, manifests: 0, blobs: 0, bytes: 0, uploads: 0 };
+}
+
+/** @param limit entries at most, in the order of their names, after `last`. */
+export function hostedRepositories(sql: SqlStorage, last: string | null, limit: number): HostedRepository[] {
+  return sql
+    .exec<HostedRepository & Record<string, SqlStorageValue>>(
+      `WITH names AS (
+         SELECT repository FROM manifests WHERE repository > ?1 UNION SELECT repository FROM blobs WHERE repository > ?1
+         ORDER BY repository LIMIT ?2)
+       SELECT repository,
+         (SELECT count(*) FROM tags AS t WHERE t.repository = n.repository) AS tags,
+         (SELECT count(*) FROM manifests AS m WHERE m.repository = n.repository) AS manifests,
+         (SELECT coalesce(sum(size), 0) FROM manifests AS m WHERE m.repository = n.repository)
+           + (SELECT coalesce(sum(c.size), 0) FROM blobs AS b JOIN contents AS c ON c.kind = 'blobs' AND c.digest = b.digest
+              WHERE b.repository = n.repository) AS bytes,
+         (SELECT max(pushed) FROM manifests AS m WHERE m.repository = n.repository) AS pushed
+       FROM names AS n ORDER BY repository`,
+      last ?? "",
+      limit,
+    )
+    .toArray();
+}
