@@ -5,6 +5,7 @@ import type { Guide, GuideRequest, Step } from "../guides/guide.ts";
 import { Code, Marked } from "./layout.tsx";
 import type { SiteConfig, Visit } from "./site.ts";
 import type { Texts } from "./texts/en.ts";
+import { guideTextZh } from "./texts/guides.zh.ts";
 
 /** Of a key's form: guides are made with it, and the page's script puts the visitor's key in its place. */
 export const KEY_PLACEHOLDER = "yourkeyyourkeyyourkeyyourkeyyour";
@@ -38,7 +39,7 @@ export const ClientGuide: FC<ClientGuideProps> = ({ visit, config, client }) => 
             <select id="client" name="client">
               {titles.map(({ name, title }) => (
                 <option value={name} selected={name === client}>
-                  {title}
+                  {said(title, texts) ?? title}
                 </option>
               ))}
             </select>
@@ -68,7 +69,7 @@ export const GuideSteps: FC<{ guide: Guide; texts: Texts }> = ({ guide, texts })
         <ul>
           {guide.notes.map((note) => (
             <li>
-              <Marked text={note} />
+              <GuideText text={note} texts={texts} />
             </li>
           ))}
         </ul>
@@ -80,7 +81,7 @@ export const GuideSteps: FC<{ guide: Guide; texts: Texts }> = ({ guide, texts })
 const GuideStep: FC<{ step: Step; texts: Texts }> = ({ step, texts }) => (
   <>
     <p>
-      <Marked text={step.text} />
+      <GuideText text={step.text} texts={texts} />
     </p>
     {step.file && (
       <>
@@ -93,3 +94,19 @@ const GuideStep: FC<{ step: Step; texts: Texts }> = ({ step, texts }) => (
     {step.command !== undefined && <Code text={step.command} copy={texts.copy} />}
   </>
 );
+
+/** In the page's language, as far as there is a translation; screen readers are told of what there isn't. */
+const GuideText: FC<{ text: string; texts: Texts }> = ({ text, texts }) => {
+  const translated = said(text, texts);
+  return translated === null ? (
+    <span lang="en">
+      <Marked text={text} />
+    </span>
+  ) : (
+    <Marked text={translated} />
+  );
+};
+
+function said(text: string, { language }: Texts): string | null {
+  return language === "en" ? text : guideTextZh(text);
+}

@@ -56,14 +56,12 @@ const Convert: FC<{ visit: Visit }> = ({ visit: { texts, names } }) => {
   const { convert } = texts;
   const said = {
     copy: texts.copy,
-    copied: texts.copied,
     none: convert.none,
     tooLong: convert.tooLong,
     notServed: convert.notServed,
     already: convert.already,
     found: [convert.found(1), convert.found(0).replace("0", "#")],
-    from: convert.from,
-    to: convert.to,
+    inspect: convert.inspect,
     whole: convert.whole,
   };
   return (

@@ -4,6 +4,9 @@ import { KEY, KEYED, NARROW } from "../access/keyed.ts";
 import { type MirrorResponse, type TestMirror, useMirror } from "../support/mirror.ts";
 import { publish } from "./support.ts";
 
+const INDEX = "application/vnd.oci.image.index.v1+json";
+/** Of `{}`. */
+const EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 const HTML = { Accept: "text/html" };
 
 function text({ bytes }: MirrorResponse): string {
@@ -127,6 +130,24 @@ describe("on an open mirror", () => {
     expect(response.status).toBe(200);
     expect(text(response)).toContain(digest);
     expect(text(response)).toContain("couldn’t be read");
+  });
+
+  test("lists what refers to it, by the registry's list and by cosign's tag", async () => {
+    const repository = "library/nginx";
+    const { digest } = await publish(mirror.docker, repository, "1.27");
+    const manifest = {
+      ...{ schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json", layers: [] },
+      config: { mediaType: "application/vnd.oci.empty.v1+json", digest: EMPTY, size: 2 },
+    };
+    const sbom = { artifactType: "application/spdx+json", subject: { mediaType: INDEX, digest, size: 1 } };
+    const referrer = await mirror.docker.addManifest(repository, { ...manifest, ...sbom });
+    const signature = await mirror.docker.addManifest(repository, manifest);
+    mirror.docker.moveTag(repository, `${digest.replace(":", "-")}.sig`, signature.digest);
+    const html = text(await page("/_/image/docker.io/library/nginx:1.27"));
+    expect(html).toContain("application/spdx+json");
+    expect(html).toContain(referrer.digest.slice(0, 19));
+    expect(html).toContain(signature.digest.slice(0, 19));
+    expect(html).not.toContain("Nothing refers");
   });
 
   test("stays usable with 500 layers and 20,000 tags", async () => {

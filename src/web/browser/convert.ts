@@ -79,7 +79,14 @@ function list(
     const here = mirrored(reference);
     if (here === null)
       return element("li", {}, from, element("p", { class: "problem", text: said.notServed }));
-    return element("li", {}, from, code(here, said.copy));
+    const inside = element("a", { text: said.inspect });
+    inside.href = `/_/image/${encodeURI(formatReference(reference))}`;
+    return element("li", {}, from, code(here, said.copy), ...(isWritten(reference) ? [inside] : []));
   });
   return element("ul", { class: "found" }, ...items);
+}
+
+/** Whether a reference names one image, and not whatever a variable will. */
+function isWritten({ suffix }: Found["reference"]): boolean {
+  return !/[${]/.test(suffix);
 }

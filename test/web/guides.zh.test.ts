@@ -1,0 +1,69 @@
+/** The guides in Chinese: whole for the clients that most people have, and in the words of docs/zh/clients. */
+import { existsSync, readFileSync } from "node:fs";
+import { describe, expect, test } from "vitest";
+import { CLIENTS } from "../../src/guides/clients.ts";
+import type { GuideRequest } from "../../src/guides/guide.ts";
+import { guideTextZh } from "../../src/web/texts/guides.zh.ts";
+
+const TRANSLATED = [
+  ...[
+    "docker",
+    "docker-containerd",
+    "containerd-1",
+    "containerd-2",
+    "k3s",
+    "rke2",
+    "minikube",
+    "podman",
+    "nerdctl",
+  ],
+  "reference",
+] as const;
+const REQUESTS: GuideRequest[] = [
+  "https://mirror.example.com",
+  "http://127.0.0.1:8787",
+  "http://192.168.1.5:8787",
+].flatMap((mirror) =>
+  [null, "example.com"].flatMap((domain) =>
+    [null, "yourkeyyourkeyyourkeyyourkeyyour"].map((key) => ({
+      ...{ mirror: new URL(mirror), domain, key, upstreams: null, shape: null },
+    })),
+  ),
+);
+const textsOf = (client: keyof typeof CLIENTS, request: GuideRequest) => {
+  const { steps, notes } = CLIENTS[client](request);
+  return [...steps.map(({ text }) => text), ...notes];
+};
+
+describe.each(TRANSLATED)("%s", (name) => {
+  const client = name as keyof typeof CLIENTS;
+
+  test("is in Chinese, whatever the mirror", () => {
+    const missing = REQUESTS.flatMap((request) => textsOf(client, request)).filter(
+      (text) => guideTextZh(text) === null,
+    );
+    expect([...new Set(missing)]).toEqual([]);
+  });
+
+  const page = new URL(`../../docs/zh/clients/${client}.md`, import.meta.url).pathname;
+  test.runIf(existsSync(page))("says what its page says", () => {
+    const written = readFileSync(page, "utf8");
+    const request = {
+      ...REQUESTS[0],
+      domain: "example.com",
+      key: null,
+      upstreams: ["docker.io", "ghcr.io"],
+    } as GuideRequest;
+    for (const text of textsOf(client, request)) expect(written).toContain(guideTextZh(text));
+  });
+});
+
+test("names, commands and paths stay as they are", () => {
+  for (const text of TRANSLATED.flatMap((client) =>
+    textsOf(client as keyof typeof CLIENTS, REQUESTS[3] as GuideRequest),
+  )) {
+    const marked = (each: string) =>
+      (each.match(/`[^`]+`/g) ?? []).filter((part) => !part.includes("--upstream"));
+    for (const part of marked(text)) expect(marked(guideTextZh(text) ?? "")).toContain(part);
+  }
+});
