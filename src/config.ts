@@ -82,6 +82,8 @@ export interface Config extends GateSettings {
   webhooks: { urls: readonly URL[]; secret: Uint8Array<ArrayBuffer> | null };
   /** Whether a body that breaks off is resumed; see `pull/resumable-stream.ts`. */
   resume: boolean;
+  /** Whether stored public blobs are served through Workers Cache. */
+  layerCache: boolean;
   hosted: HostedSettings;
   relays: readonly Relay[];
   /** By upstream's name. */
@@ -168,6 +170,7 @@ const variables = v.object({
   PIN: v.optional(imagePatterns, []),
   WATCH: v.optional(v.union([v.literal(""), duration], "must be a time such as 7d"), ""),
   RESUME: v.optional(onOff, true),
+  LAYER_CACHE: v.optional(onOff, false),
   HOSTED_PATH: v.optional(label, "hosted"),
   HOSTED_HOST: v.optional(label, "registry"),
   HOSTED_PUBLIC: v.optional(patterns, []),
@@ -283,6 +286,7 @@ export function readConfig(env: object): Config {
     pin: parsed.output.PIN,
     watch: parsed.output.WATCH || null,
     resume: parsed.output.RESUME,
+    layerCache: parsed.output.LAYER_CACHE,
     credentials: UPSTREAM_CREDENTIALS,
     access,
     keys: parsed.output.ACCESS_KEYS,
@@ -309,6 +313,9 @@ function signingSecretOf({ SIGNING_SECRET, ADMIN_KEY }: Variables): string | nul
 function accessFaults(given: Variables, access: Config["access"]): string[] {
   const { ACCESS_KEYS, PRIVATE, DOMAIN, UPSTREAMS, UPSTREAM_CREDENTIALS, PROXIES } = given;
   const faults: string[] = [];
+  if (PROXIES !== undefined && given.LAYER_CACHE) {
+    faults.push("LAYER_CACHE: works on Cloudflare only; one machine has its files at hand");
+  }
   if (PROXIES === undefined && Object.values(UPSTREAMS).some(({ proxy }) => proxy !== undefined)) {
     faults.push("UPSTREAMS: proxy works with npm start only; a deployed mirror has no way through one");
   }

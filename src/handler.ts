@@ -12,6 +12,7 @@ import { RegistryError } from "./oci/errors.ts";
 import { pullBlob } from "./pull/blob.ts";
 import type { ClientInfo } from "./pull/client-error.ts";
 import { identityFor } from "./pull/identity.ts";
+import { type LayerCache, layersBehind } from "./pull/layer-cache.ts";
 import { deleteListings } from "./pull/listing.ts";
 import { checkLogin, loginChallenge, passThroughToken } from "./pull/login.ts";
 import { pullManifestByDigest, pullManifestByTag } from "./pull/manifest.ts";
@@ -156,6 +157,7 @@ async function pullFor(services: Services, c: Context, admitted: AdmittedPull): 
     access,
     prefix,
     waitUntil,
+    layers: layersOf(services.config, c),
     details: detailsOf(c),
   };
   const response = await serve(services, pull).catch((error) => {
@@ -167,6 +169,13 @@ async function pullFor(services: Services, c: Context, admitted: AdmittedPull): 
   const isPublic = caller.key === null && identity.kind === "anonymous";
   if (!isPublic) markPrivate(response);
   return response;
+}
+
+/** The entry point for layers is one of this Worker's own, which the context leads to. */
+function layersOf({ layerCache }: Config, c: Context): LayerCache | undefined {
+  if (!layerCache) return undefined;
+  const { exports } = c.executionCtx as { exports?: { Layers?: Pick<Fetcher, "fetch"> } };
+  return exports?.Layers && layersBehind(exports.Layers);
 }
 
 /**

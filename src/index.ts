@@ -8,6 +8,7 @@ import { type Env, servicesOf } from "./services.ts";
 
 export { BlobFill } from "./objects/blob-fill.ts";
 export { HostedRecords } from "./objects/hosted-records.ts";
+export { Layers } from "./objects/layers.ts";
 export { Ledger } from "./objects/ledger.ts";
 export { RepositoryResolver } from "./objects/repository-resolver.ts";
 

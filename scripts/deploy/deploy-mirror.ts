@@ -2,8 +2,6 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { parse } from "smol-toml";
-import * as v from "valibot";
 import { readIfThere } from "../files.ts";
 import { ADMIN_KEYS_FILE, keepAdminKey } from "../keys/admin-keys.ts";
 import { readKeyFile } from "../keys/key-file.ts";
@@ -11,6 +9,7 @@ import { generateSigningSecret } from "../keys/signing.ts";
 import type { Output } from "../terminal/output.ts";
 import { addressOf } from "./choices.ts";
 import { routesIn } from "./configure.ts";
+import { checkFile } from "./file-checks.ts";
 import { requireLogin } from "./login.ts";
 import { type Plan, planDeploy } from "./plan.ts";
 import { addressIn, deployedSecrets, type Wrangler } from "./wrangler.ts";
@@ -54,7 +53,7 @@ export async function deploy(
 ): Promise<Deployed> {
   const { wrangler, output, cwd, env } = tools;
   refuseOthers(settings, others);
-  await refuseSharedBucket(settings, cwd);
+  await checkFile(cwd, settings);
   const target = targetOf(settings);
   const isOpen = settings.open;
   // Set by Workers Builds, which runs this for the deploy button.
@@ -122,26 +121,6 @@ async function listedSecrets(
     });
     return deployedSecrets(wrangler, target);
   }
-}
-
-const Named = v.object({
-  name: v.string(),
-  r2_buckets: v.optional(v.array(v.object({ bucket_name: v.optional(v.string()) })), []),
-});
-
-/** Two mirrors in one bucket would evict and collect each other's content. */
-async function refuseSharedBucket(
-  { name, config = "wrangler.toml" }: DeploySettings,
-  cwd: string,
-): Promise<void> {
-  const text = name === undefined ? null : await readIfThere(resolve(cwd, config));
-  const file = text === null ? null : v.safeParse(Named, parse(text));
-  if (!file?.success || file.output.name === name) return;
-  const bucket = file.output.r2_buckets.find(({ bucket_name }) => bucket_name !== undefined)?.bucket_name;
-  if (bucket === undefined) return;
-  throw new Error(
-    `--name ${name} would share the bucket ${bucket} with ${file.output.name}, and each would delete the other's content: change name and bucket_name in ${config} instead`,
-  );
 }
 
 /** What would undo what is decided here. */

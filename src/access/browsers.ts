@@ -2,8 +2,12 @@
 import { RegistryError } from "../oci/errors.ts";
 import { isLoopback } from "../registry/addresses.ts";
 
-/** For every response: a browser takes it for what it says it is, runs nothing of it and shows it to no other site. */
+/**
+ * For every response: no cache of the platform's in front of the Worker keeps it, whose key has no Authorization; a browser takes it for
+ * what it says it is, runs nothing of it and shows it to no other site.
+ */
 const RESPONSE_HEADERS = {
+  "Cloudflare-CDN-Cache-Control": "no-store",
   "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
   "Cross-Origin-Resource-Policy": "same-origin",
   "Referrer-Policy": "no-referrer",

@@ -72,6 +72,8 @@ async function fromStore(
     }
     const [range, ...more] = ranges;
     if (more.length > 0) return await severalFromStore(services, pull, digest, ranges, status);
+    const cached = range || pull.access.visibility === "private" ? null : await pull.layers?.get(digest);
+    if (cached) return whole(cached.body, responseHeaders, cached.size);
     const stored = await getContent(services.store, name, range);
     if (!stored) return null;
     if (!stored.range) return whole(stored.body, responseHeaders, stored.size);

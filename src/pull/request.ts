@@ -2,6 +2,7 @@
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { ClientInfo } from "./client-error.ts";
+import type { LayerCache } from "./layer-cache.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
 import type { Target } from "./target.ts";
 
@@ -19,6 +20,8 @@ export interface PullRequest {
   /** What stands before this client's paths here, for links that it is to follow. */
   prefix: string;
   waitUntil: WaitUntil;
+  /** Where stored public blobs are cached in front of the store; absent where they aren't. */
+  layers?: LayerCache | undefined;
   /** For the request log: where the response came from, once that is known. */
   details: { servedBy: CacheStatus["servedBy"] | null };
 }

@@ -126,6 +126,7 @@ describe("the configuration table", () => {
       PIN: "none",
       WATCH: config.watch === null ? "none" : config.watch,
       RESUME: String(config.resume),
+      LAYER_CACHE: String(config.layerCache),
       HOSTED_PATH: config.hosted.path,
       HOSTED_HOST: config.hosted.host,
       HOSTED_PUBLIC: "none",

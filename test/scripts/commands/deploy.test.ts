@@ -293,6 +293,18 @@ TAG_TTL = 60 # seconds
   });
 });
 
+test("a cache in front of access control is refused", async () => {
+  await addKey("alice");
+  const cached = 'name = "portolan"\n[cache]\nenabled = true\n';
+  await writeFile(join(folder, "wrangler.toml"), cached);
+  const { code, errors, calls } = await deploy(["--no-doctor"]);
+  expect(errors).toContain("in front of access control");
+  expect([code, calls]).toEqual([2, []]);
+  const safe = '[exports.default]\ntype = "worker"\ncache = { enabled = false }\n';
+  await writeFile(join(folder, "wrangler.toml"), cached + safe);
+  expect((await deploy(["--no-doctor"])).code).toBe(0);
+});
+
 describe("undeploy", () => {
   const FILE =
     'name = "portolan"\n[[r2_buckets]]\nbinding = "STORE"\nbucket_name = "portolan-store"\n[[kv_namespaces]]\nbinding = "TAGS"\n';

@@ -14,7 +14,14 @@ test("it imports nothing but the runtime's modules, and exports all that the pla
   expect(code).not.toMatch(/\brequire\(/);
   const [, exported = ""] = /^export \{([^}]*)\};\s*$/m.exec(code) ?? [];
   const names = exported.split(",").map((name) => name.trim().replace(/.* as /, ""));
-  expect(names.sort()).toEqual(["BlobFill", "HostedRecords", "Ledger", "RepositoryResolver", "default"]);
+  expect(names.sort()).toEqual([
+    "BlobFill",
+    "HostedRecords",
+    "Layers",
+    "Ledger",
+    "RepositoryResolver",
+    "default",
+  ]);
 });
 
 test("what is uploaded beside it creates every Durable Object class, and nothing that opens the mirror", async () => {
