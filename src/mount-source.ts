@@ -29,7 +29,7 @@ export interface MountRequest {
  * @returns null for what isn't stored, isn't public, or isn't the caller's to pull.
  */
 export async function findMirrored(
-  services: Services,
+  services: Pick<Services, "config" | "gate" | "store" | "tags" | "upstream">,
   { key, clientInfo, waitUntil }: MountRequest,
   from: string,
   digest: Digest,

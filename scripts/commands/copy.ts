@@ -11,30 +11,28 @@ import {
   commandNamed,
   messageOf,
   OWN_PLATFORM,
-  platformOption,
   type Session,
   withSession,
 } from "./options.ts";
+import { type PlatformSettings, wantedPlatform, withPlatforms } from "./platforms.ts";
 
-interface Settings extends CommonSettings {
-  allPlatforms?: boolean;
-  platform?: string;
+interface Settings extends CommonSettings, PlatformSettings {
   referrers?: boolean;
   parallel: number;
 }
 
 export const copy = (context: Context): Command =>
-  commandNamed("copy", [
-    "copy alpine:3.20 registry.example.com/library/alpine --all-platforms",
-    "copy ghcr.io/owner/image:1.0 127.0.0.1:5000/owner/image:1.0 --platform linux/arm64",
-    "copy quay.io/owner/image@sha256:… registry.example.com/owner/image:stable --all-platforms --referrers",
-    "copy ghcr.io/owner/image:1.0 oci-archive:image.tar --all-platforms",
-    "copy docker-daemon:image:1.0 registry.example.com/owner/image",
-  ])
-    .argument("<source>", "the image, as in docker pull, or one of the locations below")
-    .argument("<target>", "where to; without a tag it gets the source's")
-    .addOption(platformOption(`the platform, where there are several (default: ${OWN_PLATFORM})`))
-    .option("--all-platforms", "all platforms, with the index over them")
+  withPlatforms(
+    commandNamed("copy", [
+      "copy alpine:3.20 registry.example.com/library/alpine --all-platforms",
+      "copy ghcr.io/owner/image:1.0 127.0.0.1:5000/owner/image:1.0 --platform linux/arm64",
+      "copy quay.io/owner/image@sha256:… registry.example.com/owner/image:stable --all-platforms --referrers",
+      "copy ghcr.io/owner/image:1.0 oci-archive:image.tar --all-platforms",
+      "copy docker-daemon:image:1.0 registry.example.com/owner/image",
+    ])
+      .argument("<source>", "the image, as in docker pull, or one of the locations below")
+      .argument("<target>", "where to; without a tag it gets the source's"),
+  )
     .option("--referrers", "signatures, SBOMs and whatever else refers to the image, too")
     .addOption(parallelOption())
     .addHelpText(
@@ -51,9 +49,7 @@ Exits with 0 if the target has the image, with 1 if it couldn't be copied, with 
     )
     .action((from: string, to: string, settings: Settings) => {
       return withSession(context, settings, async (session) => {
-        if (settings.allPlatforms && settings.platform !== undefined) {
-          throw new Error("choose --platform or --all-platforms");
-        }
+        const platform = wantedPlatform(settings);
         const source = completeSource(parseLocation(from));
         const { location: target, ...names } = nameTarget(source, parseLocation(to));
         if (settings.referrers && /^docker-/.test(target.kind)) {
@@ -64,7 +60,7 @@ Exits with 0 if the target has the image, with 1 if it couldn't be copied, with 
         let copied: Copied;
         try {
           progress.say(`${named.source} → ${named.target}`);
-          const work = copyBetween({ source, target, ...names }, settings, session, context);
+          const work = copyBetween({ source, target, platform, ...names }, settings, session, context);
           copied = await progress.during(named.target, work);
         } catch (error) {
           progress.stop();
@@ -80,11 +76,14 @@ Exits with 0 if the target has the image, with 1 if it couldn't be copied, with 
       });
     });
 
-type Copy = { source: Location; target: Location } & Omit<ReturnType<typeof nameTarget>, "location">;
+type Copy = { source: Location; target: Location; platform: string | null } & Omit<
+  ReturnType<typeof nameTarget>,
+  "location"
+>;
 
 async function copyBetween(
-  { source, target, tag, reference }: Copy,
-  { platform, allPlatforms = false, referrers = false, parallel }: Settings,
+  { source, target, tag, reference, platform }: Copy,
+  { referrers = false, parallel }: Settings,
   { client, progress }: Session,
   { env, cwd }: Context,
 ): Promise<Copied> {
@@ -100,9 +99,8 @@ async function copyBetween(
   try {
     const into = await openTarget(target, reference, { ...options, platform: OWN_PLATFORM });
     try {
-      const wanted = allPlatforms ? null : (platform ?? OWN_PLATFORM);
       const copier = new Copier({ progress, parallel });
-      const job = { source: opened.source, target: into.target, tag, platform: wanted, referrers };
+      const job = { source: opened.source, target: into.target, tag, platform, referrers };
       const copied = await copier.copy(job);
       await into.commit();
       return copied;

@@ -4,12 +4,7 @@ import type { CollectedContent, OwnerClient } from "../holdings/owner-client.ts"
 import { good } from "../terminal/colours.ts";
 import { count, size } from "../terminal/format.ts";
 import type { Context } from "./context.ts";
-import { EXIT } from "./exit.ts";
-import { type OwnerSettings, ownerCommand, withOwner } from "./owner.ts";
-
-interface Settings extends OwnerSettings {
-  dryRun?: boolean;
-}
+import { ownerCommand, type Removal, type RemovalSettings, withRemoval } from "./owner.ts";
 
 interface Result {
   /** Tags that HOSTED_RETENTION doesn't keep. */
@@ -20,26 +15,16 @@ interface Result {
   bytes: number;
   /** Bytes that can be freed a day later, or two. */
   waiting: number;
-  dryRun: boolean;
 }
 
 export const gc = (context: Context): Command =>
   ownerCommand("gc", ["gc --dry-run", "gc"])
     .option("--dry-run", "only say what would be freed")
     .addHelpText("after", "\nExits with 0, with 2 if the mirror can't be asked.")
-    .action((settings: Settings) =>
-      withOwner(context, settings, async (owner, _, { progress }) => {
-        const { dryRun = false } = settings;
-        const result = await progress.during("collection", collect(owner, dryRun));
-        progress.stop();
-        if (settings.json) context.output.json(result);
-        else context.output.report(report, result);
-        return EXIT.good;
-      }),
-    );
+    .action((settings: RemovalSettings) => withRemoval(context, settings, "collection", collect, report));
 
 async function collect(owner: OwnerClient, dryRun: boolean): Promise<Result> {
-  const result: Result = { tags: 0, uploads: 0, objects: 0, bytes: 0, waiting: 0, dryRun };
+  const result: Result = { tags: 0, uploads: 0, objects: 0, bytes: 0, waiting: 0 };
   let batch: CollectedContent;
   do {
     batch = await owner.collect(dryRun);
@@ -52,7 +37,7 @@ async function collect(owner: OwnerClient, dryRun: boolean): Promise<Result> {
   return result;
 }
 
-function report({ tags, uploads, objects, bytes, waiting, dryRun }: Result): string {
+function report({ tags, uploads, objects, bytes, waiting, dryRun }: Removal<Result>): string {
   const what = [
     ...(tags > 0 ? [count(tags, "tag")] : []),
     ...(uploads > 0 ? [count(uploads, "unfinished upload")] : []),

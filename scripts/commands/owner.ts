@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { adminKeyFor } from "../holdings/admin-key.ts";
 import { OwnerClient } from "../holdings/owner-client.ts";
 import type { Context } from "./context.ts";
+import { EXIT } from "./exit.ts";
 import {
   type CommonSettings,
   commandNamed,
@@ -36,6 +37,35 @@ export function withAdminKey(command: Command, when = ""): Command {
       `${when}the data folder of a mirror on this machine, which has its key`,
       ".portolan",
     );
+}
+
+export interface RemovalSettings extends OwnerSettings {
+  dryRun?: boolean;
+}
+
+/** What a removal came to, or would come to. */
+export type Removal<Found extends object> = Found & { dryRun: boolean };
+
+/**
+ * Removes something from the mirror that is meant, or finds out what would be removed, and reports it.
+ * @param name of the work, for its progress.
+ */
+export function withRemoval<Found extends object>(
+  context: Context,
+  settings: RemovalSettings,
+  name: string,
+  remove: (owner: OwnerClient, dryRun: boolean) => Promise<Found>,
+  report: (removal: Removal<Found>) => string,
+): Promise<void> {
+  return withOwner(context, settings, async (owner, _, { progress }) => {
+    const { dryRun = false, json = false } = settings;
+    const found = await progress.during(name, remove(owner, dryRun));
+    progress.stop();
+    const removal = { ...found, dryRun };
+    if (json) context.output.json(removal);
+    else context.output.report(report, removal);
+    return EXIT.good;
+  });
 }
 
 /** Does the command's work on the mirror that is meant. */

@@ -1,19 +1,14 @@
 /** `portolan prune`: takes blobs out of a mirror to which no stored manifest refers. */
 import type { Command } from "commander";
+import type { OwnerClient } from "../holdings/owner-client.ts";
 import { good } from "../terminal/colours.ts";
 import { count, size } from "../terminal/format.ts";
 import type { Context } from "./context.ts";
-import { EXIT } from "./exit.ts";
-import { type OwnerSettings, ownerCommand, withOwner } from "./owner.ts";
-
-interface Settings extends OwnerSettings {
-  dryRun?: boolean;
-}
+import { ownerCommand, type Removal, type RemovalSettings, withRemoval } from "./owner.ts";
 
 interface Pruned {
   blobs: number;
   bytes: number;
-  dryRun: boolean;
 }
 
 export const prune = (context: Context): Command =>
@@ -23,19 +18,14 @@ export const prune = (context: Context): Command =>
       "after",
       "\nBlobs that are less than an hour old stay. Exits with 0, with 2 if the mirror can't be read.",
     )
-    .action((settings: Settings) =>
-      withOwner(context, settings, async (owner, _, { progress }) => {
-        const { dryRun = false } = settings;
-        const { objects, bytes } = await progress.during("removal", owner.prune(dryRun));
-        progress.stop();
-        const pruned = { blobs: objects, bytes, dryRun };
-        if (settings.json) context.output.json(pruned);
-        else context.output.report(report, pruned);
-        return EXIT.good;
-      }),
-    );
+    .action((settings: RemovalSettings) => withRemoval(context, settings, "removal", removeBlobs, report));
 
-function report({ blobs, bytes, dryRun }: Pruned): string {
+async function removeBlobs(owner: OwnerClient, dryRun: boolean): Promise<Pruned> {
+  const { objects, bytes } = await owner.prune(dryRun);
+  return { blobs: objects, bytes };
+}
+
+function report({ blobs, bytes, dryRun }: Removal<Pruned>): string {
   const what = `${count(blobs, "blob")} of ${size(bytes)}`;
   return dryRun ? `Would remove ${what}.` : `${good("✓")} Removed ${what}.`;
 }

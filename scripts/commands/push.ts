@@ -14,36 +14,33 @@ import {
   commandNamed,
   messageOf,
   mirrorOption,
-  OWN_PLATFORM,
   ownMirror,
-  platformOption,
   type Session,
   withSession,
 } from "./options.ts";
+import { type PlatformSettings, wantedPlatform, withPlatforms } from "./platforms.ts";
 
-interface Settings extends CommonSettings {
+interface Settings extends CommonSettings, PlatformSettings {
   mirror?: string;
   keyFile?: string;
   maxBody: number;
-  platform?: string;
-  allPlatforms?: boolean;
   parallel: number;
 }
 
 export const push = (context: Context): Command =>
-  commandNamed("push", [
-    "push myapp:1.0 https://mirror.example.com/hosted/team/myapp:1.0 --key-file key",
-    "push myapp:1.0 hosted/team/myapp:1.0 --mirror https://mirror.example.com",
-    "push mirror.example.com/hosted/team/myapp:1.0",
-    "push oci:layout:1.0 hosted/team/myapp --all-platforms",
-  ])
-    .argument("<image>", "the image in Docker, or one of the locations below")
-    .argument("[target]", "where to; left out, where the image's own name says, or hosted/ and that name")
-    .addOption(mirrorOption())
-    .option("--key-file <file>", "the file with an access key of the target (default: its login)")
-    .addOption(maxBodyOption())
-    .addOption(platformOption(`the platform, where there are several (default: ${OWN_PLATFORM})`))
-    .option("--all-platforms", "all platforms, with the index over them")
+  withPlatforms(
+    commandNamed("push", [
+      "push myapp:1.0 https://mirror.example.com/hosted/team/myapp:1.0 --key-file key",
+      "push myapp:1.0 hosted/team/myapp:1.0 --mirror https://mirror.example.com",
+      "push mirror.example.com/hosted/team/myapp:1.0",
+      "push oci:layout:1.0 hosted/team/myapp --all-platforms",
+    ])
+      .argument("<image>", "the image in Docker, or one of the locations below")
+      .argument("[target]", "where to; left out, where the image's own name says, or hosted/ and that name")
+      .addOption(mirrorOption())
+      .option("--key-file <file>", "the file with an access key of the target (default: its login)")
+      .addOption(maxBodyOption()),
+  )
     .addOption(parallelOption())
     .addHelpText(
       "after",
@@ -58,9 +55,7 @@ Exits with 0 if the target has the image, with 1 if it couldn't be pushed, with 
     )
     .action((image: string, target: string | undefined, settings: Settings) => {
       return withSession(context, settings, async (session) => {
-        if (settings.allPlatforms && settings.platform !== undefined) {
-          throw new Error("choose --platform or --all-platforms");
-        }
+        const platform = wantedPlatform(settings);
         const plan = planPush(image, target ?? null, settings.mirror ?? ownMirror(context));
         const { progress } = session;
         const client = await clientFor(plan, settings, session, context);
@@ -70,7 +65,7 @@ Exits with 0 if the target has the image, with 1 if it couldn't be pushed, with 
           progress.say(`${named.source} → ${named.target}`);
           pushed = await progress.during(
             named.target,
-            pushImage(plan, settings, { ...session, client }, context),
+            pushImage({ ...plan, platform }, settings, { ...session, client }, context),
           );
         } catch (error) {
           progress.stop();
@@ -110,8 +105,8 @@ function adviceOn(error: unknown): string {
 }
 
 async function pushImage(
-  { source, remote, tag }: PushPlan,
-  { platform, allPlatforms = false, parallel, maxBody }: Settings,
+  { source, remote, tag, platform }: PushPlan & { platform: string | null },
+  { parallel, maxBody }: Settings,
   { client, progress }: Session,
   { env, cwd }: Context,
 ): Promise<Copied> {
@@ -136,9 +131,8 @@ async function pushImage(
   await registries.uploader.checkAccess(place);
   const opened = await openSource(source, { registries, env, cwd, compress: true });
   try {
-    const wanted = allPlatforms ? null : (platform ?? OWN_PLATFORM);
     const target = registries.target(place);
-    const job = { source: opened.source, target, tag, platform: wanted, referrers: false };
+    const job = { source: opened.source, target, tag, platform, referrers: false };
     return await new Copier({ progress, parallel }).copy(job);
   } finally {
     await opened.close();

@@ -5,16 +5,7 @@ import { formatReference, parseReference } from "../registry/reference.ts";
 import { good } from "../terminal/colours.ts";
 import { count, size } from "../terminal/format.ts";
 import type { Context } from "./context.ts";
-import { EXIT } from "./exit.ts";
-import { type OwnerSettings, ownerCommand, withOwner } from "./owner.ts";
-
-interface Settings extends OwnerSettings {
-  dryRun?: boolean;
-}
-
-interface Removed extends RemovedImages {
-  dryRun: boolean;
-}
+import { ownerCommand, type Removal, type RemovalSettings, withRemoval } from "./owner.ts";
 
 export const rm = (context: Context): Command =>
   ownerCommand("rm", ["rm alpine:3.20", "rm ghcr.io/owner/image:1.0 --dry-run"])
@@ -24,19 +15,21 @@ export const rm = (context: Context): Command =>
       "after",
       "\nLayers that other images have too stay. Exits with 0 if all images were there, with 2 if one isn't: then none is removed.",
     )
-    .action((texts: string[], settings: Settings) =>
-      withOwner(context, settings, async (owner, _, { progress }) => {
-        const { dryRun = false } = settings;
-        const names = texts.map(nameOf);
-        const result = await progress.during("removal", owner.remove(names, dryRun));
-        progress.stop();
-        if (!result) throw new Error(`${await missingOf(names, owner)} isn't stored; nothing was removed`);
-        const removed = { ...result, dryRun };
-        if (settings.json) context.output.json(removed);
-        else context.output.report(report, removed);
-        return EXIT.good;
-      }),
-    );
+    .action((texts: string[], settings: RemovalSettings) => {
+      const remove = (owner: OwnerClient, dryRun: boolean) => removeAll(owner, texts.map(nameOf), dryRun);
+      return withRemoval(context, settings, "removal", remove, report);
+    });
+
+/** @throws Error if one of them isn't stored. */
+async function removeAll(
+  owner: OwnerClient,
+  names: readonly string[],
+  dryRun: boolean,
+): Promise<RemovedImages> {
+  const removed = await owner.remove(names, dryRun);
+  if (!removed) throw new Error(`${await missingOf(names, owner)} isn't stored; nothing was removed`);
+  return removed;
+}
 
 async function missingOf(names: readonly string[], owner: OwnerClient): Promise<string> {
   const { images } = await owner.store();
@@ -51,7 +44,7 @@ function nameOf(text: string): string {
   return formatReference({ ...reference, digest: null });
 }
 
-function report({ images, objects, bytes, dryRun }: Removed): string {
+function report({ images, objects, bytes, dryRun }: Removal<RemovedImages>): string {
   const freed = `${size(bytes)} in ${count(objects, "object")}`;
   return images
     .map((name) => `${good("✓")} ${name}`)

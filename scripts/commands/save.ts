@@ -16,28 +16,26 @@ import {
   mirrorOption,
   OWN_PLATFORM,
   ownMirror,
-  platformOption,
   withSession,
 } from "./options.ts";
+import { type PlatformSettings, wantedPlatform, withPlatforms } from "./platforms.ts";
 
-interface Settings extends CommonSettings {
+interface Settings extends CommonSettings, PlatformSettings {
   output?: string;
   mirror?: string;
-  allPlatforms?: boolean;
-  platform?: string;
   parallel: number;
 }
 
 export const save = (context: Context): Command =>
-  commandNamed("save", [
-    "save alpine:3.20 ghcr.io/owner/image:1.0 -o images.tar",
-    "save alpine:3.20 --platform linux/arm64 --mirror https://mirror.example.com -o alpine.tar",
-  ])
-    .argument("<image...>", "images as in docker pull")
-    .option("-o, --output <file>", "where to; left out: standard output, unless that is a terminal")
-    .addOption(mirrorOption())
-    .addOption(platformOption(`the platform, where there are several (default: ${OWN_PLATFORM})`))
-    .option("--all-platforms", "all platforms, with the index over them")
+  withPlatforms(
+    commandNamed("save", [
+      "save alpine:3.20 ghcr.io/owner/image:1.0 -o images.tar",
+      "save alpine:3.20 --platform linux/arm64 --mirror https://mirror.example.com -o alpine.tar",
+    ])
+      .argument("<image...>", "images as in docker pull")
+      .option("-o, --output <file>", "where to; left out: standard output, unless that is a terminal")
+      .addOption(mirrorOption()),
+  )
     .addOption(parallelOption())
     .addHelpText(
       "after",
@@ -49,10 +47,8 @@ Exits with 0 if all images are in it, with 1 if one can't be had, and there is n
     )
     .action((images: string[], settings: Settings) =>
       withSession(context, settings, async ({ client, progress }) => {
-        const { mirror = ownMirror(context), allPlatforms = false, json = false, parallel } = settings;
-        if (allPlatforms && settings.platform !== undefined) {
-          throw new Error("choose --platform or --all-platforms");
-        }
+        const { mirror = ownMirror(context), json = false, parallel } = settings;
+        const platform = wantedPlatform(settings);
         if (settings.output === undefined && json)
           throw new Error("with --json the file is named by --output");
         if (settings.output === undefined && context.stdout.isTTY) {
@@ -60,7 +56,6 @@ Exits with 0 if all images are in it, with 1 if one can't be had, and there is n
         }
         const references = images.map(parseReference);
         const output = settings.output === undefined ? context.stdout : resolve(context.cwd, settings.output);
-        const platform = allPlatforms ? null : (settings.platform ?? OWN_PLATFORM);
         // Loaded here: `--help` needs none of it.
         const { saveImages } = await import("../save/save-images.ts");
         let saved: Saved[];

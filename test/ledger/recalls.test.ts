@@ -4,7 +4,7 @@ import worker from "../../src/index.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import type { Env } from "../../src/services.ts";
 import { contentKey, hostedKey } from "../../src/store/store.ts";
-import { Pusher } from "../push/support.ts";
+import { localPusher } from "../push/support.ts";
 import { behaviours, type Image, patternBytes } from "../support/fake-registry.ts";
 import { REASON, useRecalls } from "./recalls-scene.ts";
 
@@ -270,13 +270,7 @@ describe("a recalled manifest", () => {
 
 describe("hosted content", () => {
   const TEAM = "hosted/team/app";
-  let client: Pusher;
-  beforeEach(() => {
-    client = new Pusher({
-      ...mirror,
-      request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
-    });
-  });
+  const client = localPusher(mirror);
 
   test("is denied by every name, stays stored, and is served again once the recall is undone", async () => {
     const pushed = await client.pushImage(TEAM, "1.0");

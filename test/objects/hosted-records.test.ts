@@ -1,31 +1,14 @@
 /** Garbage collection of hosted content: nothing that is referenced is lost, nothing else stays beyond a day. */
 import { runDurableObjectAlarm } from "cloudflare:test";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { HostedRecords } from "../../src/index.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
-import { encode, imageManifest, Pusher } from "../push/support.ts";
+import { encode, imageManifest } from "../push/support.ts";
 import { patternBytes } from "../support/fake-registry.ts";
-import { useMirror } from "../support/mirror.ts";
+import { DAY, HOUR, useHosted } from "./hosted-scene.ts";
 
-const mirror = useMirror({ LOOPBACK: true });
-const HOUR = 3600 * 1000;
-const DAY = 24 * HOUR;
+const { mirror, client, records, collect, pass } = useHosted();
 const TEAM = "hosted/team/app";
-let client: Pusher;
-
-beforeEach(() => {
-  client = new Pusher({
-    ...mirror,
-    request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
-  });
-});
-
-const records = () =>
-  mirror.bindings.HOSTED.getByName("hosted") as unknown as DurableObjectStub<HostedRecords>;
-const collect = (isDryRun = false) => records().collect(isDryRun);
-const pass = (milliseconds: number) => {
-  mirror.clock.ahead += milliseconds;
-};
 const NOTHING = {
   tags: 0,
   unlinked: 0,

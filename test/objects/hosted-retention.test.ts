@@ -1,35 +1,16 @@
 /** Retention of hosted tags: what the hourly run deletes, and that nothing which is still needed goes with it. */
 import { runDurableObjectAlarm } from "cloudflare:test";
-import { beforeEach, describe, expect, test } from "vitest";
-import type { HostedRecords } from "../../src/index.ts";
+import { describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
-import { descriptor, encode, imageManifest, type Pushed, Pusher } from "../push/support.ts";
-import { useMirror } from "../support/mirror.ts";
+import { descriptor, encode, imageManifest, type Pushed } from "../push/support.ts";
+import { DAY, HOUR, useHosted } from "./hosted-scene.ts";
 
-const mirror = useMirror({
-  LOOPBACK: true,
+const { mirror, client, records, collect, pass } = useHosted({
   HOSTED_IMMUTABLE: ["hosted/ci/release"],
   HOSTED_RETENTION: { "hosted/ci/*": { keep: 1, tags: ["v*"] } },
 });
-const HOUR = 3600 * 1000;
-const DAY = 24 * HOUR;
 const CI = "hosted/ci/app";
-let client: Pusher;
-
-beforeEach(() => {
-  client = new Pusher({
-    ...mirror,
-    request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
-  });
-});
-
-const records = () =>
-  mirror.bindings.HOSTED.getByName("hosted") as unknown as DurableObjectStub<HostedRecords>;
-const collect = (isDryRun = false) => records().collect(isDryRun);
-const pass = (milliseconds: number) => {
-  mirror.clock.ahead += milliseconds;
-};
 const tagsOf = async (repository: string) =>
   (await client.send("GET", `/v2/${repository}/tags/list`)).json().tags;
 /** Looked up in the store: a request for a manifest would keep it. */

@@ -4,21 +4,17 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { R2Store } from "../../src/store/r2.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { Pusher, streamed } from "./support.ts";
+import { localPusher, streamed } from "./support.ts";
 
 const MIB = 1024 * 1024;
 const LIMIT = 5 * MIB;
 const CONTENT = patternBytes(2 * LIMIT + 700_001, 8);
 const TEAM = "hosted/team/app";
 const mirror = useMirror({ LOOPBACK: true });
-let client: Pusher;
+const client = localPusher(mirror);
 
 beforeEach(() => {
   Object.assign(mirror.services, { store: new R2Store(mirror.bindings.STORE, LIMIT) });
-  client = new Pusher({
-    ...mirror,
-    request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
-  });
 });
 
 async function expectStored(digest: string): Promise<void> {

@@ -1,21 +1,14 @@
 /** Manifests of hosted repositories: what is accepted, what is served, and what deleting takes away. */
-import { beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { descriptor, encode, imageManifest, type Pushed, Pusher } from "./support.ts";
+import { descriptor, encode, imageManifest, localPusher, type Pushed } from "./support.ts";
 
 const mirror = useMirror({ LOOPBACK: true, HOSTED_IMMUTABLE: ["hosted/release/*"] });
 const TEAM = "hosted/team/app";
-let client: Pusher;
-
-beforeEach(() => {
-  client = new Pusher({
-    ...mirror,
-    request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
-  });
-});
+const client = localPusher(mirror);
 
 const codesOf = (response: { json(): Record<string, unknown> }) =>
   (response.json().errors as { code: string }[]).map(({ code }) => code);

@@ -2,21 +2,17 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Image, patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
-import { Pusher } from "./support.ts";
+import { localPusher } from "./support.ts";
 
 const mirror = useMirror({ LOOPBACK: true, HOSTED_QUOTA: { "hosted/small/*": "10 kB" } });
 const LAYER = patternBytes(20_000, 5);
 let image: Image;
 let digest: string;
-let client: Pusher;
+const client = localPusher(mirror);
 
 beforeEach(async () => {
   image = await mirror.docker.addImage("library/alpine", "latest", { layers: [LAYER] });
   digest = image.layers[0]?.digest ?? "";
-  client = new Pusher({
-    ...mirror,
-    request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }),
-  });
 });
 
 const pull = (path: string) => client.send("GET", path);

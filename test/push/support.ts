@@ -10,10 +10,10 @@ export interface Pushed {
 
 /** A client that pushes, with its credential if it has one. */
 export class Pusher {
-  readonly #mirror: TestMirror;
+  readonly #mirror: Pick<TestMirror, "request">;
   readonly #headers: Record<string, string>;
 
-  constructor(mirror: TestMirror, headers: Record<string, string> = {}) {
+  constructor(mirror: Pick<TestMirror, "request">, headers: Record<string, string> = {}) {
     this.#mirror = mirror;
     this.#headers = headers;
   }
@@ -61,6 +61,11 @@ export class Pusher {
     if (status !== 201) throw new Error(`pushing a manifest was answered ${status}`);
     return { digest: await digestOf(manifest), bytes: manifest, config, layer };
   }
+}
+
+/** A client on the mirror's own machine. */
+export function localPusher(mirror: TestMirror): Pusher {
+  return new Pusher({ request: (path, init) => mirror.request(path, { host: "127.0.0.1", ...init }) });
 }
 
 export function imageManifest(config: Pushed, layers: Pushed[], more: object = {}): object {

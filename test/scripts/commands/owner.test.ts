@@ -59,6 +59,8 @@ async function pullBoth(): Promise<void> {
   await pull("owner/one", "1.0", images.one);
   await pull("owner/two", "2.0", images.two);
   await expect.poll(async () => (await stored()).length).toBe(7);
+  // The records of tags are written after the response.
+  await expect.poll(async () => (await owner("ls")).output).toContain("2 images");
 }
 
 /** Files with content, by their names. */
@@ -129,6 +131,7 @@ describe("rm", () => {
   test("leaves what was pulled by digest, without a tag", async () => {
     await pull("owner/one", "1.0", images.one);
     await pull("owner/two", images.two.target.digest, images.two);
+    await expect.poll(async () => (await stored()).length).toBe(7);
     await owner("rm", "registry.test/owner/one:1.0");
     expect(await stored()).toContain(hex(images.two.layers[0]?.digest));
   });
