@@ -1,5 +1,4 @@
 // BuildKit, in a newer Debian's dockerd: base images through the mirror, and what it builds in a hosted repository, with its cache.
-import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,7 +13,7 @@ import { fetches, referenceOf } from "./support/pulls.ts";
 /** Within the newer Debian. */
 const BUILDX = "/usr/libexec/docker/cli-plugins/docker-buildx";
 
-describe.skipIf(!existsSync(join(NEWER_CLIENTS, BUILDX)))("BuildKit", () => {
+describe.skipIf(NEWER_CLIENTS === "")("BuildKit", () => {
   const image = inject("image");
   let stage: Stage;
   let docker: Dockerd;

@@ -1,5 +1,4 @@
 // cosign signing in a hosted repository, in both of its formats, and verifying there and through a mirror of it.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
@@ -11,7 +10,7 @@ import { referenceOf } from "./support/pulls.ts";
 /** Within the newer Debian. */
 const COSIGN = "/usr/bin/cosign";
 
-describe.skipIf(!existsSync(join(NEWER_CLIENTS, COSIGN)))("cosign", () => {
+describe.skipIf(NEWER_CLIENTS === "")("cosign", () => {
   const image = inject("image");
   const digest = image.index.digest;
   let place: Awaited<ReturnType<typeof workspace>>;
