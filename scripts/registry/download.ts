@@ -90,7 +90,8 @@ async function* bytesFrom(
 }
 
 /**
- * Gathers bytes into pieces of the same size, the last one shorter, and reads one piece ahead of the consumer.
+ * Gathers bytes into pieces of the same size, the last one shorter, and reads one piece ahead of the consumer. A piece is good until
+ * the next one is requested: two buffers take turns, so that no more than two pieces are ever in memory.
  * @param size in bytes.
  */
 export async function* inPieces(
@@ -119,13 +120,14 @@ async function* gathered(
   size: number,
 ): AsyncGenerator<Uint8Array<ArrayBuffer>, undefined> {
   let piece = new Uint8Array(size);
+  let other: Uint8Array<ArrayBuffer> | null = null;
   let length = 0;
   for await (let chunk of bytes) {
     while (length + chunk.byteLength >= size) {
       piece.set(chunk.subarray(0, size - length), length);
       chunk = chunk.subarray(size - length);
       yield piece;
-      piece = new Uint8Array(size);
+      [piece, other] = [other ?? new Uint8Array(size), piece];
       length = 0;
     }
     piece.set(chunk, length);
