@@ -89,7 +89,7 @@ describe("a mirror whose disk is too small", () => {
 describe.each(["workerd", "node"])("a mirror whose %s is killed in the middle of a push", (victim) => {
   beforeEach(() => start());
 
-  test("has the image once it is pushed again, and nothing else", async () => {
+  test("has the image once it is pushed again", async () => {
     await importImage("large", 8 * LARGE);
     const failed = docker.command(["push", nameAt("large")]).then(
       () => "pushed",

@@ -33,7 +33,7 @@ if (![seconds, seed, clients, grace].every((value) => value >= 0)) {
 /** Milliseconds within which all that nothing references is gone: two graces, and what a busy machine adds. */
 const FREED = 2 * grace * 1000 + 60_000;
 /** The least pushes a second for a run to count. */
-const PUSHES_PER_SECOND = 0.5;
+const PUSHES_PER_SECOND = 0.2;
 
 const folder = await mkdtemp(join(tmpdir(), "portolan-soak-hosted-"));
 const random = new Random(seed);
