@@ -104,6 +104,8 @@ export interface Config extends GateSettings {
   pin: readonly string[];
   /** Milliseconds: tags that were pulled within them are revalidated by themselves, and pinned ones; null turns it off. */
   watch: number | null;
+  /** Cloudflare's plan: on the free one, optional work stops short of the daily quotas. */
+  plan: "free" | "paid";
   /** The operator's logins by upstream's name. */
   credentials: Readonly<Record<string, readonly Credential[]>>;
   /** Patterns of repositories that `credentials` open to the holders of keys, although anonymous clients may not pull them. */
@@ -168,6 +170,7 @@ const variables = v.object({
   CACHE_LIMIT: v.optional(bytes, "9.5 GB"),
   MIN_FREE: v.optional(bytes),
   PIN: v.optional(imagePatterns, []),
+  PLAN: v.optional(v.picklist(["free", "paid"], "must be free or paid"), "free"),
   WATCH: v.optional(v.union([v.literal(""), duration], "must be a time such as 7d"), ""),
   RESUME: v.optional(onOff, true),
   LAYER_CACHE: v.optional(onOff, false),
@@ -285,6 +288,7 @@ export function readConfig(env: object): Config {
     minFree: parsed.output.MIN_FREE ?? null,
     pin: parsed.output.PIN,
     watch: parsed.output.WATCH || null,
+    plan: parsed.output.PLAN,
     resume: parsed.output.RESUME,
     layerCache: parsed.output.LAYER_CACHE,
     credentials: UPSTREAM_CREDENTIALS,

@@ -4,11 +4,13 @@ import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { StoredKeys } from "./access/stored-keys.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
+import { countedBucket, countedKv, countedObjects } from "./counted-bindings.ts";
 import { logFill } from "./fill-log.ts";
 import type { HoldingsLedger } from "./ledger/held.ts";
 import type { HostedLedger } from "./ledger/hosted.ts";
 import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
 import type { PullLedger } from "./ledger/pulls.ts";
+import type { Operation, UsageLedger } from "./ledger/quotas.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
 import { type TrafficLedger, TrafficRecorder } from "./ledger/traffic.ts";
 import type { WatchLedger } from "./ledger/watch.ts";
@@ -39,7 +41,14 @@ export interface Env {
   REPOSITORIES: ObjectsOf<Resolver>;
   HOSTED: ObjectsOf<HostedRecords & HostedLedger>;
   LEDGER: ObjectsOf<
-    TrafficLedger & RecallLedger & HoldingsLedger & TagHistory & KeyLedger & WatchLedger & PullLedger
+    TrafficLedger &
+      RecallLedger &
+      HoldingsLedger &
+      TagHistory &
+      KeyLedger &
+      WatchLedger &
+      PullLedger &
+      UsageLedger
   >;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
@@ -64,9 +73,11 @@ export interface Services extends PullServices, PushServices {
   limits: Limits;
   /** Null where hosted repositories are this mirror's own. */
   gateway: Gateway | null;
+  /** Whether the Free plan's daily quotas apply. */
+  hasQuotas: boolean;
   /** Null where requests aren't counted. */
   traffic: TrafficRecorder | null;
-  readonly ledger: TrafficLedger & HoldingsLedger & WatchLedger & PullLedger;
+  readonly ledger: TrafficLedger & HoldingsLedger & WatchLedger & PullLedger & UsageLedger;
   recalls: Recalls;
   webhooks: Webhooks;
   search: HubSearch;
@@ -95,7 +106,9 @@ const STORE_READS = 40;
 const UNLISTED = 5 * 60_000;
 
 /** @throws ConfigError */
-export function createServices(env: Env): Services {
+export function createServices(given: Env): Services {
+  // On one machine nothing is counted by a platform.
+  const env = given.VERSION ? countedEnv(given, (operation) => services.traffic?.operated(operation)) : given;
   const now = () => Date.now();
   const config = readConfig(env);
   const {
@@ -119,6 +132,7 @@ export function createServices(env: Env): Services {
     config,
     gatherLog: GATHER,
     started: now(),
+    hasQuotas: env.VERSION !== undefined && config.plan === "free",
     traffic: new TrafficRecorder(() => env.LEDGER.getByName("ledger"), now, trafficGather),
     get ledger() {
       return env.LEDGER.getByName("ledger");
@@ -178,6 +192,18 @@ export function createServices(env: Env): Services {
     now,
   };
   return services;
+}
+
+function countedEnv(env: Env, count: (operation: Operation) => void): Env {
+  return {
+    ...env,
+    STORE: countedBucket(env.STORE, count),
+    TAGS: countedKv(env.TAGS, count),
+    FILLS: countedObjects(env.FILLS, count),
+    REPOSITORIES: countedObjects(env.REPOSITORIES, count),
+    HOSTED: countedObjects(env.HOSTED, count),
+    LEDGER: countedObjects(env.LEDGER, count),
+  };
 }
 
 /**

@@ -81,6 +81,7 @@ function report({ mirror, status, stored }: Found): string {
     `  stored    ${size(stored.bytes)}${share}: ${count(stored.manifests, "manifest")}, ${count(stored.blobs, "blob")}`,
     ...outlook(stored),
     ...hostedLines(status.hosted),
+    ...quotaLines(status.quotas),
     ...ways.map((way) => `  relay     ${way}`),
     ...(endpoints.length === 0 ? ["  upstream  none was requested since the start"] : []),
     ...endpoints.map(({ url, downFor, limitedFor }) => `  upstream  ${url}  ${stateOf(downFor, limitedFor)}`),
@@ -91,6 +92,31 @@ function hostedLines({ repositories, tags, bytes, uploads }: MirrorStatus["hoste
   if (repositories + uploads === 0) return [];
   const open = uploads === 0 ? "" : `, ${count(uploads, "upload")} under way`;
   return [`  hosted    ${size(bytes)}: ${count(repositories, "repository")}, ${count(tags, "tag")}${open}`];
+}
+
+const QUOTAS: Readonly<Record<string, string>> = {
+  requests: "requests",
+  objectRequests: "requests of Durable Objects",
+  kvReads: "reads of KV",
+  kvWrites: "writes of KV",
+  r2ClassA: "R2 operations of class A",
+  r2ClassB: "R2 operations of class B",
+};
+
+/** What is used today of the Free plan's quotas, the one first of which most is. */
+function quotaLines(quotas: MirrorStatus["quotas"]): string[] {
+  if (!quotas) return [];
+  const shares = Object.entries(quotas.free)
+    .map(([name, free]) => ({ name, free, used: quotas.used[name] ?? 0 }))
+    .sort((one, other) => other.used / other.free - one.used / one.free)
+    .slice(0, 3)
+    .map(({ name, free, used }) => {
+      const text = `${Math.round((used / free) * 100)}% of the ${QUOTAS[name] ?? name} that are free`;
+      return quotas.tight.includes(name)
+        ? warning(`${text}: nothing is fetched ahead until the day is over`)
+        : text;
+    });
+  return shares.map((text) => `  today     ${text}`);
 }
 
 function stateOf(downFor: number, limitedFor: number): string {

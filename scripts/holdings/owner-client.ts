@@ -49,6 +49,13 @@ const Status = v.object({
   upstreams: v.array(v.string()),
   relays: v.array(v.object({ url: v.string(), upstreams: v.array(v.string()), when: v.string() })),
   endpoints: v.array(v.object({ url: v.string(), downFor: v.number(), limitedFor: v.number() })),
+  quotas: v.nullable(
+    v.object({
+      used: v.record(v.string(), v.number()),
+      free: v.record(v.string(), v.number()),
+      tight: v.array(v.string()),
+    }),
+  ),
 });
 
 const Hosted = v.object({

@@ -17,6 +17,7 @@ import { keyRoutes } from "./key-routes.ts";
 import type { ManagedKeys } from "./managed-keys.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import type { PullLedger } from "./pulls.ts";
+import { FREE_PLAN, requireRoom, tightQuotas, type UsageLedger } from "./quotas.ts";
 import type { Recalls } from "./recalls.ts";
 import { type ReleaseServices, release, undoRelease } from "./releases.ts";
 import { pruneUnreferenced, removeImages } from "./removal.ts";
@@ -36,7 +37,9 @@ export interface AdminServices
   started: number;
   /** Of the deployment, by which it is known in Via. */
   via: string;
-  ledger: TrafficLedger & HoldingsLedger & PullLedger;
+  ledger: TrafficLedger & HoldingsLedger & PullLedger & UsageLedger;
+  /** Whether the Free plan's daily quotas apply. */
+  hasQuotas: boolean;
   recalls: Recalls;
   managedKeys: ManagedKeys;
   /** Milliseconds since the epoch. */
@@ -112,9 +115,10 @@ export function adminRoutes(services: AdminServices): Hono {
     await remove(services, await bodyOf(c));
     return c.body(null, 204);
   });
-  routes.post("/warm", owner, async (c) =>
-    c.json(await warmImage(services, await bodyOf(c), waitUntilOf(c.executionCtx))),
-  );
+  routes.post("/warm", owner, async (c) => {
+    await requireRoom(services);
+    return c.json(await warmImage(services, await bodyOf(c), waitUntilOf(c.executionCtx)));
+  });
   routes.get("/resolve/:image{.+}", owner, async (c) => {
     const waitUntil = waitUntilOf(c.executionCtx);
     const { repository, digest } = await findImage(services, c.req.param("image"), "HEAD", waitUntil);
@@ -175,8 +179,10 @@ function deploymentOf({ via }: AdminServices): string {
 }
 
 async function status(services: AdminServices) {
-  const { config, upstream, started, managedKeys } = services;
+  const { config, upstream, started, managedKeys, hasQuotas, ledger, now } = services;
+  const usage = hasQuotas ? await ledger.usage(now()) : null;
   return {
+    quotas: usage && { used: usage, free: FREE_PLAN, tight: tightQuotas(usage) },
     deployment: deploymentOf(services),
     started: new Date(started).toISOString(),
     access: config.access,

@@ -6,6 +6,7 @@ import type { TagSighting } from "../store/tag-history.ts";
 import type { UpstreamObserver } from "../upstream/observer.ts";
 import { type Activity, GatheredActivity, NO_ACTIVITY } from "./activity.ts";
 import { type KeyPull, PullGatherer } from "./pulls.ts";
+import type { Operation } from "./quotas.ts";
 import { type Use, UseGatherer } from "./uses.ts";
 
 /** What of a request counts. */
@@ -49,6 +50,7 @@ export interface LedgerBatch {
   traffic?: readonly Traffic[];
   uses?: readonly Use[];
   pulls?: readonly KeyPull[];
+  operations?: readonly { operation: Operation; count: number }[];
   activity?: Activity;
   sightings?: readonly TagSighting[];
 }
@@ -77,6 +79,7 @@ export class TrafficRecorder implements UpstreamObserver {
   readonly #gather: number;
   readonly #uses = new UseGatherer();
   readonly #pulls = new PullGatherer();
+  #operations = new Map<Operation, number>();
   readonly #activity = new GatheredActivity();
   #gathered = new Map<string, Traffic>();
   #sightings: TagSighting[] = [];
@@ -129,6 +132,11 @@ export class TrafficRecorder implements UpstreamObserver {
     this.#schedule(waitUntil);
   }
 
+  /** Has an operation counted, with what comes next: it is always part of something else. */
+  operated(operation: Operation): void {
+    this.#operations.set(operation, (this.#operations.get(operation) ?? 0) + 1);
+  }
+
   #schedule(waitUntil: WaitUntil): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
@@ -139,6 +147,8 @@ export class TrafficRecorder implements UpstreamObserver {
     const traffic = [...this.#gathered.values()];
     const uses = this.#uses.take();
     const pulls = this.#pulls.take();
+    const operations = [...this.#operations].map(([operation, count]) => ({ operation, count }));
+    this.#operations = new Map();
     const activity = this.#activity.take();
     const sightings = this.#sightings;
     this.#gathered = new Map();
@@ -147,7 +157,7 @@ export class TrafficRecorder implements UpstreamObserver {
     this.#isScheduled = false;
     if (traffic.length + sightings.length === 0 && activity === NO_ACTIVITY) return;
     try {
-      await this.#ledger().add({ traffic, uses, pulls, activity, sightings }, this.#now());
+      await this.#ledger().add({ traffic, uses, pulls, operations, activity, sightings }, this.#now());
     } catch (error) {
       this.#uses.forget(uses);
       this.#pulls.forget(pulls);

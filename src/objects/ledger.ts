@@ -9,6 +9,7 @@ import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
 import type { Counted, HoldingsIndex, HoldingsLedger, Settlement, TagPage } from "../ledger/held.ts";
 import type { KeyLedger, KeyList } from "../ledger/managed-keys.ts";
 import type { DigestTrace, PullLedger } from "../ledger/pulls.ts";
+import type { Usage, UsageLedger } from "../ledger/quotas.ts";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import { type ManifestName, type ManifestReferences, readReferences } from "../ledger/references.ts";
 import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
@@ -34,6 +35,7 @@ import { HoldingsTables } from "./holdings-tables.ts";
 import { StoredKeyList } from "./key-list.ts";
 import { PullTable } from "./pull-table.ts";
 import { TagHistoryTables } from "./tag-history-tables.ts";
+import { UsageTable } from "./usage-table.ts";
 import { WatchTable } from "./watch-table.ts";
 
 const MINUTE = 60_000;
@@ -66,7 +68,15 @@ const ADDED =
 
 export class Ledger
   extends DurableObject<Env>
-  implements TrafficLedger, RecallLedger, HoldingsLedger, TagHistory, KeyLedger, WatchLedger, PullLedger
+  implements
+    TrafficLedger,
+    RecallLedger,
+    HoldingsLedger,
+    TagHistory,
+    KeyLedger,
+    WatchLedger,
+    PullLedger,
+    UsageLedger
 {
   readonly #sql = this.ctx.storage.sql;
   readonly #keys = new StoredKeyList(this.ctx.storage, this.env.TAGS);
@@ -75,6 +85,7 @@ export class Ledger
   readonly #tags = new TagHistoryTables(this.#sql);
   readonly #watched = new WatchTable(this.#sql);
   readonly #pulls = new PullTable(this.#sql);
+  readonly #usage = new UsageTable(this.#sql);
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
@@ -83,7 +94,14 @@ export class Ledger
   }
 
   async add(
-    { traffic = [], uses = [], pulls = [], activity = NO_ACTIVITY, sightings = [] }: LedgerBatch,
+    {
+      traffic = [],
+      uses = [],
+      pulls = [],
+      operations = [],
+      activity = NO_ACTIVITY,
+      sightings = [],
+    }: LedgerBatch,
     at: number,
   ): Promise<void> {
     const start = at - (at % MINUTE);
@@ -94,6 +112,8 @@ export class Ledger
       );
     }
     this.#holdings.use(uses, at);
+    const requests = traffic.reduce((sum, each) => sum + each.requests, 0);
+    this.#usage.add([...operations, { operation: "requests", count: requests }], at);
     this.#pulls.add(pulls, at);
     this.#activity.add(activity);
     this.#see(sightings);
@@ -176,6 +196,10 @@ export class Ledger
     return this.#pulls.traceOf(digest);
   }
 
+  async usage(at: number): Promise<Usage> {
+    return this.#usage.usage(at);
+  }
+
   async watched(choice: WatchChoice): Promise<WatchedTag[]> {
     return this.#watched.choose(choice);
   }
@@ -238,6 +262,7 @@ export class Ledger
       this.#tags.prune(now);
       this.#watched.prune();
       this.#pulls.prune(now);
+      this.#usage.prune(now);
     }
     const { left = 0 } =
       this.#rows<{ left: number }>("SELECT count(*) AS left FROM traffic WHERE span <> 0")[0] ?? {};

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { ConfigError, hyphenated, readConfig } from "../../src/config.ts";
 import { REGISTRIES } from "../../src/upstream/registries.ts";
+import { BUDGETS, PULL } from "../support/budgets.ts";
 import {
   anchorOf,
   type Block,
@@ -124,6 +125,7 @@ describe("the configuration table", () => {
       CACHE_LIMIT: `${config.cacheLimit / 1e9} GB`,
       MIN_FREE: config.minFree === null ? "1 GB" : "",
       PIN: "none",
+      PLAN: config.plan,
       WATCH: config.watch === null ? "none" : config.watch,
       RESUME: String(config.resume),
       LAYER_CACHE: String(config.layerCache),
@@ -168,6 +170,27 @@ describe("the configuration table", () => {
       ([, name, value]) => name !== "DOMAIN" && !value?.startsWith("["),
     );
     for (const [, name, value] of shown) expect(value).toBe(defaults.get(name));
+  });
+});
+
+describe("docs/cost.md", () => {
+  const number = (text = "") => Number(text.replaceAll(",", ""));
+
+  test("has the operations that the budget test allows", () => {
+    const rows = tableBelow(page("docs/cost.md"), "Operations").map(([name, ...costs]) => {
+      const [storeReads, storePuts, edgeReads, leases] = costs.map(number);
+      return [name, { storeReads, storePuts, edgeReads, leases }];
+    });
+    expect(Object.fromEntries(rows)).toEqual(BUDGETS);
+  });
+
+  test("has what they mean for pulls", () => {
+    const rows = tableBelow(page("docs/cost.md"), "Pulls").map((cells) => cells.map(number));
+    expect(rows.map(([pulls]) => pulls)).toEqual([10, 100, 1_000, 10_000, 100_000]);
+    for (const [pulls = 0, ...costs] of rows) {
+      const { requests, storeReads } = PULL;
+      expect(costs).toEqual([pulls * requests, pulls * storeReads * 30, Math.ceil((pulls * requests) / 20)]);
+    }
   });
 });
 
