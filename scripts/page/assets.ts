@@ -14,7 +14,7 @@ export async function assetsModule(): Promise<string> {
     const [script, styles] = await Promise.all([bundled("browser/main.ts"), bundled("page.css")]);
     const version = createHash("sha256").update(script).update(styles).digest("hex").slice(0, 12);
     return [
-      "// Written by `npm run page` from src/web/browser and src/web/page.css.",
+      "// Written by `npm run page` from src/web/browser and src/web/styles.",
       `export const VERSION = ${JSON.stringify(version)};`,
       `export const SCRIPT = ${JSON.stringify(script)};`,
       `export const STYLES = ${JSON.stringify(styles)};`,

@@ -12,8 +12,16 @@ import { extractImages } from "./references/extract.ts";
 import { formatReference } from "./references/reference.ts";
 import type { HubSearch } from "./search/hub-search.ts";
 import { searchRoutes } from "./search/routes.tsx";
-import { authorizationOf, INTERNAL_HOST, type SessionServices, signIn, signOut } from "./session.ts";
-import { ownPath, SignIn } from "./session-page.tsx";
+import {
+  authorizationOf,
+  INTERNAL_HOST,
+  isOwner,
+  keyOf,
+  type SessionServices,
+  signIn,
+  signOut,
+} from "./session.ts";
+import { ownPath, SignIn, signInPath } from "./session-page.tsx";
 import { detectLanguage, visitOf } from "./site.ts";
 
 export interface PageServices extends Omit<ImageServices, "config">, Omit<SessionServices, "config"> {
@@ -55,15 +63,16 @@ export function pageRoutes(services: PageServices): Hono {
     } catch (error) {
       const needsKey = error instanceof RegistryError && error.status === 401 && config.access === "keys";
       if (!needsKey || authorization !== null) throw error;
-      return c.redirect(`/_/session?next=${encodeURIComponent(visit.path)}`, 303);
+      return c.redirect(signInPath(visit.path), 303);
     }
   });
 
-  routes.get("/_/session", detectLanguage, page, (c) => {
+  routes.get("/_/session", detectLanguage, page, async (c) => {
     const visit = visitOf(c, config);
     const next = ownPath(c.req.query("next"));
-    const problem = next.startsWith("/_/image/") ? visit.texts.session.needed : null;
-    return respond(c, visit, <SignIn visit={visit} next={next} problem={problem} />, {
+    const problem = /^\/_\/(image|search)/.test(next) ? visit.texts.session.needed : null;
+    const isSignedIn = (await keyOf(services, c)) !== null || (await isOwner(services, c));
+    return respond(c, visit, <SignIn {...{ visit, next, problem, isSignedIn }} />, {
       title: visit.texts.session.heading,
     });
   });
@@ -84,7 +93,7 @@ export function pageRoutes(services: PageServices): Hono {
       const visit = visitOf(c, config);
       const { session } = visit.texts;
       const problem = error.status === 429 ? session.tooMany : session.wrong;
-      return respond(c, visit, <SignIn visit={visit} next={next} problem={problem} />, error);
+      return respond(c, visit, <SignIn {...{ visit, next, problem }} isSignedIn={false} />, error);
     }
     return c.redirect(next, 303);
   });

@@ -173,9 +173,11 @@ describe("on a keyed mirror", () => {
       401,
       expect.stringMatching(/^Bearer /),
     ]);
-    expect((await mirror.request("/_/search?q=nginx", { headers: { Accept: "text/html" } })).status).toBe(
-      401,
-    );
+    const page = await mirror.request("/_/search?q=nginx", { headers: { Accept: "text/html" } });
+    expect([page.status, page.headers.get("Location")]).toEqual([
+      303,
+      "/_/session?next=%2F_%2Fsearch%3Fq%3Dnginx",
+    ]);
     expect(hub.requests).toEqual([]);
     expect((await mirror.request("/v1/search?q=nginx", { headers: basic(KEY) })).status).toBe(200);
   });

@@ -74,6 +74,17 @@ describe("signing in", () => {
   });
 
   test("is undone by signing out", async () => {
+    const page = async (cookie: string) => {
+      const { bytes } = await mirror.request("/_/session", {
+        headers: { Accept: "text/html", Cookie: cookie },
+      });
+      return new TextDecoder().decode(bytes);
+    };
+    for (const key of [KEY, ADMIN_KEY]) {
+      const [cookie = ""] = (await post({ key })).headers.getSetCookie();
+      expect(await page(cookie.split(";")[0] ?? "")).toContain('name="out"');
+    }
+    expect(await page("")).not.toContain('name="out"');
     const response = await post({ out: "" });
     expect(response.headers.getSetCookie().every((cookie) => /Max-Age=0/.test(cookie))).toBe(true);
     expect(response.headers.getSetCookie()).toHaveLength(2);

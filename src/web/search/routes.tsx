@@ -2,6 +2,7 @@
 import { type Context, Hono } from "hono";
 import { RegistryError } from "../../oci/errors.ts";
 import type { PageKit } from "../page-kit.tsx";
+import { signInPath } from "../session-page.tsx";
 import { detectLanguage, visitOf } from "../site.ts";
 import type { HubSearch, Search } from "./hub-search.ts";
 import { SearchView } from "./view.tsx";
@@ -21,7 +22,12 @@ export function searchRoutes({ search, admit }: SearchServices, { config, page, 
   routes.get("/_/search", detectLanguage, page, async (c) => {
     const visit = visitOf(c, config);
     const query = c.req.query("q") ?? "";
-    if (query !== "") await admit(c);
+    try {
+      if (query !== "") await admit(c);
+    } catch (error) {
+      if (!(error instanceof RegistryError) || error.status !== 401) throw error;
+      return c.redirect(signInPath(visit.path), 303);
+    }
     const found = await search.search(query, c.req.header("Via") ?? null);
     const view = <SearchView visit={visit} typed={query} found={found} />;
     return respond(c, visit, view, { title: visit.texts.search.heading, current: "search" });

@@ -202,7 +202,7 @@ export const en = {
     out: "Sign out",
     wrong: "This is no key of this mirror.",
     tooMany: "Too many attempts. Try again in a minute.",
-    needed: "This mirror shows images to the holders of its access keys.",
+    needed: "This mirror shows images, and searches, for the holders of its access keys.",
   },
   error: {
     heading: "That didn’t work",

@@ -197,7 +197,7 @@ export const zh: Texts = {
     out: "退出登录",
     wrong: "这不是本站的密钥。",
     tooMany: "尝试次数过多，请一分钟后再试。",
-    needed: "本站只向持有访问密钥的人展示镜像。",
+    needed: "本站只向持有访问密钥的人提供镜像查看和搜索。",
   },
   error: {
     heading: "操作没有成功",
