@@ -14,8 +14,10 @@ export interface DiskFill {
   readonly key: string;
   readonly size: number;
   outcome: "running" | "stored" | "failed";
-  /** Requests that read its file. */
+  /** Requests that follow it. Its own file stays until the last has ended, whatever becomes of the store's. */
   readers: number;
+  /** Whether its own file is gone, or about to. */
+  isRemoved: boolean;
 }
 
 const byId = new Map<string, DiskFill>();
@@ -41,7 +43,7 @@ export async function beginFill(
   const text = await response.text();
   if (response.status === 507) return null;
   if (!response.ok) throw new Error(text);
-  const fill: DiskFill = { id: text, key, size, outcome: "running", readers: 0 };
+  const fill: DiskFill = { id: text, key, size, outcome: "running", readers: 0, isRemoved: false };
   byId.set(fill.id, fill);
   if (isShared && !byKey.has(key)) byKey.set(key, fill);
   return fill.id;
@@ -76,8 +78,9 @@ function isStored(fill: DiskFill): boolean {
   return fill.outcome === "stored";
 }
 
-async function remove(env: StoreEnv, { id }: DiskFill): Promise<void> {
-  const response = await env.WRITER.fetch(`http://writer/fills/${id}`, { method: "DELETE" });
+async function remove(env: StoreEnv, fill: DiskFill): Promise<void> {
+  fill.isRemoved = true;
+  const response = await env.WRITER.fetch(`http://writer/fills/${fill.id}`, { method: "DELETE" });
   await response.body?.cancel();
 }
 
@@ -99,14 +102,20 @@ export async function follow(
 ): Promise<void> {
   const end = offset + length;
   let position = offset;
-  while (position < end) {
-    const { bytes, isVerified } = await progressOf(env, fill, position);
-    const available = Math.min(end, isVerified ? bytes : Math.min(bytes, fill.size - 1));
-    if (available <= position) continue;
-    await pass(env, fill, { offset: position, length: available - position }, writable);
-    position = available;
+  fill.readers++;
+  try {
+    while (position < end) {
+      const { bytes, isVerified } = await progressOf(env, fill, position);
+      const available = Math.min(end, isVerified ? bytes : Math.min(bytes, fill.size - 1));
+      if (available <= position) continue;
+      await pass(env, fill, { offset: position, length: available - position }, writable);
+      position = available;
+    }
+    await writable.close();
+  } finally {
+    fill.readers--;
+    if (isStored(fill) && fill.readers === 0 && !fill.isRemoved) await remove(env, fill);
   }
-  await writable.close();
 }
 
 async function progressOf(env: StoreEnv, fill: DiskFill, position: number): Promise<Progress> {
@@ -127,14 +136,8 @@ async function pass(
   slice: Slice,
   writable: WritableStream<Uint8Array>,
 ): Promise<void> {
-  if (isStored(fill)) return pipe(env.STORE_FILES, `http://store/${fill.key}`, slice, writable);
-  fill.readers++;
-  try {
-    await pipe(env.INCOMING, `http://incoming/${fill.id}/growing`, slice, writable);
-  } finally {
-    fill.readers--;
-    if (isStored(fill) && fill.readers === 0) await remove(env, fill);
-  }
+  if (fill.isRemoved) return pipe(env.STORE_FILES, `http://store/${fill.key}`, slice, writable);
+  await pipe(env.INCOMING, `http://incoming/${fill.id}/growing`, slice, writable);
 }
 
 async function pipe(

@@ -139,6 +139,29 @@ describe("pulls beyond CACHE_LIMIT", () => {
   });
 });
 
+test("a client that follows a fill gets the rest of it, although the content has left the store by then", async () => {
+  await start({ CACHE_LIMIT: "1 GB" });
+  const large = patternBytes(48_000_000, 21);
+  const { digest } = await fake.addBlob(large, { repository: "owner/app0" });
+  const response = await fetch(`${mirror?.url}/v2/registry.test/owner/app0/blobs/${digest}`);
+  const reader = response.body?.getReader();
+  const hash = createHash("sha256");
+  hash.update((await reader?.read())?.value ?? "");
+  const file = join(data, "store/blobs/sha256", digest.slice(7, 9), digest.slice(7));
+  await expect
+    .poll(() =>
+      stat(file).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    )
+    .toBe(large.byteLength);
+  await rm(file);
+  for (let next = await reader?.read(); next && !next.done; next = await reader?.read())
+    hash.update(next.value);
+  expect(`sha256:${hash.digest("hex")}`).toBe(digest);
+});
+
 describe("MIN_FREE", () => {
   test("that isn't met lets pulls go on, unstored, and pushes too", async () => {
     await start({ MIN_FREE: "900000 TB" });
