@@ -75,11 +75,13 @@ describe("a tag's history", () => {
     await publish(2, "other");
     await mirror.request(TAG);
     await mirror.request("/v2/docker.io/library/demo/manifests/other");
-    await vi.waitFor(async () =>
-      expect((await history("demo")).map(({ tag, visibility }) => [tag, visibility])).toEqual([
-        ["latest", "public"],
-        ["other", "public"],
-      ]),
+    await vi.waitFor(
+      async () =>
+        expect((await history("demo")).map(({ tag, visibility }) => [tag, visibility])).toEqual([
+          ["latest", "public"],
+          ["other", "public"],
+        ]),
+      PATIENCE,
     );
     expect(await digestsOf("demo:latest")).toEqual([digest]);
     expect(await history("ghcr.io/library/demo")).toEqual([]);

@@ -117,8 +117,8 @@ describe("put", () => {
   test("that is refused at once lets go of the stream, so that its writer doesn't wait for ever", async () => {
     const { readable, written } = streamOf(bytes, bytes.byteLength);
     await expect(store.put("too long a key".repeat(200), readable, { digest })).rejects.toThrow();
-    const waited = scheduler.wait(1000).then(() => "still waiting");
-    expect(await Promise.race([written, waited])).not.toBe("still waiting");
+    // Else this test doesn't end.
+    await Promise.allSettled([written]);
   });
 });
 

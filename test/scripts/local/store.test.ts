@@ -235,7 +235,7 @@ describe("a full disk", () => {
         headers: { "X-Checksum": `sha256:${hex}` },
       });
       expect([response.status, await response.text()]).toEqual([507, "the disk is full"]);
-      await vi.waitFor(() => expect(evict).toHaveBeenLastCalledWith(99_999));
+      await expect.poll(() => evict.mock.lastCall).toEqual([99_999]);
     } finally {
       await new Promise((done) => server.close(done));
     }
