@@ -4,6 +4,7 @@ import { clientAddress } from "./access/address.ts";
 import { checkBounds, checkLoop } from "./access/bounds.ts";
 import { checkHost, checkSite, protect } from "./access/browsers.ts";
 import { TOKEN_PATH } from "./access/gate.ts";
+import { writeAnalytics } from "./analytics.ts";
 import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
 import { adminRoutes } from "./ledger/routes.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
@@ -17,7 +18,12 @@ import { type PageServices, pageRoutes } from "./web/pages.tsx";
 
 export function createApp(services: Services): Hono {
   const app = new Hono();
-  app.use(requestLog(services.gatherLog, (record, waitUntil) => services.traffic?.note(record, waitUntil)));
+  app.use(
+    requestLog(services.gatherLog, (record, waitUntil) => {
+      services.traffic?.note(record, waitUntil);
+      if (services.analytics) writeAnalytics(services.analytics, record);
+    }),
+  );
   app.use(async (c, next) => {
     await next();
     protect(c.res.headers);

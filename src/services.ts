@@ -3,6 +3,7 @@ import { LRUCache } from "lru-cache";
 import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { StoredKeys } from "./access/stored-keys.ts";
+import type { AnalyticsDataset } from "./analytics.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { countedBucket, countedKv, countedObjects } from "./counted-bindings.ts";
 import { logFill } from "./fill-log.ts";
@@ -50,6 +51,8 @@ export interface Env {
       PullLedger &
       UsageLedger
   >;
+  /** Absent unless wrangler.toml has it. */
+  ANALYTICS?: AnalyticsDataset;
   /** Absent where the platform has no such counters. */
   ADDRESSES?: RateLimiter;
   /** This deployment's version; absent on one machine, where one isolate is all there is. */
@@ -73,6 +76,8 @@ export interface Services extends PullServices, PushServices {
   limits: Limits;
   /** Null where hosted repositories are this mirror's own. */
   gateway: Gateway | null;
+  /** Null where the deployment has no dataset. */
+  analytics: AnalyticsDataset | null;
   /** Whether the Free plan's daily quotas apply. */
   hasQuotas: boolean;
   /** Null where requests aren't counted. */
@@ -132,6 +137,7 @@ export function createServices(given: Env): Services {
     config,
     gatherLog: GATHER,
     started: now(),
+    analytics: env.ANALYTICS ?? null,
     hasQuotas: env.VERSION !== undefined && config.plan === "free",
     traffic: new TrafficRecorder(() => env.LEDGER.getByName("ledger"), now, trafficGather),
     get ledger() {
