@@ -18,37 +18,18 @@ import {
   upstreamTable,
 } from "./config-values.ts";
 import { type Cooldown, cooldowns } from "./cooldown-settings.ts";
+import type { HostedSettings } from "./hosted-settings.ts";
 import { quorumFaults, tagQuorums } from "./quorum-settings.ts";
 import { isLoopback } from "./registry/addresses.ts";
 import type { Environment } from "./registry/proxies.ts";
 import { isLocal } from "./registry/redirects.ts";
 import type { Credential } from "./registry/registry.ts";
 import { relayKeys, relayList, relaysOf } from "./relay-settings.ts";
-import { type Retention, retentionRules } from "./retention-settings.ts";
+import { retentionRules } from "./retention-settings.ts";
 import type { TagQuorum } from "./upstream/quorum.ts";
 import { REGISTRIES, type Upstream, type UpstreamSettings } from "./upstream/registries.ts";
 import type { Relay } from "./upstream/relays.ts";
 import { webhookSecret, webhooks } from "./webhook-settings.ts";
-
-/** The registry of one's own. */
-export interface HostedSettings {
-  /** First path component of its repositories: `hosted`. */
-  path: string;
-  /** Host label under DOMAIN that has only hosted repositories: `registry`. */
-  host: string;
-  /** Whether everyone who can reach the mirror may push and delete: on an open mirror on loopback only. */
-  isOpen: boolean;
-  /** Patterns on `hosted/repository` that anyone may pull from without a key. */
-  public: readonly string[];
-  /** Patterns on `hosted/repository` whose tags never change, and from which nothing is deleted. */
-  immutable: readonly string[];
-  /** Bytes that the repositories of a pattern may have together; the first pattern that matches counts. */
-  quota: readonly { pattern: string; bytes: number }[];
-  /** Which tags are kept; all where no pattern matches, and the first that does counts. */
-  retention: readonly Retention[];
-  /** Whether a manifest may reference content that isn't in its repository. */
-  sparse: boolean;
-}
 
 export interface Config extends GateSettings {
   /** Base of host routing: `docker.<domain>`; null turns it off. */

@@ -1,6 +1,6 @@
 /** Which rules of the configuration apply to a repository. */
 import { matchesAny } from "../access/patterns.ts";
-import type { HostedSettings } from "../config.ts";
+import type { HostedSettings } from "../hosted-settings.ts";
 import type { Policy } from "./records.ts";
 
 export function policyFor(

@@ -1,6 +1,6 @@
 /** Which tags HOSTED_RETENTION keeps. */
 import { matchesAny } from "../access/patterns.ts";
-import type { HostedSettings } from "../config.ts";
+import type { HostedSettings } from "../hosted-settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Retention } from "../retention-settings.ts";
 

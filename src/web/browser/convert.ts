@@ -1,5 +1,6 @@
 /** What is pasted, converted as it is typed. It never leaves the browser. */
-import { extractImages, type Found, LONGEST_TEXT, rewrite } from "../references/extract.ts";
+import { extractImages, LONGEST_TEXT, rewrite } from "../references/extract.ts";
+import type { Found } from "../references/found.ts";
 import { formatReference, isMirrored, type MirrorNames, throughMirror } from "../references/reference.ts";
 import { offerCopies } from "./copy.ts";
 import { code, element } from "./elements.ts";

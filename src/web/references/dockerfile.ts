@@ -1,5 +1,5 @@
 /** The images of a Dockerfile: its base images, what it copies and mounts from other images, and its frontend. */
-import type { Found } from "./extract.ts";
+import type { Found } from "./found.ts";
 import { parseReference } from "./reference.ts";
 
 /** `FROM`, `COPY --from`, `RUN --mount=…,from=`, `# syntax=`, and the default of an ARG that a FROM consists of. */

@@ -3,22 +3,11 @@
  * manifest, Helm values. Pure, and linear in the text's length: the page's script runs it on whatever is pasted.
  */
 import { dockerfileImages } from "./dockerfile.ts";
+import type { Found } from "./found.ts";
 import { parseReference, type Reference } from "./reference.ts";
 import { commandImages } from "./shell.ts";
 import { referenceOfPage } from "./web-address.ts";
 import { yamlImages } from "./yaml.ts";
-
-/** A part of the text that names an image. */
-export interface Found {
-  /** Where it starts and ends in the text, in UTF-16 code units. */
-  start: number;
-  end: number;
-  reference: Reference;
-  /** What is to be written in its place, of the image's name on the mirror; the name itself where this is absent. */
-  write?: (mirrored: string) => string;
-  /** Further parts that change with it: the `registry` of Helm values. */
-  beside?: readonly { start: number; end: number; write: (mirrored: string) => string }[];
-}
 
 export type Format = "reference" | "command" | "dockerfile" | "yaml";
 

@@ -1,5 +1,5 @@
 /** The images in commands as they stand in shells, scripts and READMEs: `docker run`, `podman pull`, `kubectl run --image`, … */
-import type { Found } from "./extract.ts";
+import type { Found } from "./found.ts";
 import { parseReference } from "./reference.ts";
 import { referenceOfPage } from "./web-address.ts";
 

@@ -3,7 +3,7 @@
  * isn't an image stays as it was written, comments, templates and anchors included.
  */
 import { linesOf } from "./dockerfile.ts";
-import type { Found } from "./extract.ts";
+import type { Found } from "./found.ts";
 import { parseReference } from "./reference.ts";
 
 /** A key with its value on the same line. */
