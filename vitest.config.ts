@@ -1,6 +1,7 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 import { keepTemporaryFilesInMemory } from "./test/support/node/memory-folder.ts";
+import { pageAssets } from "./test/support/node/page-assets.ts";
 import { byRuntime } from "./test/support/node/runtime.ts";
 import { withoutSourceMaps } from "./test/support/node/source-maps.ts";
 
@@ -20,6 +21,7 @@ const { workerd, node } = byRuntime(["test/**/*.test.ts"], elsewhere);
  * own. A busy machine takes its time, so time-outs are long: what must be quick is counted, never timed.
  */
 export default defineConfig({
+  plugins: [pageAssets()],
   test: {
     // Tests compute more than they wait: further workers only take turns.
     maxWorkers: 2,

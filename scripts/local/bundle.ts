@@ -1,5 +1,6 @@
 /** Bundles the modules that workerd runs, as they are deployed but for their size. */
 import { build, stop } from "esbuild";
+import { pageAssets } from "../page/assets.ts";
 
 const bundled = new Map<string, Promise<string[]>>();
 /** The builds that there were so far: the end of one stops esbuild's service, and with it any that is running. */
@@ -34,6 +35,7 @@ async function bundleNow(entryPoints: string[]): Promise<string[]> {
       target: "es2024",
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],
+      plugins: [pageAssets],
       write: false,
       logLevel: "silent",
     });

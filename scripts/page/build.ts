@@ -1,7 +1,7 @@
-/** `npm run page`: writes the module of the files that the pages load. */
+/** Writes the module of the files that the pages load, for Wrangler: `[build]` in wrangler.toml. */
 import { writeFile } from "node:fs/promises";
+import { stop } from "esbuild";
 import { ASSETS_MODULE, assetsModule } from "./assets.ts";
 
-const text = await assetsModule();
-await writeFile(ASSETS_MODULE, text);
-console.log(`wrote src/web/assets.generated.ts (${(text.length / 1024).toFixed(1)} KiB)`);
+await writeFile(ASSETS_MODULE, await assetsModule());
+await stop();

@@ -4,7 +4,7 @@ import { CLOSED, type Gate } from "../access/gate.ts";
 import type { Config } from "../config.ts";
 import { clientNamed } from "../guides/clients.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { SCRIPT, STYLES, VERSION } from "./assets.generated.ts";
+import { SCRIPT, STYLES, VERSION } from "./assets.js";
 import { Page } from "./layout.tsx";
 import { pageResponse, wantsPage } from "./respond.ts";
 import { detectLanguage, visitOf } from "./site.ts";

@@ -3,7 +3,7 @@ import type { Context, MiddlewareHandler } from "hono";
 import { createMiddleware } from "hono/factory";
 import type { Child } from "hono/jsx";
 import { RegistryError } from "../oci/errors.ts";
-import { VERSION } from "./assets.generated.ts";
+import { VERSION } from "./assets.js";
 import { ErrorView } from "./error-page.tsx";
 import { type Current, Page } from "./layout.tsx";
 import { pageResponse } from "./respond.ts";
