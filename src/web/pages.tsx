@@ -102,14 +102,23 @@ export function pageRoutes(services: PageServices): Hono {
   return routes;
 }
 
-/** Makes sure that a client, by what it sends, or else a page's visitor, may pull here. @throws RegistryError */
+/**
+ * Makes sure that a client, by what it sends, or else a page's visitor, may pull here. A client is challenged in the name by which
+ * it knows the mirror: it sends its key to the host that a challenge names.
+ * @throws RegistryError
+ */
 async function admit(services: PageServices, c: Context): Promise<void> {
   const { url, headers } = c.req.raw;
   const sent = headers.get("Authorization");
-  const authorization = sent ?? (await authorizationOf(services, c));
-  const ping = new URL("/v2/", sent === null ? `http://${INTERNAL_HOST}` : url);
-  const init = authorization === null ? {} : { headers: { Authorization: authorization } };
-  await accepted(services.registry(new Request(ping, init), c));
+  const session = sent === null ? await authorizationOf(services, c) : null;
+  const isInternal = session !== null || (sent === null && services.config.access === "open");
+  const passed = new Headers();
+  const protocol = headers.get("X-Forwarded-Proto");
+  if (protocol !== null) passed.set("X-Forwarded-Proto", protocol);
+  const authorization = sent ?? session;
+  if (authorization !== null) passed.set("Authorization", authorization);
+  const ping = new URL("/v2/", isInternal ? `http://${INTERNAL_HOST}` : url);
+  await accepted(services.registry(new Request(ping, { headers: passed }), c));
 }
 
 /** Requests of the mirror's registry for the visitor, who may pull by them what their key opens and nothing else. */

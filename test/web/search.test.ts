@@ -181,6 +181,16 @@ describe("on a keyed mirror", () => {
     expect(hub.requests).toEqual([]);
     expect((await mirror.request("/v1/search?q=nginx", { headers: basic(KEY) })).status).toBe(200);
   });
+
+  test("sends clients for a token where a pull would, so that no other host gets their key", async () => {
+    const headers = { "X-Forwarded-Proto": "https" };
+    const [search, pull] = [
+      await mirror.request("/v1/search?q=nginx", { headers }),
+      await mirror.request("/v2/", { headers }),
+    ];
+    expect(pull.headers.get("WWW-Authenticate")).toMatch(/^Bearer /);
+    expect(search.headers.get("WWW-Authenticate")).toBe(pull.headers.get("WWW-Authenticate"));
+  });
 });
 
 describe("with a relay", () => {
