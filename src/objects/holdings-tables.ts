@@ -17,12 +17,17 @@ const TABLES = [
 ];
 const USED = `INSERT INTO uses VALUES (?, ?, ?, ?, 1, ?) ON CONFLICT DO UPDATE SET source = excluded.source,
   uses = uses + 1, last = excluded.last, level = excluded.level WHERE excluded.last > last`;
+/** Uses that are kept: also of what clients got and was never stored. All of them are one message, which has a largest size. */
+const MOST = 100_000;
 
 export class HoldingsTables {
   readonly #storage: DurableObjectStorage;
+  readonly #most: number;
 
-  constructor(storage: DurableObjectStorage) {
+  /** @param most uses that are kept. */
+  constructor(storage: DurableObjectStorage, most = MOST) {
     this.#storage = storage;
+    this.#most = most;
     for (const table of TABLES) storage.sql.exec(table);
   }
 
@@ -37,10 +42,18 @@ export class HoldingsTables {
   index(): HoldingsIndex {
     const manifests = this.#rows<{ digest: Digest; refers_to: string }>("SELECT * FROM manifests");
     return {
-      uses: this.#rows<UseRecord>("SELECT * FROM uses"),
+      uses: this.#rows<UseRecord>("SELECT * FROM uses ORDER BY last DESC, digest LIMIT ?", this.#most),
       references: manifests.map(({ digest, refers_to }) => ({ digest, ...JSON.parse(refers_to) })),
       level: this.#count("level") ?? 0,
     };
+  }
+
+  /** Drops the oldest uses beyond the most. */
+  prune(): void {
+    this.#storage.sql.exec(
+      `DELETE FROM uses WHERE digest IN (SELECT digest FROM uses ORDER BY last DESC, digest LIMIT -1 OFFSET ?)`,
+      this.#most,
+    );
   }
 
   learn(references: readonly ManifestReferences[]): void {

@@ -54,6 +54,8 @@ const LISTED_TAGS = 500;
 const LISTED_MOVES = 100;
 /** Tags that were deleted upstream, of those that are listed. */
 const LISTED_DELETED = 1_000;
+/** Upstreams beside the configured ones whose traffic is counted by name: clients choose which members of a family there are. */
+const MEMBERS = 500;
 /** The span of what is older than all of them. */
 const EVER = 0;
 
@@ -86,6 +88,7 @@ export class Ledger
   readonly #watched = new WatchTable(this.#sql);
   readonly #pulls = new PullTable(this.#sql);
   readonly #usage = new UsageTable(this.#sql);
+  #members: Set<string> | null = null;
 
   constructor(context: DurableObjectState, env: Env) {
     super(context, env);
@@ -108,7 +111,7 @@ export class Ledger
     for (const { upstream, kind, served, status, requests, bytes } of traffic) {
       this.#sql.exec(
         `INSERT INTO traffic VALUES (?, ?, ?, ?, ?, ?, ?, ?) ${ADDED}`,
-        ...[MINUTE, start, upstream, kind, served, status, requests, bytes],
+        ...[MINUTE, start, this.#counted(upstream), kind, served, status, requests, bytes],
       );
     }
     this.#holdings.use(uses, at);
@@ -122,7 +125,13 @@ export class Ledger
 
   async decide(name: TagName, rules: HistoryRules, sighting: TagSighting | null): Promise<HistoryDecision> {
     if (sighting) this.#see([sighting]);
-    return decide(this.#tags.pastOf(name), rules);
+    const past = this.#tags.pastOf(name);
+    // Where there is no room for another tag it stays one at first sight, so that no flood of tags denies all others.
+    const isUnrecorded = past.names.length === 0 && sighting?.named;
+    return decide(
+      isUnrecorded ? { ...past, names: [{ named: sighting.named, from: sighting.at }] } : past,
+      rules,
+    );
   }
 
   async tagHistory(
@@ -258,6 +267,7 @@ export class Ledger
         this.#sql.exec("DELETE FROM traffic WHERE span = ? AND start < ?", span, end);
       });
     }
+    this.#holdings.prune();
     if (now % DAY < HOUR) {
       this.#tags.prune(now);
       this.#watched.prune();
@@ -267,6 +277,20 @@ export class Ledger
     const { left = 0 } =
       this.#rows<{ left: number }>("SELECT count(*) AS left FROM traffic WHERE span <> 0")[0] ?? {};
     if (left > 0) await this.ctx.storage.setAlarm(now + HOUR);
+  }
+
+  /** The name by which an upstream's traffic is counted. */
+  #counted(upstream: string): string {
+    const { upstreamNames, hosted } = servicesOf(this.env).config;
+    if (upstream === "" || upstream === hosted.path || upstreamNames.includes(upstream)) return upstream;
+    this.#members ??= new Set(
+      this.#rows<{ upstream: string }>("SELECT DISTINCT upstream FROM traffic")
+        .map((row) => row.upstream)
+        .filter((name) => name !== "" && name !== hosted.path && !upstreamNames.includes(name)),
+    );
+    if (!this.#members.has(upstream) && this.#members.size >= MEMBERS) return "other";
+    this.#members.add(upstream);
+    return upstream;
   }
 
   #see(sightings: readonly TagSighting[]): void {

@@ -181,3 +181,34 @@ describe("bounds", () => {
     expect(await ledger.tagHistory(demo, null)).toEqual([]);
   });
 });
+
+test("a tag for which there is no room is decided upon as at first sight", async () => {
+  const full = (env as unknown as { LEDGER: DurableObjectNamespace<Ledger> }).LEDGER.getByName(
+    crypto.randomUUID(),
+  );
+  const decisions = await runInDurableObject(full, async (instance, { storage }) => {
+    storage.sql.exec(
+      `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+       INSERT INTO history_tags (upstream, repository, tag, visibility, checked)
+       SELECT 'docker.io', 'flood/demo', 't' || i, 'public', ? FROM n`,
+      START,
+    );
+    const rules = { at: START, cooldown: DAY, keep: false };
+    return {
+      serve: await instance.decide(demo, { ...rules, unknown: "serve" }, sighting(1, START)),
+      refuse: await instance.decide(demo, { ...rules, unknown: "refuse" }, sighting(1, START)),
+      before: await instance.decide(
+        demo,
+        { ...rules, at: START - DAY, unknown: "serve" },
+        sighting(1, START),
+      ),
+      kept: await instance.tagHistory(demo, null),
+    };
+  });
+  expect(decisions).toMatchObject({
+    serve: { kind: "serve", named: { digest: digest(1) } },
+    refuse: { kind: "young" },
+    before: { kind: "unknown" },
+    kept: [],
+  });
+});
