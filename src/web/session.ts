@@ -43,7 +43,7 @@ export async function isOwner({ config, now }: SessionServices, c: Context): Pro
   if (!token || config.adminKey === null) return false;
   try {
     const expected = { alg: ALGORITHM, aud: AUDIENCE, exp: false, iat: false } as const;
-    const { exp } = await verify(token, config.adminKey, expected);
+    const { exp } = await verify(token, ownerSecret(config.adminKey), expected);
     return typeof exp === "number" && exp * 1000 > now();
   } catch {
     return false;
@@ -58,7 +58,7 @@ export async function signIn(services: SessionServices, c: Context, secret: stri
   const { config, gate, now } = services;
   if (config.adminKey !== null && (await hashKey(secret)) === (await hashKey(config.adminKey))) {
     const exp = Math.floor(now() / 1000) + LIFETIME.page;
-    set(c, COOKIES.owner, await sign({ aud: AUDIENCE, exp }, config.adminKey, ALGORITHM));
+    set(c, COOKIES.owner, await sign({ aud: AUDIENCE, exp }, ownerSecret(config.adminKey), ALGORITHM));
     return;
   }
   const key = config.access === "keys" ? await gate.find(secret) : null;
@@ -70,6 +70,11 @@ export function signOut(c: Context): void {
   for (const name of Object.values(COOKIES)) {
     deleteCookie(c, name, { path: "/", secure: isSecure(c), ...prefixed(c) });
   }
+}
+
+/** What the owner's sessions are signed with: never what access keys' tokens are, even where both secrets are the same. */
+function ownerSecret(adminKey: string): string {
+  return `owner's sessions signed for ${adminKey}`;
 }
 
 function set(c: Context, name: string, value: string): void {

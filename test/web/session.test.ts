@@ -107,3 +107,20 @@ test.each([
 ])("after signing in, %j leads to %j", (next, expected) => {
   expect(ownPath(next)).toBe(expected);
 });
+
+describe("where one secret is both ADMIN_KEY and SIGNING_SECRET", () => {
+  const mirror = useMirror({ ...KEYED, ADMIN_KEY, SIGNING_SECRET: ADMIN_KEY });
+  const signInWith = async (key: string) => {
+    const body = new URLSearchParams({ key }).toString();
+    const headers = { Origin: "https://mirror.test", "Content-Length": String(body.length) };
+    const response = await mirror.request("/_/session", { method: "POST", body, headers });
+    return /=([\w.-]+);/.exec(response.headers.getSetCookie()[0] ?? "")?.[1];
+  };
+  const ownerPage = async (token: string | undefined) =>
+    (await mirror.request("/_/owner", { headers: { Cookie: `__Host-portolan-owner=${token}` } })).status;
+
+  test("the session of an access key is none of the owner's", async () => {
+    expect(await ownerPage(await signInWith(ADMIN_KEY))).toBe(200);
+    expect(await ownerPage(await signInWith(KEY))).toBe(303);
+  });
+});
