@@ -105,6 +105,15 @@ describe("on an open mirror", () => {
       expect(request?.headers.get(name)).toBeNull();
   });
 
+  test("goes on after a query that Docker Hub refuses", async () => {
+    hub.respond = ({ searchParams }) =>
+      searchParams.get("q") === "refused"
+        ? new Response(null, { status: 400 })
+        : Response.json({ results: [] });
+    expect((await search("q=refused")).status).toBe(503);
+    expect((await search("q=nginx")).status).toBe(200);
+  });
+
   test("isn't requested for nothing", async () => {
     for (const query of ["", "   ", "\u0000"]) expect((await page(query)).status).toBe(200);
     expect(hub.requests).toEqual([]);

@@ -103,6 +103,7 @@ export class HubSearch {
       await this.#remember(query, await running);
       return null;
     } catch (error) {
+      if (error instanceof Refused) return "failed";
       const [problem, pause] =
         error instanceof Limited ? (["limited", error.pause] as const) : (["failed", PAUSE] as const);
       this.#problem = problem;
@@ -124,7 +125,7 @@ export class HubSearch {
       try {
         return await this.#requestBy(relay, query, via);
       } catch (error) {
-        if (!(failure instanceof Limited)) failure = error;
+        if (!(failure instanceof Limited || failure instanceof Refused)) failure = error;
       }
     }
     throw failure;
@@ -144,9 +145,8 @@ export class HubSearch {
     });
     if (!response.ok) {
       await response.body?.cancel();
-      throw response.status === 429
-        ? new Limited(response.headers.get("Retry-After"))
-        : new Error(String(response.status));
+      if (response.status === 429) throw new Limited(response.headers.get("Retry-After"));
+      throw QUERY_REFUSED.includes(response.status) ? new Refused() : new Error(String(response.status));
     }
     const bytes = await readBounded(response, LARGEST, "a search");
     const { results } = v.parse(Results, JSON.parse(new TextDecoder().decode(bytes)));
@@ -190,6 +190,12 @@ export class HubSearch {
     }
   }
 }
+
+/** Statuses that are about the query alone. */
+const QUERY_REFUSED = [400, 404, 414, 422];
+
+/** The query is refused: no reason to pause, or one visitor's query would keep all others from searching. */
+class Refused extends Error {}
 
 class Limited extends Error {
   /** Milliseconds. */
