@@ -2,6 +2,7 @@
 import { type Context, Hono } from "hono";
 import { clientAddress } from "../access/address.ts";
 import { checkOrigin } from "../access/browsers.ts";
+import type { Gate } from "../access/gate.ts";
 import type { Limits } from "../access/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { addressed, type ImageServices, imagePage } from "./image/page.tsx";
@@ -24,8 +25,11 @@ import {
 import { ownPath, SignIn, signInPath } from "./session-page.tsx";
 import { detectLanguage, visitOf } from "./site.ts";
 
-export interface PageServices extends Omit<ImageServices, "config">, Omit<SessionServices, "config"> {
+export interface PageServices
+  extends Omit<ImageServices, "config">,
+    Omit<SessionServices, "config" | "gate"> {
   config: ImageServices["config"];
+  gate: SessionServices["gate"] & Pick<Gate, "rejectKeysIn">;
   limits: Pick<Limits, "signIn">;
   search: HubSearch;
   owner: OwnerServices;
@@ -109,6 +113,8 @@ export function pageRoutes(services: PageServices): Hono {
  */
 async function admit(services: PageServices, c: Context): Promise<void> {
   const { url, headers } = c.req.raw;
+  // What is searched for goes to Docker Hub, also a key that was pasted by mistake.
+  await services.gate.rejectKeysIn(new URL(url).search);
   const sent = headers.get("Authorization");
   const session = sent === null ? await authorizationOf(services, c) : null;
   const isInternal = session !== null || (sent === null && services.config.access === "open");

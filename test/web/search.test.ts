@@ -191,6 +191,13 @@ describe("on a keyed mirror", () => {
     expect((await mirror.request("/v1/search?q=nginx", { headers: basic(KEY) })).status).toBe(200);
   });
 
+  test.each(["/_/search", "/v1/search"])("%s sends no access key to Docker Hub", async (path) => {
+    const query = new URLSearchParams({ q: KEY });
+    const response = await mirror.request(`${path}?${query}`, { headers: basic(KEY) });
+    expect(response.status).toBe(404);
+    expect(hub.requests).toEqual([]);
+  });
+
   test("sends clients for a token where a pull would, so that no other host gets their key", async () => {
     const headers = { "X-Forwarded-Proto": "https" };
     const [search, pull] = [
