@@ -5,9 +5,9 @@ import { cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { within } from "../../sockets/support/deadline.ts";
-import { type Platform, startPlatform } from "../support/platform.ts";
-import { PROJECT } from "../support/portolan.ts";
+import { type Platform, startPlatform } from "../scripts/support/platform.ts";
+import { PROJECT } from "../scripts/support/portolan.ts";
+import { within } from "../sockets/support/deadline.ts";
 
 let folder: string;
 let platform: Platform;
