@@ -28,6 +28,19 @@ describe("on an open mirror", () => {
   const mirror = useMirror();
   const page = (path: string) => mirror.request(path, { headers: HTML });
 
+  test("shows an image whose platform has a name that is no Unicode text", async () => {
+    const { digest } = await publish(mirror.docker, "library/odd", "plain");
+    const platform = { os: "linux", architecture: "\ud800" };
+    const manifests = [{ mediaType: INDEX, digest, size: 1, platform }];
+    const added = await mirror.docker.addManifest("library/odd", {
+      schemaVersion: 2,
+      mediaType: INDEX,
+      manifests,
+    });
+    mirror.docker.moveTag("library/odd", "odd", added.digest);
+    expect((await page("/_/image/docker.io/library/odd:odd")).status).toBe(200);
+  });
+
   test("shows platforms, layers with their sizes and steps, the config, tags and digests", async () => {
     const { digest, layers } = await publish(mirror.docker, "library/nginx", "1.27");
     mirror.docker.moveTag("library/nginx", "stable", digest);

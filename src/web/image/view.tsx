@@ -161,7 +161,7 @@ const Platforms: FC<{ image: Image; address: string; texts: Texts }> = ({ image,
           return (
             <li>
               <a
-                href={`${address}?platform=${encodeURIComponent(name)}`}
+                href={`${address}?platform=${encodeURIComponent(name.toWellFormed())}`}
                 aria-current={isShown ? "true" : undefined}
               >
                 {name}
