@@ -36,6 +36,19 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   undeploy: async () => (await import("./commands/undeploy.ts")).undeploy,
 };
 
+/** The commands as `--help` groups them. A command that is in none wouldn't compile. */
+const GROUPS: Readonly<Record<Name, string>> = {
+  ...inGroup("Use a mirror:", ["config", "verify", "inspect", "warm", "save", "mirrors", "doctor"]),
+  ...inGroup("Copy and push images:", ["copy", "sync", "push"]),
+  ...inGroup("Manage what a mirror stores:", ["status", "ls", "rm", "gc", "prune", "recall"]),
+  ...inGroup("Follow tags:", ["tags", "release", "gone"]),
+  ...inGroup("Run a mirror:", ["deploy", "undeploy", "install", "uninstall", "key"]),
+};
+
+function inGroup<N extends Name>(group: string, names: readonly N[]): Record<N, string> {
+  return Object.fromEntries(names.map((name) => [name, group])) as Record<N, string>;
+}
+
 /**
  * Runs `portolan ARGS`.
  * @returns the exit code. Wrong usage is 2, so that 1 always is a result; beside `--json` it is reported as JSON.
@@ -44,12 +57,14 @@ export async function run(args: readonly string[], surroundings: Surroundings): 
   const context = contextIn(surroundings);
   const program = new Command("portolan")
     .description("Checks mirrors of container images, sets up their clients, and copies images.")
-    .version(version());
+    .version(version())
+    .commandsGroup("Help:")
+    .helpCommand("help [command]", "Shows how a command is used.");
   const wanted = args.filter((each) => !each.startsWith("-")).find((each) => each !== "help");
-  for (const [name, load] of Object.entries(COMMANDS)) {
-    program.addCommand(
-      name === wanted ? (await load())(context) : new Command(name).description(SUMMARIES[name as Name]),
-    );
+  for (const name of Object.keys(GROUPS) as Name[]) {
+    const command =
+      name === wanted ? (await COMMANDS[name]())(context) : new Command(name).description(SUMMARIES[name]);
+    program.addCommand(command.helpGroup(GROUPS[name]));
   }
   const json = args.includes("--json");
   connect(program, context, json);

@@ -106,7 +106,7 @@ async function keepAdmin(
   output.line(`Its admin key is in ${ADMIN_KEYS_FILE}: keep the file.`);
 }
 
-/** @throws Error where nobody is logged in, or with Wrangler's own words. */
+/** @throws Error if Wrangler isn't logged in, or with Wrangler's own message. */
 async function listedSecrets(
   { wrangler, isTerminal }: DeployTools,
   target: readonly string[],

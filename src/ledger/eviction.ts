@@ -124,7 +124,7 @@ export function release({ keys }: HeldImage, needs: Map<string, number>): string
   return [...freed.filter(isBlob), ...freed.filter((key) => !isBlob(key))];
 }
 
-/** Links to private content that has left: whoever may have it again has it fetched, and linked, again. */
+/** Links to private content that was evicted. The next authorized pull fetches the content, and writes its link, again. */
 function danglingLinks({ objects, links }: Pick<Held, "objects" | "links">, now: number): string[] {
   return links
     .filter(({ key, stored }) => {

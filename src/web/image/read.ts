@@ -1,4 +1,4 @@
-/** Reads an image through the mirror's own registry, so that whoever may pull it may see it, and nobody else. */
+/** Reads an image through the mirror's own registry, so that a visitor sees only images that this visitor may pull. */
 import { type Digest, parseDigest } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { type Descriptor, type Manifest, readManifest } from "../../oci/manifest.ts";
