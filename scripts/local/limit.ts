@@ -46,8 +46,11 @@ export class CacheLimit {
   async #evictNow(limit: number): Promise<void> {
     const before = this.#stored;
     const eviction = await this.#evictTo(limit);
-    this.#stored = eviction.stored + (this.#stored - before);
+    const added = this.#stored - before;
+    this.#stored = eviction.stored + added;
     if (eviction.freed > 0) this.#onEvicted(eviction);
+    // What came too late for its list may be too much, and nothing else may come for hours.
+    if (added > 0 && this.#stored > this.#limit) await this.#evictNow(this.#limit);
   }
 
   /** Bytes in the store, as they are known. */
