@@ -22,8 +22,8 @@ export const zh: Texts = {
         : `${owner} 的容器镜像加速与缓存代理。每个镜像只从上游拉取一次，按摘要校验，之后都由这里提供。`,
     tryIt: "在镜像名前加上本站地址即可：",
     open: "能访问到它的人都可以拉取。",
-    keyed: "拉取需要访问密钥，密钥由站长发放。",
-    closed: "目前处于关闭状态：还没有访问密钥。站长可用 `npm run portolan -- key add NAME` 创建第一个。",
+    keyed: "拉取需要访问密钥，密钥由管理员发放。",
+    closed: "目前处于关闭状态：还没有访问密钥。管理员可用 `npm run portolan -- key add NAME` 创建第一个。",
     contact: "联系方式",
   },
   convert: {
