@@ -30,7 +30,7 @@ export class AccessTokens {
     this.#options = options;
   }
 
-  /** Whether a token was issued here, for whatever host and use, and whether or not it has had its time. */
+  /** Whether a token was issued here, for whatever host and use, and whether or not it has expired. */
   async isOwn(token: string): Promise<boolean> {
     try {
       await verify(token, this.#options.secret, { alg: ALGORITHM, iss: ISSUER, exp: false, iat: false });
@@ -52,7 +52,7 @@ export class AccessTokens {
   }
 
   /**
-   * The key that a token stands for; null for any that isn't ours, isn't for this, or has had its time.
+   * The key that a token stands for; null for any that isn't ours, isn't for this, or has expired.
    * @throws RegistryError 503 if its key can't be looked up.
    */
   async keyOf(token: string, host: string, use: TokenUse): Promise<AccessKey | null> {

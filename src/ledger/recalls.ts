@@ -2,6 +2,7 @@
 import * as v from "valibot";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { within } from "../registry/within.ts";
 import { contentKey, type Store } from "../store/store.ts";
 
 export interface Recalled {
@@ -149,19 +150,13 @@ export class Recalls {
     if (now < this.#nextRead && (this.#known || this.#hasFailed)) return;
     this.#nextRead = now + RETRY;
     const changes = this.#changes;
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error("it takes too long")), this.#patience);
-    });
     try {
-      const list = await Promise.race([this.#ledger().recalled(), late]);
+      const list = await within(this.#patience, this.#ledger().recalled());
       // A list that was read before a change and arrives after it is out of date.
       if (changes === this.#changes) this.#set(list);
     } catch (error) {
       this.#hasFailed = true;
       console.warn(`recalled digests can't be read: ${error}`);
-    } finally {
-      clearTimeout(timer);
     }
   }
 

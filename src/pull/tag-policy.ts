@@ -5,6 +5,7 @@
 import { cooldownFor } from "../cooldown-settings.ts";
 import { type Failure, isTransient } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
+import { within } from "../registry/within.ts";
 import type { HistoryDecision, HistoryRules } from "../store/tag-history.ts";
 import type { TagName, TagRecord } from "../store/tag-records.ts";
 import type { RepositoryAccess } from "./repository-access.ts";
@@ -109,12 +110,4 @@ function failureFor(
 
 function missing(message: string): Failure {
   return { kind: "missing", message, status: 404, retryAfter: null };
-}
-
-async function within<Result>(milliseconds: number, work: Promise<Result>): Promise<Result> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it takes too long")), milliseconds);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

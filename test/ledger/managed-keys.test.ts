@@ -150,9 +150,9 @@ describe("a mirror with an ADMIN_KEY alone, as the deploy button leaves it", () 
     ["a rate of none", "POST", "", { name: "b", rate: 0 }, 400],
     ["a member that isn't known", "POST", "", { name: "b", hash: "0".repeat(64) }, 400],
     ["no object", "POST", "", [], 400],
-    ["other terms for a key that isn't there", "PUT", "/nobody", {}, 404],
-    ["a rotation of one", "POST", "/nobody/rotate", {}, 404],
-    ["a revocation of one", "DELETE", "/nobody", undefined, 404],
+    ["other terms for a key that isn't there", "PUT", "/unknown", {}, 404],
+    ["a rotation of one", "POST", "/unknown/rotate", {}, 404],
+    ["a revocation of one", "DELETE", "/unknown", undefined, 404],
   ])("%s is refused and changes nothing", async (_, method, path, body, status) => {
     await make("alice");
     const { TAGS } = mirror.bindings;

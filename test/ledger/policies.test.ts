@@ -30,7 +30,7 @@ describe("the policy that the mirror has", () => {
     for (const { name, byteHits } of at(10)) expect([name, built > byteHits - 0.01]).toEqual([name, true]);
   });
 
-  test("is as good as any where everything fits", () => {
+  test("keeps as many whole images as every other policy where everything fits", () => {
     expect(new Set(at(1).map(({ wholeImages }) => wholeImages)).size).toBe(1);
   });
 });
