@@ -95,8 +95,10 @@ describe("code blocks", () => {
   });
 });
 
-describe("the configuration table", () => {
-  const rows = tableBelow(english, "Configuration");
+describe("the configuration tables", () => {
+  const rows = page("docs/configuration.md").headings.flatMap(({ level, text }) =>
+    level === 2 ? tableBelow(page("docs/configuration.md"), text) : [],
+  );
   const defaults = new Map(rows.map(([name, value]) => [codes(name)[0], codes(value)[0] ?? value]));
 
   test("has the defaults that hold without any variable", () => {
@@ -162,6 +164,16 @@ describe("the configuration table", () => {
   test.each([...defaults.keys()])("%s is a name by which a wrong value is refused", (name = "") => {
     expect(() => readConfig({ [name]: "?" })).toThrow(ConfigError);
     expect(() => readConfig({ [name]: "?" })).toThrow(name);
+  });
+
+  test("README.md's are among them, and say the same", () => {
+    const names = tableBelow(english, "Configuration").map(([name, value]) => [
+      codes(name)[0],
+      codes(value)[0] ?? value,
+    ]);
+    expect(Object.fromEntries(names)).toEqual(
+      Object.fromEntries(names.map(([name]) => [name, defaults.get(name)])),
+    );
   });
 
   test("wrangler.toml shows the same defaults where it shows any", () => {
