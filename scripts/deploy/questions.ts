@@ -75,9 +75,13 @@ export async function ask(terminal: Terminal, { hasKeys }: { hasKeys: boolean })
         choices.upstreams = names(await line("Registries", USUAL.join(", "), check));
       }
     }
-    choices.limit = await line("At most this much is stored; R2's first 10 GB are free", "9.5 GB");
+    choices.limit = await line("At most this much is stored; R2's first 10 GB are free", "9.5 GB", (limit) =>
+      settingsOf({ limit }),
+    );
     const relay = await line(
       "URL of another mirror of yours, for when registries limit Cloudflare (none: Enter)",
+      "",
+      (url) => settingsOf({ relays: url === "" ? [] : [url] }),
     );
     if (relay !== "") choices.relays = [relay];
     const access = given(

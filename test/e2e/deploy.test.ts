@@ -1,10 +1,12 @@
 /** Real deploys: Wrangler itself, against Cloudflare's API on loopback. */
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { page } from "../scripts/support/documentation.ts";
 import { type Platform, startPlatform } from "../scripts/support/platform.ts";
 import { PROJECT } from "../scripts/support/portolan.ts";
 import { within } from "../sockets/support/deadline.ts";
@@ -93,4 +95,33 @@ test("without a valid token nothing is changed, and its permissions are named", 
   const { code, output } = await npm("deploy", "--", "--no-doctor");
   expect(output).toContain("Account: Workers Scripts: Edit");
   expect([code, changes()]).toEqual([2, []]);
+});
+
+test("the one file is uploaded by the command of docs/dashboard.md, with all that the Worker is bound to", {
+  timeout: 120_000,
+}, async () => {
+  const built = await npm("build");
+  expect([built.code, built.output]).toEqual([0, expect.stringContaining("dist/portolan.js")]);
+  const command = page("docs/dashboard.md").blocks.find(({ text }) => text.startsWith("curl "))?.text ?? "";
+  const { CLOUDFLARE_API_BASE_URL: api = "", CLOUDFLARE_ACCOUNT_ID: account = "" } = platform.environment;
+  const here = command
+    .replace("https://api.cloudflare.com/client/v4", api)
+    .replace("/ACCOUNT/", `/${account}/`);
+  const { stdout } = await promisify(execFile)("bash", ["-c", here], {
+    cwd: join(folder, "dist"),
+    env: { PATH: process.env.PATH, ...platform.environment },
+  });
+  expect(JSON.parse(stdout)).toMatchObject({ success: true, errors: [] });
+  expect(platform.worker?.migrations?.new_tag).toBe("v1");
+  expect(platform.worker?.bindings.map(({ name, type }) => `${type} ${name}`).sort()).toEqual([
+    "durable_object_namespace FILLS",
+    "durable_object_namespace HOSTED",
+    "durable_object_namespace LEDGER",
+    "durable_object_namespace REPOSITORIES",
+    "kv_namespace TAGS",
+    "plain_text ACCESS",
+    "r2_bucket STORE",
+    "ratelimit ADDRESSES",
+    "version_metadata VERSION",
+  ]);
 });

@@ -112,6 +112,7 @@ async function resultOf(platform: Platform, route: string, body: Buffer, type: s
     }
     case "PUT /workers/scripts/portolan":
       platform.worker = await uploadIn(body, type, worker);
+      if (platform.worker === null) return { status: 400, code: 10021, result: null };
       return ok({ id: "portolan", etag: "e", deployment_id: "d", startup_time_ms: 1, tag: "t" });
     case "POST /workers/scripts/portolan/domains/changeset":
       return ok({ added: json(), updated: [], removed: [], conflicting: [] });
@@ -140,10 +141,17 @@ async function resultOf(platform: Platform, route: string, body: Buffer, type: s
   return ok([]);
 }
 
-/** The metadata of an upload. Secrets that it doesn't have stay, and what is inherited is as it was. */
-async function uploadIn(body: Buffer, type: string, before: Upload | null): Promise<Upload> {
+/**
+ * The metadata of an upload. Secrets that it doesn't have stay, and what is inherited is as it was.
+ * @returns null if the module that it starts with isn't part of the upload
+ */
+async function uploadIn(body: Buffer, type: string, before: Upload | null): Promise<Upload | null> {
   const form = await new Response(new Uint8Array(body), { headers: { "Content-Type": type } }).formData();
-  const { bindings, migrations } = JSON.parse(String(form.get("metadata"))) as Upload;
+  const metadata = form.get("metadata");
+  const text = metadata instanceof File ? await metadata.text() : String(metadata);
+  const { bindings, migrations, main_module: main } = JSON.parse(text) as Upload & { main_module: string };
+  const code = form.get(main);
+  if (!(code instanceof File) || code.type !== "application/javascript+module") return null;
   const former = before?.bindings ?? [];
   const named = new Set(bindings.map(({ name }) => name));
   return {
