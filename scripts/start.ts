@@ -255,7 +255,7 @@ function stopped(mirror: RunningMirror, signals: EventEmitter, output: Output): 
 }
 
 function announce(mirror: RunningMirror, { data, host }: Settings, output: Output): void {
-  const { url, port, upstreams, keys, ways, keyPair } = mirror;
+  const { url, port, upstreams, keys, ways, keyPair, adminKeyFile } = mirror;
   const reachable = reachableUrls(host, port, keyPair ? "https" : "http");
   const listing = reachable.length > 1 ? `\n  addresses  ${reachable.join(", ")}` : "";
   const [first = url] = reachable;
@@ -265,6 +265,8 @@ function announce(mirror: RunningMirror, { data, host }: Settings, output: Outpu
 ${listing}
   mirrors    ${mirrorsText(upstreams)}
 ${mirror.pushesTo === null ? "" : `  hosted     sent to and read from ${mirror.pushesTo}\n`}${keyPair ? `  TLS        for ${shownCertificate(keyPair)}\n` : ""}${waysOut.join("")}  access     ${keys === null ? "open to everyone who can reach it" : `for the holders of ${count(keys.length, "key")}`}
+  page       ${new URL(forDocker).href}
+  owner      ${new URL("/_/owner", forDocker)}, with ${adminKeyFile === null ? "your ADMIN_KEY" : `the key in ${adminKeyFile}`}
 
 ${keys === null ? openUse(forDocker) : keyedUse(forDocker, keys)}
 `);

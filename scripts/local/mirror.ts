@@ -7,7 +7,7 @@ import type { FillRecord } from "../../src/fill-log.ts";
 import type { Eviction } from "../../src/ledger/evicted.ts";
 import type { Timing } from "../../src/pull/body.ts";
 import type { RequestRecord } from "../../src/request-log.ts";
-import { keptAdminKey } from "../keys/signing.ts";
+import { adminKeyFile, keptAdminKey } from "../keys/signing.ts";
 import { count, size } from "../terminal/format.ts";
 import { addressToListen, urlOf } from "./address.ts";
 import { hostNamesOf, type KeyPair, type KeyPairFiles, readKeyPair } from "./certificate.ts";
@@ -60,6 +60,8 @@ export interface RunningMirror {
   ways: readonly Way[];
   /** The mirror that hosted repositories are at; null where they are this one's own. */
   pushesTo: string | null;
+  /** Has the ADMIN_KEY that the mirror made for itself; null where one was given. */
+  adminKeyFile: string | null;
   /** Names of the access keys; null if it is open to everyone. */
   keys: readonly string[] | null;
   /** How the runtime ended, if it does so by itself. */
@@ -99,6 +101,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   started.defer(() => https?.stop(0));
   const address = https ? null : await addressToListen(options.host, options.port);
   await makeDataFolder(options);
+  const keptKey = config.adminKey === null ? adminKeyFile(options.data) : null;
   bindings.ADMIN_KEY ??= await keptAdminKey(options.data);
   const lock = lockFolder(options.data);
   started.defer(() => lock.release());
@@ -209,6 +212,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
     upstreams: upstreamNames,
     ways: waysOf(config),
     pushesTo: options.pushTo?.url ?? null,
+    adminKeyFile: keptKey,
     keys: access === "keys" ? keys.map(({ name }) => name) : null,
     crashed: new Promise((resolve) => {
       for (const { ended } of [runtime, ...(https ? [https] : [])]) {

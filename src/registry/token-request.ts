@@ -96,7 +96,10 @@ export async function requestToken(
     response = await followRedirects(registry, sent, { ...init, signal }, send, forwarding(scope, trust));
   } catch (error) {
     if (error instanceof UpstreamError) throw error;
-    throw new UpstreamError("unavailable", `the token endpoint ${url.host} can't be reached`);
+    throw new UpstreamError(
+      "unavailable",
+      `the token endpoint ${url.host} can't be reached; if it is blocked here, use a proxy or a relay`,
+    );
   }
   const { status } = response;
   if (status !== 200) {

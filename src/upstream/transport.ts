@@ -51,7 +51,10 @@ export function createTransport(options: TransportOptions): Transport<EndpointRe
     } catch (error) {
       if (error instanceof UpstreamError) throw error;
       if (signal.aborted) throw tooSlow(contact.last);
-      throw new UpstreamError("unavailable", `${contact.last.host} can't be reached`);
+      throw new UpstreamError(
+        "unavailable",
+        `${contact.last.host} can't be reached; if it is blocked here, use a proxy or a relay`,
+      );
     } finally {
       if (contact.endpointFailed === true) endpoint.health.failed(waitUntil);
       if (contact.endpointFailed === false) endpoint.health.succeeded();

@@ -121,7 +121,9 @@ describe("a retry", () => {
     const { fetch, requested } = stub(LOST);
     const failure = await createClient(fetch).failure();
     expect(failure).toMatchObject({ kind: "unavailable", status: 0 });
-    expect(failure.message).toBe("registry.test can't be reached");
+    expect(failure.message).toBe(
+      "registry.test can't be reached; if it is blocked here, use a proxy or a relay",
+    );
     expect(requested).toHaveLength(2);
   });
 

@@ -1,6 +1,6 @@
 /** `npm start` as a person meets it: what it prints, and that it keeps its state in the folder it names. */
 import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -32,7 +32,7 @@ function start(...args: string[]): Start {
   return started;
 }
 
-it("says where it listens, what it mirrors, where it keeps it, and how Docker finds it", async () => {
+it("says where it listens, what it mirrors, where it keeps it, where its page is, and how Docker finds it", async () => {
   const running = start("--data", "kept here");
   const url = await running.ready();
   const host = new URL(url).host;
@@ -40,6 +40,12 @@ it("says where it listens, what it mirrors, where it keeps it, and how Docker fi
   await running.line(/docker pull/);
   expect(running.output).toContain(`listens on ${url} and keeps what it pulls in kept here`);
   expect(running.output).toMatch(/mirrors .*\bdocker\.io, .*\bghcr\.io, .*\blocal\.test\b/);
+  const keyFile = join(folder, "kept here/admin-key");
+  expect(running.output).toContain(
+    `\n  page       ${url}/\n  owner      ${url}/_/owner, with the key in ${keyFile}\n`,
+  );
+  const adminKey = await readFile(keyFile, "utf8");
+  expect(running.output).not.toContain(adminKey.trim());
   expect(running.output).toContain("/etc/docker/daemon.json");
   expect(running.output).toContain(`{ "registry-mirrors": ["${url}"] }`);
   expect(running.output).toContain(`docker pull ${host}/ghcr.io/OWNER/IMAGE:TAG`);
@@ -135,7 +141,7 @@ describe("a line a request", () => {
     await fetch(`${url}/v2/local.test/some/repository/manifests/latest`);
     const line = await running.line(/ 503 /);
     expect(line).toMatch(
-      / 503 - +\S+ +\d+ ms {2}local\.test\/some\/repository:latest local\.test: 127\.0\.0\.1:\d+ can't be reached$/,
+      / 503 - +\S+ +\d+ ms {2}local\.test\/some\/repository:latest local\.test: 127\.0\.0\.1:\d+ can't be reached; if it is blocked here, use a proxy or a relay$/,
     );
     expect(running.output.slice(before.length).trim()).toBe(line);
     expect(running.errors).toBe("");
