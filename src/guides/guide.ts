@@ -1,6 +1,6 @@
 /** A guide explains how to configure one client for one mirror, as data that the command line, docs/clients and the web page all render. */
 import { stringify as stringifyToml } from "smol-toml";
-import { stringify as stringifyYaml } from "yaml";
+import { yamlText } from "./yaml.ts";
 
 /** The four forms in which a request can name its upstream (README, "Names"). */
 export const SHAPES = ["host", "path", "prefix", "ns"] as const;
@@ -65,9 +65,4 @@ export function toml(path: string, value: Record<string, unknown>): GuideFile {
 /** @param documents one, or several that one file holds */
 export function yaml(path: string, ...documents: readonly object[]): GuideFile {
   return { path, language: "yaml", content: documents.map((each) => yamlText(each)).join("---\n") };
-}
-
-function yamlText(document: object): string {
-  // Long lines stay whole: a folded command or URL is hard to read and to copy.
-  return stringifyYaml(document, { lineWidth: 0 });
 }
