@@ -64,31 +64,40 @@ function outlook({ growth, full, pinned, evicted, leavesFirst }: Stored): string
       ? []
       : [`  first     ${leavesFirst.image} leaves first: ${size(leavesFirst.alone)}`]),
     ...(pinned === 0 ? [] : [`  pinned    ${size(pinned)}`]),
-    ...(evicted === 0 ? [] : [`  evicted   ${size(evicted)} so far`]),
+    ...(evicted ? [`  evicted   ${size(evicted)} so far`] : []),
   ];
 }
 
 function report({ mirror, status, stored }: Found): string {
   const { started, access, keys, limit, endpoints, relays } = status;
   const share = limit > 0 ? `, ${Math.round((stored.bytes / limit) * 100)}% of ${size(limit)}` : "";
+  const missing = [...new Set([...status.missing, ...stored.missing])];
+  const holders = keys === null ? "keys" : count(keys, "key");
   const ways = relays.map(
     ({ url, upstreams, when }) => `${url} for ${upstreams.join(", ") || "all upstreams"}, ${when}`,
   );
   return [
     `${mirror}`,
     `  running   for ${span((Date.now() - Date.parse(started)) / 1000)}`,
-    `  access    ${access === "open" ? "open" : `for the holders of ${count(keys, "key")}`}`,
+    `  access    ${access === "open" ? "open" : `for the holders of ${holders}`}`,
     `  stored    ${size(stored.bytes)}${share}: ${count(stored.manifests, "manifest")}, ${count(stored.blobs, "blob")}`,
     ...outlook(stored),
-    ...hostedLines(status.hosted),
+    ...(status.hosted ? hostedLines(status.hosted) : []),
     ...quotaLines(status.quotas),
     ...ways.map((way) => `  relay     ${way}`),
     ...(endpoints.length === 0 ? ["  upstream  none was requested since the start"] : []),
     ...endpoints.map(({ url, downFor, limitedFor }) => `  upstream  ${url}  ${stateOf(downFor, limitedFor)}`),
+    ...missing.map((part) => `  missing   ${warning(MISSING[part] ?? part)}`),
   ].join("\n");
 }
 
-function hostedLines({ repositories, tags, bytes, uploads }: MirrorStatus["hosted"]): string[] {
+const MISSING: Readonly<Record<string, string>> = {
+  ledger: "the ledger can't be read: uses, quotas and what was evicted aren't known",
+  hosted: "the records of hosted repositories can't be read",
+  keys: "the access keys can't be read",
+};
+
+function hostedLines({ repositories, tags, bytes, uploads }: NonNullable<MirrorStatus["hosted"]>): string[] {
   if (repositories + uploads === 0) return [];
   const open = uploads === 0 ? "" : `, ${count(uploads, "upload")} under way`;
   return [`  hosted    ${size(bytes)}: ${count(repositories, "repository")}, ${count(tags, "tag")}${open}`];

@@ -24,14 +24,16 @@ const Image = v.object({
   hours: v.number(),
   leaves: v.nullable(v.number()),
 });
+const Missing = v.array(v.string());
 const Store = v.object({
+  missing: Missing,
   limit: v.number(),
   bytes: v.number(),
   stored: v.array(
     v.object({ kind: v.string(), visibility: v.string(), bytes: v.number(), objects: v.number() }),
   ),
   pinned: v.number(),
-  evicted: v.number(),
+  evicted: v.nullable(v.number()),
   unreferenced: v.object({ objects: v.number(), bytes: v.number() }),
   growth: v.number(),
   full: v.nullable(v.string()),
@@ -40,12 +42,15 @@ const Store = v.object({
 const Removed = v.object({ images: v.array(v.string()), objects: v.number(), bytes: v.number() });
 const Pruned = v.object({ objects: v.number(), bytes: v.number() });
 const Status = v.object({
+  missing: Missing,
   deployment: v.string(),
   started: v.string(),
   access: v.picklist(["open", "keys"]),
-  keys: v.number(),
+  keys: v.nullable(v.number()),
   limit: v.number(),
-  hosted: v.object({ repositories: v.number(), tags: v.number(), bytes: v.number(), uploads: v.number() }),
+  hosted: v.nullable(
+    v.object({ repositories: v.number(), tags: v.number(), bytes: v.number(), uploads: v.number() }),
+  ),
   upstreams: v.array(v.string()),
   relays: v.array(v.object({ url: v.string(), upstreams: v.array(v.string()), when: v.string() })),
   endpoints: v.array(v.object({ url: v.string(), downFor: v.number(), limitedFor: v.number() })),

@@ -4,6 +4,7 @@ import { digestIn, type StoredEntry } from "../store/store.ts";
 import { evictionOrder } from "./eviction.ts";
 import { type Held, type HeldServices, readHeld, type StoredBytes, storedBytes } from "./held.ts";
 import { type HeldImage, type HeldImages, imagesOf, namesOf, sizeOf } from "./images.ts";
+import { type Part, Parts } from "./parts.ts";
 
 export interface ImageAccount {
   /** The names of all tags that name it; its repository and digest if none does. */
@@ -42,6 +43,8 @@ export interface ImageDetail extends ImageAccount {
 }
 
 export interface StoreAccount {
+  /** What couldn't be read: without the ledger, uses are those of storing, and what was evicted isn't known. */
+  missing: Part[];
   /** CACHE_LIMIT, in bytes. */
   limit: number;
   /** Bytes that count for it. */
@@ -49,8 +52,8 @@ export interface StoreAccount {
   stored: StoredBytes[];
   /** Bytes that never leave. */
   pinned: number;
-  /** Bytes that were ever evicted. */
-  evicted: number;
+  /** Bytes that were ever evicted; null where the ledger can't be read. */
+  evicted: number | null;
   /** What no image needs. */
   unreferenced: { objects: number; bytes: number };
   /** Bytes stored a day, in the last week. */
@@ -78,8 +81,8 @@ const DAY = 86_400_000;
 /** Days of which the growth is the mean. */
 const WEEK = 7;
 
-export async function readAccounts(services: AccountServices): Promise<Accounted> {
-  const held = await readHeld(services, { withTags: true });
+export async function readAccounts(services: AccountServices, parts = new Parts()): Promise<Accounted> {
+  const held = await readHeld(services, { withTags: true, parts });
   const holdings = imagesOf(held, { pin: services.config.pin, now: services.now() });
   const leaving = evictionOrder(holdings).filter((unit) => "digest" in unit);
   return { held, holdings, places: new Map(leaving.map((image, index) => [image, index + 1])) };
@@ -87,19 +90,21 @@ export async function readAccounts(services: AccountServices): Promise<Accounted
 
 export async function accountOf(services: AccountServices): Promise<StoreAccount> {
   const { config, now, ledger } = services;
-  const accounted = await readAccounts(services);
+  const parts = new Parts();
+  const accounted = await readAccounts(services, parts);
   const { held, holdings } = accounted;
   const entries = [...held.objects.values()];
   const bytes = sizeOf(held, held.objects.keys());
   const pinned = new Set(holdings.images.filter(({ isPinned }) => isPinned).flatMap(({ keys }) => [...keys]));
-  const counted = await ledger.counted().catch(() => null);
+  const counted = await parts.read("ledger", ledger.counted(), null);
   const growth = growthOf(entries, now());
   return {
+    missing: parts.missing,
     limit: config.cacheLimit,
     bytes,
     stored: storedBytes(entries),
     pinned: sizeOf(held, pinned),
-    evicted: counted?.evicted ?? 0,
+    evicted: counted?.evicted ?? null,
     unreferenced: {
       objects: holdings.loose.length,
       bytes: holdings.loose.reduce((sum, { size }) => sum + size, 0),
@@ -111,9 +116,14 @@ export async function accountOf(services: AccountServices): Promise<StoreAccount
 }
 
 /** Images of one name: a public and a private one at most. @throws RegistryError 404 */
-export async function detailsOfImage(services: AccountServices, name: string): Promise<ImageDetail[]> {
-  const accounted = await readAccounts(services);
-  return imagesNamed(accounted.holdings, name).map((image) => detail(image, accounted));
+export async function detailsOfImage(
+  services: AccountServices,
+  name: string,
+): Promise<{ missing: Part[]; entries: ImageDetail[] }> {
+  const parts = new Parts();
+  const accounted = await readAccounts(services, parts);
+  const entries = imagesNamed(accounted.holdings, name).map((image) => detail(image, accounted));
+  return { missing: parts.missing, entries };
 }
 
 /** @throws RegistryError 404 */

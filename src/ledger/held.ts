@@ -3,6 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import { listCached } from "../store/listing.ts";
 import { digestIn, type Store, type StoredEntry, type Visibility } from "../store/store.ts";
 import type { TagName, TagRecord, TagRecords } from "../store/tag-records.ts";
+import { Parts } from "./parts.ts";
 import { type ManifestName, type ManifestReferences, readReferences } from "./references.ts";
 import type { UseRecord } from "./uses.ts";
 
@@ -85,16 +86,18 @@ const MANIFEST = /^(private\/)?manifests\//;
 export interface HeldOptions {
   /** Whether tag records are read too. */
   withTags: boolean;
+  /** Of the response that it is read for. */
+  parts?: Parts;
 }
 
 /** @param listed what `listCached` gave; read if absent. */
 export async function readHeld(
   services: HeldServices,
-  { withTags }: HeldOptions,
+  { withTags, parts = new Parts() }: HeldOptions,
   listed?: Pick<Held, "objects" | "links">,
 ): Promise<Held> {
   const { objects, links } = listed ?? (await listCached(services.store));
-  const index = await orElse(services.ledger.index(), { uses: [], references: [], level: 0 });
+  const index = await parts.read("ledger", services.ledger.index(), { uses: [], references: [], level: 0 });
   const references = new Map(index.references.map((each) => [each.digest, each]));
   const unknown = new Map<Digest, ManifestName>();
   for (const key of objects.keys()) {
@@ -102,7 +105,7 @@ export async function readHeld(
     if (digest && !references.has(digest))
       unknown.set(digest, { digest, visibility: key.startsWith("private/") ? "private" : "public" });
   }
-  for (const each of await learn(services, [...unknown.values()])) references.set(each.digest, each);
+  for (const each of await learn(services, parts, [...unknown.values()])) references.set(each.digest, each);
   return {
     objects,
     links,
@@ -110,16 +113,20 @@ export async function readHeld(
     isComplete: [...unknown.keys()].every((digest) => references.has(digest)),
     uses: new Map(index.uses.map((use) => [use.digest, use])),
     level: index.level,
-    tags: withTags ? await readTags(services) : [],
+    tags: withTags ? await readTags(services, parts) : [],
   };
 }
 
 /** By the ledger, which remembers it; by this request itself, as far as it may, where that fails. */
-async function learn(services: HeldServices, names: ManifestName[]): Promise<ManifestReferences[]> {
+async function learn(
+  services: HeldServices,
+  parts: Parts,
+  names: ManifestName[],
+): Promise<ManifestReferences[]> {
   const learnt: ManifestReferences[] = [];
   for (let at = 0; at < names.length; at += LEARNT) {
     const batch = names.slice(at, at + LEARNT);
-    const read = await orElse(services.ledger.learn(batch), null);
+    const read = await parts.read("ledger", services.ledger.learn(batch), null);
     if (read === null) {
       const left = names.slice(at, at + services.storeReads);
       return [...learnt, ...(await readReferences(services.store, left))];
@@ -130,27 +137,22 @@ async function learn(services: HeldServices, names: ManifestName[]): Promise<Man
 }
 
 /** @throws if they can't be read: what is pinned must be known before anything is evicted. */
-async function readTags({ ledger, tags: records }: HeldServices): Promise<(TagName & TagRecord)[]> {
+async function readTags(
+  { ledger, tags: records }: HeldServices,
+  parts: Parts,
+): Promise<(TagName & TagRecord)[]> {
   const tags: (TagName & TagRecord)[] = [];
   for (const visibility of ["public", "private"] as const) {
     let cursor: string | null = null;
     do {
       const page: TagPage =
-        (await orElse(ledger.tagPage(visibility, cursor), null)) ?? (await records.list(visibility, cursor));
+        (await parts.read("ledger", ledger.tagPage(visibility, cursor), null)) ??
+        (await records.list(visibility, cursor));
       tags.push(...page.entries);
       cursor = page.cursor;
     } while (cursor !== null);
   }
   return tags;
-}
-
-async function orElse<Value, Other>(read: Promise<Value>, other: Other): Promise<Value | Other> {
-  try {
-    return await read;
-  } catch (error) {
-    console.warn(`the ledger can't be read: ${error}`);
-    return other;
-  }
 }
 
 /** What is stored, by kind and visibility. */

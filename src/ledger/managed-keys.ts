@@ -8,7 +8,7 @@ import {
   revokeKey,
   rotateKey,
 } from "../access/key-changes.ts";
-import type { WrittenKey } from "../access/key-list.ts";
+import { readKey, type WrittenKey } from "../access/key-list.ts";
 import type { AccessKey } from "../access/keys.ts";
 import { RegistryError } from "../oci/errors.ts";
 
@@ -41,8 +41,8 @@ export interface ListedKey {
 
 export interface ManagedKeysOptions {
   ledger: () => KeyLedger;
-  /** This isolate's copy. */
-  stored: { replace(list: readonly WrittenKey[]): void };
+  /** This isolate's copy of the list in KV. */
+  stored: { replace(list: readonly WrittenKey[]): void; list(): Promise<readonly AccessKey[]> };
   /** The keys of the configuration, whose names are taken. */
   configured: readonly AccessKey[];
   access: "open" | "keys";
@@ -80,11 +80,19 @@ export class ManagedKeys {
     this.#options = options;
   }
 
+  /** All keys. While the ledger can't be read, those made here are listed as KV has them, which may be a minute old. */
   async list(): Promise<ListedKey[]> {
-    const { keys } = await this.#options.ledger().accessKeys();
+    const { ledger, stored, configured } = this.#options;
+    const made = await ledger()
+      .accessKeys()
+      .then(({ keys }) => keys.map(readKey))
+      .catch((error) => {
+        console.warn(`the ledger can't be read: ${error}`);
+        return stored.list();
+      });
     return [
-      ...this.#options.configured.map((key) => ({ ...key, expires: timeOf(key.expires) })).map(asConfigured),
-      ...keys.map((key) => ({ ...listed(key), from: "mirror" as const })),
+      ...configured.map((key) => listed(key, "configured")),
+      ...made.map((key) => listed(key, "mirror")),
     ];
   }
 
@@ -101,7 +109,7 @@ export class ManagedKeys {
     this.#refuseConfigured(name);
     this.#refusePast(terms);
     const { key, written } = await this.#change((list) => addKey(list, name, terms));
-    return { key, ...listed(written), from: "mirror" };
+    return { key, ...listed(readKey(written), "mirror") };
   }
 
   /** Gives a key other terms; its value stays. */
@@ -118,7 +126,7 @@ export class ManagedKeys {
     this.#refuseConfigured(name);
     const { now } = this.#options;
     const { key, written } = await this.#change((list) => rotateKey(list, name, expires, now()));
-    return { key, ...listed(written), from: "mirror" };
+    return { key, ...listed(readKey(written), "mirror") };
   }
 
   /** Ends a key and its tokens: here at once, everywhere within a minute. */
@@ -132,7 +140,7 @@ export class ManagedKeys {
   ): Promise<Result> {
     const ledger = this.#options.ledger();
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { version, keys } = await ledger.accessKeys();
+      const { version, keys } = await ledger.accessKeys().catch(unwritten);
       const result = await change(keys).catch(refusal);
       if (JSON.stringify(result.list).length > LONGEST) {
         throw new RegistryError(409, "DENIED", "there are as many keys as the mirror can hold: revoke one");
@@ -183,17 +191,6 @@ function unwritten(error: unknown): never {
   });
 }
 
-function listed({ name, allow = [], deny = [], push = [], delete: deletes = [], expires, rate }: WrittenKey) {
-  return { name, allow, deny, push, delete: deletes, expires: expires ?? null, rate: rate ?? null };
-}
-
-function asConfigured({
-  hash: _,
-  ...key
-}: Omit<AccessKey, "expires"> & { expires: string | null }): ListedKey {
-  return { ...key, from: "configured" };
-}
-
-function timeOf(milliseconds: number | null): string | null {
-  return milliseconds === null ? null : new Date(milliseconds).toISOString();
+function listed({ hash: _, expires, ...key }: AccessKey, from: ListedKey["from"]): ListedKey {
+  return { ...key, expires: expires === null ? null : new Date(expires).toISOString(), from };
 }

@@ -15,11 +15,17 @@ interface Metric {
   samples: readonly { labels: Readonly<Record<string, string>>; value: number }[];
 }
 
-export interface Measured {
+/** What the ledger has recorded. */
+export interface Recorded {
   traffic: readonly Traffic[];
   activity: Activity;
   counted: Counted;
-  hosted: HostedCount;
+}
+
+/** Null is what couldn't be read. */
+export interface Measured {
+  recorded: Recorded | null;
+  hosted: HostedCount | null;
   /** CACHE_LIMIT, in bytes. */
   limit: number;
   endpoints: readonly { url: string; downFor: number; limitedFor: number }[];
@@ -31,17 +37,34 @@ export interface Measured {
 /** The media type of the format. */
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-export function metricsText({
-  traffic,
-  activity,
-  counted,
-  hosted,
-  limit,
-  endpoints,
-  deployment,
-  now,
-}: Measured): string {
+export function metricsText({ recorded, hosted, limit, endpoints, deployment, now }: Measured): string {
   const metrics: Metric[] = [
+    gauge("ledger_up", "1 while the ledger can be read; what it counts is left out else.", recorded ? 1 : 0),
+    ...(recorded ? recordedMetrics(recorded, now) : []),
+    gauge("store_limit_bytes", "CACHE_LIMIT.", limit),
+    ...(hosted ? hostedMetrics(hosted) : []),
+    {
+      name: "portolan_circuit_open",
+      help: "1 while an endpoint is down and gets no requests, as this isolate sees it.",
+      type: "gauge",
+      samples: endpoints.map(({ url, downFor }) => ({
+        labels: { endpoint: url },
+        value: downFor > 0 ? 1 : 0,
+      })),
+    },
+    {
+      name: "portolan_endpoint_limited_seconds",
+      help: "Seconds for which an endpoint has said that it limits requests.",
+      type: "gauge",
+      samples: endpoints.map(({ url, limitedFor }) => ({ labels: { endpoint: url }, value: limitedFor })),
+    },
+    gauge("build_info", "The deployment, as a label.", 1, { deployment }),
+  ];
+  return metrics.map(text).join("");
+}
+
+function recordedMetrics({ traffic, activity, counted }: Recorded, now: number): Metric[] {
+  return [
     {
       name: "portolan_requests_total",
       help: "Requests by upstream, what was requested, where the response came from, and its status.",
@@ -109,51 +132,20 @@ export function metricsText({
       type: "counter",
       samples: [{ labels: {}, value: counted.evicted }],
     },
-    {
-      name: "portolan_store_limit_bytes",
-      help: "CACHE_LIMIT.",
-      type: "gauge",
-      samples: [{ labels: {}, value: limit }],
-    },
-    ...hostedMetrics(hosted),
-    {
-      name: "portolan_circuit_open",
-      help: "1 while an endpoint is down and gets no requests, as this isolate sees it.",
-      type: "gauge",
-      samples: endpoints.map(({ url, downFor }) => ({
-        labels: { endpoint: url },
-        value: downFor > 0 ? 1 : 0,
-      })),
-    },
-    {
-      name: "portolan_endpoint_limited_seconds",
-      help: "Seconds for which an endpoint has said that it limits requests.",
-      type: "gauge",
-      samples: endpoints.map(({ url, limitedFor }) => ({ labels: { endpoint: url }, value: limitedFor })),
-    },
-    {
-      name: "portolan_build_info",
-      help: "The deployment, as a label.",
-      type: "gauge",
-      samples: [{ labels: { deployment }, value: 1 }],
-    },
   ];
-  return metrics.map(text).join("");
+}
+
+function gauge(name: string, help: string, value: number, labels: Record<string, string> = {}): Metric {
+  return { name: `portolan_${name}`, help, type: "gauge", samples: [{ labels, value }] };
 }
 
 function hostedMetrics({ repositories, tags, bytes, uploads }: HostedCount): Metric[] {
-  const gauge = (name: string, help: string, value: number): Metric => {
-    return { name: `portolan_hosted_${name}`, help, type: "gauge", samples: [{ labels: {}, value }] };
-  };
+  const counted = "as they were counted within the last 5 minutes.";
   return [
-    gauge(
-      "repositories",
-      "Hosted repositories, as they were counted within the last 5 minutes.",
-      repositories,
-    ),
-    gauge("tags", "Tags of hosted repositories, as they were counted within the last 5 minutes.", tags),
-    gauge("bytes", "Bytes of hosted content, as they were counted within the last 5 minutes.", bytes),
-    gauge("uploads", "Uploads to hosted repositories that are neither ended nor given up.", uploads),
+    gauge("hosted_repositories", `Hosted repositories, ${counted}`, repositories),
+    gauge("hosted_tags", `Tags of hosted repositories, ${counted}`, tags),
+    gauge("hosted_bytes", `Bytes of hosted content, ${counted}`, bytes),
+    gauge("hosted_uploads", "Uploads to hosted repositories that are neither ended nor given up.", uploads),
   ];
 }
 

@@ -16,6 +16,7 @@ import { findImage } from "./image-request.ts";
 import { keyRoutes } from "./key-routes.ts";
 import type { ManagedKeys } from "./managed-keys.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
+import { Parts } from "./parts.ts";
 import type { PullLedger } from "./pulls.ts";
 import { FREE_PLAN, requireRoom, tightQuotas, type UsageLedger } from "./quotas.ts";
 import type { Recalls } from "./recalls.ts";
@@ -67,21 +68,19 @@ export function adminRoutes(services: AdminServices): Hono {
       throw new RegistryError(400, "UNSUPPORTED", "hours must be a whole number, 1 at least");
     }
     const { ledger, now } = services;
-    return c.json(summaryOf(await ledger.since(now() - hours * HOUR)));
+    const parts = new Parts();
+    const traffic = await parts.read("ledger", ledger.since(now() - hours * HOUR), null);
+    return c.json({ missing: parts.missing, ...(traffic && summaryOf(traffic)) });
   });
   routes.get("/metrics", owner, async (c) => {
     const { config, upstream, ledger, now } = services;
-    const [traffic, activity, counted, hosted] = await Promise.all([
-      ledger.totals(),
-      ledger.activity(),
-      ledger.counted(),
-      countRecently(services.hostedRecords),
-    ]);
+    const parts = new Parts();
+    const recorded = Promise.all([ledger.totals(), ledger.activity(), ledger.counted()]).then(
+      ([traffic, activity, counted]) => ({ traffic, activity, counted }),
+    );
     const measured = {
-      traffic,
-      activity,
-      counted,
-      hosted,
+      recorded: await parts.read("ledger", recorded, null),
+      hosted: await parts.read("hosted", countRecently(services.hostedRecords), null),
       now: now(),
       limit: config.cacheLimit,
       endpoints: upstream.endpoints(),
@@ -98,7 +97,7 @@ export function adminRoutes(services: AdminServices): Hono {
   );
   routes.get("/images", owner, async (c) => c.json(await accountOf(services)));
   routes.get("/images/:name{.+}", owner, async (c) =>
-    c.json({ entries: await detailsOfImage(services, c.req.param("name")) }),
+    c.json(await detailsOfImage(services, c.req.param("name"))),
   );
   routes.delete("/images/:name{.+}", owner, async (c) =>
     c.json(await removeImages(services, { images: [c.req.param("name")] })),
@@ -180,15 +179,21 @@ function deploymentOf({ via }: AdminServices): string {
 
 async function status(services: AdminServices) {
   const { config, upstream, started, managedKeys, hasQuotas, ledger, now } = services;
-  const usage = hasQuotas ? await ledger.usage(now()) : null;
+  const parts = new Parts();
+  const [usage, keys, hosted] = await Promise.all([
+    parts.read("ledger", ledger.usage(now()), null),
+    parts.read("keys", managedKeys.list(), null),
+    parts.read("hosted", services.hostedRecords.count(), null),
+  ]);
   return {
-    quotas: usage && { used: usage, free: FREE_PLAN, tight: tightQuotas(usage) },
+    missing: parts.missing,
+    quotas: hasQuotas && usage ? { used: usage, free: FREE_PLAN, tight: tightQuotas(usage) } : null,
     deployment: deploymentOf(services),
     started: new Date(started).toISOString(),
     access: config.access,
-    keys: (await managedKeys.list()).length,
+    keys: keys?.length ?? null,
     limit: config.cacheLimit,
-    hosted: await services.hostedRecords.count(),
+    hosted,
     upstreams: config.upstreamNames,
     relays: config.relays.map(({ url, upstreams, when }) => ({ url: url.origin, upstreams, when })),
     endpoints: upstream.endpoints(),

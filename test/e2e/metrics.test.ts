@@ -158,6 +158,7 @@ const FIRING: Record<string, Record<string, string>> = {
     'portolan_requests_total{code="500"}': "0+1x300",
     'portolan_requests_total{code="200"}': "0+9x300",
   },
+  PortolanLedgerDown: { 'portolan_ledger_up{instance="m"}': "0x300" },
   PortolanEndpointDown: { 'portolan_circuit_open{endpoint="e"}': "1x300" },
   PortolanUpstreamLimits: {
     'portolan_upstream_requests_total{upstream="u",endpoint="e",outcome="limited"}': "0+1x300",
@@ -185,6 +186,7 @@ const QUIET: Record<string, Record<string, string>> = {
     'portolan_requests_total{code="500"}': "0+1x300",
     'portolan_requests_total{code="200"}': "0+99x300",
   },
+  PortolanLedgerDown: { 'portolan_ledger_up{instance="m"}': "1x300" },
   PortolanEndpointDown: { 'portolan_circuit_open{endpoint="e"}': "0x300" },
   PortolanUpstreamLimits: {
     'portolan_upstream_requests_total{upstream="u",endpoint="e",outcome="limited"}': "7x300",

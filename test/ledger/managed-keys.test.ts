@@ -90,7 +90,7 @@ describe("a mirror with an ADMIN_KEY alone, as the deploy button leaves it", () 
   test("its terms are listed as they were given", async () => {
     const terms = {
       ...{ allow: ["docker.io/*"], deny: ["docker.io/x/*"], push: ["hosted/a/*"], delete: ["hosted/b/*"] },
-      ...{ expires: "2100-01-31T00:00:00Z", rate: 60 },
+      ...{ expires: "2100-01-31T00:00:00.000Z", rate: 60 },
     };
     await make("ci", terms);
     expect((await send("GET")).json()).toEqual({ keys: [{ name: "ci", ...terms, from: "mirror" }] });

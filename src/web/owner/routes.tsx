@@ -1,7 +1,9 @@
 /** `/_/owner`: the status of the mirror for the holder of ADMIN_KEY, who has signed in. */
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
+import { NO_ACTIVITY } from "../../ledger/activity.ts";
 import type { HoldingsLedger } from "../../ledger/held.ts";
+import { Parts } from "../../ledger/parts.ts";
 import type { AdminServices } from "../../ledger/routes.ts";
 import { summaryOf } from "../../ledger/summary.ts";
 import { RegistryError } from "../../oci/errors.ts";
@@ -38,20 +40,22 @@ export function ownerRoutes(
 
   const show = async (c: Context, done: Done | null) => {
     const { ledger, now, upstream, recalls, managedKeys } = services;
+    const parts = new Parts();
     const range = RANGES.find((hours) => String(hours) === c.req.query("hours")) ?? 24;
     const since = now() - range * HOUR;
     const [traffic, counted, index, activity, recalled, keys] = await Promise.all([
-      ledger.since(since),
-      ledger.counted(),
-      ledger.index(),
-      ledger.activity(),
-      recalls.list(),
-      services.config.access === "keys" ? managedKeys.list() : null,
+      parts.read("ledger", ledger.since(since), []),
+      parts.read("ledger", ledger.counted(), { at: null, stored: [], evicted: 0 }),
+      parts.read("ledger", ledger.index(), { uses: [] }),
+      parts.read("ledger", ledger.activity(), NO_ACTIVITY),
+      parts.read("ledger", recalls.list(), []),
+      services.config.access === "keys" ? parts.read("keys", managedKeys.list(), []) : null,
     ]);
     const visit = visitOf(c, config);
     const view = (
       <OwnerView
         {...{ visit, range, counted, recalled, keys, done }}
+        missing={parts.missing}
         summary={summaryOf(traffic)}
         bars={barsOf(traffic, since, now(), BARS)}
         errors={errorsOf(traffic)}

@@ -3,6 +3,7 @@ import type { Child, FC } from "hono/jsx";
 import type { Activity } from "../../ledger/activity.ts";
 import type { Counted } from "../../ledger/held.ts";
 import type { ListedKey } from "../../ledger/managed-keys.ts";
+import type { Part } from "../../ledger/parts.ts";
 import type { Recalled } from "../../ledger/recalls.ts";
 import type { Summary } from "../../ledger/summary.ts";
 import { bytesText, shortDigest, timeText } from "../format.ts";
@@ -18,6 +19,8 @@ export type Range = (typeof RANGES)[number];
 
 export interface OwnerViewProps {
   visit: Visit;
+  /** What can't be read, and is shown as nothing. */
+  missing: readonly Part[];
   range: Range;
   summary: Summary;
   bars: readonly Bar[];
@@ -43,6 +46,11 @@ export const OwnerView: FC<OwnerViewProps> = (props) => {
       <section class="hero plain">
         <div class="inner">
           <h1>{owner.heading}</h1>
+          {props.missing.map((part) => (
+            <p class="problem" role="alert">
+              {owner.missing[part]}
+            </p>
+          ))}
           {done && (
             <div class="done" role="status">
               <p class="good">{done.text}</p>

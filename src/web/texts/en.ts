@@ -118,6 +118,11 @@ export const en = {
   },
   owner: {
     heading: "Status",
+    missing: {
+      ledger: "The ledger can’t be read: traffic, the store’s size and recalls aren’t shown.",
+      hosted: "The records of hosted repositories can’t be read.",
+      keys: "The access keys can’t be read, and aren’t shown.",
+    },
     range: (hours: number) => (hours === 24 ? "24 hours" : `${hours / 24} days`),
     hitRatio: "Served from here",
     bytesServed: "Bytes served",

@@ -116,6 +116,11 @@ export const zh: Texts = {
   },
   owner: {
     heading: "状态",
+    missing: {
+      ledger: "账本暂时无法读取：流量、存储用量和召回列表没有显示。",
+      hosted: "自有仓库的记录暂时无法读取。",
+      keys: "访问密钥暂时无法读取，没有显示。",
+    },
     range: (hours) => (hours === 24 ? "24 小时" : `${hours / 24} 天`),
     hitRatio: "缓存命中率",
     bytesServed: "提供的流量",
