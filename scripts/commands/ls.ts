@@ -1,7 +1,7 @@
-/** `portolan ls`: the images that a mirror holds, or its hosted repositories. */
+/** `portolan ls`: the images that a mirror holds, its objects, or its hosted repositories. */
 import type { Command } from "commander";
 import { isPattern, matchesAny } from "../../src/access/patterns.ts";
-import type { HeldImage, HostedEntry } from "../holdings/owner-client.ts";
+import type { HeldImage, HeldObject, HostedEntry } from "../holdings/owner-client.ts";
 import { count, shortDigest, size, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
@@ -13,10 +13,12 @@ export const ls = (context: Context): Command =>
     "ls",
     "ls 'docker.io/library/*'",
     "ls --hosted",
+    "ls --objects",
     "ls --json --mirror https://mirror.example.com",
   ])
     .argument("[pattern]", "only images like this: docker.io/library/*", "*")
     .option("--hosted", "hosted repositories, which others push to, instead")
+    .option("--objects", "manifests and blobs by key instead, the one first that wasn't used for longest")
     .addHelpText(
       "after",
       "\nExits with 0 if there are any, with 1 if there are none, with 2 if the mirror can't be read.",
@@ -30,6 +32,16 @@ export const ls = (context: Context): Command =>
           const listed = found.filter(({ repository }) => matchesAny([pattern], repository));
           if (settings.json) context.output.json(listed);
           else context.output.report(hostedReport, listed);
+          return listed.length > 0 ? EXIT.good : EXIT.bad;
+        }
+        if (settings.objects) {
+          const found = await progress.during("objects", owner.objects());
+          progress.stop();
+          const listed = found
+            .filter(({ key }) => matchesAny([pattern], key))
+            .sort((one, other) => lastUseOf(one) - lastUseOf(other));
+          if (settings.json) context.output.json(listed);
+          else context.output.report(objectReport, listed);
           return listed.length > 0 ? EXIT.good : EXIT.bad;
         }
         const { images } = await progress.during("images", owner.store());
@@ -46,6 +58,7 @@ export const ls = (context: Context): Command =>
 
 interface Settings extends OwnerSettings {
   hosted?: boolean;
+  objects?: boolean;
 }
 
 interface Listed extends Omit<HeldImage, "names"> {
@@ -86,6 +99,26 @@ function report(images: readonly Listed[]): string {
   ]);
   const head = ["image", "digest", "size", "alone", "used", "leaves", "confirmed", ""];
   return `${table(rows, { head, right: [2, 3, 5] })}\n\n${count(images.length, "image")}`;
+}
+
+/** What was never used, or not since uses are known, counts as used when it was stored. */
+function lastUseOf({ stored, used }: HeldObject): number {
+  return Math.max(stored, used ?? 0);
+}
+
+function objectReport(objects: readonly HeldObject[]): string {
+  if (objects.length === 0) return "No such object is stored.";
+  const rows = objects.map(({ key, size: bytes, stored, used }) => [
+    key,
+    size(bytes),
+    dayOf(stored),
+    used === null ? "" : dayOf(used),
+  ]);
+  return `${table(rows, { head: ["object", "size", "stored", "used"], right: [1] })}\n\n${count(objects.length, "object")}`;
+}
+
+function dayOf(milliseconds: number): string {
+  return new Date(milliseconds).toISOString().slice(0, "2026-11-28".length);
 }
 
 function hostedReport(repositories: readonly HostedEntry[]): string {

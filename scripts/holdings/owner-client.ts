@@ -10,7 +10,12 @@ const MAXIMUM = 16 * 1024 * 1024; /** Objects that a mirror removes in one reque
 const BATCH = 100;
 
 const Digest = v.custom<DigestText>((given) => typeof given === "string" && parseDigest(given) !== null);
-const Entry = v.object({ key: v.string(), size: v.number(), stored: v.number() });
+const Entry = v.object({
+  key: v.string(),
+  size: v.number(),
+  stored: v.number(),
+  used: v.nullable(v.number()),
+});
 const Image = v.object({
   names: v.array(v.object({ name: v.string(), confirmed: v.nullable(v.string()) })),
   digest: Digest,

@@ -52,6 +52,8 @@ export interface TagPage {
 /** The ledger's object. On Cloudflare each of its calls may make as many requests as the Worker itself. */
 export interface HoldingsLedger {
   index(): Promise<HoldingsIndex>;
+  /** When some digests were last used, in milliseconds since the epoch, to the hour; without those of which no use is known. */
+  lastUses(digests: readonly Digest[]): Promise<ReadonlyMap<Digest, number>>;
   /** Reads manifests from the store, as many as `LEARNT`, and keeps what they refer to. */
   learn(names: ManifestName[]): Promise<ManifestReferences[]>;
   tagPage(visibility: Visibility, cursor: string | null): Promise<TagPage>;

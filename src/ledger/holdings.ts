@@ -11,6 +11,8 @@ import {
   type StoredEntry,
 } from "../store/store.ts";
 import type { TagName, TagRecord, TagRecords } from "../store/tag-records.ts";
+import type { HoldingsLedger } from "./held.ts";
+import { type Part, Parts } from "./parts.ts";
 
 export interface HoldingsServices {
   store: Pick<Store, "list" | "get" | "delete">;
@@ -39,9 +41,23 @@ export function listTags(
   return inTurn(VISIBILITIES, cursor, (visibility, from) => tags.list(visibility, from));
 }
 
+/** A stored object, and when it was last used: milliseconds since the epoch, to the hour; null where no use is known. */
+export type ListedObject = StoredEntry & { used: number | null };
+
 /** Manifests and blobs by key. @param cursor of the page before. */
-export function listObjects({ store }: HoldingsServices, cursor: string | null): Promise<Page<StoredEntry>> {
-  return inTurn(PREFIXES, cursor, (prefix, from) => store.list(prefix, from ?? undefined));
+export async function listObjects(
+  { store, ledger }: Pick<HoldingsServices, "store"> & { readonly ledger: Pick<HoldingsLedger, "lastUses"> },
+  cursor: string | null,
+): Promise<Page<ListedObject> & { missing: Part[] }> {
+  const page = await inTurn(PREFIXES, cursor, (prefix, from) => store.list(prefix, from ?? undefined));
+  const parts = new Parts();
+  const digests = page.entries.flatMap(({ key }) => digestIn(key) ?? []);
+  const uses = await parts.read("ledger", ledger.lastUses(digests), null);
+  const entries = page.entries.map((entry) => {
+    const digest = digestIn(entry.key);
+    return { ...entry, used: (digest && uses?.get(digest)) ?? null };
+  });
+  return { missing: parts.missing, entries, cursor: page.cursor };
 }
 
 /** A stored manifest's bytes. @throws RegistryError 404 */

@@ -48,6 +48,15 @@ export class HoldingsTables {
     };
   }
 
+  lastUses(digests: readonly Digest[]): Map<Digest, number> {
+    // One parameter: a query takes a hundred at most.
+    const uses = this.#rows<{ digest: Digest; last: number }>(
+      "SELECT digest, last FROM uses WHERE digest IN (SELECT value FROM json_each(?))",
+      JSON.stringify(digests),
+    );
+    return new Map(uses.map(({ digest, last }) => [digest, last]));
+  }
+
   /** Drops the oldest uses beyond the most. */
   prune(): void {
     this.#storage.sql.exec(

@@ -183,6 +183,10 @@ export class Ledger
     return this.#holdings.index();
   }
 
+  async lastUses(digests: readonly Digest[]): Promise<Map<Digest, number>> {
+    return this.#holdings.lastUses(digests);
+  }
+
   async learn(names: ManifestName[]): Promise<ManifestReferences[]> {
     const references = await readReferences(servicesOf(this.env).store, names);
     this.#holdings.learn(references);

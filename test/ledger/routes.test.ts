@@ -1,5 +1,8 @@
 /** What the owner sees of what is held, and takes out of it. */
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { Ledger } from "../../src/objects/ledger.ts";
+import type { Digest } from "../../src/oci/digest.ts";
+import { contentKey } from "../../src/store/store.ts";
 import { basic, KEY, KEYED } from "../access/keyed.ts";
 import { type Image, patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -120,6 +123,24 @@ test("tags and objects are listed, public and private ones, over several pages",
   ]);
   const objects = (await all("objects")).map(({ key }) => String(key));
   expect(objects.sort()).toEqual((await mirror.stored()).filter((key) => !key.startsWith("links/")).sort());
+});
+
+test("objects are listed with their last use, to the hour, and by what is stored while the ledger fails", async () => {
+  await pullAll("library/demo", image);
+  const digest = image.layers[0]?.digest as Digest;
+  const at = Date.now();
+  await mirror.services.ledger.add({ uses: [{ digest, source: "docker.io/library/demo" }] }, at);
+  const listed = await all("objects");
+  const layer = contentKey("blobs", digest, "public");
+  expect(Object.fromEntries(listed.map(({ key, used }) => [key, used]))).toEqual(
+    Object.fromEntries(
+      (await mirror.stored()).map((key) => [key, key === layer ? at - (at % 3_600_000) : null]),
+    ),
+  );
+  vi.spyOn(Ledger.prototype, "lastUses").mockRejectedValue(new Error("out of order"));
+  const page = (await owner("objects")).json();
+  expect(page).toMatchObject({ missing: ["ledger"] });
+  expect(await all("objects")).toEqual(listed.map((object) => ({ ...object, used: null })));
 });
 
 test("more tags than fit on a page are all listed once", async () => {

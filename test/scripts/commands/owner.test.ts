@@ -87,6 +87,8 @@ describe("ls", () => {
       /registry\.test\/owner\/two:2\.0 +sha256:[0-9a-f]{12} +27\d(\.\d)? kB +7\d(\.\d)? kB +20\d\d-\d\d-\d\d +[12] .* ago$/m,
     );
     expect(output).toContain("2 images");
+    const objects = await owner("ls", "--objects", "blobs/*");
+    expect(objects.output).toMatch(/^object +size +stored +used\nblobs\/sha256\/[^]*\n\n5 objects/);
   });
 
   test("says which isn't stored whole, takes a pattern, and speaks JSON", async () => {
