@@ -122,7 +122,7 @@ function quotaLines(quotas: MirrorStatus["quotas"]): string[] {
     .map(({ name, free, used }) => {
       const text = `${Math.round((used / free) * 100)}% of the ${QUOTAS[name] ?? name} that are free`;
       return quotas.tight.includes(name)
-        ? warning(`${text}: nothing is fetched ahead until the day is over`)
+        ? warning(`${text}: until the day is over nothing is fetched ahead, and uses aren't recorded`)
         : text;
     });
   return shares.map((text) => `  today     ${text}`);

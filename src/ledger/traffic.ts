@@ -57,8 +57,11 @@ export interface LedgerBatch {
 
 /** The ledger's object. */
 export interface TrafficLedger {
-  /** @param at milliseconds since the epoch. */
-  add(batch: LedgerBatch, at: number): Promise<void>;
+  /**
+   * @param at milliseconds since the epoch.
+   * @returns whether there is room for detail, which are uses and pulls; without it they aren't kept.
+   */
+  add(batch: LedgerBatch, at: number): Promise<boolean>;
   /** All that was ever added. */
   totals(): Promise<Traffic[]>;
   /** In spans of a minute, an hour or a day, whichever is kept of that time. @param since milliseconds since the epoch. */
@@ -71,6 +74,8 @@ export interface TrafficLedger {
 const ENOUGH = 20;
 /** Milliseconds after which those that were gathered are added. */
 export const TRAFFIC_GATHER = 5_000;
+/** By how much more is gathered for a call while there is no room for detail. A Worker may wait for 30 s after a response. */
+const SPARINGLY = 5;
 
 /** One isolate's requests that aren't in the ledger yet. What the ledger can't take is lost, and no request waits for it. */
 export class TrafficRecorder implements UpstreamObserver {
@@ -84,6 +89,8 @@ export class TrafficRecorder implements UpstreamObserver {
   #gathered = new Map<string, Traffic>();
   #sightings: TagSighting[] = [];
   #count = 0;
+  /** Whether the ledger had room for detail at the last call. */
+  #hasRoom = true;
   /** Whether what is gathered will be added without another request. */
   #isScheduled = false;
 
@@ -102,12 +109,12 @@ export class TrafficRecorder implements UpstreamObserver {
     counted.requests++;
     counted.bytes += method === "HEAD" ? 0 : (bytes ?? 0);
     this.#gathered.set(key, counted);
-    const use = useOf(request);
+    const use = this.#hasRoom ? useOf(request) : null;
     if (use) this.#uses.note(use, this.#now());
     const isPull = method === "GET" && status < 300;
     if (use && isPull) this.#pulls.note({ digest: use.digest, key: request.key ?? "" }, this.#now());
     this.#count++;
-    if (this.#count >= ENOUGH) waitUntil(this.#flush());
+    if (this.#count >= ENOUGH * this.#patience) waitUntil(this.#flush());
     else this.#schedule(waitUntil);
   }
 
@@ -137,10 +144,14 @@ export class TrafficRecorder implements UpstreamObserver {
     this.#operations.set(operation, (this.#operations.get(operation) ?? 0) + 1);
   }
 
+  get #patience(): number {
+    return this.#hasRoom ? 1 : SPARINGLY;
+  }
+
   #schedule(waitUntil: WaitUntil): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    waitUntil(pause(this.#gather).then(() => this.#flush()));
+    waitUntil(pause(this.#gather * this.#patience).then(() => this.#flush()));
   }
 
   async #flush(): Promise<void> {
@@ -157,7 +168,8 @@ export class TrafficRecorder implements UpstreamObserver {
     this.#isScheduled = false;
     if (traffic.length + sightings.length === 0 && activity === NO_ACTIVITY) return;
     try {
-      await this.#ledger().add({ traffic, uses, pulls, operations, activity, sightings }, this.#now());
+      const batch = { traffic, uses, pulls, operations, activity, sightings };
+      this.#hasRoom = await this.#ledger().add(batch, this.#now());
     } catch (error) {
       this.#uses.forget(uses);
       this.#pulls.forget(pulls);

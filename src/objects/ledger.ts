@@ -9,7 +9,7 @@ import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
 import type { Counted, HoldingsIndex, HoldingsLedger, Settlement, TagPage } from "../ledger/held.ts";
 import type { KeyLedger, KeyList } from "../ledger/managed-keys.ts";
 import type { DigestTrace, PullLedger } from "../ledger/pulls.ts";
-import type { Usage, UsageLedger } from "../ledger/quotas.ts";
+import { tightQuotas, type Usage, type UsageLedger } from "../ledger/quotas.ts";
 import type { Recalled, RecallLedger } from "../ledger/recalls.ts";
 import { type ManifestName, type ManifestReferences, readReferences } from "../ledger/references.ts";
 import type { LedgerBatch, Traffic, TrafficAt, TrafficLedger } from "../ledger/traffic.ts";
@@ -106,7 +106,7 @@ export class Ledger
       sightings = [],
     }: LedgerBatch,
     at: number,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const start = at - (at % MINUTE);
     for (const { upstream, kind, served, status, requests, bytes } of traffic) {
       this.#sql.exec(
@@ -114,13 +114,17 @@ export class Ledger
         ...[MINUTE, start, this.#counted(upstream), kind, served, status, requests, bytes],
       );
     }
-    this.#holdings.use(uses, at);
     const requests = traffic.reduce((sum, each) => sum + each.requests, 0);
     this.#usage.add([...operations, { operation: "requests", count: requests }], at);
-    this.#pulls.add(pulls, at);
+    const hasRoom = !servicesOf(this.env).hasQuotas || tightQuotas(this.#usage.usage(at)).length === 0;
+    if (hasRoom) {
+      this.#holdings.use(uses, at);
+      this.#pulls.add(pulls, at);
+    }
     this.#activity.add(activity);
     this.#see(sightings);
     if ((await this.ctx.storage.getAlarm()) === null) await this.ctx.storage.setAlarm(at + HOUR);
+    return hasRoom;
   }
 
   async decide(name: TagName, rules: HistoryRules, sighting: TagSighting | null): Promise<HistoryDecision> {

@@ -5,6 +5,7 @@ import worker from "../../src/index.ts";
 import { FREE_PLAN, type Operation, type Usage } from "../../src/ledger/quotas.ts";
 import { TrafficRecorder } from "../../src/ledger/traffic.ts";
 import type { Ledger } from "../../src/objects/ledger.ts";
+import type { Digest } from "../../src/oci/digest.ts";
 import type { Env } from "../../src/services.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -81,6 +82,29 @@ test.each(Object.keys(FREE_PLAN) as Operation[])(
     expect((await warm()).status).toBe(200);
   },
 );
+
+test("with nine tenths of a quota used, traffic is counted without who used what, until the day is over", async () => {
+  const digest: Digest = `sha256:${"1".repeat(64)}`;
+  const ledger = LEDGER.getByName("ledger");
+  const batch = (at: number) => ({
+    traffic: [{ upstream: "docker.io", kind: "blob", served: "store", status: 200, requests: 1, bytes: 1 }],
+    uses: [{ digest, source: `docker.io/library/demo-${at}` }],
+    pulls: [{ digest, key: `key-${at}` }],
+  });
+  const recorded = async () => ({
+    requests: (await ledger.totals()).reduce((sum, { requests }) => sum + requests, 0),
+    uses: (await ledger.index()).uses.map(({ source }) => source),
+    pulls: (await ledger.traceOf(digest)).pulls.map(({ key }) => key),
+  });
+  await use("kvWrites", FREE_PLAN.kvWrites * 0.9);
+  const now = Date.now();
+  expect(await ledger.add(batch(1), now)).toBe(false);
+  expect(await recorded()).toEqual({ requests: 1, uses: [], pulls: [] });
+  expect(await ledger.add(batch(2), now + DAY)).toBe(true);
+  expect(await recorded()).toEqual({ requests: 2, uses: ["docker.io/library/demo-2"], pulls: ["key-2"] });
+  mirror.services.hasQuotas = false;
+  expect(await ledger.add(batch(3), now)).toBe(true);
+});
 
 test("where the quotas don't apply, nothing stops", async () => {
   await mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(100, 1)] });

@@ -59,7 +59,7 @@ describe("the recorder", () => {
     bytes: 5,
     method: "GET",
   };
-  const createScene = (add: TrafficLedger["add"] = async () => {}) => {
+  const createScene = (add: TrafficLedger["add"] = async () => true) => {
     const calls: (readonly Traffic[])[] = [];
     const uses: (readonly Use[] | undefined)[] = [];
     const activities: (Activity | undefined)[] = [];
@@ -142,6 +142,23 @@ describe("the recorder", () => {
       await done();
     }
     expect(uses.map((each) => each?.length)).toEqual([1, 1]);
+  });
+
+  test("gathers five times as much, and no detail, while the ledger has no room for it", async () => {
+    let hasRoom = false;
+    const { note, calls, uses, clock, done } = createScene(async () => hasRoom);
+    const pull = async (requests: number) => {
+      for (let count = 0; count < requests; count++) note();
+      await done();
+      clock.now += HOUR;
+    };
+    await pull(1);
+    await pull(99);
+    hasRoom = true;
+    await pull(100);
+    await pull(40);
+    expect(calls.flat().map(({ requests }) => requests)).toEqual([1, 99, 100, 20, 20]);
+    expect(uses.map((each) => each?.length)).toEqual([1, 0, 0, 1, 0]);
   });
 
   test("adds what upstreams and fills did with the requests of the same time", async () => {
