@@ -81,11 +81,7 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   const { config, gate } = services;
   const { requestCredentials, url, prefix, loginUpstream } = requestCredentialsOf(services, c);
   const { method } = c.req;
-  if (method !== "GET" && method !== "HEAD") {
-    if (!isHosted(url, config)) throw notPushable();
-    // Browsers send Origin with every request that changes something.
-    if (c.req.header("Origin") !== undefined) throw fromPage();
-  }
+  checkPush(c, url, config);
   // Before any challenge: dockerd would send its user's Docker Hub password in response, and no key would be accepted.
   await gate.rejectKeysIn(url.pathname + url.search);
   const open = publicPull(method, url, config, gate);
@@ -94,6 +90,7 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
   const details = detailsOf(c);
   details.key = caller.key?.name ?? null;
   if (caller.key) services.limits.countKey(caller.key);
+
   const routed = open ?? route(url, config);
   if (routed.kind === "elsewhere") throw nothingHere();
   if (routed.kind === "hosted" || routed.kind === "catalog") {
@@ -102,29 +99,40 @@ async function admitAndServe(services: Services, c: Context): Promise<Response> 
     if (caller.key !== null) markPrivate(response);
     return response;
   }
-  const clientInfo: ClientInfo = {
+  const clientInfo = clientInfoOf(c, url);
+  const challenge = loginUpstream && (await loginChallenge(services, loginUpstream, requestCredentials));
+  if (routed.kind === "ping") {
+    if (loginUpstream) {
+      await limited(services, loginUpstream, caller, () =>
+        checkLogin(services, loginUpstream, caller.login, challenge, clientInfo),
+      );
+    }
+    return pong();
+  }
+  if (challenge !== null) clientInfo.challenge = challenge;
+  const { target } = routed;
+  Object.assign(details, described(target));
+  gate.admit(caller, `${target.upstream.name}/${target.repository}`);
+  return services.recalls.guard(digestsIn(target.resource), () =>
+    pullFor(services, c, { caller, url, prefix, target, clientInfo }),
+  );
+}
+
+/** @throws RegistryError for a push to anything but a hosted repository, or by a web page. */
+function checkPush(c: Context, url: URL, config: Config): void {
+  if (c.req.method === "GET" || c.req.method === "HEAD") return;
+  if (!isHosted(url, config)) throw notPushable();
+  // Browsers send Origin with every request that changes something.
+  if (c.req.header("Origin") !== undefined) throw fromPage();
+}
+
+function clientInfoOf(c: Context, url: URL): ClientInfo {
+  return {
     userAgent: c.req.header("User-Agent") ?? "",
     via: c.req.header("Via") ?? "",
     hasNamespace: url.searchParams.has("ns"),
     isForAnonymous: c.req.header(IDENTITY_HEADER) === "anonymous",
   };
-  if (loginUpstream) {
-    const challenge = await loginChallenge(services, loginUpstream, requestCredentials);
-    if (routed.kind === "ping") {
-      await limited(services, loginUpstream, caller, () =>
-        checkLogin(services, loginUpstream, caller.login, challenge, clientInfo),
-      );
-    }
-    if (challenge !== null) clientInfo.challenge = challenge;
-  }
-  if (routed.kind === "ping") return pong();
-  const { target } = routed;
-  Object.assign(details, described(target));
-  gate.admit(caller, `${target.upstream.name}/${target.repository}`);
-
-  return services.recalls.guard(digestsIn(target.resource), () =>
-    pullFor(services, c, { caller, url, prefix, target, clientInfo }),
-  );
 }
 
 /** An admitted request for mirrored content. */
