@@ -1,6 +1,7 @@
 /** `portolan gc`: frees what no tag of the hosted repositories needs any more, as the mirror does every hour. */
 import type { Command } from "commander";
-import type { CollectedContent, OwnerClient } from "../holdings/owner-client.ts";
+import type { OwnerClient } from "../holdings/owner-client.ts";
+import type { CollectedContent } from "../owner-api/responses.ts";
 import { good } from "../terminal/colours.ts";
 import { count, size } from "../terminal/format.ts";
 import type { Context } from "./context.ts";

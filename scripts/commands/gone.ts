@@ -1,6 +1,6 @@
 /** `portolan gone`: images that upstream has deleted and a mirror serves on. */
 import type { Command } from "commander";
-import type { GoneImage } from "../holdings/owner-client.ts";
+import type { GoneImage } from "../owner-api/responses.ts";
 import { bad } from "../terminal/colours.ts";
 import { shortDigest, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";

@@ -1,7 +1,7 @@
 /** `portolan ls`: the images that a mirror holds, its objects, or its hosted repositories. */
 import type { Command } from "commander";
 import { isPattern, matchesAny } from "../../src/access/patterns.ts";
-import type { HeldImage, HeldObject, HostedEntry } from "../holdings/owner-client.ts";
+import type { HeldImage, HeldObject, HostedEntry } from "../owner-api/responses.ts";
 import { count, shortDigest, size, span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";

@@ -1,9 +1,10 @@
 /** `portolan recall`: denies a digest to all clients of a mirror. */
 import type { Command } from "commander";
 import * as v from "valibot";
-import { RecallRequest } from "../../src/ledger/recalls.ts";
+import { RecallRequest } from "../../src/ledger/requests.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
-import type { DigestTrace, OwnerClient, RecalledDigest } from "../holdings/owner-client.ts";
+import type { OwnerClient } from "../holdings/owner-client.ts";
+import type { DigestTrace, RecalledDigest } from "../owner-api/responses.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { good } from "../terminal/colours.ts";
 import { count, shortDigest, span } from "../terminal/format.ts";

@@ -1,6 +1,7 @@
 /** `portolan release`: lets a tag's newest digest through although it is younger than COOLDOWN. */
 import type { Command } from "commander";
-import type { OwnerClient, ReleasedTag } from "../holdings/owner-client.ts";
+import type { OwnerClient } from "../holdings/owner-client.ts";
+import type { ReleasedTag } from "../owner-api/responses.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { good } from "../terminal/colours.ts";
 import { span } from "../terminal/format.ts";

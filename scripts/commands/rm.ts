@@ -1,6 +1,7 @@
 /** `portolan rm`: takes images out of a mirror. */
 import type { Command } from "commander";
-import type { OwnerClient, RemovedImages } from "../holdings/owner-client.ts";
+import type { OwnerClient } from "../holdings/owner-client.ts";
+import type { RemovedImages } from "../owner-api/responses.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { good } from "../terminal/colours.ts";
 import { count, size } from "../terminal/format.ts";

@@ -1,6 +1,6 @@
 /** `portolan status`: how a mirror is, and what it holds. */
 import type { Command } from "commander";
-import type { HeldImage, MirrorStatus, StoreAccount } from "../holdings/owner-client.ts";
+import type { HeldImage, MirrorStatus, StoreAccount } from "../owner-api/responses.ts";
 import { good, warning } from "../terminal/colours.ts";
 import { count, size, span } from "../terminal/format.ts";
 import type { Context } from "./context.ts";

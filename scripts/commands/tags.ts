@@ -1,6 +1,6 @@
 /** `portolan tags`: what tags were seen to name. */
 import type { Command } from "commander";
-import type { TagPast } from "../holdings/owner-client.ts";
+import type { TagPast } from "../owner-api/responses.ts";
 import { formatReference, parseAsWritten } from "../registry/reference.ts";
 import { span } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";

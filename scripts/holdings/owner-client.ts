@@ -1,178 +1,38 @@
 /** Requests to a mirror by its owner: what it holds, and the removal of it. */
-import * as v from "valibot";
-import { type Digest as DigestText, parseDigest } from "../../src/oci/digest.ts";
+import type * as v from "valibot";
+import type { Digest } from "../../src/oci/digest.ts";
 import { parseJson } from "../../src/oci/json.ts";
 import { readBounded } from "../../src/registry/bounded-read.ts";
+import type {
+  CollectedContent,
+  DigestTrace,
+  GoneImage,
+  HeldObject,
+  HostedEntry,
+  MirrorStatus,
+  PrunedObjects,
+  RecalledDigest,
+  ReleasedTag,
+  RemovedImages,
+  StoreAccount,
+  TagPast,
+  WarmProgress,
+} from "../owner-api/responses.ts";
+import * as responses from "../owner-api/responses.ts";
 import { cleaned } from "../terminal/clean.ts";
 
 /** Bytes of a response. */
-const MAXIMUM = 16 * 1024 * 1024; /** Objects that a mirror removes in one request. */
+const MAXIMUM = 16 * 1024 * 1024;
+/** Objects that a mirror removes in one request. */
 const BATCH = 100;
 
-const Digest = v.custom<DigestText>((given) => typeof given === "string" && parseDigest(given) !== null);
-const Entry = v.object({
-  key: v.string(),
-  size: v.number(),
-  stored: v.number(),
-  used: v.nullable(v.number()),
-});
-const Image = v.object({
-  names: v.array(v.object({ name: v.string(), confirmed: v.nullable(v.string()) })),
-  digest: Digest,
-  visibility: v.picklist(["public", "private"]),
-  size: v.number(),
-  alone: v.number(),
-  isWhole: v.boolean(),
-  isPinned: v.boolean(),
-  firstUse: v.string(),
-  lastUse: v.string(),
-  hours: v.number(),
-  leaves: v.nullable(v.number()),
-});
-const Missing = v.array(v.string());
-const Store = v.object({
-  missing: Missing,
-  limit: v.number(),
-  bytes: v.number(),
-  stored: v.array(
-    v.object({ kind: v.string(), visibility: v.string(), bytes: v.number(), objects: v.number() }),
-  ),
-  pinned: v.number(),
-  evicted: v.nullable(v.number()),
-  unreferenced: v.object({ objects: v.number(), bytes: v.number() }),
-  growth: v.number(),
-  full: v.nullable(v.string()),
-  images: v.array(Image),
-});
-const Removed = v.object({ images: v.array(v.string()), objects: v.number(), bytes: v.number() });
-const Pruned = v.object({ objects: v.number(), bytes: v.number() });
-const Status = v.object({
-  missing: Missing,
-  deployment: v.string(),
-  started: v.string(),
-  access: v.picklist(["open", "keys"]),
-  keys: v.nullable(v.number()),
-  limit: v.number(),
-  hosted: v.nullable(
-    v.object({ repositories: v.number(), tags: v.number(), bytes: v.number(), uploads: v.number() }),
-  ),
-  upstreams: v.array(v.string()),
-  relays: v.array(v.object({ url: v.string(), upstreams: v.array(v.string()), when: v.string() })),
-  endpoints: v.array(v.object({ url: v.string(), downFor: v.number(), limitedFor: v.number() })),
-  quotas: v.nullable(
-    v.object({
-      used: v.record(v.string(), v.number()),
-      free: v.record(v.string(), v.number()),
-      tight: v.array(v.string()),
-    }),
-  ),
-});
+interface Page<Entry> {
+  entries: Entry[];
+  cursor: string | null;
+}
 
-const Hosted = v.object({
-  repository: v.string(),
-  tags: v.number(),
-  manifests: v.number(),
-  bytes: v.number(),
-  pushed: v.nullable(v.string()),
-});
-
-const Collected = v.object({
-  tags: v.number(),
-  deleted: v.number(),
-  freed: v.number(),
-  uploads: v.number(),
-  waiting: v.number(),
-  hasMore: v.boolean(),
-});
-
-const Recalled = v.object({
-  entries: v.array(v.object({ digest: Digest, reason: v.string(), at: v.number() })),
-});
-
-const TagPast = v.object({
-  upstream: v.string(),
-  repository: v.string(),
-  tag: v.string(),
-  visibility: v.picklist(["public", "private"]),
-  history: v.array(
-    v.object({
-      digest: v.nullable(Digest),
-      from: v.string(),
-      to: v.string(),
-      isCurrent: v.boolean(),
-      isReleased: v.boolean(),
-    }),
-  ),
-  served: v.nullable(Digest),
-});
-const History = v.object({ entries: v.array(TagPast) });
-
-const Released = v.object({
-  entries: v.array(
-    v.object({
-      upstream: v.string(),
-      repository: v.string(),
-      tag: v.string(),
-      digest: Digest,
-      at: v.number(),
-    }),
-  ),
-});
-const Gone = v.object({
-  upstream: v.string(),
-  repository: v.string(),
-  tag: v.string(),
-  digest: Digest,
-  since: v.string(),
-  isStored: v.boolean(),
-});
-const JustReleased = v.object({ entries: v.array(v.object({ digest: Digest })) });
-
-export type GoneImage = v.InferOutput<typeof Gone>;
-export type ReleasedTag = v.InferOutput<typeof Released>["entries"][number];
-/** What a tag was seen to name, the latest first; no digest while it was deleted upstream. */
-export type TagPast = v.InferOutput<typeof TagPast>;
-const Warmed = v.object({
-  repository: v.string(),
-  digest: Digest,
-  platforms: v.array(v.string()),
-  manifests: v.number(),
-  blobs: v.object({ total: v.number(), stored: v.number(), filling: v.number(), failed: v.number() }),
-  bytes: v.object({ total: v.number(), stored: v.number() }),
-  cursor: v.number(),
-  isDone: v.boolean(),
-});
-const Refusal = v.object({ errors: v.looseTuple([v.object({ message: v.string() })]) });
-
-export type WarmProgress = v.InferOutput<typeof Warmed>;
 /** Statuses of requests that a Portolan of this version refuses for a reason; an unknown path, as older ones have them, has another. */
 const REASONED: ReadonlySet<number> = new Set([400, 409, 503]);
-
-const Resolved = v.object({ repository: v.string(), digest: Digest });
-const Trace = v.object({
-  pulls: v.array(v.object({ key: v.string(), first: v.number(), last: v.number(), hours: v.number() })),
-  tags: v.array(
-    v.object({
-      upstream: v.string(),
-      repository: v.string(),
-      tag: v.string(),
-      visibility: v.picklist(["public", "private"]),
-      named: Digest,
-      from: v.number(),
-    }),
-  ),
-});
-
-export type DigestTrace = v.InferOutput<typeof Trace>;
-export type CollectedContent = v.InferOutput<typeof Collected>;
-export type RecalledDigest = v.InferOutput<typeof Recalled>["entries"][number];
-export type HeldObject = v.InferOutput<typeof Entry>;
-export type HeldImage = v.InferOutput<typeof Image>;
-export type StoreAccount = v.InferOutput<typeof Store>;
-export type RemovedImages = v.InferOutput<typeof Removed>;
-export type PrunedObjects = v.InferOutput<typeof Pruned>;
-export type HostedEntry = v.InferOutput<typeof Hosted>;
-export type MirrorStatus = v.InferOutput<typeof Status>;
 
 export class OwnerClient {
   readonly #mirror: string;
@@ -187,32 +47,32 @@ export class OwnerClient {
   }
 
   status(): Promise<MirrorStatus> {
-    return this.read(Status, "status");
+    return this.read(responses.Status, "status");
   }
 
   /** @param name `registry/repository`, or with its tag. */
   async tagHistory(name: string): Promise<TagPast[]> {
-    return (await this.read(History, `tags/${name}`)).entries;
+    return (await this.read(responses.History, `tags/${name}`)).entries;
   }
 
   /** Hosted repositories, by name. */
   hosted(): Promise<HostedEntry[]> {
-    return this.#readAll(Hosted, "hosted");
+    return this.#readAll(responses.Hosted, "hosted");
   }
 
   objects(): Promise<HeldObject[]> {
-    return this.#readAll(Entry, "objects");
+    return this.#readAll(responses.Objects, "objects");
   }
 
   /** What is stored, image by image. */
   store(): Promise<StoreAccount> {
-    return this.read(Store, "images");
+    return this.read(responses.Store, "images");
   }
 
   /** @returns null if one of them isn't stored: then none was removed. */
   async remove(images: readonly string[], dryRun: boolean): Promise<RemovedImages | null> {
     const response = await this.#send("rm", { method: "POST", body: JSON.stringify({ images, dryRun }) });
-    if (response.status !== 404) return this.#parse(Removed, "rm", response);
+    if (response.status !== 404) return this.#parse(responses.Removed, "rm", response);
     await response.body?.cancel();
     return null;
   }
@@ -227,12 +87,12 @@ export class OwnerClient {
 
   /** Removes blobs that no image needs. @param isDryRun whether they are only counted. */
   prune(isDryRun: boolean): Promise<PrunedObjects> {
-    return this.read(Pruned, "prune", { method: isDryRun ? "GET" : "POST" });
+    return this.read(responses.Pruned, "prune", { method: isDryRun ? "GET" : "POST" });
   }
 
   /** Frees a batch of hosted content that nothing needs. @param isDryRun whether all of it is only counted. */
   collect(isDryRun: boolean): Promise<CollectedContent> {
-    return this.read(Collected, "gc", { method: isDryRun ? "GET" : "POST" });
+    return this.read(responses.Collected, "gc", { method: isDryRun ? "GET" : "POST" });
   }
 
   /**
@@ -243,22 +103,22 @@ export class OwnerClient {
   async warm(image: string, platforms: readonly string[], cursor: number): Promise<WarmProgress> {
     const body = JSON.stringify({ image, platforms, cursor });
     const response = await this.#send("warm", { method: "POST", body });
-    return this.#answerOf(Warmed, response);
+    return this.#answerOf(responses.Warmed, response);
   }
 
   /** The digest that a pull of an image would get from the mirror. @throws Error with the mirror's reason. */
-  async resolve(image: string): Promise<DigestText> {
-    return (await this.#answerOf(Resolved, await this.#send(`resolve/${image}`))).digest;
+  async resolve(image: string): Promise<Digest> {
+    return (await this.#answerOf(responses.Resolved, await this.#send(`resolve/${image}`))).digest;
   }
 
   /** Who pulled a digest, and which tags led to it. */
   traceOf(digest: string): Promise<DigestTrace> {
-    return this.read(Trace, `pulls/${digest}`);
+    return this.read(responses.Trace, `pulls/${digest}`);
   }
 
   /** The latest first. */
   async recalled(): Promise<RecalledDigest[]> {
-    return (await this.read(Recalled, "recalled")).entries;
+    return (await this.read(responses.Recalled, "recalled")).entries;
   }
 
   /** @throws Error if the mirror recalls as many as it can. */
@@ -282,11 +142,11 @@ export class OwnerClient {
   }
 
   gone(): Promise<GoneImage[]> {
-    return this.#readAll(Gone, "gone");
+    return this.#readAll(responses.Gone, "gone");
   }
 
   async released(): Promise<ReleasedTag[]> {
-    return (await this.read(Released, "released")).entries;
+    return (await this.read(responses.Released, "released")).entries;
   }
 
   /**
@@ -294,13 +154,13 @@ export class OwnerClient {
    * @returns the digest of the public and of the private tag of this name; none for a tag that isn't known.
    * @throws Error where COOLDOWN doesn't apply.
    */
-  async release(image: string): Promise<{ digest: DigestText }[]> {
+  async release(image: string): Promise<{ digest: Digest }[]> {
     const response = await this.#send("released", { method: "POST", body: JSON.stringify({ image }) });
     if (response.status === 404 || response.status === 409) await response.body?.cancel();
     if (response.status === 404) return [];
     if (response.status === 409)
       throw new Error(`COOLDOWN doesn't apply to ${image}: its newest digest is served anyway`);
-    return parseJson(JustReleased, await this.#bytesOf(response))?.entries ?? [];
+    return parseJson(responses.JustReleased, await this.#bytesOf(response))?.entries ?? [];
   }
 
   /** @returns false where nothing was released. */
@@ -312,19 +172,12 @@ export class OwnerClient {
     return wasReleased;
   }
 
-  async #readAll<Schema extends v.GenericSchema>(
-    schema: Schema,
-    path: string,
-  ): Promise<v.InferOutput<Schema>[]> {
-    const page = v.object({ entries: v.array(schema), cursor: v.nullable(v.string()) });
-    const all: v.InferOutput<Schema>[] = [];
+  async #readAll<Entry>(page: v.GenericSchema<unknown, Page<Entry>>, path: string): Promise<Entry[]> {
+    const all: Entry[] = [];
     let cursor: string | null = null;
     do {
       const query: string = cursor === null ? "" : `?cursor=${encodeURIComponent(cursor)}`;
-      const read: { entries: v.InferOutput<Schema>[]; cursor: string | null } = await this.read(
-        page,
-        `${path}${query}`,
-      );
+      const read: Page<Entry> = await this.read(page, `${path}${query}`);
       all.push(...read.entries);
       cursor = read.cursor;
     } while (cursor !== null);
@@ -376,7 +229,7 @@ export class OwnerClient {
     response: Response,
   ): Promise<v.InferOutput<Schema>> {
     const bytes = response.status === 401 ? await this.#bytesOf(response) : await this.#anyBytesOf(response);
-    const reason = response.ok ? null : parseJson(Refusal, bytes)?.errors[0].message;
+    const reason = response.ok ? null : parseJson(responses.Refusal, bytes)?.errors[0].message;
     if (reason) throw new Error(cleaned(reason));
     const parsed = parseJson(schema, bytes);
     if (parsed === null) throw new Error(`${this.#mirror} answers ${response.status}: is it a Portolan?`);
@@ -394,7 +247,7 @@ export class OwnerClient {
     if (response.status === 401) throw new Error(`${this.#mirror} doesn't accept the admin key`);
     if (response.status === 403) throw new Error(`${this.#mirror} has no ADMIN_KEY: set one as its secret`);
     if (response.status === 404 && missing !== undefined) throw new Error(missing);
-    const refusal = parseJson(Refusal, bytes)?.errors[0];
+    const refusal = parseJson(responses.Refusal, bytes)?.errors[0];
     if (refusal && REASONED.has(response.status)) throw new Error(refusal.message);
     throw new Error(`${this.#mirror} answered ${response.status} to /_/: is it a Portolan of this version?`);
   }

@@ -1,6 +1,7 @@
 /** Has a mirror fetch an image by itself, and follows how far it is. */
 import type { Wait } from "../../src/registry/retry.ts";
-import type { OwnerClient, WarmProgress } from "../holdings/owner-client.ts";
+import type { OwnerClient } from "../holdings/owner-client.ts";
+import type { WarmProgress } from "../owner-api/responses.ts";
 import { formatReference, type ImageReference } from "../registry/reference.ts";
 import type { Progress } from "../terminal/progress.ts";
 

@@ -1,18 +1,11 @@
 /** What is held of mirrored content: tag records and objects, a page at a time, and their removal. */
-import * as v from "valibot";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import {
-  contentKey,
-  digestIn,
-  isEvictable,
-  isStoreKey,
-  type Store,
-  type StoredEntry,
-} from "../store/store.ts";
+import { contentKey, digestIn, type Store, type StoredEntry } from "../store/store.ts";
 import type { TagName, TagRecord, TagRecords } from "../store/tag-records.ts";
 import type { HoldingsLedger } from "./held.ts";
 import { type Part, Parts } from "./parts.ts";
+import { MOST_REMOVED, PurgeRequest, parsed } from "./requests.ts";
 
 export interface HoldingsServices {
   store: Pick<Store, "list" | "get" | "delete">;
@@ -88,52 +81,18 @@ async function inTurn<List extends string, Entry>(
   return { entries: page.entries, cursor: next < lists.length ? `${next}:` : null };
 }
 
-/** Entries that one request removes. */
-const MOST = 100;
-const Removal = v.strictObject({
-  tags: v.optional(
-    v.pipe(
-      v.array(
-        v.strictObject({
-          upstream: v.string(),
-          repository: v.string(),
-          tag: v.string(),
-          visibility: v.picklist(VISIBILITIES),
-        }),
-      ),
-      v.maxLength(MOST),
-    ),
-    [],
-  ),
-  objects: v.optional(
-    v.pipe(
-      v.array(
-        v.pipe(
-          v.string(),
-          v.check((key) => isStoreKey(key) && isEvictable(key)),
-        ),
-      ),
-      v.maxLength(MOST),
-    ),
-    [],
-  ),
-});
-
 /**
  * Removes tag records and objects. What a client requests again is fetched again.
  * @param request as parsed from JSON: `tags` by name, `objects` by key.
  * @throws RegistryError 400
  */
 export async function remove({ store, tags, manifests }: HoldingsServices, request: unknown): Promise<void> {
-  const parsed = v.safeParse(Removal, request);
-  if (!parsed.success) {
-    const message = `the body has tags and objects as they are listed, ${MOST} of each at most`;
-    throw new RegistryError(400, "UNSUPPORTED", message);
-  }
-  for (const name of parsed.output.tags) await tags.end(name, await tags.read(name));
-  for (const key of parsed.output.objects) {
+  const message = `the body has tags and objects as they are listed, ${MOST_REMOVED} of each at most`;
+  const purged = parsed(PurgeRequest, request, message);
+  for (const name of purged.tags) await tags.end(name, await tags.read(name));
+  for (const key of purged.objects) {
     const digest = digestIn(key);
     if (digest) manifests.delete(digest);
   }
-  if (parsed.output.objects.length > 0) await store.delete(parsed.output.objects);
+  if (purged.objects.length > 0) await store.delete(purged.objects);
 }

@@ -1,9 +1,9 @@
 /** The owner's routes for access keys. */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import type { ManagedKeys } from "./managed-keys.ts";
+import { bodyOf } from "./requests.ts";
 
-/** @param bodyOf reads a request's JSON. */
-export function keyRoutes(keys: () => ManagedKeys, bodyOf: (c: Context) => Promise<unknown>): Hono {
+export function keyRoutes(keys: () => ManagedKeys): Hono {
   const routes = new Hono();
   routes.get("/", async (c) => c.json({ keys: await keys().list() }));
   routes.post("/", async (c) => c.json(await keys().make(await bodyOf(c)), 201));

@@ -1,5 +1,4 @@
 /** The access keys that the owner makes, narrows and revokes without a deploy. The ledger's object keeps them, and KV serves them. */
-import * as v from "valibot";
 import {
   addKey,
   changeTerms,
@@ -11,6 +10,7 @@ import {
 import { readKey, type WrittenKey } from "../access/key-list.ts";
 import type { AccessKey } from "../access/keys.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { MakeRequest, parsed, RotateRequest, TermsRequest } from "./requests.ts";
 
 /** The list, and how often it has been changed. */
 export interface KeyList {
@@ -49,21 +49,6 @@ export interface ManagedKeysOptions {
   now: () => number;
 }
 
-const Patterns = v.optional(v.array(v.string()), []);
-const Expires = v.nullable(v.pipe(v.string(), v.isoTimestamp()));
-const Terms = {
-  allow: Patterns,
-  deny: Patterns,
-  push: Patterns,
-  delete: Patterns,
-  expires: v.optional(Expires, null),
-  rate: v.optional(v.nullable(v.number()), null),
-};
-const MakeRequest = v.strictObject({ name: v.string(), ...Terms });
-const TermsRequest = v.strictObject(Terms);
-/** Left out, it ends when the former one would. */
-const RotateRequest = v.strictObject({ expires: v.optional(Expires) });
-
 /** Characters of the whole list: each isolate reads it twice a minute. */
 const LONGEST = 128 * 1024;
 /** Changes that others make meanwhile, after which a request gives up. */
@@ -98,7 +83,7 @@ export class ManagedKeys {
 
   /** Makes a key, which is known at this moment only. @param body as parsed from JSON. */
   async make(body: unknown): Promise<{ key: string } & ListedKey> {
-    const { name, ...terms } = parsed(MakeRequest, body);
+    const { name, ...terms } = parsed(MakeRequest, body, BODY);
     if (this.#options.access === "open") {
       throw new RegistryError(
         409,
@@ -114,7 +99,7 @@ export class ManagedKeys {
 
   /** Gives a key other terms; its value stays. */
   async narrow(name: string, body: unknown): Promise<void> {
-    const terms = parsed(TermsRequest, body);
+    const terms = parsed(TermsRequest, body, BODY);
     this.#refuseConfigured(name);
     this.#refusePast(terms);
     await this.#change(async (list) => ({ list: changeTerms(list, name, terms) }));
@@ -122,7 +107,7 @@ export class ManagedKeys {
 
   /** Gives a key another value, which ends the former one. */
   async rotate(name: string, body: unknown): Promise<{ key: string } & ListedKey> {
-    const { expires } = parsed(RotateRequest, body);
+    const { expires } = parsed(RotateRequest, body, BODY);
     this.#refuseConfigured(name);
     const { now } = this.#options;
     const { key, written } = await this.#change((list) => rotateKey(list, name, expires, now()));
@@ -163,12 +148,6 @@ export class ManagedKeys {
     if (expires === null || Date.parse(expires) > this.#options.now()) return;
     throw new RegistryError(400, "UNSUPPORTED", "expires must lie in the future");
   }
-}
-
-function parsed<const Schema extends v.GenericSchema>(schema: Schema, body: unknown): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, body);
-  if (result.success) return result.output;
-  throw new RegistryError(400, "UNSUPPORTED", BODY);
 }
 
 const REFUSALS = {

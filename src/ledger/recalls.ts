@@ -1,9 +1,9 @@
 /** Recalled digests: what the operator denies to every client, wherever it would come from. The ledger's object keeps them. */
-import * as v from "valibot";
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { within } from "../registry/within.ts";
 import { contentKey, type Store } from "../store/store.ts";
+import { parsed, RecallRequest } from "./requests.ts";
 
 export interface Recalled {
   digest: Digest;
@@ -29,13 +29,6 @@ export const RECALLS_KNOWN = 60_000;
 const RETRY = 10_000;
 /** Milliseconds that a pull waits for the list. */
 const PATIENCE = 2_000;
-
-/** One line, of what any terminal can show. */
-const Reason = v.pipe(v.string(), v.maxLength(200), v.regex(/^[^\p{C}\p{Zl}\p{Zp}]*$/u));
-export const RecallRequest = v.strictObject({
-  digest: v.custom<Digest>((value) => typeof value === "string" && parseDigest(value) !== null),
-  reason: v.optional(Reason, ""),
-});
 
 export interface RecallServices {
   store: Pick<Store, "delete">;
@@ -106,12 +99,8 @@ export class Recalls {
    * @throws RegistryError 400, or 409 if too many are recalled.
    */
   async recall(services: RecallServices, request: unknown): Promise<void> {
-    const parsed = v.safeParse(RecallRequest, request);
-    if (!parsed.success) {
-      const message = "the body has a digest, and a reason of one line and 200 characters at most";
-      throw new RegistryError(400, "UNSUPPORTED", message);
-    }
-    const { digest, reason } = parsed.output;
+    const message = "the body has a digest, and a reason of one line and 200 characters at most";
+    const { digest, reason } = parsed(RecallRequest, request, message);
     const list = await this.#ledger().recall({ digest, reason, at: this.#now() }, MOST);
     if (!list) throw new RegistryError(409, "DENIED", `${MOST} digests are recalled, which is the most`);
     this.#change(list);

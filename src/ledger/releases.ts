@@ -1,5 +1,4 @@
 /** Releases: digests that the operator lets through although COOLDOWN takes them for too young. */
-import * as v from "valibot";
 import { cooldownFor } from "../cooldown-settings.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -7,14 +6,13 @@ import { accessOf } from "../pull/repository-access.ts";
 import type { Resolver } from "../pull/resolver.ts";
 import type { TagName, TagRecords } from "../store/tag-records.ts";
 import { ANONYMOUS } from "../upstream/request.ts";
+import { parsed, ReleaseRequest } from "./requests.ts";
 import { type HistoryServices, imageOf } from "./tags.ts";
 
 export interface ReleaseServices extends HistoryServices {
   resolverOf: (repository: { upstream: string; repository: string }) => Resolver;
   tags: TagRecords;
 }
-
-const Request = v.strictObject({ image: v.string() });
 
 /** A tag, and the digest that was released for it. */
 export interface Release extends TagName {
@@ -27,9 +25,7 @@ export interface Release extends TagName {
  * @throws RegistryError 400; 404 for a tag that isn't known; 409 where COOLDOWN doesn't apply.
  */
 export async function release(services: ReleaseServices, request: unknown): Promise<Release[]> {
-  const parsed = v.safeParse(Request, request);
-  if (!parsed.success) throw new RegistryError(400, "UNSUPPORTED", "the body has an image with its tag");
-  const { image } = parsed.output;
+  const { image } = parsed(ReleaseRequest, request, "the body has an image with its tag");
   const { upstream, repository } = imageOf(services, image);
   if (cooldownFor(services.config.cooldown, `${upstream}/${repository}`) === 0) {
     throw new RegistryError(409, "UNSUPPORTED", `COOLDOWN doesn't apply to ${upstream}/${repository}`);
@@ -46,11 +42,7 @@ export async function release(services: ReleaseServices, request: unknown): Prom
     await services.tags.forget(name);
   }
   if (releases.length > 0) return releases;
-  throw new RegistryError(
-    404,
-    "MANIFEST_UNKNOWN",
-    `this mirror has found nothing behind ${parsed.output.image}`,
-  );
+  throw new RegistryError(404, "MANIFEST_UNKNOWN", `this mirror has found nothing behind ${image}`);
 }
 
 /** Ends all releases of a tag. @throws RegistryError 400; 404 where there are none. */

@@ -1,11 +1,10 @@
 /** Takes images out of the store for the owner, and what no image needs. What other images need stays. */
-import * as v from "valibot";
-import { RegistryError } from "../oci/errors.ts";
 import type { Store } from "../store/store.ts";
 import type { TagRecords } from "../store/tag-records.ts";
 import { type AccountServices, imagesNamed, readAccounts } from "./accounts.ts";
 import { type DeletionServices, deleteCached, release } from "./eviction.ts";
 import { type HeldImage, sizeOf } from "./images.ts";
+import { MOST_REMOVED, parsed, RemovalRequest } from "./requests.ts";
 
 export interface RemovalServices extends AccountServices, DeletionServices {
   store: Pick<Store, "list" | "get" | "delete">;
@@ -20,27 +19,14 @@ export interface Removed {
   bytes: number;
 }
 
-/** Images that one request removes. */
-const MOST = 100;
-const Removal = v.strictObject({
-  images: v.pipe(v.array(v.pipe(v.string(), v.maxLength(512))), v.minLength(1), v.maxLength(MOST)),
-  dryRun: v.optional(v.boolean(), false),
-});
-
 /**
  * Removes images by name: the tag, and the image itself unless another tag names it.
  * @param request as parsed from JSON: `images`, and `dryRun` to only count.
  * @throws RegistryError 400, or 404 if one isn't stored: then none is removed.
  */
 export async function removeImages(services: RemovalServices, request: unknown): Promise<Removed> {
-  const parsed = v.safeParse(Removal, request);
-  if (!parsed.success)
-    throw new RegistryError(
-      400,
-      "UNSUPPORTED",
-      `the body has images, ${MOST} at most, and dryRun if none is to go`,
-    );
-  const { images, dryRun } = parsed.output;
+  const message = `the body has images, ${MOST_REMOVED} at most, and dryRun if none is to go`;
+  const { images, dryRun } = parsed(RemovalRequest, request, message);
   const { held, holdings } = await readAccounts(services);
   const doomed = new Set<HeldImage>();
   const tags = new Set<HeldImage["tags"][number]>();

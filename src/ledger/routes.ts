@@ -1,5 +1,5 @@
 /** What the owner of the mirror may see and change, behind ADMIN_KEY. */
-import { type Context, Hono } from "hono";
+import { Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { requireAdmin } from "../access/admin.ts";
 import { parseDigest } from "../oci/digest.ts";
@@ -16,12 +16,14 @@ import { findImage } from "./image-request.ts";
 import { keyRoutes } from "./key-routes.ts";
 import type { ManagedKeys } from "./managed-keys.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
+import openapi from "./openapi.json" with { type: "json" };
 import { Parts } from "./parts.ts";
 import type { PullLedger } from "./pulls.ts";
 import { FREE_PLAN, requireRoom, tightQuotas, type UsageLedger } from "./quotas.ts";
 import type { Recalls } from "./recalls.ts";
 import { type ReleaseServices, release, undoRelease } from "./releases.ts";
 import { pruneUnreferenced, removeImages } from "./removal.ts";
+import { bodyOf, cursorOf, FeedQuery, ManifestQuery, queryOf, StatsQuery } from "./requests.ts";
 import { summaryOf } from "./summary.ts";
 import { historyOf } from "./tags.ts";
 import type { TrafficLedger } from "./traffic.ts";
@@ -50,8 +52,6 @@ export interface AdminServices
 /** Milliseconds. */
 const HOUR = 3_600_000;
 const FEED = "/_/feed";
-/** Bytes of the largest request body. */
-const LARGEST_BODY = 256 * 1024;
 
 export function adminRoutes(services: AdminServices): Hono {
   const routes = new Hono();
@@ -61,12 +61,10 @@ export function adminRoutes(services: AdminServices): Hono {
     await next();
     c.res.headers.set("Cache-Control", "no-store");
   });
+  routes.get("/openapi.json", owner, (c) => c.json(openapi));
   routes.get("/status", owner, async (c) => c.json(await status(services)));
   routes.get("/stats", owner, async (c) => {
-    const hours = Number(c.req.query("hours") ?? 24);
-    if (!Number.isInteger(hours) || hours < 1) {
-      throw new RegistryError(400, "UNSUPPORTED", "hours must be a whole number, 1 at least");
-    }
+    const { hours } = queryOf(c, StatsQuery, "hours must be a whole number, 1 at least");
     const { ledger, now } = services;
     const parts = new Parts();
     const traffic = await parts.read("ledger", ledger.since(now() - hours * HOUR), null);
@@ -88,13 +86,11 @@ export function adminRoutes(services: AdminServices): Hono {
     };
     return c.body(metricsText(measured), 200, { "Content-Type": METRICS_TYPE });
   });
-  routes.get("/tags", owner, async (c) => c.json(await listTags(services, c.req.query("cursor") ?? null)));
+  routes.get("/tags", owner, async (c) => c.json(await listTags(services, cursorOf(c))));
   routes.get("/tags/:name{.+}", owner, async (c) =>
     c.json({ entries: await historyOf(services, c.req.param("name")) }),
   );
-  routes.get("/objects", owner, async (c) =>
-    c.json(await listObjects(services, c.req.query("cursor") ?? null)),
-  );
+  routes.get("/objects", owner, async (c) => c.json(await listObjects(services, cursorOf(c))));
   routes.get("/images", owner, async (c) => c.json(await accountOf(services)));
   routes.get("/images/:name{.+}", owner, async (c) =>
     c.json(await detailsOfImage(services, c.req.param("name"))),
@@ -106,7 +102,7 @@ export function adminRoutes(services: AdminServices): Hono {
   routes.get("/prune", owner, async (c) => c.json(await pruneUnreferenced(services, true)));
   routes.post("/prune", owner, async (c) => c.json(await pruneUnreferenced(services, false)));
   routes.get("/manifests/:digest", owner, async (c) => {
-    const visibility = c.req.query("visibility") === "private" ? "private" : "public";
+    const { visibility } = queryOf(c, ManifestQuery, "visibility must be public or private");
     const body = await readManifest(services, c.req.param("digest"), visibility);
     return c.body(body, 200, { "Content-Type": "application/octet-stream" });
   });
@@ -139,13 +135,13 @@ export function adminRoutes(services: AdminServices): Hono {
   });
   routes.get("/feed", owner, async (c) => {
     const [moves, url] = [await services.tagHistory().moves(), new URL(c.req.url).origin + FEED];
-    const isJson =
-      c.req.query("format") === "json" || c.req.header("Accept")?.includes("application/feed+json");
-    return isJson
+    const byAccept = c.req.header("Accept")?.includes("application/feed+json") ? "json" : "atom";
+    const { format = byAccept } = queryOf(c, FeedQuery, "format must be atom or json");
+    return format === "json"
       ? c.body(JSON.stringify(jsonFeed(moves, url)), 200, { "Content-Type": JSON_FEED_TYPE })
       : c.body(await atomFeed(moves, url, services.now()), 200, { "Content-Type": ATOM_TYPE });
   });
-  routes.get("/gone", owner, async (c) => c.json(await listGone(services, c.req.query("cursor") ?? null)));
+  routes.get("/gone", owner, async (c) => c.json(await listGone(services, cursorOf(c))));
   routes.get("/released", owner, async (c) => c.json({ entries: await services.tagHistory().releases() }));
   routes.post("/released", owner, async (c) => c.json({ entries: await release(services, await bodyOf(c)) }));
   routes.delete("/released/:image{.+}", owner, async (c) => {
@@ -155,22 +151,12 @@ export function adminRoutes(services: AdminServices): Hono {
   routes.use("/keys/*", owner);
   routes.route(
     "/keys",
-    keyRoutes(() => services.managedKeys, bodyOf),
+    keyRoutes(() => services.managedKeys),
   );
-  routes.get("/hosted", owner, async (c) =>
-    c.json(await listHosted(services, c.req.query("cursor") ?? null)),
-  );
+  routes.get("/hosted", owner, async (c) => c.json(await listHosted(services, cursorOf(c))));
   routes.get("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(true)));
   routes.post("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(false)));
   return routes;
-}
-
-/** A body's JSON; null for any other. @throws RegistryError 413 */
-async function bodyOf({ req }: Context): Promise<unknown> {
-  // A body of unknown length isn't read.
-  const isSmall = Number(req.header("Content-Length") ?? Number.NaN) <= LARGEST_BODY;
-  if (!isSmall) throw new RegistryError(413, "SIZE_INVALID", "the body is too large");
-  return req.json().catch(() => null);
 }
 
 function deploymentOf({ via }: AdminServices): string {

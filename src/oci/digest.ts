@@ -3,7 +3,7 @@
 export type DigestAlgorithm = "sha256" | "sha512";
 export type Digest = `${DigestAlgorithm}:${string}`;
 
-const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
+export const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128})$/;
 const WEB_CRYPTO_NAMES = { sha256: "SHA-256", sha512: "SHA-512" } as const;
 
 /** The digest of no bytes at all. */

@@ -4,7 +4,8 @@
  */
 
 import * as v from "valibot";
-import { type Digest, parseDigest } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
+import { DigestSchema } from "../oci/digest-schema.ts";
 import { parseJson } from "../oci/json.ts";
 import { boundedMap } from "../registry/bounded-map.ts";
 import type { Visibility } from "./store.ts";
@@ -163,11 +164,7 @@ export class TagRecords {
 }
 
 const WrittenRecord = v.object({
-  digest: v.pipe(
-    v.string(),
-    v.transform(parseDigest),
-    v.custom<Digest>((digest) => digest !== null),
-  ),
+  digest: DigestSchema,
   mediaType: v.string(),
   size: v.pipe(v.number(), v.safeInteger()),
   confirmed: v.pipe(v.number(), v.finite()),
