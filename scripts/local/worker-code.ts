@@ -1,10 +1,12 @@
-/** The code that workerd runs: bundled from the sources, or as a container image carries it. */
+/** The code that workerd runs: bundled from the sources now or at an earlier start, or as a container image carries it. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readIfThere } from "../files.ts";
+import { keptCode } from "./kept-code.ts";
 
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Where `scripts/container/bundle.ts` puts the bundles of an image, which has no bundler. */
-export const CARRIED = fileURLToPath(new URL("../../bundled", import.meta.url));
+export const CARRIED = join(ROOT, "bundled");
 const SOURCES = fileURLToPath(new URL("worker", import.meta.url));
 
 /** Named as their sources and their bundles are. */
@@ -14,7 +16,7 @@ export type WorkerCode = Record<(typeof WORKERS)[number], string>;
 export async function workerCode(): Promise<WorkerCode> {
   const [mirror, store] = await Promise.all(WORKERS.map((name) => readIfThere(join(CARRIED, `${name}.js`))));
   if (mirror && store) return { mirror, store };
-  return bundledNow();
+  return keptCode(ROOT, bundledNow);
 }
 
 /** Bundles the sources. */
