@@ -3,6 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import { deleteInBatches, listCached } from "../store/listing.ts";
 import { contentKey, digestIn, type Store, type StoredEntry } from "../store/store.ts";
 import type { Eviction } from "./evicted.ts";
+import { type EvictedTagServices, endEvictedTags } from "./evicted-tags.ts";
 import { type Held, type HeldServices, readHeld, storedBytes } from "./held.ts";
 import { byTurn, type HeldImage, type HeldImages, imagesOf, type LooseObject } from "./images.ts";
 import { worthOf } from "./worth.ts";
@@ -13,7 +14,8 @@ export interface DeletionServices {
   manifests: { delete(digest: Digest): unknown };
 }
 
-export interface EvictionServices extends HeldServices, DeletionServices {
+export interface EvictionServices extends HeldServices, DeletionServices, EvictedTagServices {
+  readonly ledger: EvictedTagServices["ledger"];
   store: Pick<Store, "list" | "get" | "delete">;
   config: { pin: readonly string[] };
   /** Milliseconds since the epoch. */
@@ -46,6 +48,7 @@ export async function keepLimit(services: EvictionServices, limit: number): Prom
   await deleteCached(services, [...plan.keys, ...danglingLinks(listed, now())]);
   const left = new Map(listed.objects);
   for (const key of plan.keys) left.delete(key);
+  if (plan.keys.length > 0) await endEvictedTags(services, left, new Set(plan.keys));
   await services.ledger
     .settle({
       at: now(),

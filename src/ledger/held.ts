@@ -57,13 +57,19 @@ export interface HoldingsLedger {
   /** Reads manifests from the store, as many as `LEARNT`, and keeps what they refer to. */
   learn(names: ManifestName[]): Promise<ManifestReferences[]>;
   tagPage(visibility: Visibility, cursor: string | null): Promise<TagPage>;
+  /** Ends the records of some tags that still are what they were. */
+  endTags(tags: readonly (TagName & TagRecord)[]): Promise<void>;
   settle(settlement: Settlement): Promise<void>;
   counted(): Promise<Counted>;
 }
 
-export interface HeldServices {
-  store: Pick<Store, "list" | "get">;
+export interface TagServices {
   tags: Pick<TagRecords, "list">;
+  readonly ledger: Pick<HoldingsLedger, "tagPage">;
+}
+
+export interface HeldServices extends TagServices {
+  store: Pick<Store, "list" | "get">;
   readonly ledger: HoldingsLedger;
   /** Reads of the store that one request may make. */
   storeReads: number;
@@ -139,8 +145,8 @@ async function learn(
 }
 
 /** @throws if they can't be read: what is pinned must be known before anything is evicted. */
-async function readTags(
-  { ledger, tags: records }: HeldServices,
+export async function readTags(
+  { ledger, tags: records }: TagServices,
   parts: Parts,
 ): Promise<(TagName & TagRecord)[]> {
   const tags: (TagName & TagRecord)[] = [];

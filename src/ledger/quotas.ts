@@ -39,6 +39,16 @@ export interface QuotaServices {
   now: () => number;
 }
 
+/** How many of some operations optional work may still use today. @throws if the ledger can't be read. */
+export async function roomFor(
+  { hasQuotas, ledger, now }: QuotaServices,
+  operation: Operation,
+): Promise<number> {
+  if (!hasQuotas) return Number.POSITIVE_INFINITY;
+  const usage = await ledger.usage(now());
+  return Math.max(0, Math.floor(FREE_PLAN[operation] * TIGHT) - usage[operation]);
+}
+
 /** Makes sure that there is room for optional work. A ledger that fails stops none. @throws RegistryError 429 */
 export async function requireRoom({ hasQuotas, ledger, now }: QuotaServices): Promise<void> {
   if (!hasQuotas) return;

@@ -29,7 +29,7 @@ import {
   type TagMove,
   type TagSighting,
 } from "../store/tag-history.ts";
-import type { TagName } from "../store/tag-records.ts";
+import type { TagName, TagRecord } from "../store/tag-records.ts";
 import { ActivityTables } from "./activity-tables.ts";
 import { HoldingsTables } from "./holdings-tables.ts";
 import { StoredKeyList } from "./key-list.ts";
@@ -199,6 +199,18 @@ export class Ledger
 
   tagPage(visibility: Visibility, cursor: string | null): Promise<TagPage> {
     return servicesOf(this.env).tags.list(visibility, cursor);
+  }
+
+  async endTags(tags: readonly (TagName & TagRecord)[]): Promise<void> {
+    const { tags: records } = servicesOf(this.env);
+    await Promise.all(
+      tags.map(async (tag) => {
+        // A tag that was pulled meanwhile has another record, or its content again.
+        const record = await records.read(tag);
+        if (record?.digest === tag.digest && record.confirmed === tag.confirmed)
+          await records.end(tag, record);
+      }),
+    );
   }
 
   async settle(settlement: Settlement): Promise<void> {
