@@ -7,8 +7,8 @@ import type { Uploads } from "./uploads.ts";
 const PATH = /^\/(uploads|appends)\/([0-9a-f-]{36})(\/end|\/publish)?$/;
 
 /**
- * POST of `/uploads/<id>?offset=<bytes>&length=<bytes>` begins an append and is answered 201 with its id; the length may be left
- * out. POST of `/appends/<id>/end`, with `?broken` if its body was, is answered 200 with the bytes appended, or 409 if another
+ * POST of `/uploads/<id>?offset=<bytes>&length=<bytes>` begins an append and is answered 201 with a `BegunAppend` as JSON; the
+ * length may be left out. POST of `/appends/<id>/end`, with `?broken` if its body was, is answered 200 with the bytes appended, or 409 if another
  * append has ended it. POST of `/uploads/<id>/publish?size=<bytes>&key=<key>` with `X-Checksum` is answered 204, or 409 if the
  * content is other.
  * @throws an error with the code ENOSPC where the disk has no room.
@@ -29,7 +29,7 @@ export async function handleUpload(
   switch (method === "POST" && `${kind}${action}`) {
     case "uploads": {
       const append = await uploads.begin(id, number("offset") ?? 0, number("length"));
-      response.writeHead(201).end(append);
+      response.writeHead(201).end(JSON.stringify(append));
       return;
     }
     case "appends/end": {

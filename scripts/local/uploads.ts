@@ -7,7 +7,7 @@ import { createHash, type Hash, randomUUID } from "node:crypto";
 import { mkdir, open, rm, stat, statfs, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { LRUCache } from "lru-cache";
-import { uploadKey } from "../../src/store/store.ts";
+import { type BegunAppend, uploadKey } from "../../src/store/store.ts";
 import type { Checksum, FileStore } from "./file-store.ts";
 import { GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
 
@@ -17,6 +17,8 @@ const ALGORITHM = "sha256";
 const MOST_HASHES = 1_000;
 /** Bytes below which the free space counts as none, where a body broke off. */
 const LEAST_SPACE = 1024 * 1024;
+/** Bytes of free space, besides the body where its length is known, from which on hardly a push fills the disk. */
+const AMPLE_SPACE = 8 * 1024 ** 3;
 const PIECE = 1024 * 1024;
 /** Milliseconds: long, as no client waits for what is read before the end. */
 const GATHERING = 20;
@@ -56,11 +58,11 @@ export class Uploads {
    * @param upload a UUID.
    * @param offset bytes that the upload has; what lies beyond them is discarded.
    * @param length bytes of the body; null if they aren't known.
-   * @returns the append's id.
    * @throws an error with the code ENOSPC if the disk has no room for it.
    */
-  async begin(upload: string, offset: number, length: number | null): Promise<string> {
-    if ((await this.#space()) < (length ?? LEAST_SPACE)) throw noSpace();
+  async begin(upload: string, offset: number, length: number | null): Promise<BegunAppend> {
+    const space = await this.#space();
+    if (space < (length ?? LEAST_SPACE)) throw noSpace();
     const id = randomUUID();
     const folder = join(this.#incoming, id);
     const append: Append = {
@@ -77,7 +79,7 @@ export class Uploads {
     append.done = made.then(() => this.#take(append, previous));
     append.done.catch(() => {});
     await made;
-    return id;
+    return { id, mayFillDisk: space - (length ?? 0) < AMPLE_SPACE };
   }
 
   /**

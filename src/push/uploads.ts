@@ -10,7 +10,7 @@ import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
 import { appendBody, publishUpload, storeWhole, UploadTaken } from "./staging.ts";
 
-/** Bytes that are read of a body for which there is no room, so that the client sees why. */
+/** Bytes that are read of a body that can't be stored, so that the client sees why. */
 const DISCARDED = 1024 ** 3;
 
 /** `POST`: a mount, a whole blob, or an upload of its own. @throws RegistryError */
@@ -104,7 +104,7 @@ async function pushWhole(
   try {
     await storeWhole(services.store, digest, body, length);
   } catch (error) {
-    if (error instanceof StoreFull) await discard(body, DISCARDED).catch(() => {});
+    await discard(body, DISCARDED).catch(() => {});
     throw error instanceof DigestMismatch ? mismatch(digest) : failed(error);
   }
   await linkBlob(services, request.target.repository, { digest, size: length }, upload);
@@ -143,10 +143,8 @@ async function append(
   try {
     await appended;
   } catch (error) {
-    if (error instanceof StoreFull) {
-      await hostedRecords.cancelUpload(target.repository, id);
-      await discard(body, DISCARDED).catch(() => {});
-    }
+    if (error instanceof StoreFull) await hostedRecords.cancelUpload(target.repository, id);
+    await discard(body, DISCARDED).catch(() => {});
     throw failed(error);
   }
   return offset;

@@ -1,6 +1,7 @@
 /** What the store can do where its bucket is a service that keeps files (`scripts/local/worker`), and R2 can't. */
 import { type Digest, digestParts } from "../oci/digest.ts";
 import {
+  type BegunAppend,
   DigestMismatch,
   type FillOptions,
   type GrowingUploads,
@@ -14,8 +15,8 @@ export interface DiskBucketApi extends R2Bucket {
   beginFill(key: string, options: BucketFillOptions): Promise<string | null>;
   /** @returns false where there is no such object. */
   copy(from: string, to: string): Promise<boolean>;
-  /** @returns an id; null if it has no room. */
-  beginAppend(upload: string, offset: number, length: number | null): Promise<string | null>;
+  /** @returns null if it has no room. */
+  beginAppend(upload: string, offset: number, length: number | null): Promise<BegunAppend | null>;
   /** Call it in every case. @returns the bytes that were appended, or why none can be. */
   endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full">;
   /** @returns false if the content has another checksum or size. */
@@ -69,9 +70,10 @@ export async function openFill(
 export function growingUploads(bucket: DiskBucketApi): GrowingUploads {
   return {
     append: async (upload, offset, body, length) => {
-      const id = await bucket.beginAppend(upload, offset, length);
-      if (id === null) throw new StoreFull();
-      const failure = await write(bucket, id, body);
+      const begun = await bucket.beginAppend(upload, offset, length);
+      if (!begun) throw new StoreFull();
+      const { id, mayFillDisk } = begun;
+      const failure = await (mayFillDisk ? writeGuarded(bucket, id, body) : write(bucket, id, body));
       const size = await bucket.endAppend(id, failure === null);
       if (size === "full") throw new StoreFull();
       return size === "ended" ? null : { key: uploadKey(upload), size, failure };
@@ -92,4 +94,21 @@ async function write(bucket: DiskBucketApi, id: string, body: ReadableStream<Uin
   } catch (error) {
     return error;
   }
+}
+
+/**
+ * As `write`, and leaves the rest of a body that can't be written to the caller: a response to a request that is half read is lost.
+ * It costs twice the CPU.
+ */
+async function writeGuarded(
+  bucket: DiskBucketApi,
+  id: string,
+  body: ReadableStream<Uint8Array>,
+): Promise<unknown> {
+  const { readable, writable } = new IdentityTransformStream();
+  const [piped, failure] = await Promise.all([
+    body.pipeTo(writable, { preventCancel: true }).catch((error: unknown) => error),
+    write(bucket, id, readable),
+  ]);
+  return failure ?? piped ?? null;
 }

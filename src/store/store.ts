@@ -82,6 +82,13 @@ export interface Appended {
   failure: unknown;
 }
 
+/** An append on one machine that a body is awaited for. */
+export interface BegunAppend {
+  id: string;
+  /** Whether the free space is so small that the body may fill the disk. */
+  mayFillDisk: boolean;
+}
+
 /** Uploads that grow in place, in a store which can append. */
 export interface GrowingUploads {
   /**

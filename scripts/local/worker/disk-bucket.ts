@@ -5,7 +5,7 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { type ByteRange, resolveRange } from "../../../src/oci/range.ts";
 import type { BucketChecksum, BucketFillOptions } from "../../../src/store/disk.ts";
-import { HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
+import { type BegunAppend, HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
 import { beginFill, type DiskFill, fillOf, findFill, follow, writeFill } from "./disk-fills.ts";
 import type { StoreEnv } from "./store-env.ts";
 
@@ -68,11 +68,11 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     return writeFill(this.env, fill, request.body);
   }
 
-  /** Begins to append to an upload; see `GrowingUploads`. @returns an id; null if the disk has no room for it. */
-  async beginAppend(upload: string, offset: number, length: number | null): Promise<string | null> {
+  /** Begins to append to an upload; see `GrowingUploads`. @returns null if the disk has no room for it. */
+  async beginAppend(upload: string, offset: number, length: number | null): Promise<BegunAppend | null> {
     const size = length === null ? "" : `&length=${length}`;
     const response = await this.#post(`uploads/${upload}?offset=${offset}${size}`);
-    return response.status === 507 ? null : response.text();
+    return response.status === 507 ? null : response.json();
   }
 
   async endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full"> {

@@ -1,6 +1,16 @@
 /** Uploads that grow in place, as the process beside workerd sees them. */
 import { createHash, randomBytes } from "node:crypto";
-import { appendFile, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  mkdtemp,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -37,14 +47,14 @@ const published = () => readFile(join(data, "store", KEY));
 
 /** Appends as workerd does when a body is complete. */
 async function append(offset: number, bytes: Buffer): Promise<number | null> {
-  const id = await uploads.begin(UPLOAD, offset, bytes.byteLength);
+  const { id } = await uploads.begin(UPLOAD, offset, bytes.byteLength);
   await writeFile(temporary(id), bytes);
   await rename(temporary(id), body(id));
   return uploads.end(id, true);
 }
 
 test("a body becomes the upload's file without a copy, and is published", async () => {
-  const id = await uploads.begin(UPLOAD, 0, null);
+  const { id } = await uploads.begin(UPLOAD, 0, null);
   await writeFile(temporary(id), content);
   const { ino } = await stat(temporary(id));
   await rename(temporary(id), body(id));
@@ -74,12 +84,12 @@ test("content with another digest or size isn't published", async () => {
 });
 
 test("what came of a body that broke off stays, and the upload goes on from there", async () => {
-  const id = await uploads.begin(UPLOAD, 0, null);
+  const { id } = await uploads.begin(UPLOAD, 0, null);
   await writeFile(temporary(id), content.subarray(0, 700_000));
   await expect.poll(() => stat(file()).then(({ size }) => size)).toBe(700_000);
   await rm(temporary(id));
   expect(await uploads.end(id, false)).toBe(700_000);
-  const second = await uploads.begin(UPLOAD, 700_000, null);
+  const { id: second } = await uploads.begin(UPLOAD, 700_000, null);
   await writeFile(temporary(second), content.subarray(700_000, 800_000));
   await expect.poll(() => stat(file()).then(({ size }) => size)).toBe(800_000);
   await rm(temporary(second));
@@ -90,7 +100,7 @@ test("what came of a body that broke off stays, and the upload goes on from ther
 });
 
 test("a later append ends an earlier one, whose body goes nowhere even if it still comes", async () => {
-  const stale = await uploads.begin(UPLOAD, 0, null);
+  const { id: stale } = await uploads.begin(UPLOAD, 0, null);
   await writeFile(temporary(stale), randomBytes(500_000));
   await expect.poll(() => stat(file()).then(({ size }) => size)).toBe(500_000);
   await append(0, content.subarray(0, 2_000_000));
@@ -112,7 +122,7 @@ test("bytes that were never recorded are discarded", async () => {
 
 test("an upload goes on after a restart, of which a body that was under way is no part", async () => {
   await append(0, content.subarray(0, 1_000_000));
-  const cut = await uploads.begin(UPLOAD, 1_000_000, null);
+  const { id: cut } = await uploads.begin(UPLOAD, 1_000_000, null);
   await writeFile(temporary(cut), randomBytes(600_000));
   await expect.poll(() => stat(file()).then(({ size }) => size)).toBe(1_600_000);
   const killed = uploads;
@@ -129,9 +139,15 @@ test("a body larger than the free space doesn't begin", async () => {
   expect(await readdir(join(data, "incoming"))).toEqual([]);
 });
 
+test("a body that leaves little of the free space may fill the disk", async () => {
+  const { bavail, bsize } = await statfs(data);
+  const little = 4 * 1024 ** 3;
+  expect(await uploads.begin(UPLOAD, 0, bavail * bsize - little)).toMatchObject({ mayFillDisk: true });
+});
+
 test("an upload that is given up leaves nothing", async () => {
   await append(0, content.subarray(0, 1_000_000));
-  const id = await uploads.begin(UPLOAD, 1_000_000, null);
+  const { id } = await uploads.begin(UPLOAD, 1_000_000, null);
   await writeFile(temporary(id), content.subarray(1_000_000, 1_500_000));
   await uploads.forget(UPLOAD);
   await rm(temporary(id));
