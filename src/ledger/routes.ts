@@ -61,6 +61,13 @@ export function adminRoutes(services: AdminServices): Hono {
     await next();
     c.res.headers.set("Cache-Control", "no-store");
   });
+  routes.onError((error) => {
+    // As errors of Durable Objects are marked: what one of them alone knows can't be had while it fails.
+    if (!("remote" in error)) throw error;
+    console.warn(`the mirror's records can't be read: ${error}`);
+    const message = "the mirror's records can't be read or changed at the moment: try again";
+    throw new RegistryError(503, "UNAVAILABLE", message, { "Retry-After": "5" });
+  });
   routes.get("/openapi.json", owner, (c) => c.json(openapi));
   routes.get("/status", owner, async (c) => c.json(await status(services)));
   routes.get("/stats", owner, async (c) => {

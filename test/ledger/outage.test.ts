@@ -3,7 +3,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { KEY_LIST } from "../../src/access/stored-keys.ts";
-import type { Ledger } from "../../src/objects/ledger.ts";
+import { Ledger } from "../../src/objects/ledger.ts";
 import { basic, bearer } from "../access/keyed.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { ledgerWithOutages } from "../support/ledger-outage.ts";
@@ -89,6 +89,26 @@ describe("while the ledger fails", () => {
     expect(text).toMatch(/^portolan_circuit_open\{endpoint="https:\/\/registry-1\.docker\.io\/"\} 0$/m);
     expect(text).toMatch(/^portolan_hosted_repositories 0$/m);
     expect(text).not.toMatch(/portolan_(requests_total|evicted_bytes_total|fills_total|store_bytes)/);
+  });
+
+  test.each([
+    ...["tags/docker.io/library/demo", "feed", "gone", "released", "recalled"],
+    `pulls/sha256:${"0".repeat(64)}`,
+  ])("what it alone knows is 503, to be tried again: %s", async (path) => {
+    expect((await owner(path)).status).toBe(200);
+    state.isOut = true;
+    const { status, headers, json } = await owner(path);
+    expect([status, headers.get("Retry-After")]).toEqual([503, "5"]);
+    expect(json()).toMatchObject({ errors: [{ code: "UNAVAILABLE" }] });
+  });
+
+  test("an error of the object itself isn't taken for one of the Worker", async () => {
+    const read = vi.spyOn(Ledger.prototype, "recalled").mockRejectedValue(new Error("over quota"));
+    expect((await owner("recalled")).status).toBe(503);
+    read.mockRestore();
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    vi.spyOn(mirror.services.recalls, "list").mockRejectedValue(new Error("a fault"));
+    expect((await owner("recalled")).status).toBe(500);
   });
 
   test("access keys are listed as KV has them", async () => {

@@ -9,7 +9,7 @@ export function ledgerWithOutages<Methods extends object>(isOut: () => boolean):
     getByName: (name) =>
       isOut()
         ? new Proxy({} as Methods, {
-            get: () => () => Promise.reject(new Error("the ledger's object is out of order")),
+            get: () => () => Promise.reject(Object.assign(new Error("out of order"), { remote: true })),
           })
         : real.getByName(name),
   };
