@@ -3,7 +3,7 @@
  * it is written as parts, and joined natively into one verified object at the end.
  */
 import type { Digest } from "../oci/digest.ts";
-import { hostedKey, type Store, StoreFull } from "../store/store.ts";
+import { hostedKey, type Store } from "../store/store.ts";
 import { joinLargeBlob } from "./large-blob.ts";
 import { joinParts, storePart, storeParts } from "./parts.ts";
 import type { Part } from "./records.ts";
@@ -22,7 +22,7 @@ export class UploadTaken extends Error {
 
 /**
  * Stores a body that is a whole blob natively, under its digest.
- * @throws DigestMismatch, StoreFull, or another error if the body is cut short.
+ * @throws DigestMismatch, or another error if the body is cut short.
  */
 export async function storeWhole(
   store: Store,
@@ -30,14 +30,8 @@ export async function storeWhole(
   stream: ReadableStream<Uint8Array>,
   length: number,
 ): Promise<void> {
-  const key = hostedKey("blobs", digest);
-  if (store.openFill && length > 0) {
-    const fill = await store.openFill(key, { digest, size: length, isShared: false });
-    if (!fill) throw new StoreFull();
-    return fill.write(stream);
-  }
   const { readable, writable } = new FixedLengthStream(length);
-  await Promise.all([stream.pipeTo(writable), store.put(key, readable, { digest })]);
+  await Promise.all([stream.pipeTo(writable), store.put(hostedKey("blobs", digest), readable, { digest })]);
 }
 
 /**

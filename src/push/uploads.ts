@@ -19,12 +19,17 @@ export async function startUpload(services: PushServices, request: HostedRequest
   const mount = digestIn(search, "mount");
   if (mount !== null && (await mountBlob(services, request, mount))) return created(request, mount);
   const digest = digestIn(search, "digest");
-  if (digest !== null && fitsOnePut(services, request)) {
+  if (digest !== null && isOnePut(services, request)) {
     await pushWhole(services, request, digest);
     return created(request, digest);
   }
-  const id = await services.hostedRecords.startUpload(target.repository);
-  return digest === null ? progress(request, 202, id, 0) : finishUpload(services, request, id);
+  const { hostedRecords } = services;
+  const id = await hostedRecords.startUpload(target.repository);
+  if (digest === null) return progress(request, 202, id, 0);
+  const finished = finishUpload(services, request, id);
+  // Its client, which may have gone, doesn't know the upload, and so can't continue it.
+  request.waitUntil(finished.catch(() => hostedRecords.cancelUpload(target.repository, id)).catch(() => {}));
+  return finished;
 }
 
 /** `GET`: how far an upload is. @throws RegistryError */
@@ -61,7 +66,7 @@ export async function finishUpload(
   if (digest === null) throw new RegistryError(400, "DIGEST_INVALID", "the query has no digest");
   const claim = await claimUpload(services, request, id);
   if (claim instanceof Response) return claim;
-  if (claim.offset === 0 && lengthOf(request) !== null && fitsOnePut(services, request)) {
+  if (claim.offset === 0 && lengthOf(request) !== null && isOnePut(services, request)) {
     await pushWhole(services, request, digest, id);
     return created(request, digest);
   }
@@ -110,9 +115,9 @@ async function pushWhole(
   await linkBlob(services, request.target.repository, { digest, size: length }, upload);
 }
 
-/** Whether a body that is a whole blob can be stored under its digest; a larger one becomes an upload. */
-function fitsOnePut({ store }: PushServices, request: HostedRequest): boolean {
-  return (lengthOf(request) ?? 0) <= store.maximumPut;
+/** Whether a whole blob is put under its digest at once. One that is larger than a put becomes an upload, and in a store that appends every one. */
+function isOnePut({ store }: PushServices, request: HostedRequest): boolean {
+  return !store.uploads && (lengthOf(request) ?? 0) <= store.maximumPut;
 }
 
 /** @returns the response where the content begins at a wrong byte. */

@@ -73,10 +73,23 @@ test("an image and an unfinished upload are there after a restart", async () => 
     headers: { "Content-Range": "500000-1999999" },
   });
   expect(finished.status).toBe(201);
-  const parts = async () =>
-    (await readdir(join(data, "store/uploads"), { recursive: true, withFileTypes: true })).filter((each) =>
-      each.isFile(),
-    );
+  await expect.poll(parts).toEqual([]);
+});
+
+/** The files of uploads that aren't finished. */
+async function parts(): Promise<string[]> {
+  const entries = await readdir(join(data, "store/uploads"), { recursive: true, withFileTypes: true });
+  return entries.filter((each) => each.isFile()).map(({ name }) => name);
+}
+
+test("a whole blob of another digest is refused, and nothing of it stays", async () => {
+  const digest = await digestOf(bytes(1_000, 7));
+  const { status } = await fetch(at(`blobs/uploads/?digest=${digest}`), {
+    method: "POST",
+    body: bytes(300_000, 8),
+  });
+  expect(status).toBe(400);
+  expect((await fetch(at(`blobs/${digest}`))).status).toBe(404);
   await expect.poll(parts).toEqual([]);
 });
 
@@ -173,6 +186,7 @@ describe("a client that leaves in the middle", () => {
       "Content-Length": layer.byteLength,
     });
     await expect.poll(incoming).toEqual([]);
+    await expect.poll(parts).toEqual([]);
     expect((await fetch(at(`blobs/${digest}`))).status).toBe(404);
     await pushBlob(layer);
     const pulled = await fetch(at(`blobs/${digest}`));
