@@ -40,6 +40,13 @@ export const contact = v.pipe(
   v.check((text) => URL.canParse(text), CONTACT),
   v.transform((text) => new URL(text)),
 );
+const DOCS = "must be the https URL of a folder, such as https://example.com/docs/";
+export const docsUrl = v.pipe(
+  v.string(DOCS),
+  v.regex(/^https:\/\/\S+$/, DOCS),
+  v.check((text) => URL.canParse(text), DOCS),
+  v.transform((text) => new URL(text.endsWith("/") ? text : `${text}/`)),
+);
 const UNITS = ["B", "kB", "MB", "GB", "TB"];
 const SIZE = "must be a size such as 9.5 GB";
 export const bytes = v.pipe(

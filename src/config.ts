@@ -6,6 +6,7 @@ import { pattern, readKey, writtenKeys } from "./access/key-list.ts";
 import {
   bytes,
   contact,
+  docsUrl,
   domainName,
   duration,
   label,
@@ -75,6 +76,10 @@ export interface Config extends GateSettings {
   owner: string | null;
   /** Where to write to its owner; null where that isn't said. */
   contact: URL | null;
+  /** Where the documentation is read, for links on the owner's page; null leaves them out. */
+  docs: URL | null;
+  /** Whether the page at `/` says how much the mirror serves and saves. */
+  publicSummary: boolean;
   /** The variables that name proxies, where the mirror can use them. */
   proxies: Environment;
   /** Bytes under which the store is kept. */
@@ -165,6 +170,8 @@ const variables = v.object({
   ADMIN_KEY: v.optional(v.pipe(v.string(SHAPE_OF_SECRET), v.minLength(32, SHAPE_OF_SECRET))),
   OWNER: v.optional(ownerName, ""),
   CONTACT: v.optional(contact),
+  DOCS_URL: v.optional(docsUrl),
+  PUBLIC_SUMMARY: v.optional(onOff, false),
   RELAYS: v.optional(relayList, []),
   RELAY_KEYS: v.optional(relayKeys, {}),
   TAG_QUORUM: v.optional(tagQuorums, {}),
@@ -254,6 +261,8 @@ export function readConfig(env: object): Config {
     adminKey: parsed.output.ADMIN_KEY ?? null,
     owner: parsed.output.OWNER || null,
     contact: parsed.output.CONTACT ?? null,
+    docs: parsed.output.DOCS_URL ?? null,
+    publicSummary: parsed.output.PUBLIC_SUMMARY,
     proxies: parsed.output.PROXIES ?? {},
     hosted: {
       path: parsed.output.HOSTED_PATH,

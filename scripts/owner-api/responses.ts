@@ -149,6 +149,10 @@ const image = {
     v.nullable(v.number()),
     v.description("Its place in the order of eviction; null if it never leaves."),
   ),
+  frees: v.pipe(
+    v.nullable(v.number()),
+    v.description("Bytes that are freed when it leaves, after all before it; null if it never does."),
+  ),
 };
 const Image = v.object(image);
 export const Store = v.object({

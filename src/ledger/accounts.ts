@@ -1,7 +1,7 @@
 /** What the store is taken by, image by image, for the owner: exact, and by the day where it is about time. */
 import { RegistryError } from "../oci/errors.ts";
 import { digestIn, type StoredEntry } from "../store/store.ts";
-import { evictionOrder } from "./eviction.ts";
+import { evictionOrder, release } from "./eviction.ts";
 import { type Held, type HeldServices, readHeld, type StoredBytes, storedBytes } from "./held.ts";
 import { type HeldImage, type HeldImages, imagesOf, namesOf, sizeOf } from "./images.ts";
 import { type Part, Parts } from "./parts.ts";
@@ -25,6 +25,8 @@ export interface ImageAccount {
   hours: number;
   /** The how manieth it leaves when the limit is met; null for one that never does. */
   leaves: number | null;
+  /** Bytes that are freed when it leaves, after all that leaves before it; null where it never does. */
+  frees: number | null;
 }
 
 export interface ImageDetail extends ImageAccount {
@@ -73,8 +75,8 @@ export interface AccountServices extends HeldServices {
 export interface Accounted {
   held: Held;
   holdings: HeldImages;
-  /** The place of each in the order of eviction, from 1 on. */
-  places: ReadonlyMap<HeldImage, number>;
+  /** Of each image that may leave: its place in the order of eviction, from 1 on, and the bytes that are freed with it then. */
+  places: ReadonlyMap<HeldImage, { place: number; frees: number }>;
 }
 
 const DAY = 86_400_000;
@@ -84,13 +86,16 @@ const WEEK = 7;
 export async function readAccounts(services: AccountServices, parts = new Parts()): Promise<Accounted> {
   const held = await readHeld(services, { withTags: true, parts });
   const holdings = imagesOf(held, { pin: services.config.pin, now: services.now() });
+  const needs = new Map(holdings.needs);
   const leaving = evictionOrder(holdings).filter((unit) => "digest" in unit);
-  return { held, holdings, places: new Map(leaving.map((image, index) => [image, index + 1])) };
+  const places = leaving.map((image, index) => {
+    return [image, { place: index + 1, frees: sizeOf(held, release(image, needs)) }] as const;
+  });
+  return { held, holdings, places: new Map(places) };
 }
 
-export async function accountOf(services: AccountServices): Promise<StoreAccount> {
+export async function accountOf(services: AccountServices, parts = new Parts()): Promise<StoreAccount> {
   const { config, now, ledger } = services;
-  const parts = new Parts();
   const accounted = await readAccounts(services, parts);
   const { held, holdings } = accounted;
   const entries = [...held.objects.values()];
@@ -144,7 +149,8 @@ function account(image: HeldImage, { places }: Accounted): ImageAccount {
     firstUse: dayOf(first),
     lastUse: dayOf(last),
     hours: uses,
-    leaves: places.get(image) ?? null,
+    leaves: places.get(image)?.place ?? null,
+    frees: places.get(image)?.frees ?? null,
   };
 }
 

@@ -1,5 +1,6 @@
 /** What hosted repositories have, for the owner of the mirror. */
 import type { Config } from "../config.ts";
+import type { Digest } from "../oci/digest.ts";
 
 /** Of all of them; content that several have counts once. */
 export interface HostedCount {
@@ -22,17 +23,45 @@ export interface HostedRepository {
   pushed: number | null;
 }
 
+/** A tag, or a manifest that no tag, no index and no subject has. */
+export interface HostedImage {
+  tag: string | null;
+  digest: Digest;
+  /** When the tag was set, or the manifest pushed; milliseconds since the epoch. */
+  updated: number;
+  /** Of everything that it needs. */
+  bytes: number;
+}
+
+/** What is to be removed from a repository: a tag, a manifest with its tags, or all of it. */
+export type HostedPart = { tag: string } | { digest: Digest } | "all";
+
+export interface HostedRemoval {
+  tags: number;
+  manifests: number;
+  /** Bytes that nothing needs any more, and that garbage collection frees within a day or two. */
+  freed: number;
+}
+
 export interface HostedLedger {
   count(): Promise<HostedCount>;
   /** Entries in the order of their names, those after `last`. */
   account(last: string | null, limit: number): Promise<HostedRepository[]>;
+  /** Tags in their order, those after `last`; behind the last tag what has none. */
+  images(repository: string, last: string | null, limit: number): Promise<HostedImage[]>;
+  /**
+   * Removes part of a repository, with what only that part had.
+   * @param isDryRun whether it is only counted.
+   */
+  remove(
+    repository: string,
+    part: HostedPart,
+    isDryRun: boolean,
+  ): Promise<HostedRemoval | "unknown" | "immutable">;
 }
 
 /** Repositories on a page. */
 const PAGE = 500;
-/** Milliseconds for which a count serves metrics, since each reads all records. */
-const COUNTED_FOR = 5 * 60_000;
-
 /** @param cursor of the page before; null for the first. */
 export async function listHosted(
   { hostedRecords, config }: { hostedRecords: HostedLedger; config: Pick<Config, "hosted"> },
@@ -46,20 +75,5 @@ export async function listHosted(
       pushed: pushed === null ? null : new Date(pushed).toISOString(),
     })),
     cursor: found.length === PAGE ? (found.at(-1)?.repository ?? null) : null,
-  };
-}
-
-/** The count as it was within the last minutes. */
-export function recentCount(now: () => number): (records: HostedLedger) => Promise<HostedCount> {
-  let known: { at: number; count: Promise<HostedCount> } | null = null;
-  return (records) => {
-    if (!known || now() - known.at > COUNTED_FOR) {
-      const count = records.count();
-      known = { at: now(), count };
-      count.catch(() => {
-        known = null;
-      });
-    }
-    return known.count;
   };
 }

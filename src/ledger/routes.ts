@@ -5,13 +5,14 @@ import { requireAdmin } from "../access/admin.ts";
 import { parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
+import type { Collected } from "../push/records.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { accountOf, detailsOfImage } from "./accounts.ts";
 import { ATOM_TYPE, atomFeed, JSON_FEED_TYPE, jsonFeed } from "./feed.ts";
 import { type GoneServices, listGone } from "./gone.ts";
 import type { HoldingsLedger } from "./held.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
-import { type HostedLedger, listHosted, recentCount } from "./hosted.ts";
+import { type HostedLedger, listHosted } from "./hosted.ts";
 import { findImage } from "./image-request.ts";
 import { keyRoutes } from "./key-routes.ts";
 import type { ManagedKeys } from "./managed-keys.ts";
@@ -21,6 +22,7 @@ import { Parts } from "./parts.ts";
 import type { PullLedger } from "./pulls.ts";
 import { FREE_PLAN, requireRoom, tightQuotas, type UsageLedger } from "./quotas.ts";
 import type { Recalls } from "./recalls.ts";
+import { recent } from "./recent.ts";
 import { type ReleaseServices, release, undoRelease } from "./releases.ts";
 import { pruneUnreferenced, removeImages } from "./removal.ts";
 import { bodyOf, cursorOf, FeedQuery, ManifestQuery, queryOf, StatsQuery } from "./requests.ts";
@@ -35,7 +37,7 @@ export interface AdminServices
     Omit<GoneServices, "config" | "store"> {
   upstream: UpstreamClient;
   /** Hosted repositories, and garbage collection of their content. */
-  hostedRecords: HostedLedger & { collect(isDryRun: boolean): Promise<object> };
+  hostedRecords: HostedLedger & { collect(isDryRun: boolean): Promise<Collected> };
   /** When this isolate started; milliseconds since the epoch. */
   started: number;
   /** Of the deployment, by which it is known in Via. */
@@ -51,11 +53,13 @@ export interface AdminServices
 
 /** Milliseconds. */
 const HOUR = 3_600_000;
+/** Milliseconds for which a count serves metrics, since each reads all records. */
+const COUNTED_FOR = 5 * 60_000;
 const FEED = "/_/feed";
 
 export function adminRoutes(services: AdminServices): Hono {
   const routes = new Hono();
-  const countRecently = recentCount(() => services.now());
+  const countHosted = recent(COUNTED_FOR, services.now, () => services.hostedRecords.count());
   const owner = createMiddleware(async (c, next) => {
     await requireAdmin(c.req.raw.headers, services.config.adminKey);
     await next();
@@ -85,7 +89,7 @@ export function adminRoutes(services: AdminServices): Hono {
     );
     const measured = {
       recorded: await parts.read("ledger", recorded, null),
-      hosted: await parts.read("hosted", countRecently(services.hostedRecords), null),
+      hosted: await parts.read("hosted", countHosted(), null),
       now: now(),
       limit: config.cacheLimit,
       endpoints: upstream.endpoints(),

@@ -5,8 +5,16 @@
 
 import { DurableObject } from "cloudflare:workers";
 import { matchesAny } from "../access/patterns.ts";
-import type { HostedCount, HostedLedger, HostedRepository } from "../ledger/hosted.ts";
+import type {
+  HostedCount,
+  HostedImage,
+  HostedLedger,
+  HostedPart,
+  HostedRemoval,
+  HostedRepository,
+} from "../ledger/hosted.ts";
 import type { Digest } from "../oci/digest.ts";
+import { policyFor } from "../push/policy.ts";
 import type {
   Collected,
   DeleteResult,
@@ -26,7 +34,8 @@ import type { Retention } from "../retention-settings.ts";
 import { type Env, servicesOf } from "../services.ts";
 import { deleteAll } from "../store/content.ts";
 import { type ContentKind, hostedKey, UPLOADS, uploadOf, uploadPrefix } from "../store/store.ts";
-import { countHosted, hostedRepositories } from "./hosted-account.ts";
+import { countHosted, hostedImages, hostedRepositories } from "./hosted-account.ts";
+import { removePart } from "./hosted-removal.ts";
 import { type Content, HostedTables } from "./hosted-tables.ts";
 
 /** Milliseconds between two collections. */
@@ -74,6 +83,33 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
 
   async account(last: string | null, limit: number): Promise<HostedRepository[]> {
     return hostedRepositories(this.ctx.storage.sql, last, limit);
+  }
+
+  async images(repository: string, last: string | null, limit: number): Promise<HostedImage[]> {
+    return hostedImages(this.ctx.storage.sql, repository, last, limit);
+  }
+
+  async remove(
+    repository: string,
+    part: HostedPart,
+    isDryRun: boolean,
+  ): Promise<HostedRemoval | "unknown" | "immutable"> {
+    if (policyFor(this.#services.config.hosted, repository).isImmutable) return "immutable";
+    const now = this.#now();
+    const change = () => {
+      const before = this.#unneededBytes(now);
+      const removed = removePart(this.ctx.storage.sql, this.#tables, {
+        repository,
+        part,
+        now,
+        until: now + this.#grace,
+      });
+      return removed && { ...removed, freed: this.#unneededBytes(now) - before };
+    };
+    if (isDryRun) return this.#preview(change) ?? "unknown";
+    const removed = this.ctx.storage.transactionSync(change);
+    await this.#planCollection();
+    return removed ?? "unknown";
   }
 
   async listReferrers(repository: string, subject: Digest): Promise<Referrer[]> {
@@ -202,13 +238,18 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     const uploads = this.#tables.uploadsBefore(now - this.#grace);
     const orphans = this.#tables.orphans(now, limit);
     const freed = orphans.reduce((sum, { size }) => sum + size, 0);
-    const waiting = this.#preview(() => {
-      this.#forgetUnheld(Number.MAX_SAFE_INTEGER, now);
-      return this.#tables.unreferenced() - freed;
-    });
+    const waiting = this.#unneededBytes(now) - freed;
     const hasMore = unneeded.length === limit || orphans.length === limit;
     const counts = { unlinked: unneeded.length, deleted: orphans.length, uploads: uploads.length };
     return { collected: { tags, ...counts, freed, waiting, hasMore }, orphans, uploads };
+  }
+
+  /** Bytes that no tag, manifest or push needs any more. */
+  #unneededBytes(now: number): number {
+    return this.#preview(() => {
+      this.#forgetUnheld(Number.MAX_SAFE_INTEGER, now);
+      return this.#tables.unreferenced();
+    });
   }
 
   /** Deletes the tags that HOSTED_RETENTION doesn't keep. @returns their number. */

@@ -3,6 +3,7 @@ import { type Context, Hono } from "hono";
 import { CLOSED, type Gate } from "../access/gate.ts";
 import type { Config } from "../config.ts";
 import { clientNamed } from "../guides/clients.ts";
+import { type PublicSummaryServices, publicSummary } from "../ledger/public-summary.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { SCRIPT, STYLES, VERSION } from "./assets.js";
 import { Page } from "./layout.tsx";
@@ -10,16 +11,15 @@ import { pageResponse, wantsPage } from "./respond.ts";
 import { detectLanguage, visitOf } from "./site.ts";
 import { Start } from "./start.tsx";
 
-export interface FrontServices {
+export interface FrontServices extends PublicSummaryServices {
   config: Config;
   gate: Pick<Gate, "hasKeys">;
-  /** Milliseconds since the epoch. */
-  now: () => number;
 }
 
 export function frontRoutes(services: FrontServices): Hono {
   const { config, gate } = services;
   const routes = new Hono();
+  const summary = publicSummary(services);
   routes.get("/", detectLanguage, async (c) => {
     if (!wantsPage(c)) {
       c.header("Vary", "Accept");
@@ -30,7 +30,11 @@ export function frontRoutes(services: FrontServices): Hono {
     return pageResponse(
       c,
       <Page visit={visit} config={config} title={null} current="start" version={VERSION}>
-        <Start visit={visit} config={config} hasKeys={await hasKeys(gate)} client={client} />
+        <Start
+          {...{ visit, config, client }}
+          hasKeys={await hasKeys(gate)}
+          summary={config.publicSummary ? await summary() : null}
+        />
       </Page>,
     );
   });

@@ -7,7 +7,8 @@ import type { Limits } from "../access/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { addressed, type ImageServices, imagePage } from "./image/page.tsx";
 import { accepted, type Pull } from "./image/read.ts";
-import { type OwnerServices, ownerRoutes } from "./owner/routes.tsx";
+import { ownerRoutes } from "./owner/routes.tsx";
+import type { OwnerServices } from "./owner/section.ts";
 import { pageKit } from "./page-kit.tsx";
 import { extractImages } from "./references/extract.ts";
 import { formatReference } from "./references/reference.ts";
@@ -37,8 +38,9 @@ export interface PageServices
   registry: (request: Request, c: Context) => Promise<Response>;
 }
 
-/** Bytes of the largest form. */
+/** Bytes of the largest form. The owner's may have several lists of patterns. */
 const LARGEST_FORM = 4096;
+const LARGEST_OWNERS_FORM = 32 * 1024;
 
 export function pageRoutes(services: PageServices): Hono {
   const { config } = services;
@@ -102,7 +104,10 @@ export function pageRoutes(services: PageServices): Hono {
     return c.redirect(next, 303);
   });
   routes.route("/", searchRoutes({ search: services.search, admit: (c) => admit(services, c) }, kit));
-  routes.route("/", ownerRoutes(services.owner, services, kit, formOf));
+  routes.route(
+    "/",
+    ownerRoutes(services.owner, services, kit, (c) => formOf(c, LARGEST_OWNERS_FORM)),
+  );
   return routes;
 }
 
@@ -140,9 +145,9 @@ function pullOf(services: PageServices, c: Context, authorization: string | null
 }
 
 /** A form that a page of this mirror's own has sent. @throws RegistryError 403 or 413 */
-async function formOf(c: Context): Promise<URLSearchParams> {
+async function formOf(c: Context, largest = LARGEST_FORM): Promise<URLSearchParams> {
   checkOrigin(c.req.raw);
-  const isSmall = Number(c.req.header("Content-Length") ?? Number.NaN) <= LARGEST_FORM;
+  const isSmall = Number(c.req.header("Content-Length") ?? Number.NaN) <= largest;
   if (!isSmall) throw new RegistryError(413, "SIZE_INVALID", "the form is too large");
   return new URLSearchParams(await c.req.text());
 }

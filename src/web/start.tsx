@@ -1,11 +1,15 @@
 /** The page at `/`: what this is and whose, the line to copy, images by way of this mirror, and clients' configuration. */
 import type { FC } from "hono/jsx";
 import type { ClientName } from "../guides/clients.ts";
+import type { PublicSummary } from "../ledger/public-summary.ts";
 import { ClientGuide, KEY_PLACEHOLDER } from "./client-guide.tsx";
+import { bytesText } from "./format.ts";
 import { Rhumbs } from "./icons.tsx";
 import { Code, Marked } from "./layout.tsx";
+import { Figures } from "./owner/parts.tsx";
 import { mirrorPrefix } from "./references/reference.ts";
 import type { SiteConfig, Visit } from "./site.ts";
+import type { Texts } from "./texts/en.ts";
 
 interface StartProps {
   visit: Visit;
@@ -13,9 +17,11 @@ interface StartProps {
   /** Whether a keyed mirror has keys. */
   hasKeys: boolean;
   client: ClientName;
+  /** Null where the owner doesn't want it shown, or it can't be read. */
+  summary: PublicSummary | null;
 }
 
-export const Start: FC<StartProps> = ({ visit, config, hasKeys, client }) => {
+export const Start: FC<StartProps> = ({ visit, config, hasKeys, client, summary }) => {
   const { texts, origin, names } = visit;
   const { access, owner } = config;
   const isClosed = access === "keys" && !hasKeys;
@@ -39,6 +45,7 @@ export const Start: FC<StartProps> = ({ visit, config, hasKeys, client }) => {
           </p>
         </div>
       </section>
+      {summary && <Summary {...summary} texts={texts} />}
       <Convert visit={visit} />
       <Inspect visit={visit} />
       {access === "keys" && <KeyField visit={visit} />}
@@ -51,6 +58,19 @@ export const Start: FC<StartProps> = ({ visit, config, hasKeys, client }) => {
     return access === "open" ? pull : `docker login ${origin.host}\n${pull}`;
   }
 };
+
+const Summary: FC<PublicSummary & { texts: Texts }> = ({ hitRatio, bytesSaved, stored, texts }) => (
+  <section class="block" aria-labelledby="summary">
+    <h2 id="summary">{texts.start.summary}</h2>
+    <Figures
+      figures={[
+        [texts.owner.hitRatio, hitRatio === null ? "–" : `${Math.round(hitRatio * 100)} %`],
+        [texts.owner.bytesSaved, bytesText(bytesSaved)],
+        [texts.owner.store, stored === null ? "–" : bytesText(stored)],
+      ]}
+    />
+  </section>
+);
 
 const Convert: FC<{ visit: Visit }> = ({ visit: { texts, names } }) => {
   const { convert } = texts;

@@ -249,33 +249,82 @@ describe("on a keyed mirror", () => {
   });
 
   test.each([WAYS[0], WAYS.at(-1)])(
-    "the owner signs in, makes a key and revokes it, $locale",
+    "the owner signs in, makes a key, narrows it and revokes it, $locale",
     async (options) => {
-      const { page, context, problems, requests } = await visit(
-        browser,
-        `${keyed.url}/_/owner`,
-        options ?? {},
-      );
-      expect(new URL(page.url()).pathname).toBe("/_/session");
-      await page.locator("#secret").fill(ADMIN_KEY);
-      await page.locator("main button").click();
-      await page.waitForURL("**/_/owner");
+      const { page, context, problems, requests } = await visitAsOwner(options);
+      await page.goto(`${keyed.url}/_/owner/keys`);
       await page.locator("#key-name").fill("laptop");
       await page.locator("button[value=key]").click();
       await expect.poll(() => page.locator(".done code").textContent()).toMatch(/^[a-z2-7]{32}$/);
       const made = (await page.locator(".done code").textContent()) ?? "";
-      const pull = async () =>
-        (await fetch(`${keyed.url}/v2/`, { headers: { Authorization: `Basic ${btoa(`a:${made}`)}` } }))
+      const pull = async (path = "") =>
+        (await fetch(`${keyed.url}/v2/${path}`, { headers: { Authorization: `Basic ${btoa(`a:${made}`)}` } }))
           .status;
-      await expect.poll(pull, { timeout: 90_000 }).toBe(200);
+      await expect.poll(() => pull(), { timeout: 90_000 }).toBe(200);
       expect(await accessibilityFaults(page)).toEqual([]);
-      expect(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
+      await page.locator("a[href='/_/owner/keys?key=laptop']").click();
+      await page.locator("#allow").fill("ghcr.io/*");
+      await page.locator("button[value=narrow]").click();
+      await expect.poll(() => page.locator(".notice.done").textContent()).toContain("laptop");
+      const denied = `${REPOSITORIES["docker.io"]}/manifests/${TAG}`;
+      await expect.poll(() => pull(denied), { timeout: 90_000 }).toBe(403);
       await page.locator("button[value=revoke]").click();
       await expect.poll(() => page.locator("button[value=revoke]").count()).toBe(0);
-      await expect.poll(pull, { timeout: 90_000 }).toBe(401);
+      await expect.poll(() => pull(), { timeout: 90_000 }).toBe(401);
       expect(problems).toEqual([]);
       expect(requests.filter((each) => !each.includes(keyed.url))).toEqual([]);
       await context.close();
     },
   );
+
+  test.each(WAYS)(
+    "the owner's sections are accessible and fit, $locale, $colorScheme, $viewport.width px",
+    async (options) => {
+      const { page, context, problems, requests } = await visitAsOwner(options);
+      await page.goto(`${keyed.url}/_/owner/store`);
+      await page.locator("#image").fill(`docker.io/${REPOSITORIES["docker.io"]}:${TAG}`);
+      await page.locator("button[value=warm]").click();
+      await expect.poll(() => page.locator(".notice.done").count()).toBe(1);
+      for (const section of ["", "/store", "/tags", "/keys", "/hosted"]) {
+        await page.goto(`${keyed.url}/_/owner${section}`, { waitUntil: "networkidle" });
+        expect([section, await accessibilityFaults(page)]).toEqual([section, []]);
+        const [scroll, width] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
+        expect([section, (scroll ?? 0) <= (width ?? 0)]).toEqual([section, true]);
+      }
+      expect(problems).toEqual([]);
+      expect(requests.filter((each) => !each.includes(keyed.url))).toEqual([]);
+      await context.close();
+    },
+  );
+
+  test("the owner does everything by the keyboard", async () => {
+    const { page, context } = await visitAsOwner(WAYS[0]);
+    await page.goto(`${keyed.url}/_/owner/tags`);
+    const focus = async (selector: string) => {
+      for (let at = 0; at < 60; at++) {
+        await page.keyboard.press("Tab");
+        if (await page.evaluate((wanted) => document.activeElement?.matches(wanted), selector)) return;
+      }
+      throw new Error(`${selector} can't be reached`);
+    };
+    const digest = `sha256:${"b".repeat(64)}`;
+    await focus("#digest");
+    await page.keyboard.type(digest);
+    await focus("button[value=recall]");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => page.locator(".notice.done").textContent()).toContain(digest);
+    await focus("button[value=undo]");
+    await page.keyboard.press("Enter");
+    await expect.poll(() => page.locator("button[value=undo]").count()).toBe(0);
+    await context.close();
+  });
+
+  async function visitAsOwner(options: (typeof WAYS)[number] | undefined) {
+    const visited = await visit(browser, `${keyed.url}/_/owner`, options ?? {});
+    expect(new URL(visited.page.url()).pathname).toBe("/_/session");
+    await visited.page.locator("#secret").fill(ADMIN_KEY);
+    await visited.page.locator("main button").click();
+    await visited.page.waitForURL("**/_/owner");
+    return visited;
+  }
 });

@@ -71,6 +71,8 @@ describe("the images", () => {
       lastUse: today(),
       hours: 1,
       leaves: 2,
+      // What it shared with the one before it is freed with it.
+      frees: 70_000 + small,
     });
     expect(listed.get("docker.io/library/two:2")).toMatchObject({ hours: 0, leaves: 1 });
   });

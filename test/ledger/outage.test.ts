@@ -1,9 +1,11 @@
 /** What the owner sees while the ledger's object fails, or after it was reset: what is known all the same, and what is missing. */
+
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { KEY_LIST } from "../../src/access/stored-keys.ts";
 import { Ledger } from "../../src/objects/ledger.ts";
+import { pathOf, SECTIONS, type SectionName } from "../../src/web/owner/section.ts";
 import { basic, bearer } from "../access/keyed.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { ledgerWithOutages } from "../support/ledger-outage.ts";
@@ -128,16 +130,16 @@ describe("while the ledger fails", () => {
       },
     });
     const Cookie = headers.getSetCookie()[0]?.split(";")[0] ?? "";
-    const page = async () => {
-      const response = await mirror.request("/_/owner", { headers: { Accept: "text/html", Cookie } });
+    const page = async (section: SectionName) => {
+      const response = await mirror.request(pathOf(section), { headers: { Accept: "text/html", Cookie } });
       return `${response.status} ${new TextDecoder().decode(response.bytes)}`;
     };
-    expect(await page()).not.toContain("The ledger can’t be read");
+    for (const section of SECTIONS) expect(await page(section)).not.toContain("can’t be read");
     state.isOut = true;
-    const text = await page();
-    expect(text).toMatch(/^200 /);
-    expect(text).toContain("The ledger can’t be read");
-    expect(text).toContain("alice");
+    for (const section of SECTIONS) expect(await page(section)).toMatch(/^200 /);
+    for (const section of ["overview", "store", "tags"] as const)
+      expect(await page(section)).toContain("The ledger can’t be read");
+    expect(await page("keys")).toContain("alice");
   });
 });
 

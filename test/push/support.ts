@@ -18,6 +18,11 @@ export class Pusher {
     this.#headers = headers;
   }
 
+  /** The same client with another credential. */
+  as(headers: Record<string, string>): Pusher {
+    return new Pusher(this.#mirror, headers);
+  }
+
   send(method: string, path: string, init: RequestInit = {}): Promise<MirrorResponse> {
     const { body } = init;
     const length = body instanceof Uint8Array ? { "Content-Length": String(body.byteLength) } : {};

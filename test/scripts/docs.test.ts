@@ -145,6 +145,8 @@ describe("the configuration tables", () => {
       ADMIN_KEY: config.adminKey ?? "none",
       OWNER: config.owner ?? "none",
       CONTACT: config.contact?.href ?? "none",
+      DOCS_URL: config.docs?.href ?? "none",
+      PUBLIC_SUMMARY: String(config.publicSummary),
       RELAYS: JSON.stringify(config.relays),
       RELAY_KEYS: "{}",
       TAG_QUORUM: JSON.stringify(config.tagQuorums),

@@ -1,8 +1,11 @@
 /** What the owner's page makes of traffic. */
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import type { TrafficAt } from "../../src/ledger/traffic.ts";
 import type { Digest } from "../../src/oci/digest.ts";
+import { roundUp } from "../../src/web/owner/charts.tsx";
 import { barsOf, errorsOf, mostPulled } from "../../src/web/owner/figures.ts";
+import { anchorOf, PARAGRAPHS, RESPONSES } from "../../src/web/owner/remedies.tsx";
 
 function traffic(given: Partial<TrafficAt>): TrafficAt {
   return {
@@ -45,15 +48,31 @@ describe("bars", () => {
 test("errors are grouped by upstream and status, the most first, without what is no error of the mirror's", () => {
   const errors = errorsOf([
     traffic({ status: 503, requests: 2 }),
-    traffic({ status: 503, requests: 3, kind: "manifest" }),
+    traffic({ status: 503, requests: 3, kind: "manifest", start: 9 }),
     traffic({ status: 429, requests: 9, upstream: "ghcr.io" }),
     traffic({ status: 400, requests: 50 }),
     traffic({ status: 200, requests: 50 }),
   ]);
   expect(errors).toEqual([
-    { upstream: "ghcr.io", status: 429, requests: 9 },
-    { upstream: "docker.io", status: 503, requests: 5 },
+    { upstream: "ghcr.io", status: 429, requests: 9, last: 0 },
+    { upstream: "docker.io", status: 503, requests: 5, last: 9 },
   ]);
+});
+
+test("the chart's scale ends at a round number above the highest bar", () => {
+  const tops = [0, 1, 3, 999, 1000, 1001, 6.5e9, 9e9].map(roundUp);
+  expect(tops).toEqual([0, 1, 4, 1000, 1000, 2000, 8e9, 1e10]);
+});
+
+test("every remedy leads to a paragraph that the documentation has, in both languages", () => {
+  const headings = (path: string) =>
+    readFileSync(new URL(`../../docs/${path}`, import.meta.url).pathname, "utf8").match(/^#+ .+$/gm) ?? [];
+  for (const { page, en, zh } of [RESPONSES, ...Object.values(PARAGRAPHS)]) {
+    expect(headings(page)).toContain(`## ${en}`);
+    expect(headings(`zh/${page}`)).toContain(`## ${zh}`);
+  }
+  expect(anchorOf("Endpoints: primary and fallbacks")).toBe("endpoints-primary-and-fallbacks");
+  expect(decodeURIComponent(anchorOf("端点：主端点与回退端点"))).toBe("端点主端点与回退端点");
 });
 
 test("the most pulled are repositories, by the hours in which any content of theirs was", () => {

@@ -1,41 +1,13 @@
 /** The owner's page: who sees it, what it shows, and what it does. */
 import { beforeEach, describe, expect, test } from "vitest";
+import { ACTIONS } from "../../src/web/owner/actions.ts";
+import { pathOf, SECTIONS } from "../../src/web/owner/section.ts";
 import { basic, KEY, KEYED } from "../access/keyed.ts";
-import { type MirrorResponse, useMirror } from "../support/mirror.ts";
+import { ADMIN_KEY, textOf as text, useOwner } from "./owner-scene.ts";
 import { publish } from "./support.ts";
 
-const ADMIN_KEY = "admin-key-of-32-characters-or-so!";
-const HTML = { Accept: "text/html" };
-const mirrorOf = (vars: Record<string, unknown>) => {
-  const mirror = useMirror(vars);
-  let cookie = "";
-  const post = (path: string, fields: Record<string, string>, headers: Record<string, string> = {}) => {
-    const body = new URLSearchParams(fields).toString();
-    const own = { Origin: "https://mirror.test", "Content-Length": String(body.length), Cookie: cookie };
-    return mirror.request(path, { method: "POST", body, headers: { ...HTML, ...own, ...headers } });
-  };
-  return {
-    mirror,
-    post,
-    page: (path = "/_/owner", headers: Record<string, string> = { Cookie: cookie }) =>
-      mirror.request(path, { headers: { ...HTML, ...headers } }),
-    signIn: async () => {
-      const response = await post("/_/session", { key: ADMIN_KEY, next: "/_/owner" });
-      cookie = response.headers.getSetCookie()[0]?.split(";")[0] ?? "";
-      return cookie;
-    },
-    signOut: () => {
-      cookie = "";
-    },
-  };
-};
-
-function text({ bytes }: MirrorResponse): string {
-  return new TextDecoder().decode(bytes);
-}
-
 describe("the status of a keyed mirror", () => {
-  const { mirror, post, page, signIn, signOut } = mirrorOf({ ...KEYED, ADMIN_KEY });
+  const { mirror, post, page, signIn, signOut } = useOwner({ ...KEYED, ADMIN_KEY });
   beforeEach(signOut);
 
   test.each<[string, () => Promise<Record<string, string>>]>([
@@ -61,7 +33,10 @@ describe("the status of a keyed mirror", () => {
     ],
   ])("isn't shown %s", async (_, headers) => {
     const response = await page("/_/owner", await headers());
-    expect([response.status, response.headers.get("Location")]).toEqual([303, "/_/session?next=/_/owner"]);
+    expect([response.status, response.headers.get("Location")]).toEqual([
+      303,
+      "/_/session?next=%2F_%2Fowner",
+    ]);
     expect(text(response)).not.toContain("ACCESS_KEYS");
   });
 
@@ -119,14 +94,13 @@ describe("the status of a keyed mirror", () => {
   });
 
   test("does nothing without a session", async () => {
-    for (const action of ["warm", "purge", "recall", "undo", "key", "revoke", "toString"]) {
-      const response = await post("/_/owner", {
-        action,
-        name: "x",
-        image: "nginx",
-        digest: `sha256:${"b".repeat(64)}`,
-      });
-      expect([action, response.status]).toEqual([action, 401]);
+    const fields = { name: "x", image: "nginx", digest: `sha256:${"b".repeat(64)}`, sure: "yes" };
+    for (const section of SECTIONS) {
+      expect((await page(pathOf(section))).status).toBe(303);
+      for (const action of [...Object.keys(ACTIONS), "toString"]) {
+        const { status } = await post(pathOf(section), { action, ...fields });
+        expect([section, action, status]).toEqual([section, action, 401]);
+      }
     }
     expect(await mirror.services.recalls.list()).toEqual([]);
     expect(mirror.docker.requests).toEqual([]);
@@ -143,12 +117,12 @@ describe("the status of a keyed mirror", () => {
     await signIn();
     await publish(mirror.docker, "library/nginx", "latest");
     const made = text(
-      await post("/_/owner", { action: "key", name: "laptop", allow: "docker.io/library/*" }),
+      await post("/_/owner/keys", { action: "key", name: "laptop", allow: "docker.io/library/*" }),
     );
     const [, key = ""] = /<code>([a-z2-7]{32})<\/code>/.exec(made) ?? [];
     expect(key).not.toBe("");
-    expect(text(await page())).toContain("<strong>laptop</strong>");
-    expect(text(await page())).not.toContain(key);
+    expect(text(await page("/_/owner/keys"))).toContain("<strong>laptop</strong>");
+    expect(text(await page("/_/owner/keys"))).not.toContain(key);
     const pull = (path: string) => mirror.request(path, { headers: basic(key) });
     expect((await pull("/v2/library/nginx/manifests/latest")).status).toBe(200);
     expect((await pull("/v2/ghcr.io/a/b/manifests/latest")).status).toBe(403);
@@ -162,7 +136,7 @@ describe("the status of a keyed mirror", () => {
     const { digest } = await publish(mirror.docker, "library/nginx", "latest");
     const pull = () => mirror.request("/v2/library/nginx/manifests/latest", { headers: basic(KEY) });
     expect((await pull()).status).toBe(200);
-    const html = text(await post("/_/owner", { action: "recall", digest, reason: "<b>bad</b>" }));
+    const html = text(await post("/_/owner/tags", { action: "recall", digest, reason: "<b>bad</b>" }));
     expect(html).toContain("&lt;b&gt;bad&lt;/b&gt;");
     expect((await pull()).status).toBe(403);
     await post("/_/owner", { action: "undo", digest });
@@ -199,7 +173,7 @@ describe("the status of a keyed mirror", () => {
 });
 
 describe("a mirror without an ADMIN_KEY", () => {
-  const { post, page } = mirrorOf({});
+  const { post, page } = useOwner({});
 
   test("has no owner's page and no session for one", async () => {
     expect((await page()).status).toBe(403);
@@ -210,11 +184,11 @@ describe("a mirror without an ADMIN_KEY", () => {
 });
 
 describe("an open mirror", () => {
-  const { page, signIn } = mirrorOf({ ADMIN_KEY });
+  const { page, signIn } = useOwner({ ADMIN_KEY });
 
   test("shows its owner no keys to make, since it takes none", async () => {
     await signIn();
-    const html = text(await page());
+    const html = text(await page("/_/owner/keys"));
     expect(html).toContain("<h1>Status</h1>");
     expect(html).not.toContain('value="key"');
   });

@@ -39,16 +39,19 @@ export interface ErrorGroup {
   upstream: string;
   status: number;
   requests: number;
+  /** When the span began in which there was one last; milliseconds since the epoch. */
+  last: number;
 }
 
 /** Errors by upstream and status, the most first. What clients get wrong by themselves isn't among them. */
 export function errorsOf(traffic: readonly TrafficAt[]): ErrorGroup[] {
   const groups = new Map<string, ErrorGroup>();
-  for (const { upstream, status, requests } of traffic) {
+  for (const { start, upstream, status, requests } of traffic) {
     if (status < 500 && ![401, 403, 404, 429].includes(status)) continue;
     const key = `${upstream} ${status}`;
-    const group = groups.get(key) ?? { upstream, status, requests: 0 };
+    const group = groups.get(key) ?? { upstream, status, requests: 0, last: start };
     group.requests += requests;
+    group.last = Math.max(group.last, start);
     groups.set(key, group);
   }
   return [...groups.values()].sort((a, b) => b.requests - a.requests).slice(0, 20);

@@ -1,24 +1,28 @@
-/** `/_/owner`: the status of the mirror for the holder of ADMIN_KEY, who has signed in. */
+/** `/_/owner` and what is below it: the status of the mirror for the holder of ADMIN_KEY, who has signed in. */
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
-import { NO_ACTIVITY } from "../../ledger/activity.ts";
-import type { HoldingsLedger } from "../../ledger/held.ts";
 import { Parts } from "../../ledger/parts.ts";
-import type { AdminServices } from "../../ledger/routes.ts";
-import { summaryOf } from "../../ledger/summary.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import type { PageKit } from "../page-kit.tsx";
 import { isOwner, type SessionServices } from "../session.ts";
+import { signInPath } from "../session-page.tsx";
 import { detectLanguage, visitOf } from "../site.ts";
 import { ACTIONS, type Done } from "./actions.ts";
-import { barsOf, errorsOf, mostPulled } from "./figures.ts";
-import { OwnerView, RANGES } from "./view.tsx";
+import { OwnerFrame } from "./frame.tsx";
+import { hosted } from "./hosted.tsx";
+import { keys } from "./keys.tsx";
+import { overview } from "./overview.tsx";
+import { type OwnerServices, pathOf, SECTIONS, type SectionName, type SectionView } from "./section.ts";
+import { store } from "./store.tsx";
+import { tags } from "./tags.tsx";
 
-export type OwnerServices = AdminServices & { ledger: Pick<HoldingsLedger, "counted" | "index"> };
+const VIEWS: Readonly<Record<SectionName, SectionView>> = { overview, store, tags, keys, hosted };
 
-const HOUR = 3_600_000;
-/** Bars of the chart: one for each half hour of a day. */
-const BARS = 48;
+interface Outcome {
+  done: Done | null;
+  /** Why what was wanted wasn't done. */
+  problem: RegistryError | null;
+}
 
 /** @param formOf reads a form that a page of this mirror's own has sent. */
 export function ownerRoutes(
@@ -35,46 +39,48 @@ export function ownerRoutes(
     }
     if (await isOwner(sessions, c)) return next();
     if (c.req.method !== "GET") throw new RegistryError(401, "UNAUTHORIZED", "sign in again");
-    return c.redirect("/_/session?next=/_/owner", 303);
+    return c.redirect(signInPath(visitOf(c, config).path), 303);
   });
 
-  const show = async (c: Context, done: Done | null) => {
-    const { ledger, now, upstream, recalls, managedKeys } = services;
-    const parts = new Parts();
-    const range = RANGES.find((hours) => String(hours) === c.req.query("hours")) ?? 24;
-    const since = now() - range * HOUR;
-    const [traffic, counted, index, activity, recalled, keys] = await Promise.all([
-      parts.read("ledger", ledger.since(since), []),
-      parts.read("ledger", ledger.counted(), { at: null, stored: [], evicted: 0 }),
-      parts.read("ledger", ledger.index(), { uses: [] }),
-      parts.read("ledger", ledger.activity(), NO_ACTIVITY),
-      parts.read("ledger", recalls.list(), []),
-      services.config.access === "keys" ? parts.read("keys", managedKeys.list(), []) : null,
-    ]);
+  const show = async (c: Context, name: SectionName, { done, problem }: Outcome) => {
     const visit = visitOf(c, config);
+    const { texts } = visit;
+    const parts = new Parts();
+    const content = await VIEWS[name]({ services, visit, c, parts });
     const view = (
-      <OwnerView
-        {...{ visit, range, counted, recalled, keys, done }}
-        missing={parts.missing}
-        summary={summaryOf(traffic)}
-        bars={barsOf(traffic, since, now(), BARS)}
-        errors={errorsOf(traffic)}
-        pulled={mostPulled(index.uses)}
-        limit={services.config.cacheLimit}
-        endpoints={upstream.endpoints()}
-        remaining={activity.remaining}
-      />
+      <OwnerFrame
+        {...{ texts, current: name, done, missing: parts.missing, problem: problem?.message ?? null }}
+      >
+        {content}
+      </OwnerFrame>
     );
-    return respond(c, visit, view, { title: visit.texts.owner.heading, current: "status" });
+    return respond(c, visit, view, {
+      ...{ status: problem?.status ?? 200, headers: problem?.headers ?? {} },
+      ...{ title: `${texts.owner.section[name]} · ${texts.owner.heading}`, current: "status" },
+    });
   };
 
-  routes.get("/_/owner", detectLanguage, page, owner, (c) => show(c, null));
-  routes.post("/_/owner", detectLanguage, page, owner, async (c) => {
-    const form = await formOf(c);
-    const name = form.get("action") ?? "";
-    const act = Object.hasOwn(ACTIONS, name) ? ACTIONS[name] : undefined;
-    if (!act) throw new RegistryError(400, "UNSUPPORTED", "there is no such action");
-    return show(c, await act(services, form, visitOf(c, config).texts, c));
-  });
+  for (const name of SECTIONS) {
+    routes.get(pathOf(name), detectLanguage, page, owner, (c) =>
+      show(c, name, { done: null, problem: null }),
+    );
+    routes.post(pathOf(name), detectLanguage, page, owner, async (c) => {
+      const form = await formOf(c);
+      const action = form.get("action") ?? "";
+      const act = Object.hasOwn(ACTIONS, action) ? ACTIONS[action] : undefined;
+      if (!act) throw new RegistryError(400, "UNSUPPORTED", "there is no such action");
+      const { texts } = visitOf(c, config);
+      try {
+        const done = await act({ services, form, texts, c });
+        if ("path" in done) return c.redirect(done.path, 303);
+        return await show(c, name, { done, problem: null });
+      } catch (error) {
+        if (error instanceof RegistryError) return show(c, name, { done: null, problem: error });
+        console.error(error);
+        const problem = new RegistryError(500, "UNAVAILABLE", "the mirror failed; its log says why");
+        return show(c, name, { done: null, problem });
+      }
+    });
+  }
   return routes;
 }
