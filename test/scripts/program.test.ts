@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { openSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { SUMMARIES } from "../../scripts/commands/summaries.ts";
@@ -26,6 +27,17 @@ async function loadedBy(args: readonly string[]): Promise<{ files: string[]; pac
   };
 }
 
+/** The files of the project that Node loads with this one, other than by `import()`. Types are gone at run time. */
+function importedBy(path: string, found = new Set<string>()): string[] {
+  for (const [, name = ""] of readFileSync(join(PROJECT, path), "utf8").matchAll(
+    /^(?:import|export) (?!type )(?:[^;"]* from )?"(\.{1,2}\/[^"]+)"/gm,
+  )) {
+    const imported = join(path, "..", name);
+    if (!found.has(imported)) importedBy(imported, found.add(imported));
+  }
+  return [...found];
+}
+
 describe("what is loaded", () => {
   test("for --help: the list of commands, and none of them", async () => {
     const { files, packages } = await loadedBy(["--help"]);
@@ -38,11 +50,19 @@ describe("what is loaded", () => {
     expect(files.length).toBeLessThan(12);
   });
 
-  test.each(COMMANDS)("for %s: no other command", async (name) => {
-    const { files } = await loadedBy([name, "--help"]);
-    expect(files).toContain(`scripts/commands/${name}.ts`);
-    const others = COMMANDS.filter((each) => each !== name).map((each) => `scripts/commands/${each}.ts`);
-    expect(files.filter((path) => others.includes(path))).toEqual([]);
+  test("for a command: no other one", async () => {
+    const others = (name: string, files: readonly string[]) =>
+      files.filter((path) =>
+        COMMANDS.some((each) => each !== name && path === `scripts/commands/${each}.ts`),
+      );
+    const { files } = await loadedBy(["config", "--help"]);
+    expect(files).toContain("scripts/commands/config.ts");
+    expect(others("config", files)).toEqual([]);
+    for (const name of COMMANDS) {
+      const imported = importedBy(`scripts/commands/${name}.ts`);
+      expect(imported.length, name).toBeGreaterThan(3);
+      expect(others(name, imported), name).toEqual([]);
+    }
   });
 
   test("for a look at an image: nothing of files, copies, prompts or bars", async () => {

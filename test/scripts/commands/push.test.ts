@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { addKey } from "../../../src/access/key-changes.ts";
 import { type DockerArchive, dockerArchive } from "../support/docker-archive.ts";
@@ -20,16 +20,19 @@ let mirror: RunningMirror;
 let proxy: LimitingProxy;
 let archive: DockerArchive;
 
-beforeEach(async () => {
+beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "portolan-push-"));
+  await start({});
+});
+beforeEach(async () => {
+  // Content that the mirror doesn't have from another test.
   archive = dockerArchive(["boat:1.0"], [randomBytes(LAYER), randomBytes(10_000)]);
   await writeFile(join(folder, "boat.tar"), archive.bytes());
   proxy = await startLimitingProxy(() => mirror.url, LIMIT);
-  await start({});
 });
-afterEach(async () => {
-  proxy.close();
-  await mirror.stop();
+afterEach(() => proxy.close());
+afterAll(async () => {
+  await mirror?.stop();
   await rm(folder, { recursive: true, force: true, maxRetries: 5 });
 });
 
@@ -78,9 +81,9 @@ describe("a limit on request bodies", () => {
   });
 
   test("that is lower than --max-body is reported with what to do", async () => {
-    const { code, errors } = await push(["docker-archive:boat.tar:boat:1.0", "hosted/team/boat"]);
+    const { code, errors } = await push(["docker-archive:boat.tar:boat:1.0", "hosted/team/wreck"]);
     expect([code, errors]).toEqual([1, expect.stringContaining("push with a smaller --max-body")]);
-    const response = await fetch(`${mirror.url}/v2/hosted/team/boat/manifests/1.0`);
+    const response = await fetch(`${mirror.url}/v2/hosted/team/wreck/manifests/1.0`);
     expect(response.status).toBe(404);
   });
 
@@ -160,13 +163,17 @@ test("a mirrored repository is refused before the image is read, in the mirror's
 describe("a mirror with keys", () => {
   const rights = { allow: [], deny: [], expires: null, rate: null };
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     await mirror.stop();
     const pusher = await addKey([], "ci", { ...rights, push: ["hosted/team/*"] });
     const both = await addKey(pusher.list, "reader", rights);
     await start({ vars: { ACCESS: "keys", ACCESS_KEYS: JSON.stringify(both.list) } });
     await writeFile(join(folder, "ci"), `${pusher.key}\n`);
     await writeFile(join(folder, "reader"), both.key);
+  });
+  afterAll(async () => {
+    await mirror.stop();
+    await start({});
   });
 
   test("takes the key of --key-file, in chunks too", async () => {

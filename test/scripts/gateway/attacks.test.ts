@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { addKey } from "../../../src/access/key-changes.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { startLimitingProxy } from "../support/limiting-proxy.ts";
@@ -12,16 +12,16 @@ import { type Bytes, errorIn, GatewayClient, LIMIT, openScene, type Scene } from
 let scene: Scene;
 const servers: Server[] = [];
 
-beforeEach(async () => {
+beforeAll(async () => {
   scene = await openScene();
 });
-afterEach(async () => {
+afterEach(() => {
   for (const server of servers.splice(0)) {
     server.close();
     server.closeAllConnections();
   }
-  await scene.close();
 });
+afterAll(() => scene?.close());
 
 interface Seen {
   url: string;
@@ -70,6 +70,7 @@ describe("the key, and an image", () => {
   });
 
   test("the key is in no response", async () => {
+    await scene.restart();
     const client = new GatewayClient(scene.gateway, "private/app");
     const response = await client.send("POST", "blobs/uploads/");
     const text = JSON.stringify([...response.headers]) + (await response.text());
@@ -82,7 +83,7 @@ describe("a gateway with keys", () => {
   let own: Record<string, string>;
   let others: Record<string, string>;
 
-  beforeEach(async () => {
+  beforeAll(async () => {
     const first = await addKey([], "own", { ...rights, allow: ["docker.io/*"], push: ["hosted/team/own"] });
     const both = await addKey(first.list, "others", { ...rights, push: ["hosted/team/*"] });
     const basic = (key: string) => ({ Authorization: `Basic ${Buffer.from(`x:${key}`).toString("base64")}` });
@@ -147,6 +148,7 @@ test("a gateway that leads back to itself refuses, and goes round once", async (
 });
 
 test("mirrored repositories take no pushes through a gateway", async () => {
+  await scene.restart();
   const response = await fetch(`${scene.gateway.url}/v2/docker.io/team/app/blobs/uploads/`, {
     method: "POST",
   });
