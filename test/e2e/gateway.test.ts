@@ -9,6 +9,7 @@ import { type LimitingProxy, startLimitingProxy } from "../scripts/support/limit
 import { startContainerd } from "./support/containerd.ts";
 import { type DockerdKind, startDockerdWith } from "./support/dockerd.ts";
 import { NEWER_CLIENTS, newer } from "./support/newer.ts";
+import { HAS_NEWEST_DOCKERD, NEWEST_DOCKERD } from "./support/newest-dockerd.ts";
 import { CLIENT_DEADLINE, isolated, run, workspace } from "./support/process.ts";
 import { tar } from "./support/tar.ts";
 
@@ -109,6 +110,24 @@ describe.skipIf(NEWER_CLIENTS === "")("of a newer Debian:", () => {
       isolate: newer,
       storage: ["--feature", "containerd-snapshotter=true", "--storage-driver", "native"],
     }));
+});
+
+describe.skipIf(!HAS_NEWEST_DOCKERD)("built from its module:", () => {
+  test("dockerd 29 pushes by a whole PUT", () => pushesFromDocker("docker-newest", NEWEST_DOCKERD));
+
+  test("dockerd 29 shows why a layer above the limit can't be pushed without the gateway", async () => {
+    const docker = await startDockerdWith([], {}, [], NEWEST_DOCKERD);
+    try {
+      const image = `${proxy.host}/hosted/team/direct:1`;
+      await docker.command(["import", await rootFileSystem(), image], DEADLINE);
+      await docker.login(proxy.host, "portolan", key);
+      await expect(docker.command(["push", image], DEADLINE)).rejects.toThrow(
+        /unexpected status from PUT request .*: 413/,
+      );
+    } finally {
+      await docker.stop();
+    }
+  });
 });
 
 test("podman pushes, and containerd pushes the same layer by one PUT", async () => {
