@@ -10,7 +10,7 @@ const BUDGET = 200;
 
 const folder = mkdtempSync(join(tmpdir(), "portolan-size-"));
 try {
-  execFileSync("wrangler", ["deploy", "--dry-run", "--minify", "--outdir", folder], {
+  execFileSync("wrangler", ["deploy", "--dry-run", "--outdir", folder], {
     stdio: ["ignore", "ignore", "inherit"],
     env: { ...process.env, WRANGLER_SEND_METRICS: "false" },
   });
