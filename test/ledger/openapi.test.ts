@@ -207,22 +207,22 @@ describe("a mirror with content", () => {
       tags: [{ tag: "latest" }, { tag: "old" }],
     });
   });
+});
 
-  test.each<[string, string, unknown]>([
-    ["POST /_/rm", "rm", { images: [] }],
-    ["POST /_/purge", "purge", { objects: [1] }],
-    ["POST /_/warm", "warm", { image: IMAGE, platforms: ["Linux"] }],
-    ["POST /_/recalled", "recalled", { digest: "sha256:0" }],
-    ["POST /_/recalled", "recalled", { digest: UNKNOWN, reason: "two\nlines" }],
-    ["POST /_/released", "released", { images: [IMAGE] }],
-    ["POST /_/keys", "keys", { name: "bob", rate: 0 }],
-    ["PUT /_/keys/{name}", "keys/alice", { name: "bob" }],
-    ["POST /_/keys/{name}/rotate", "keys/alice/rotate", { expires: 1 }],
-  ])("what it forbids is refused: %s, %s, %j", async (name, path, body) => {
-    const schema = operations.get(name)?.requestBody?.content["application/json"].schema as Schema;
-    expect(errorsOf(schema, body)).not.toEqual([]);
-    expect((await send(name, path, body)).status).toBe(400);
-  });
+test.each<[string, string, unknown]>([
+  ["POST /_/rm", "rm", { images: [] }],
+  ["POST /_/purge", "purge", { objects: [1] }],
+  ["POST /_/warm", "warm", { image: IMAGE, platforms: ["Linux"] }],
+  ["POST /_/recalled", "recalled", { digest: "sha256:0" }],
+  ["POST /_/recalled", "recalled", { digest: UNKNOWN, reason: "two\nlines" }],
+  ["POST /_/released", "released", { images: [IMAGE] }],
+  ["POST /_/keys", "keys", { name: "bob", rate: 0 }],
+  ["PUT /_/keys/{name}", "keys/alice", { name: "bob" }],
+  ["POST /_/keys/{name}/rotate", "keys/alice/rotate", { expires: 1 }],
+])("what it forbids is refused: %s, %s, %j", async (name, path, body) => {
+  const schema = operations.get(name)?.requestBody?.content["application/json"].schema as Schema;
+  expect(errorsOf(schema, body)).not.toEqual([]);
+  expect((await send(name, path, body)).status).toBe(400);
 });
 
 test("it is shown to the owner alone", async () => {

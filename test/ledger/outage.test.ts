@@ -93,15 +93,16 @@ describe("while the ledger fails", () => {
     expect(text).not.toMatch(/portolan_(requests_total|evicted_bytes_total|fills_total|store_bytes)/);
   });
 
-  test.each([
-    ...["tags/docker.io/library/demo", "feed", "gone", "released", "recalled"],
-    `pulls/sha256:${"0".repeat(64)}`,
-  ])("what it alone knows is 503, to be tried again: %s", async (path) => {
-    expect((await owner(path)).status).toBe(200);
-    state.isOut = true;
-    const { status, headers, json } = await owner(path);
-    expect([status, headers.get("Retry-After")]).toEqual([503, "5"]);
-    expect(json()).toMatchObject({ errors: [{ code: "UNAVAILABLE" }] });
+  test("what it alone knows is 503, to be tried again", async () => {
+    const paths = ["tags/docker.io/library/demo", "feed", "gone", "released", "recalled"];
+    for (const path of [...paths, `pulls/sha256:${"0".repeat(64)}`]) {
+      state.isOut = false;
+      expect([path, (await owner(path)).status]).toEqual([path, 200]);
+      state.isOut = true;
+      const { status, headers, json } = await owner(path);
+      expect([path, status, headers.get("Retry-After")]).toEqual([path, 503, "5"]);
+      expect(json()).toMatchObject({ errors: [{ code: "UNAVAILABLE" }] });
+    }
   });
 
   test("an error of the object itself isn't taken for one of the Worker", async () => {
