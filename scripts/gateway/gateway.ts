@@ -4,6 +4,7 @@ import { parseDigest } from "../../src/oci/digest.ts";
 import { PATH_HEADER, READS_ALL_HEADER } from "../../src/push/forward.ts";
 import { list, listRepositories, putManifest, remove, serveBlob, serveManifest } from "./content.ts";
 import { FarMirror, type FarMirrorOptions } from "./far-mirror.ts";
+import { KeptUploads } from "./kept-uploads.ts";
 import { type GatewayRequest, Refusal, sendError } from "./respond.ts";
 import { GatewayUploads } from "./uploads.ts";
 
@@ -12,10 +13,15 @@ export interface Gateway {
   close(): Promise<void>;
 }
 
+export interface GatewayOptions extends FarMirrorOptions {
+  /** For its files. */
+  folder: string;
+}
+
 /** @throws Error for a URL that can't be used. */
-export function openGateway(options: FarMirrorOptions): Gateway {
+export async function openGateway({ folder, ...options }: GatewayOptions): Promise<Gateway> {
   const mirror = new FarMirror(options);
-  const uploads = new GatewayUploads(mirror);
+  const uploads = await GatewayUploads.open(mirror, new KeptUploads(folder));
   return {
     close: () => mirror.close(),
     handle: async (request, response) => {

@@ -8,6 +8,7 @@ import { inPieces } from "../registry/download.ts";
 import { tryMount } from "../registry/upload.ts";
 import { type UploadContext, UploadLost, UploadSession } from "../registry/upload-session.ts";
 import type { FarMirror } from "./far-mirror.ts";
+import type { KeptUpload, KeptUploads } from "./kept-uploads.ts";
 import { drain, type GatewayRequest, Refusal, sendEmpty } from "./respond.ts";
 
 const MIB = 1024 * 1024;
@@ -24,27 +25,44 @@ const SILENCE = 120_000;
 /** Milliseconds before each retry after one that brought nothing: the client waits meanwhile, and would begin the layer again. */
 const PAUSES = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 30_000];
 
-interface Upload {
-  readonly id: string;
-  readonly repository: string;
-  readonly session: UploadSession;
-  /** Of the bytes that the far mirror has. */
-  readonly hash: Hash;
+interface Upload extends KeptUpload {
+  /** Null for one of an earlier process until it is requested. */
+  open: OpenUpload | null;
   /** The request that appends to it. */
   busy: Promise<void> | null;
 }
 
+interface OpenUpload {
+  readonly id: string;
+  readonly repository: string;
+  readonly session: UploadSession;
+  /** Of the bytes that the far mirror has; null where an earlier process sent some, so that only the far mirror verifies them. */
+  readonly hash: Hash | null;
+}
+
 export class GatewayUploads {
   readonly #mirror: FarMirror;
+  readonly #kept: KeptUploads;
   readonly #context: UploadContext;
   readonly #bodies = pLimit(BODIES);
   /** By id, the longest untouched first. */
   readonly #uploads = new Map<string, Upload>();
 
-  constructor(mirror: FarMirror) {
+  private constructor(mirror: FarMirror, kept: KeptUploads) {
     this.#mirror = mirror;
+    this.#kept = kept;
     const portions = new Portions(CHUNK);
     this.#context = { client: mirror.client, portions, chunked: new Set(), pauses: PAUSES };
+  }
+
+  /** Goes on with those of an earlier process. */
+  static async open(mirror: FarMirror, kept: KeptUploads): Promise<GatewayUploads> {
+    const uploads = new GatewayUploads(mirror, kept);
+    for (const upload of await kept.all()) {
+      if (upload.location.host === mirror.host) uploads.#add({ ...upload, open: null, busy: null });
+      else await kept.forget(upload.id);
+    }
+    return uploads;
   }
 
   /** `POST`: a mount, a whole blob, or an upload. The far mirror refuses here what it doesn't take. @throws RegistryFailure, Refusal */
@@ -57,29 +75,31 @@ export class GatewayUploads {
     if (mount !== null && opened === null) return created(incoming, mount);
     const session =
       opened === "refused" || opened === null ? await UploadSession.open(this.#context, remote) : opened;
-    const upload = { id: randomUUID(), repository, session, hash: createHash("sha256"), busy: null };
-    this.#uploads.set(upload.id, upload);
-    this.#giveWay();
+    const { location } = session;
+    const open = { id: randomUUID(), repository, session, hash: createHash("sha256") };
+    const upload = { id: open.id, repository, location, open, busy: null };
+    this.#add(upload);
     const digest = digestIn(search, "digest");
-    if (digest !== null) return this.#locked(upload, () => this.#end(incoming, upload, digest));
+    if (digest !== null) return this.#locked(upload, () => this.#end(incoming, open, digest));
+    await this.#kept.keep(upload);
     const { least } = session.bounds;
     const bounds = least === null ? {} : { "OCI-Chunk-Min-Length": String(least) };
-    sendEmpty(response, 202, { ...progress(incoming, upload), ...bounds });
+    sendEmpty(response, 202, { ...progress(incoming, open), ...bounds });
   }
 
   /** `GET`: how far an upload is. @throws Refusal */
   async status(incoming: GatewayRequest, id: string): Promise<void> {
     const upload = this.#find(incoming, id);
-    await this.#locked(upload, async () => sendEmpty(incoming.response, 204, progress(incoming, upload)));
+    await this.#locked(upload, async (open) => sendEmpty(incoming.response, 204, progress(incoming, open)));
   }
 
   /** `PATCH`: appends; the response says that the far mirror has it. @throws RegistryFailure, Refusal */
   async append(incoming: GatewayRequest, id: string): Promise<void> {
     const upload = this.#find(incoming, id);
-    await this.#locked(upload, async () => {
-      if (!(await isAtOffset(incoming, upload))) return;
-      await this.#pass(incoming.request, upload);
-      sendEmpty(incoming.response, 202, progress(incoming, upload));
+    await this.#locked(upload, async (open) => {
+      if (!(await isAtOffset(incoming, open))) return;
+      await this.#pass(incoming.request, open);
+      sendEmpty(incoming.response, 202, progress(incoming, open));
     });
   }
 
@@ -88,23 +108,23 @@ export class GatewayUploads {
     const digest = digestIn(incoming.search, "digest");
     if (digest === null) throw new Refusal(400, "DIGEST_INVALID", "the query has no digest");
     const upload = this.#find(incoming, id);
-    await this.#locked(upload, () => this.#end(incoming, upload, digest));
+    await this.#locked(upload, (open) => this.#end(incoming, open, digest));
   }
 
   /** `DELETE`: gives an upload up. @throws Refusal */
   async cancel(incoming: GatewayRequest, id: string): Promise<void> {
     const upload = this.#find(incoming, id);
-    await this.#locked(upload, () => this.#giveUp(upload));
+    await this.#locked(upload, (open) => this.#giveUp(open));
     sendEmpty(incoming.response, 204);
   }
 
-  async #end(incoming: GatewayRequest, upload: Upload, digest: Digest): Promise<void> {
+  async #end(incoming: GatewayRequest, upload: OpenUpload, digest: Digest): Promise<void> {
     if (!(await isAtOffset(incoming, upload))) return;
     const isThere = await this.#isThere(incoming, upload, digest);
     await this.#pass(incoming.request, upload, isThere);
     const { session, hash, id } = upload;
-    const actual = `sha256:${hash.copy().digest("hex")}`;
-    if (digest.startsWith("sha256:") && actual !== digest) {
+    const actual = hash && `sha256:${hash.copy().digest("hex")}`;
+    if (actual !== null && digest.startsWith("sha256:") && actual !== digest) {
       await this.#giveUp(upload);
       throw new Refusal(400, "DIGEST_INVALID", `the content is ${actual}, not ${digest}`);
     }
@@ -118,14 +138,14 @@ export class GatewayUploads {
       await this.#giveUp(upload);
       throw error instanceof UploadLost ? error.cause : error;
     }
-    this.#uploads.delete(id);
+    await this.#forget(id);
     created(incoming, digest);
   }
 
   /** Whether a whole blob needn't be sent: the repository has it, or it could be mounted from another one. */
   async #isThere(
     { request, readsAll }: GatewayRequest,
-    { session, repository }: Upload,
+    { session, repository }: OpenUpload,
     digest: Digest,
   ): Promise<boolean> {
     const length = Number(request.headers["content-length"] ?? Number.NaN);
@@ -143,7 +163,7 @@ export class GatewayUploads {
    * Sends a body on while it comes: the client is never more than two chunks ahead of the far mirror.
    * @param isThere whether the far mirror has it, so that it is only hashed.
    */
-  async #pass(request: IncomingMessage, upload: Upload, isThere = false): Promise<void> {
+  async #pass(request: IncomingMessage, upload: OpenUpload, isThere = false): Promise<void> {
     const { session, hash } = upload;
     const { origin } = this.#mirror.repository(upload.repository).endpoint;
     await this.#bodies(async () => {
@@ -151,7 +171,7 @@ export class GatewayUploads {
       try {
         for await (const piece of inPieces(bytesOf(request), size ?? CHUNK)) {
           if (!isThere) await session.send(piece);
-          hash.update(piece);
+          hash?.update(piece);
         }
       } catch (error) {
         if (request.destroyed && !request.complete) throw brokenOff();
@@ -162,9 +182,9 @@ export class GatewayUploads {
   }
 
   /** One request at a time: what a client sends again after a lost connection comes after what it sent before. */
-  async #locked(upload: Upload, run: () => Promise<void>): Promise<void> {
+  async #locked(upload: Upload, run: (open: OpenUpload) => Promise<void>): Promise<void> {
     while (upload.busy) await upload.busy;
-    const running = run();
+    const running = this.#opened(upload).then(run);
     upload.busy = running
       .catch(() => {})
       .finally(() => {
@@ -173,29 +193,48 @@ export class GatewayUploads {
     await running;
   }
 
+  /** @throws Refusal for one that the far mirror doesn't have any more, RegistryFailure. */
+  async #opened(upload: Upload): Promise<OpenUpload> {
+    if (upload.open) return upload.open;
+    const { id, repository, location } = upload;
+    const session = await UploadSession.reopen(this.#context, this.#mirror.repository(repository), location);
+    if (!session) {
+      await this.#forget(id);
+      throw unknownUpload();
+    }
+    const hash = session.offset === 0 ? createHash("sha256") : null;
+    upload.open = { id, repository, session, hash };
+    return upload.open;
+  }
+
   /** @throws Refusal for one that isn't there, or is another repository's. */
   #find({ repository }: GatewayRequest, id: string): Upload {
     const upload = this.#uploads.get(id);
     if (upload?.repository !== repository) {
-      throw new Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload here: push again");
+      throw unknownUpload();
     }
     this.#uploads.delete(id);
     this.#uploads.set(id, upload);
     return upload;
   }
 
-  #giveWay(): void {
+  #add(upload: Upload): void {
+    this.#uploads.set(upload.id, upload);
     if (this.#uploads.size <= UPLOADS) return;
-    for (const upload of this.#uploads.values()) {
-      if (upload.busy) continue;
-      void this.#giveUp(upload);
-      return;
-    }
+    const longest = [...this.#uploads.values()].find(({ busy }) => !busy);
+    if (!longest) return;
+    // One of an earlier process expires at the far mirror.
+    void (longest.open ? this.#giveUp(longest.open) : this.#forget(longest.id));
   }
 
-  async #giveUp({ id, session }: Upload): Promise<void> {
-    this.#uploads.delete(id);
+  async #giveUp({ id, session }: OpenUpload): Promise<void> {
+    await this.#forget(id);
     await session.cancel();
+  }
+
+  async #forget(id: string): Promise<void> {
+    this.#uploads.delete(id);
+    await this.#kept.forget(id);
   }
 }
 
@@ -215,7 +254,7 @@ async function* bytesOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
 }
 
 /** @returns false, after a response with 416, where the content begins at another byte than the upload ends at. */
-async function isAtOffset(incoming: GatewayRequest, upload: Upload): Promise<boolean> {
+async function isAtOffset(incoming: GatewayRequest, upload: OpenUpload): Promise<boolean> {
   const header = incoming.request.headers["content-range"];
   if (header === undefined) return true;
   const start = /^(?:bytes )?(\d+)-\d+(?:\/.*)?$/.exec(header)?.[1];
@@ -236,7 +275,7 @@ function digestIn(search: URLSearchParams, name: string): Digest | null {
   return digest;
 }
 
-function progress({ path }: GatewayRequest, { id, session }: Upload): Record<string, string> {
+function progress({ path }: GatewayRequest, { id, session }: OpenUpload): Record<string, string> {
   return {
     Location: `${path}/blobs/uploads/${id}`,
     Range: `0-${Math.max(0, session.offset - 1)}`,
@@ -246,6 +285,10 @@ function progress({ path }: GatewayRequest, { id, session }: Upload): Record<str
 
 function created({ response, path }: GatewayRequest, digest: Digest): void {
   sendEmpty(response, 201, { Location: `${path}/blobs/${digest}`, "Docker-Content-Digest": digest });
+}
+
+function unknownUpload(): Refusal {
+  return new Refusal(404, "BLOB_UPLOAD_UNKNOWN", "there is no such upload here: push again");
 }
 
 /** The client can't read it. */

@@ -154,7 +154,8 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   if (options.pushTo && paths.gateway !== undefined) {
     // Loaded here: only a gateway speaks to a registry from this process.
     const { openGateway } = await import("../gateway/gateway.ts");
-    const gateway = openGateway({ ...options.pushTo, environment: proxiesOf(options) });
+    const folder = join(options.data, "gateway");
+    const gateway = await openGateway({ ...options.pushTo, folder, environment: proxiesOf(options) });
     started.defer(() => gateway.close());
     const forwardingPushes = await listenAt(paths.gateway, gateway.handle);
     started.defer(() => {

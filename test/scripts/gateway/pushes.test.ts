@@ -1,6 +1,7 @@
 /** Pushes through a gateway to a mirror behind a proxy that refuses large bodies. */
 import { randomBytes } from "node:crypto";
-import { readdir } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
@@ -190,6 +191,52 @@ describe("an upload", () => {
     expect((await client.send("DELETE", location)).status).toBe(204);
     expect(scene.proxy.requests.map(({ method }) => method)).toEqual(["POST", "DELETE"]);
     expect((await client.send("GET", location)).status).toBe(404);
+  });
+
+  describe("of which the gateway restarts in the middle", () => {
+    const bytes = random(1000);
+    const kept = () => join(scene.folder, "gateway", "gateway", `${location.split("/").at(-1)}.json`);
+    let location: string;
+
+    beforeEach(async () => {
+      location = await client.open();
+      await client.send("PATCH", location, { body: bytes.subarray(0, 400) });
+      await scene.restart();
+      client = new GatewayClient(scene.gateway, "team/app");
+    });
+    afterEach(() => expect(existsSync(kept())).toBe(false));
+
+    test("goes on at its offset, and nowhere else", async () => {
+      const wrong = await client.send("PATCH", location, {
+        body: bytes.subarray(500),
+        headers: { "Content-Range": "500-999" },
+      });
+      expect([wrong.status, wrong.headers.get("Range")]).toEqual([416, "0-399"]);
+      const name = await digestOf(bytes);
+      const put = await client.send("PUT", `${location}?digest=${name}`, { body: bytes.subarray(400) });
+      expect(put.status).toBe(201);
+      expect((await atFar(`blobs/${name}`)).headers.get("Content-Length")).toBe("1000");
+    });
+
+    test("is refused at its end if it isn't its digest", async () => {
+      const name = digest("another one");
+      const put = await client.send("PUT", `${location}?digest=${name}`, { body: bytes.subarray(400) });
+      expect(await errorIn(put)).toMatchObject({ status: 400, code: "DIGEST_INVALID" });
+      expect((await atFar(`blobs/${name}`)).status).toBe(404);
+    });
+
+    test("is unknown once the far mirror has given it up, so that clients restart it", async () => {
+      const { pathname } = new URL(JSON.parse(await readFile(kept(), "utf8")).location);
+      expect((await atFar(pathname.split("/app/")[1] ?? "", "team/app", "DELETE")).status).toBe(204);
+      const response = await client.send("PATCH", location, { body: bytes.subarray(400) });
+      expect(await errorIn(response)).toMatchObject({ status: 404, code: "BLOB_UPLOAD_UNKNOWN" });
+    });
+
+    test("isn't another repository's", async () => {
+      const other = location.replace("team/app", "team/other");
+      expect((await client.send("GET", other)).status).toBe(404);
+      expect((await client.send("DELETE", location)).status).toBe(204);
+    });
   });
 
   test("is its own repository's", async () => {
