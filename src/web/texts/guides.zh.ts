@@ -1,4 +1,4 @@
-/** 客户端配置指南里的文字，由英文译成中文；docs/zh/clients 里用的是同样的句子。没有译文的按英文显示。 */
+/** 客户端配置指南里的文字，由英文译成中文；docs/zh/clients 里用的是同样的句子。品牌名和命令保持原样。 */
 
 const TEXTS: Readonly<Record<string, string>> = {
   "Add the mirror to Docker's configuration.": "把镜像代理加入 Docker 的配置。",
@@ -93,6 +93,156 @@ const TEXTS: Readonly<Record<string, string>> = {
   "Official images on docker.io don't need `library/`.": "docker.io 的官方镜像可以省略 `library/`。",
   "These are the registries that most images come from. To configure others that the mirror serves, list them with `--upstream`, as in `--upstream docker.io,nvcr.io`.":
     "这里列出的是最常用的仓库。要配置镜像代理提供的其他仓库，请用 `npm run portolan -- config` 生成，并以 `--upstream docker.io,nvcr.io` 的形式列出。",
+  "Write the mirrors into a file.": "把镜像代理写入一个文件。",
+  "Create the cluster with it. An existing cluster doesn't pick it up.":
+    "用它创建集群。已有的集群不会读取它。",
+  "Configure the mirror in a folder on this machine.": "在本机的一个目录里配置镜像代理。",
+  "Describe a cluster whose nodes mount that folder. Every node needs the `extraMounts`.":
+    "描述一个集群，让节点挂载该目录。每个节点都需要 `extraMounts`。",
+  "Create the cluster.": "创建集群。",
+  'Node images older than kind 0.27 don\'t read `/etc/containerd/certs.d` by default. For those, add a `containerdConfigPatches` to kind-portolan.yaml that sets `config_path = "/etc/containerd/certs.d"` under `[plugins."io.containerd.grpc.v1.cri".registry]`.':
+    '早于 kind 0.27 的节点镜像默认不读取 `/etc/containerd/certs.d`。使用这些镜像时，在 kind-portolan.yaml 里加上 `containerdConfigPatches`，在 `[plugins."io.containerd.grpc.v1.cri".registry]` 下设置 `config_path = "/etc/containerd/certs.d"`。',
+  "The node image itself, `kindest/node`, is pulled by the Docker that kind runs on: configure that one too.":
+    "节点镜像 `kindest/node` 由运行 kind 的 Docker 拉取：那里的 Docker 也要配置。",
+  "Configure a mirror for each registry, on every node.": "在每个节点上，为每个仓库配置镜像代理。",
+  "Reload CRI-O and pull as Kubernetes would.": "让 CRI-O 重新加载配置，然后像 Kubernetes 那样拉取。",
+  "Write the mirror's key into an authentication file.": "把镜像代理的密钥写入认证文件。",
+  "Point CRI-O to that file. If `global_auth_file` is already set, add the login to the file it names instead.":
+    "让 CRI-O 使用该文件。如果已经设置了 `global_auth_file`，请把登录信息加到它所指的文件里。",
+  "Create a builder with it. If you run `buildkitd` yourself, it reads the file at that path by default.":
+    "用它创建构建器。如果自己运行 `buildkitd`，它默认读取该路径下的文件。",
+  "Build.": "构建。",
+  "The builder built into dockerd, used without `buildx create`, doesn't read buildkitd.toml; it uses dockerd's `registry-mirrors`, for docker.io only.":
+    "dockerd 内置的构建器（没有执行 `buildx create` 时使用）不读取 buildkitd.toml，而是使用 dockerd 的 `registry-mirrors`，只对 docker.io 有效。",
+  "GitHub Actions with buildx": "GitHub Actions（buildx）",
+  "Configure the builder's mirrors in the workflow.": "在工作流里配置构建器的镜像代理。",
+  "Add the mirror's key to the repository's secrets as `PORTOLAN_KEY` (Settings, Secrets and variables, Actions).":
+    "把镜像代理的密钥添加到代码仓库的 secrets，名称为 `PORTOLAN_KEY`（Settings → Secrets and variables → Actions）。",
+  "GitHub-hosted runners can't reach a mirror on your machine: use a deployed mirror, or a self-hosted runner on that machine.":
+    "GitHub 托管的 runner 访问不到你机器上的镜像代理：请使用已部署的镜像代理，或在那台机器上自建 runner。",
+  "Map each registry to its mirror.": "为每个仓库指定对应的镜像代理。",
+  "Mount the mirror's key as kaniko's credentials; in Kubernetes, use a secret of type `kubernetes.io/dockerconfigjson`.":
+    "把镜像代理的密钥挂载为 kaniko 的凭据；在 Kubernetes 里，使用类型为 `kubernetes.io/dockerconfigjson` 的 secret。",
+  "kaniko accepts only paths whose first component has no dot, so upstreams are written with hyphens.":
+    "kaniko 只接受第一级不含点号的路径，所以上游名里的点号写成连字符。",
+  "kaniko's name for docker.io is `index.docker.io`. When the mirror fails, kaniko falls back to the registry itself; `--skip-default-registry-fallback` prevents that.":
+    "kaniko 把 docker.io 称为 `index.docker.io`。镜像代理出错时，kaniko 会回退到原仓库；用 `--skip-default-registry-fallback` 可以禁止回退。",
+  "GitLab CI with Docker in Docker": "GitLab CI（Docker in Docker）",
+  "Configure the service's mirror in the pipeline.": "在流水线里为 service 配置镜像代理。",
+  "Or for all jobs of your own runner, in its configuration.":
+    "或者在自己的 runner 的配置里，对所有作业生效。",
+  "Put the URL into a masked CI/CD variable, and use the variable instead.":
+    "把 URL 放进已隐藏（masked）的 CI/CD 变量，在这里引用该变量。",
+  "The job's own image is pulled by the runner, not by the service: configure the Docker or containerd that the runner uses too.":
+    "作业自己的镜像由 runner 拉取，不经过 service：runner 所用的 Docker 或 containerd 也要配置。",
+  "Inside a container, 127.0.0.1 is the container itself: run the mirror on an address that is reachable from there.":
+    "在容器里，127.0.0.1 是容器自己：请让镜像代理监听容器访问得到的地址。",
+  "Talos 1.12 and later: write the mirrors into a patch.": "Talos 1.12 及更高版本：把镜像代理写入补丁。",
+  "Talos before 1.12: write this patch instead.": "Talos 1.12 之前的版本：改用这个补丁。",
+  "Apply it to the nodes. Nothing is restarted.": "把补丁应用到节点，不会重启任何服务。",
+  "Pull as Kubernetes would.": "像 Kubernetes 那样拉取。",
+  "When the mirror fails, nodes fall back to the registry itself; `skipFallback: true` prevents that.":
+    "镜像代理出错时，节点会回退到原仓库；用 `skipFallback: true` 可以禁止回退。",
+  "Apply the same patch to the installer's configuration (`talosctl gen config --config-patch`), so that a new node pulls through the mirror from its first image on.":
+    "对安装配置也应用同样的补丁（`talosctl gen config --config-patch`），这样新节点从第一个镜像起就经过镜像代理。",
+  "Add this to the nodes' user data.": "把下面的内容加入节点的 user data。",
+  "On a running node, from its control container:": "对于运行中的节点，在它的控制容器里执行：",
+  "When the mirror fails, nodes fall back to the registry itself.": "镜像代理出错时，节点会回退到原仓库。",
+  "Anyone who may describe the instance can read its user data; Bottlerocket recommends setting credentials with `apiclient` from a bootstrap container.":
+    "有权查看实例的人都能读到 user data；Bottlerocket 建议在 bootstrap 容器里用 `apiclient` 设置凭据。",
+  "Write the mirrors into a runtime configuration file.": "把镜像代理写入运行时配置文件。",
+  "Update the cluster with it. GKE recreates its nodes, within your maintenance windows.":
+    "用它更新集群。GKE 会在你的维护窗口内重建节点。",
+  "GKE's documentation says which versions and node images support `registryHosts` (customize containerd configuration). If yours don't, a privileged DaemonSet that writes `hosts.toml` on the nodes does the same; see containerd.":
+    "哪些版本和节点镜像支持 `registryHosts`，见 GKE 文档（自定义 containerd 配置）。如果不支持，用特权 DaemonSet 在节点上写入 `hosts.toml` 也可以，见 containerd。",
+  "By default, popular Docker Hub images come from Google's mirror.gcr.io; with an entry for docker.io they come through your mirror.":
+    "Docker Hub 的热门镜像默认来自 Google 的 mirror.gcr.io；配置了 docker.io 之后，它们会经过你的镜像代理。",
+  "Add this to the user data of the nodes' launch template (with Karpenter: `userData` of the EC2NodeClass). EKS merges it with its own.":
+    "把下面的内容加入节点启动模板的 user data（使用 Karpenter 时是 EC2NodeClass 的 `userData`）。EKS 会把它与自己的内容合并。",
+  "Replace the nodes one by one, and check one of them.": "逐个替换节点，并检查其中一个。",
+  "This is for Amazon Linux 2023. For Bottlerocket nodes, see Bottlerocket.":
+    "以上适用于 Amazon Linux 2023。Bottlerocket 节点见 Bottlerocket。",
+  "The NodeConfig is for nodes with containerd 2, which finds no hosts.toml if `config_path` names two folders, as it does in Amazon Linux. Leave it out for nodes with containerd 1.7: `kubectl get nodes -o wide` shows the version.":
+    "NodeConfig 用于 containerd 2 的节点：Amazon Linux 的 `config_path` 有两个目录，这时 containerd 2 找不到 hosts.toml。containerd 1.7 的节点不需要它，版本可用 `kubectl get nodes -o wide` 查看。",
+  "Amazon's own images, from `….dkr.ecr.….amazonaws.com`, aren't mirrored.":
+    "Amazon 自己的镜像（来自 `….dkr.ecr.….amazonaws.com`）不经过镜像代理。",
+  "Anyone who may describe the launch template or the instance can read the user data.":
+    "有权查看启动模板或实例的人都能读到 user data。",
+  "nginx in front of the mirror": "nginx（在镜像代理前面）",
+  "Get a certificate for all the host names. If you have none, create one with a private CA; clients have to trust its `ca.pem`.":
+    "准备覆盖所有主机名的证书。没有的话，用自建 CA 签发一份，客户端需要信任它的 `ca.pem`。",
+  "One server for each upstream, and one for the mirror itself.": "每个上游一个 server，镜像代理自己一个。",
+  "One server for all the host names. The mirror sees which name a client uses, and so which registry it means.":
+    "所有主机名共用一个 server。镜像代理能看到客户端使用的主机名，由此知道是哪个仓库。",
+  "Check the configuration and load it.": "检查配置并重新加载。",
+  "Make the host names resolve to this machine, in DNS or in each client's `/etc/hosts`, and try one.":
+    "通过 DNS 或每个客户端的 `/etc/hosts`，让这些主机名解析到这台机器，然后试一下。",
+  "Start the mirror with that domain, so that it accepts the host names.":
+    "启动镜像代理时设置这个域名，让它接受这些主机名。",
+  "In the guides for other clients, use these names: `https://` and the server's name for the mirror, and the same domain.":
+    "在其他客户端的说明里使用这些名称：镜像代理的地址是 `https://` 加上 server 的名称，域名相同。",
+  "If the mirror requires access keys, pass one to this guide (`--key-file`) for nginx to add: a client's own login would bypass nginx and go to the mirror's own host name.":
+    "如果镜像代理需要访问密钥，把密钥传给这份指南（`--key-file`），由 nginx 添加：客户端自己登录的话会绕过 nginx，直接访问镜像代理的主机名。",
+  "nginx adds the mirror's key, so anyone who can reach nginx can pull: restrict access to it.":
+    "nginx 会加上镜像代理的密钥，所以能访问 nginx 的人都能拉取：请限制对它的访问。",
+  "Harbor proxying from the mirror": "Harbor（以镜像代理为上游）",
+  "Pull through Harbor, with the project's name in the reference.":
+    "通过 Harbor 拉取，镜像名里要带上项目名。",
+  "In Harbor's web interface instead: Administration, Registries, New Endpoint, provider Docker Registry; then Projects, New Project, Proxy Cache, with that endpoint.":
+    "也可以在 Harbor 的网页界面操作：系统管理 → 仓库管理 → 新建目标，提供者选 Docker Registry；然后项目 → 新建项目 → 镜像代理，选择该目标。",
+  "The provider is Docker Registry for docker.io too, so official images need `library/` in their names.":
+    "docker.io 的提供者也是 Docker Registry，所以官方镜像的名称里要写 `library/`。",
+  "Nexus proxying from the mirror": "Nexus（以镜像代理为上游）",
+  "Make it.": "创建它。",
+  "In Nexus's web interface instead: Repositories, Create repository, docker (proxy), with the URL as Remote storage and Use proxy registry as Docker index.":
+    "也可以在 Nexus 的网页界面操作：Repositories → Create repository → docker (proxy)，Remote storage 填这个 URL，Docker index 选 Use proxy registry。",
+  "A docker (group) repository combines several of them at one address. Clients need a connector: a port, a subdomain or path-based routing.":
+    "docker (group) 仓库可以把其中几个合并到一个地址。客户端需要连接器：端口、子域名或基于路径的路由。",
+  "registry:2 in proxy mode, before the mirror": "registry:2 代理模式（在镜像代理前面）",
+  "In Debian's package the program is called `docker-registry`; in the image `registry:2`, the file is `/etc/docker/registry/config.yml`, and 127.0.0.1 is the container itself.":
+    "Debian 软件包里的程序名是 `docker-registry`；在镜像 `registry:2` 里，配置文件是 `/etc/docker/registry/config.yml`，127.0.0.1 是容器自己。",
+  "It keeps what it pulls for a week unless `proxy.ttl` is set. While the mirror fails, it serves what it has stored.":
+    "除非设置了 `proxy.ttl`，拉取的内容会保留一周。镜像代理出错时，它提供自己缓存的内容。",
+  "The key is part of `remoteurl`, because the registry sends no login to a URL with a path: protect the files like a password.":
+    "密钥是 `remoteurl` 的一部分，因为 registry 不会向带路径的 URL 发送登录信息：请像保护密码一样保护这些文件。",
+  "registry:2 in proxy mode, behind the mirror": "registry:2 代理模式（在镜像代理后面）",
+  "Start the mirror with them as its upstreams. A second URL after a comma is a fallback, used for digests when the first one fails.":
+    "启动镜像代理，以它们为上游。逗号后的第二个 URL 是回退端点，第一个出错时用于按摘要拉取。",
+  "This is for a mirror on one machine. A deployed one reaches public addresses only, so give the registries TLS and set `UPSTREAMS` (docs/upstreams.md).":
+    "以上适用于单机运行的镜像代理。已部署的镜像代理只能访问公网地址，所以要给这些 registry 配上 TLS，并设置 `UPSTREAMS`（docs/upstreams.md）。",
+  "Any registry in proxy mode works, such as an existing Harbor or Nexus: its base URL is the upstream's endpoint.":
+    "任何代理模式的仓库都可以，例如已有的 Harbor 或 Nexus：它的根 URL 就是上游的端点。",
+  "Pull through the mirror's name; `llama3.2:1b` is an example.":
+    "用镜像代理的名称拉取，以 `llama3.2:1b` 为例。",
+  "Give the model its short name, which other programs use. No data is copied.":
+    "给模型起回短名称，供其他程序使用。不会复制数据。",
+  "Run it.": "运行它。",
+  "This works only for models in Ollama's own library: the name of a user's model would have one component more than Ollama accepts. With a DOMAIN (`--domain`), the mirror has a host name for Ollama's registry, and users' models can be pulled too.":
+    "这只适用于 Ollama 官方库里的模型：用户模型的名称会比 Ollama 允许的多一级。设置 DOMAIN（`--domain`）后，镜像代理有专门对应 Ollama 仓库的主机名，用户的模型也能拉取。",
+  "Ollama has no mirror setting, so `ollama run` alone fetches a missing model from Ollama's own registry.":
+    "Ollama 没有镜像设置，所以直接 `ollama run` 会从 Ollama 官方仓库下载缺少的模型。",
+  "Ollama sends no login and accepts no path, so a key can only be part of the mirror's host name: give the mirror a DOMAIN, and pass `--domain` to this guide.":
+    "Ollama 不发送登录信息，也不接受路径，密钥只能放在镜像代理的主机名里：请给镜像代理设置 DOMAIN，并在这份指南里加上 `--domain`。",
+  "Ollama sends no login, so the key is part of the host name, and of the model's name until you copy the model and remove the original (`ollama rm`).":
+    "Ollama 不发送登录信息，所以密钥是主机名的一部分，也是模型名的一部分，直到你复制模型并删除原来的（`ollama rm`）。",
+  "Trivy, Helm, Flux, OpenTofu, dev containers and Homebrew":
+    "Trivy、Helm、Flux、OpenTofu、dev containers 与 Homebrew",
+  "Trivy: its databases and checks.": "Trivy：漏洞库与检查规则。",
+  "Helm: charts, on the command line and as dependencies (`repository: oci://…` in Chart.yaml).":
+    "Helm：chart，包括命令行和依赖（Chart.yaml 里的 `repository: oci://…`）。",
+  "Flux: an OCIRepository. A HelmRepository of type `oci` takes the same kind of `url`.":
+    "Flux：OCIRepository。类型为 `oci` 的 HelmRepository 使用同样形式的 `url`。",
+  "OpenTofu: providers published in an OCI registry, in the CLI configuration.":
+    "OpenTofu：发布在 OCI 仓库里的 provider，写在 CLI 配置里。",
+  "OpenTofu: modules, in the configuration that uses them.": "OpenTofu：module，写在使用它们的配置里。",
+  "Dev containers: image and features.": "Dev containers：镜像与 feature。",
+  "Homebrew: bottles, through environment variables.": "Homebrew：bottle，通过环境变量。",
+  "When the mirror fails, only Homebrew falls back to the registry. What was pulled before is served even while the registry is down.":
+    "镜像代理出错时，只有 Homebrew 会回退到原仓库。仓库故障期间，以前拉取过的内容仍然可用。",
+  "Homebrew requests sources and casks from the mirror too, doesn't find them there, and downloads them from their original location.":
+    "Homebrew 也会向镜像代理请求源码和 cask，找不到时从原来的地址下载。",
+  "Trivy, OpenTofu, dev containers and Helm use the credentials of `docker login`, Flux those of its secret, and Homebrew those of its environment variable.":
+    "Trivy、OpenTofu、dev containers 和 Helm 使用 `docker login` 的凭据，Flux 使用它的 secret，Homebrew 使用环境变量。",
 };
 
 /** 含有地址或密钥的句子。 */
@@ -105,6 +255,35 @@ const PATTERNS: readonly (readonly [RegExp, string])[] = [
   [
     /^The mirror has no TLS: Docker needs (`[^`]+`) in daemon\.json, podman (`[^`]+`), crane (`[^`]+`), helm and oras (`[^`]+`)\.$/,
     "镜像代理没有启用 TLS：Docker 需要在 daemon.json 里加上 $1，podman 需要 $2，crane 需要 $3，helm 和 oras 需要 $4。",
+  ],
+  [
+    /^k3d's own images are pulled by Docker, not by the cluster\. (`\S+`) comes from docker\.io, for which Docker can use a mirror; the others come from ghcr\.io, for which it can't\. To pull those through the mirror, set (`\S+`) and (`\S+`) in the environment of (`k3d`), with k3d's own version\.$/,
+    "k3d 自己的镜像由 Docker 拉取，不由集群拉取。$1 来自 docker.io，Docker 可以使用镜像代理；其余来自 ghcr.io，Docker 不能使用镜像代理。要让它们也经过镜像代理，在 $4 的环境变量里设置 $2 和 $3，版本与 k3d 一致。",
+  ],
+  [/^A user's model keeps its user: (`[^`]+`)\.$/, "用户的模型要保留用户名：$1。"],
+  [
+    /^The mirror has no TLS: Trivy needs (`\S+`) and (`\S+`), Helm (`\S+`), Flux (`[^`]+`), Docker (`[^`]+`)\. OpenTofu and dev containers require TLS\.$/,
+    "镜像代理没有启用 TLS：Trivy 需要 $1 和 $2，Helm 需要 $3，Flux 需要 $4，Docker 需要 $5。OpenTofu 和 dev containers 必须有 TLS。",
+  ],
+  [
+    /^Create it, look up its id, and create a project named (`\S+`) for it\.$/,
+    "创建它，查出它的 id，再为它创建名为 $1 的项目。",
+  ],
+  [/^An endpoint for (\S+)\.$/, "$1 的目标。"],
+  [/^A repository for (\S+)\.$/, "$1 的仓库。"],
+  [
+    /^A registry on (\S+) that fetches (\S+) through the mirror\.$/,
+    "监听 $1、经镜像代理获取 $2 的 registry。",
+  ],
+  [/^A registry on (\S+) that proxies (\S+)\.$/, "监听 $1、代理 $2 的 registry。"],
+  [
+    /^The mirror is itself below (\S+), so these host names are the mirror's own or would make nginx connect to itself: give nginx another domain \((`\S+`)\)\.$/,
+    "镜像代理自己就在 $1 之下，这些主机名要么属于镜像代理，要么会让 nginx 连接自己：请给 nginx 另一个域名（$2）。",
+  ],
+  [/^(\S+) stands for your own domain \((`\S+`)\)\.$/, "$1 代表你自己的域名（$2）。"],
+  [
+    /^With a private CA, clients need (`\S+`): Docker as (`\S+`), containerd through (`[^`]+`) in hosts\.toml, podman and CRI-O as (`\S+`), all programs on a machine through (`\S+`)\.$/,
+    "使用自建 CA 时，客户端需要 $1：Docker 放在 $2，containerd 在 hosts.toml 里写 $3，podman 和 CRI-O 放在 $4；要让一台机器上的所有程序都信任它，用 $5。",
   ],
 ];
 
