@@ -1,10 +1,12 @@
 /** Images that `docker save` has written (manifest.json): they get an OCI manifest, since they have none of their own. */
+
 import { createHash, type Hash } from "node:crypto";
 import type { FileHandle } from "node:fs/promises";
 import { pipeline } from "node:stream";
 import { createGzip } from "node:zlib";
 import * as v from "valibot";
 import { type Digest, parseDigest } from "../../src/oci/digest.ts";
+import { DOCKER_INDEX } from "../../src/oci/layout.ts";
 import type { Descriptor } from "../../src/oci/manifest.ts";
 import { OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import type { Environment } from "../../src/registry/proxies.ts";
@@ -17,7 +19,6 @@ import { type Compression, compressionOf, decompressed, MAGIC_LENGTH } from "./c
 import { blobIn, type ContentFolder, documentIn, entryError, jsonIn } from "./content-folder.ts";
 import { bytesOf, spool } from "./spool.ts";
 
-export const DOCKER_INDEX = "manifest.json";
 const OCI_CONFIG = "application/vnd.oci.image.config.v1+json";
 const LAYER = "application/vnd.oci.image.layer.v1.tar";
 

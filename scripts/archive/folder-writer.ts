@@ -4,12 +4,12 @@ import { mkdir, readdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { INDEX } from "../../src/oci/layout.ts";
 import { hasCode } from "../files.ts";
 import type { Blob } from "../registry/download.ts";
 import { blobIn, type ContentFolder, documentIn, openFolder } from "./content-folder.ts";
 import type { ContentWriter } from "./content-writer.ts";
 import { type Incoming, incomingFor } from "./incoming.ts";
-import { INDEX } from "./layout-source.ts";
 
 /** @throws Error for a folder that has something else in it than a layout. */
 export async function folderWriter(path: string): Promise<ContentWriter> {

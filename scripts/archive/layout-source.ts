@@ -1,5 +1,6 @@
 /** Images of an OCI image layout (image-spec, image-layout.md), in a folder or a tar. */
 import { type Digest, digestParts } from "../../src/oci/digest.ts";
+import { blobPath, IMAGE_NAME, INDEX, REF_NAME } from "../../src/oci/layout.ts";
 import { type Descriptor, manifestType, readManifest } from "../../src/oci/manifest.ts";
 import { isManifestType, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import type { ImageSource, ManifestContent } from "../copy/image-io.ts";
@@ -7,17 +8,6 @@ import { digestOfBytes } from "../registry/client.ts";
 import type { Blob } from "../registry/download.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { blobIn, type ContentFolder, documentIn, entryError } from "./content-folder.ts";
-
-/** What an index calls an image: most often a tag. */
-export const REF_NAME = "org.opencontainers.image.ref.name";
-/** What containerd and Docker call it in full. */
-export const IMAGE_NAME = "io.containerd.image.name";
-export const INDEX = "index.json";
-
-export function blobPath(digest: Digest): string {
-  const { algorithm, hex } = digestParts(digest);
-  return `blobs/${algorithm}/${hex}`;
-}
 
 export class LayoutSource implements ImageSource {
   readonly name: string;

@@ -1,5 +1,17 @@
 /** Writes images as an OCI image layout (image-spec, image-layout.md), which `docker load` can read too if it is to. */
 import type { Digest } from "../../src/oci/digest.ts";
+import {
+  blobPath,
+  DOCKER_INDEX,
+  type DockerImage,
+  dockerImage,
+  familiarName,
+  IMAGE_NAME,
+  INDEX,
+  isImageConfig,
+  LAYOUT,
+  REF_NAME,
+} from "../../src/oci/layout.ts";
 import { type Descriptor, isForeign, type Manifest, readIndexEntries } from "../../src/oci/manifest.ts";
 import { OCI_INDEX } from "../../src/oci/mediatypes.ts";
 import type { BlobResult, ImageSource, ImageTarget, ManifestContent } from "../copy/image-io.ts";
@@ -7,26 +19,12 @@ import { entriesOf, isAttestation } from "../image/image.ts";
 import type { Blob } from "../registry/download.ts";
 import { formatReference, type ImageReference } from "../registry/reference.ts";
 import type { ContentWriter } from "./content-writer.ts";
-import { DOCKER_INDEX } from "./docker-source.ts";
-import { blobPath, IMAGE_NAME, INDEX, REF_NAME } from "./layout-source.ts";
 
 export interface LayoutOptions {
   /** Whether it gets a manifest.json, as `docker load` wants it: only images can be in it then, and no artifacts. */
   forDocker: boolean;
   /** As `linux/amd64`: of an image of several platforms the one that manifest.json names, or the first if that isn't there. */
   platform: string;
-}
-
-const CONFIGS = [
-  "application/vnd.oci.image.config.v1+json",
-  "application/vnd.docker.container.image.v1+json",
-];
-
-/** An image in manifest.json. */
-interface DockerImage {
-  Config: string;
-  RepoTags: string[] | null;
-  Layers: string[];
 }
 
 export class LayoutWriter {
@@ -61,7 +59,7 @@ export class LayoutWriter {
   async commit(): Promise<void> {
     const entries = [...(await this.#otherEntries()), ...this.#entries.values()];
     if (this.#options.forDocker) await this.#writeJson(DOCKER_INDEX, this.#dockerImages);
-    await this.#writeJson("oci-layout", { imageLayoutVersion: "1.0.0" });
+    await this.#writeJson(LAYOUT.path, LAYOUT.content);
     // Last: a layout that breaks off before has no images.
     await this.#writeJson(INDEX, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: entries });
     await this.#content.commit();
@@ -108,12 +106,10 @@ export class LayoutWriter {
         `${forbidden.digest} mustn't be distributed, by its publisher's word: Docker can't load the image`,
       );
     }
-    const repoTag = reference?.tag ? familiarName(reference) : null;
-    const image: DockerImage = {
-      Config: blobPath(config.digest),
-      RepoTags: repoTag === null ? null : [repoTag],
-      Layers: layers.map(({ digest }) => blobPath(digest)),
-    };
+    const repoTag = reference?.tag
+      ? familiarName(reference.registry, reference.repository, reference.tag)
+      : null;
+    const image = dockerImage(config, layers, repoTag);
     const same = this.#dockerImages.find(({ Config }) => Config === image.Config);
     if (!same) this.#dockerImages.push(image);
     else if (repoTag !== null && !same.RepoTags?.includes(repoTag))
@@ -135,7 +131,7 @@ export class LayoutWriter {
       if (entry) return this.#imageOf(entry.digest, reference);
     }
     const { config = null, layers = [] } = manifest ?? {};
-    if (config && CONFIGS.includes(config.mediaType)) return { config, layers };
+    if (isImageConfig(config)) return { config, layers };
     const name = reference ? formatReference(reference) : digest;
     throw new Error(`${name} is an artifact, which Docker can't load: copy it to oci: or oci-archive:`);
   }
@@ -172,11 +168,4 @@ function descriptorOf(
 function keyOf(entry: object): string {
   const { annotations, digest } = entry as { annotations?: Record<string, unknown>; digest?: unknown };
   return String(annotations?.[REF_NAME] ?? digest);
-}
-
-/** The name as Docker shows it: `alpine:3.20` for `docker.io/library/alpine:3.20`. */
-function familiarName({ registry, repository, tag }: ImageReference): string {
-  const name =
-    registry === "docker.io" ? repository.replace(/^library\/(?=[^/]+$)/, "") : `${registry}/${repository}`;
-  return `${name}:${tag}`;
 }

@@ -1,5 +1,6 @@
 /** Opens what a location names: as a source or as a target of a copy. */
 import { resolve } from "node:path";
+import { DOCKER_INDEX } from "../../src/oci/layout.ts";
 import { readManifest } from "../../src/oci/manifest.ts";
 import type { Environment } from "../../src/registry/proxies.ts";
 import type { ImageSource, ImageTarget } from "../copy/image-io.ts";
@@ -8,7 +9,7 @@ import { remoteOf, writable } from "../registry/client.ts";
 import { formatReference, type ImageReference, manifestReference } from "../registry/reference.ts";
 import { type ContentFolder, openFolder } from "./content-folder.ts";
 import { daemonArchive, daemonWriter } from "./daemon.ts";
-import { DOCKER_INDEX, DockerSource } from "./docker-source.ts";
+import { DockerSource } from "./docker-source.ts";
 import { folderWriter } from "./folder-writer.ts";
 import { LayoutSource } from "./layout-source.ts";
 import { LayoutWriter } from "./layout-writer.ts";

@@ -12,6 +12,7 @@ import type { OwnerServices } from "./owner/section.ts";
 import { pageKit } from "./page-kit.tsx";
 import { extractImages } from "./references/extract.ts";
 import { formatReference } from "./references/reference.ts";
+import { saveRoutes } from "./save/routes.ts";
 import type { HubSearch } from "./search/hub-search.ts";
 import { searchRoutes } from "./search/routes.tsx";
 import {
@@ -104,6 +105,8 @@ export function pageRoutes(services: PageServices): Hono {
     return c.redirect(next, 303);
   });
   routes.route("/", searchRoutes({ search: services.search, admit: (c) => admit(services, c) }, kit));
+  const forSaving = { ...services, pullOf: pullOf.bind(null, services) };
+  routes.route("/", saveRoutes(forSaving, kit));
   routes.route(
     "/",
     ownerRoutes(services.owner, services, kit, (c) => formOf(c, LARGEST_OWNERS_FORM)),
@@ -134,9 +137,8 @@ async function admit(services: PageServices, c: Context): Promise<void> {
 
 /** Requests of the mirror's registry for the visitor, who may pull by them what their key opens and nothing else. */
 function pullOf(services: PageServices, c: Context, authorization: string | null): Pull {
-  return (method, path, accept) => {
-    const headers = new Headers({ "User-Agent": "portolan-page" });
-    if (accept !== undefined) headers.set("Accept", accept);
+  return (method, path, sent = {}) => {
+    const headers = new Headers({ "User-Agent": "portolan-page", ...sent });
     if (authorization !== null) headers.set("Authorization", authorization);
     const { signal } = c.req.raw;
     const request = new Request(`http://${INTERNAL_HOST}/v2/${path}`, { method, headers, signal });

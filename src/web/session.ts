@@ -34,7 +34,12 @@ export async function keyOf({ gate }: SessionServices, c: Context): Promise<Acce
 /** The Authorization of requests made for the visitor; null without a session. */
 export async function authorizationOf(services: SessionServices, c: Context): Promise<string | null> {
   const key = await keyOf(services, c);
-  return key && `Bearer ${(await services.gate.tokens.issue(key, INTERNAL_HOST, "pull")).token}`;
+  return key && authorizationFor(services, key);
+}
+
+/** The Authorization of requests made for a key's holder. */
+export async function authorizationFor({ gate }: SessionServices, key: AccessKey): Promise<string> {
+  return `Bearer ${(await gate.tokens.issue(key, INTERNAL_HOST, "pull")).token}`;
 }
 
 /** Whether the owner has signed in. A new ADMIN_KEY ends all such sessions. */

@@ -67,6 +67,21 @@ async function blobsAt(location: string): Promise<string[]> {
   return names.map((name) => `sha256:${name}`).sort();
 }
 
+/** Downloads the tar that the mirror itself makes, and resumes that as curl does. @returns the file */
+async function downloaded(): Promise<string> {
+  await user(["warm", reference, "--platform", "linux/amd64"]);
+  const url = `${stage.url}/_/save/${reference}?platform=linux/amd64`;
+  const file = join(work, "downloaded.tar");
+  const curl = (...args: string[]) =>
+    run(["curl", "--silent", "--show-error", "--fail", "--output", file, ...args, url], {
+      deadline: CLIENT_DEADLINE,
+      environment: {},
+    });
+  await curl("--range", "0-5000");
+  await curl("--continue-at", "-");
+  return file;
+}
+
 const amd64 = [image.amd64.manifest, image.amd64.config, ...image.amd64.layers]
   .map(({ digest }) => digest)
   .sort();
@@ -121,6 +136,19 @@ test("podman loads what save writes, under its name, and it runs", async () => {
     await user(["save", reference, "--platform", "linux/amd64", "-o", "image.tar"]);
     await podman.load(join(work, "image.tar"));
     expect(await podman.run(reference)).toBe(image.verdict);
+  } finally {
+    await podman.stop();
+  }
+});
+
+test("the mirror's own tar is read by skopeo and podman, after a download in two parts", async () => {
+  const file = await downloaded();
+  expect(await digestAt(`oci-archive:${file}:${TAG}`)).toBe(image.amd64.manifest.digest);
+  expect(await blobsAt(`oci-archive:${file}`)).toEqual(amd64);
+  const podman = await startPodman("");
+  try {
+    await podman.load(file);
+    expect(await podman.run(FAMILIAR)).toBe(image.verdict);
   } finally {
     await podman.stop();
   }
@@ -211,6 +239,11 @@ function withDocker(name: string, start: () => Promise<Dockerd>): void {
         deadline: CLIENT_DEADLINE,
         environment: { HOME: work, PORTOLAN_MIRROR: stage.url },
       });
+      expect(await docker.run(FAMILIAR)).toBe(image.verdict);
+    });
+
+    test("loads the mirror's own tar, and it runs", async () => {
+      await docker.command(["load", "--quiet", "--input", await downloaded()]);
       expect(await docker.run(FAMILIAR)).toBe(image.verdict);
     });
 

@@ -10,8 +10,10 @@ import {
   type Reference,
   throughMirror,
 } from "../references/reference.ts";
+import { maySave } from "../save/permission.ts";
 import type { Visit } from "../site.ts";
-import { type ImageName, type Pull, readImage, readReferrers, readTags } from "./read.ts";
+import { platformName, platformsOf } from "./model.ts";
+import { type Image, type ImageName, type Pull, readImage, readReferrers, readTags } from "./read.ts";
 import { type StoredServices, storedAmong } from "./stored.ts";
 import { type Check, ImageView, type Part } from "./view.tsx";
 
@@ -89,12 +91,22 @@ export async function imagePage(
       }
       image={read}
       stored={stored}
+      save={maySave(services.config, new URL(c.req.url)) ? saveAddress(name, read) : null}
       tags={tags}
       after={after}
       referrers={referrers}
       check={check}
     />
   );
+}
+
+/** With the digest, so that a download that is resumed goes on with the same image. */
+function saveAddress({ path, reference }: ImageName, { digest, shown, top }: Image): string | null {
+  if (!shown) return null;
+  const tag = reference.includes(":") ? "" : `:${reference}`;
+  const entry = platformsOf(top).find((each) => each.digest === shown.digest);
+  const query = entry ? `?${new URLSearchParams({ platform: platformName(entry.platform) })}` : "";
+  return `/_/save/${path}${tag}@${digest}${query}`;
 }
 
 async function part<Value>(reading: Promise<Value>): Promise<Part<Value>> {

@@ -6,7 +6,11 @@ import { MANIFEST_ACCEPT } from "../../oci/mediatypes.ts";
 import { chooseEntry, type ImageConfig, type Layer, layersOf, readConfig } from "./model.ts";
 
 /** A request to the mirror's registry on behalf of the visitor. @param path below `/v2/` */
-export type Pull = (method: "GET" | "HEAD", path: string, accept?: string) => Promise<Response>;
+export type Pull = (
+  method: "GET" | "HEAD",
+  path: string,
+  headers?: { Accept?: string; Range?: string },
+) => Promise<Response>;
 
 export interface ImageName {
   /** In the mirror's paths: `docker.io/library/alpine`. */
@@ -55,7 +59,7 @@ export async function readImage(pull: Pull, name: ImageName, platform: string | 
     digest: top.digest,
     mediaType: top.mediaType,
     top: top.manifest,
-    shown: shown && { digest: shown.digest, size: shown.size, manifest: shown.manifest },
+    shown: shown && { digest: shown.digest, size: shown.bytes.byteLength, manifest: shown.manifest },
     config,
     layers: shown ? layersOf(shown.manifest, config) : [],
     cacheStatus: top.headers.get("Cache-Status"),
@@ -63,15 +67,16 @@ export async function readImage(pull: Pull, name: ImageName, platform: string | 
   };
 }
 
-async function manifestAt(pull: Pull, path: string, reference: string) {
-  const response = await accepted(pull("GET", `${path}/manifests/${reference}`, MANIFEST_ACCEPT));
+/** @throws RegistryError */
+export async function manifestAt(pull: Pull, path: string, reference: string) {
+  const response = await accepted(pull("GET", `${path}/manifests/${reference}`, { Accept: MANIFEST_ACCEPT }));
   const bytes = new Uint8Array(await response.arrayBuffer());
   const manifest = readManifest(bytes);
   const digest = parseDigest(response.headers.get("Docker-Content-Digest") ?? "");
   if (!manifest || !digest)
     throw new RegistryError(502, "MANIFEST_INVALID", "this is no manifest of an image");
   const mediaType = response.headers.get("Content-Type") ?? "";
-  return { manifest, digest, mediaType, size: bytes.byteLength, headers: response.headers };
+  return { manifest, digest, mediaType, bytes, headers: response.headers };
 }
 
 /** An artifact's config isn't an image's; a config that can't be read leaves the rest to be shown. */
@@ -122,7 +127,7 @@ export async function readReferrers(pull: Pull, path: string, digest: Digest): P
     return [{ digest, type: String(artifactType ?? mediaType ?? ""), size: Number(size) || 0 }];
   });
   const tag = `${digest.replace(":", "-")}.sig`;
-  const signature = await pull("HEAD", `${path}/manifests/${tag}`, MANIFEST_ACCEPT);
+  const signature = await pull("HEAD", `${path}/manifests/${tag}`, { Accept: MANIFEST_ACCEPT });
   const signed = signature.ok ? parseDigest(signature.headers.get("Docker-Content-Digest") ?? "") : null;
   const size = Number(signature.headers.get("Content-Length") ?? 0);
   return signed ? [...found, { digest: signed, type: `cosign (${tag.slice(0, 19)}….sig)`, size }] : found;

@@ -23,6 +23,8 @@ export interface ImageViewProps {
   mirrored: string;
   image: Image;
   stored: ReadonlyMap<Digest, boolean>;
+  /** Where the image can be saved from; null for a visitor who may not. */
+  save: string | null;
   tags: Part<Listing<string>>;
   /** The tag after which the tags' page starts. */
   after: string | null;
@@ -32,7 +34,7 @@ export interface ImageViewProps {
 }
 
 export const ImageView: FC<ImageViewProps> = (props) => {
-  const { visit, name, reference, mirrored, image, stored, tags, after, referrers, check } = props;
+  const { visit, name, reference, mirrored, image, stored, save, tags, after, referrers, check } = props;
   const { texts } = visit;
   const separator = reference.includes(":") ? "@" : ":";
   const page = `/_/image/${name}`;
@@ -69,6 +71,16 @@ export const ImageView: FC<ImageViewProps> = (props) => {
             <h2 id="layers">{texts.image.layers}</h2>
             <p>{texts.image.totalOf(bytesText(sizeOf(image.layers)), image.layers.length)}</p>
             <p>{storedText(image, stored, texts)}</p>
+            {save !== null &&
+              (image.layers.every(({ digest }) => stored.get(digest)) ? (
+                <p>
+                  <a class="button" href={save} download>
+                    {texts.image.save}
+                  </a>
+                </p>
+              ) : (
+                <p class="note">{texts.image.saveLater}</p>
+              ))}
           </div>
           <div class="work">
             <LayerBar layers={image.layers} label={texts.image.picture} />

@@ -88,6 +88,8 @@ export const en = {
     no: "not yet",
     notLooked: "not looked up",
     storedShare: (stored: string, all: string) => `${stored} of ${all} are stored here.`,
+    save: "Save as a tar",
+    saveLater: "Once all of it is stored, it can be saved as a tar for docker load.",
     config: "Configuration",
     labels: "Labels",
     history: "History",

@@ -87,6 +87,8 @@ export const zh: Texts = {
     no: "未缓存",
     notLooked: "未查询",
     storedShare: (stored, all) => `${all} 中已缓存 ${stored}。`,
+    save: "保存为 tar",
+    saveLater: "全部缓存之后，可以保存为 tar，供 docker load 使用。",
     config: "配置",
     labels: "标记（LABEL）",
     history: "构建历史",
