@@ -220,6 +220,15 @@ test("errors come with the paragraph of the documentation that helps, in the rea
   );
 });
 
+test("a free quota that is nearly used is named, with what stops until the day is over", async () => {
+  mirror.services.hasQuotas = true;
+  expect(text(await page())).not.toContain("Nine tenths");
+  const operations = [{ operation: "kvWrites", count: 900 }] as const;
+  await mirror.services.ledger.add({ operations }, mirror.services.now());
+  expect(text(await page())).toContain("Nine tenths of today’s free writes of KV are used.");
+  expect(text(await page("/_/owner?lang=zh"))).toContain("今天的免费额度已用掉九成：KV 写入。");
+});
+
 describe("a summary for everyone", () => {
   const traffic = [
     { upstream: "docker.io", kind: "blob", served: "store", status: 200, requests: 3, bytes: 3_000_000 },

@@ -1,6 +1,7 @@
 /** The first section of the owner's page: what was served, the upstreams and the ways to them, errors, and what is pulled most. */
 import type { FC } from "hono/jsx";
 import { type Activity, NO_ACTIVITY } from "../../ledger/activity.ts";
+import { tightQuotas } from "../../ledger/quotas.ts";
 import { summaryOf } from "../../ledger/summary.ts";
 import type { Relay } from "../../upstream/relays.ts";
 import { bytesText, timeText } from "../format.ts";
@@ -23,12 +24,14 @@ export const overview: SectionView = async ({ services, visit, c, parts }) => {
   const { owner } = texts;
   const range = RANGES.find((hours) => String(hours) === c.req.query("hours")) ?? 24;
   const since = now() - range * HOUR;
-  const [traffic, counted, index, activity] = await Promise.all([
+  const [usage, traffic, counted, index, activity] = await Promise.all([
+    services.hasQuotas ? parts.read("ledger", ledger.usage(now()), null) : null,
     parts.read("ledger", ledger.since(since), []),
     parts.read("ledger", ledger.counted(), { at: null, stored: [], evicted: 0 }),
     parts.read("ledger", ledger.index(), { uses: [] }),
     parts.read("ledger", ledger.activity(), NO_ACTIVITY),
   ]);
+  const tight = usage ? tightQuotas(usage).map((each) => owner.quotas[each]) : [];
   const summary = summaryOf(traffic);
   const used = counted.stored.reduce((sum, { bytes }) => sum + bytes, 0);
   const limit = config.cacheLimit;
@@ -36,6 +39,11 @@ export const overview: SectionView = async ({ services, visit, c, parts }) => {
   return (
     <>
       <section class="block" aria-label={owner.served}>
+        {tight.length > 0 && (
+          <p class="problem" role="status">
+            {owner.tightQuotas(tight)}
+          </p>
+        )}
         <ul class="chips">
           {RANGES.map((hours) => (
             <li>

@@ -147,6 +147,16 @@ export const en = {
     fromUpstream: "From upstream",
     store: "Store",
     stored: (used: string, limit: string, percent: number) => `${used} of ${limit} are used, ${percent} %.`,
+    quotas: {
+      requests: "requests",
+      objectRequests: "requests of Durable Objects",
+      kvReads: "reads of KV",
+      kvWrites: "writes of KV",
+      r2ClassA: "R2 operations of class A",
+      r2ClassB: "R2 operations of class B",
+    },
+    tightQuotas: (quotas: readonly string[]) =>
+      `Nine tenths of today’s free ${quotas.join(", ")} are used. Until the day is over (UTC), nothing is fetched ahead and uses aren’t recorded; pulls go on.`,
     notCounted: "The store hasn’t been counted yet; that is done every hour.",
     countedAt: (time: string) => `Counted at ${time}.`,
     evicted: (bytes: string) => `${bytes} were ever evicted.`,

@@ -139,6 +139,16 @@ export const zh: Texts = {
     fromUpstream: "来自上游",
     store: "存储",
     stored: (used, limit, percent) => `已用 ${used}，上限 ${limit}（${percent}%）。`,
+    quotas: {
+      requests: "请求",
+      objectRequests: "Durable Objects 请求",
+      kvReads: "KV 读取",
+      kvWrites: "KV 写入",
+      r2ClassA: "R2 A 类操作",
+      r2ClassB: "R2 B 类操作",
+    },
+    tightQuotas: (quotas) =>
+      `今天的免费额度已用掉九成：${quotas.join("、")}。到当天结束（UTC）之前不再提前取回内容，也不记录使用情况；拉取照常。`,
     notCounted: "还没有统计过存储用量，每小时统计一次。",
     countedAt: (time) => `统计时间：${time}。`,
     evicted: (bytes) => `累计淘汰 ${bytes}。`,
