@@ -17,7 +17,7 @@ const UNKNOWN = `sha256:${"0".repeat(64)}`;
 const DAY = 86_400_000;
 
 /** Pages for browsers, and what they load. */
-const PAGES = ["/_/page", "/_/image", "/_/owner", "/_/session", "/_/search"];
+const PAGES = ["/_/save", "/_/page", "/_/image", "/_/owner", "/_/session", "/_/search"];
 
 const mirror = useMirror({
   ...{ ACCESS: "keys", ADMIN_KEY, KEEP: ["docker.io/library/*"] },
