@@ -46,6 +46,11 @@ function parseRange(text: string): ByteRange | null {
   return last === null || last < first ? null : { first, last };
 }
 
+/** The Range of a request for it. */
+export function rangeHeader(range: ByteRange): string {
+  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.first}-${range.last ?? ""}`;
+}
+
 /** How many bytes a range asks for at most. */
 export function bytesOf(range: ByteRange): number {
   if ("suffix" in range) return range.suffix;

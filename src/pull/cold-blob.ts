@@ -4,7 +4,7 @@ import type { CacheStatus } from "../oci/cachestatus.ts";
 import { partial, unsatisfiable, whole } from "../oci/content-response.ts";
 import { type Digest, digestOf, digestParts, wellKnown } from "../oci/digest.ts";
 import { essence } from "../oci/mediatypes.ts";
-import { type ByteRange, type ContentRange, parseContentRange } from "../oci/range.ts";
+import { type ByteRange, type ContentRange, parseContentRange, rangeHeader } from "../oci/range.ts";
 import { readBounded } from "../registry/bounded-read.ts";
 import { type Failure, failureOf, isTransient, mayBeHeadAlone, UpstreamError } from "../registry/failure.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
@@ -307,8 +307,4 @@ function isWhatWasRequested({ first, last, size }: ContentRange, requested: Byte
   if ("suffix" in requested)
     return size !== null && first === Math.max(0, size - requested.suffix) && last === size - 1;
   return first === requested.first && (requested.last === null || last <= requested.last);
-}
-
-function rangeHeader(range: ByteRange): string {
-  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.first}-${range.last ?? ""}`;
 }

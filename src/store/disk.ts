@@ -1,10 +1,13 @@
 /** What the store can do where its bucket is a service that keeps files (`scripts/local/worker`), and R2 can't. */
 import { type Digest, digestParts } from "../oci/digest.ts";
+import { type ByteRange, rangeHeader, resolveRange } from "../oci/range.ts";
 import {
   type BegunAppend,
   DigestMismatch,
   type FillOptions,
   type GrowingUploads,
+  RangeNotSatisfiable,
+  type StoredObject,
   type StoreFill,
   StoreFull,
   uploadKey,
@@ -22,6 +25,8 @@ export interface DiskBucketApi extends R2Bucket {
   /** @returns false if the content has another checksum or size. */
   publishUpload(upload: string, size: number, key: string, checksum: BucketChecksum): Promise<boolean>;
   /**
+   * GET of `/objects/<key>`, with a Range or not, is answered as HTTP has it.
+   *
    * PUT of `/<id>` is answered 204 once the body of a fill is stored, 409 if it has another digest; GET with the body as it
    * comes. PUT of `/appends/<id>` is answered 204 once the body is written.
    */
@@ -42,6 +47,29 @@ export interface BucketFillOptions extends BucketChecksum {
 
 export function isDisk(bucket: R2Bucket): bucket is DiskBucketApi {
   return typeof Reflect.get(bucket, "beginFill") === "function";
+}
+
+/**
+ * Reads an object, natively: the body of a response is passed on as it is, whereas the runtime copies a stream that a method returns.
+ * @throws RangeNotSatisfiable
+ */
+export async function getObject(
+  bucket: DiskBucketApi,
+  key: string,
+  range?: ByteRange,
+): Promise<StoredObject | null> {
+  const headers = range ? { Range: rangeHeader(range) } : {};
+  const response = await bucket.fetch(`http://store/objects/${key}`, { headers });
+  const { body, status } = response;
+  const whole = /\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "")?.[1];
+  const size = Number(whole ?? response.headers.get("Content-Length"));
+  if (response.ok && body) {
+    return { size, contentType: null, body, range: range ? resolveRange(range, size) : null };
+  }
+  await body?.cancel();
+  if (status === 404) return null;
+  if (status === 416) throw new RangeNotSatisfiable(size);
+  throw new Error(`the disk answered ${status} for ${key}`);
 }
 
 export async function openFill(

@@ -1,7 +1,7 @@
 /** The store on R2, which checks every object's digest itself, so that no wrong one can be published. */
 import { type Digest, digestParts } from "../oci/digest.ts";
 import { type ByteRange, resolveRange } from "../oci/range.ts";
-import { growingUploads, isDisk, openFill } from "./disk.ts";
+import { getObject, growingUploads, isDisk, openFill } from "./disk.ts";
 import {
   DigestMismatch,
   type GrowingUploads,
@@ -40,6 +40,7 @@ export class R2Store implements Store {
   }
 
   async get(key: string, range?: ByteRange): Promise<StoredObject | null> {
+    if (isDisk(this.#bucket)) return getObject(this.#bucket, key, range);
     const object = await this.#read(key, range);
     if (!object) return null;
     const slice = range ? resolveRange(range, object.size) : null;

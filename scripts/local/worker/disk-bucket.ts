@@ -3,13 +3,14 @@
  * store uses, with R2's guarantee: an object is published complete and with a matching checksum, or not at all.
  */
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { type ByteRange, resolveRange } from "../../../src/oci/range.ts";
+import { contentRange, parseRanges, resolveRange, unsatisfiedRange } from "../../../src/oci/range.ts";
 import type { BucketChecksum, BucketFillOptions } from "../../../src/store/disk.ts";
 import { type BegunAppend, HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
 import { beginFill, type DiskFill, fillOf, findFill, follow, writeFill } from "./disk-fills.ts";
 import type { StoreEnv } from "./store-env.ts";
 
-/** What the paths of appends begin with. */
+/** What the paths of objects and of appends begin with. */
+const OBJECTS = "objects/";
 const APPENDS = "appends/";
 
 type Stored = Pick<R2Object, "key" | "size" | "uploaded">;
@@ -23,19 +24,6 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { method: "HEAD" });
     if (response.ok) return stored(key, response);
     return fill ? { key, size: fill.size, uploaded: new Date() } : null;
-  }
-
-  /** @throws for a range outside the object, as R2 does. */
-  async get(
-    key: string,
-    options: { range?: R2Range } = {},
-  ): Promise<(Stored & { body: ReadableStream | null }) | null> {
-    const fill = findFill(key);
-    const headers = options.range ? { Range: rangeHeader(options.range) } : {};
-    const response = await this.env.STORE_FILES.fetch(`http://store/${key}`, { headers });
-    if (response.status === 404) return fill ? this.#following(fill, options.range) : null;
-    if (!response.ok) throw new Error(`the disk answered ${response.status} for ${key}`);
-    return { ...stored(key, response), body: response.body };
   }
 
   /** @throws with R2's error code if the checksum differs. */
@@ -55,17 +43,28 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   }
 
   /**
-   * The bytes of a fill or an append, by its id as the path: a request's body costs far less than a stream that is an
-   * argument. PUT of a fill is answered 204 once it is stored, 409 if the checksum differs, or 500; GET with the whole as it
-   * is written.
+   * Whatever has many bytes: the bodies of a request and a response cost far less than streams that are arguments or results.
+   * GET of an object is answered as a file is; what is being filled is sent as it is written. A fill and an append have their
+   * id as the path: PUT of a fill is answered 204 once it is stored, 409 if the checksum differs, or 500; GET with the whole.
    */
   override async fetch(request: Request): Promise<Response> {
     const id = new URL(request.url).pathname.slice(1);
+    if (id.startsWith(OBJECTS)) return this.#read(id.slice(OBJECTS.length), request.headers.get("Range"));
     if (id.startsWith(APPENDS)) return this.#writeAppend(id.slice(APPENDS.length), request.body);
     const fill = fillOf(id);
     if (!fill) return new Response(null, { status: 404 });
-    if (request.method === "GET") return new Response(this.#following(fill).body);
+    if (request.method === "GET") return this.#following(fill, null);
     return writeFill(this.env, fill, request.body);
+  }
+
+  async #read(key: string, range: string | null): Promise<Response> {
+    // Looked up first, as above.
+    const fill = findFill(key);
+    const response = await this.env.STORE_FILES.fetch(
+      `http://store/${key}`,
+      range === null ? {} : { headers: { Range: range } },
+    );
+    return response.status === 404 && fill ? this.#following(fill, range) : response;
   }
 
   /** Begins to append to an upload; see `GrowingUploads`. @returns null if the disk has no room for it. */
@@ -106,13 +105,22 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     return response;
   }
 
-  #following(fill: DiskFill, range?: R2Range): Stored & { body: ReadableStream<Uint8Array> } {
-    const slice = range ? resolveRange(byteRange(range), fill.size) : { offset: 0, length: fill.size };
-    if (!slice) throw new Error(`the range lies outside ${fill.key}`);
-    const { readable, writable } = new FixedLengthStream(slice.length);
+  #following(fill: DiskFill, header: string | null): Response {
+    const { size } = fill;
+    const [range] = parseRanges(header);
+    const slice = range ? resolveRange(range, size) : { offset: 0, length: size };
+    if (!slice) {
+      return new Response(null, { status: 416, headers: { "Content-Range": unsatisfiedRange(size) } });
+    }
+    const { offset, length } = slice;
+    const { readable, writable } = new FixedLengthStream(length);
     const following = follow(this.env, fill, slice, writable);
     this.ctx.waitUntil(following.catch((error) => writable.abort(error).catch(() => {})));
-    return { key: fill.key, size: fill.size, uploaded: new Date(), body: readable };
+    const headers = {
+      "Content-Length": String(length),
+      ...(range && { "Content-Range": contentRange(offset, length, size) }),
+    };
+    return new Response(readable, { status: range ? 206 : 200, headers });
   }
 
   /** Gives an object a second name; see `Store.copy`. */
@@ -145,23 +153,10 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   }
 }
 
-function stored(key: string, response: Response): Stored {
-  const whole = /\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "")?.[1];
+function stored(key: string, { headers }: Response): Stored {
   return {
     key,
-    size: Number(whole ?? response.headers.get("Content-Length")),
-    uploaded: new Date(response.headers.get("Last-Modified") ?? 0),
+    size: Number(headers.get("Content-Length")),
+    uploaded: new Date(headers.get("Last-Modified") ?? 0),
   };
-}
-
-function byteRange(range: R2Range): ByteRange {
-  if ("suffix" in range) return { suffix: range.suffix };
-  const { offset = 0, length } = range;
-  return { first: offset, last: length === undefined ? null : offset + length - 1 };
-}
-
-function rangeHeader(range: R2Range): string {
-  if ("suffix" in range) return `bytes=-${range.suffix}`;
-  const { offset = 0, length } = range;
-  return `bytes=${offset}-${length === undefined ? "" : offset + length - 1}`;
 }
