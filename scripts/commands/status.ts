@@ -83,6 +83,7 @@ function report({ mirror, status, stored }: Found): string {
     `  stored    ${size(stored.bytes)}${share}: ${count(stored.manifests, "manifest")}, ${count(stored.blobs, "blob")}`,
     ...outlook(stored),
     ...(status.hosted ? hostedLines(status.hosted) : []),
+    ...(status.forwarded ? [forwardedLine(status.forwarded)] : []),
     ...quotaLines(status.quotas),
     ...ways.map((way) => `  relay     ${way}`),
     ...(endpoints.length === 0 ? ["  upstream  none was requested since the start"] : []),
@@ -101,6 +102,17 @@ function hostedLines({ repositories, tags, bytes, uploads }: NonNullable<MirrorS
   if (repositories + uploads === 0) return [];
   const open = uploads === 0 ? "" : `, ${count(uploads, "upload")} under way`;
   return [`  hosted    ${size(bytes)}: ${count(repositories, "repository")}, ${count(tags, "tag")}${open}`];
+}
+
+function forwardedLine(forwarded: NonNullable<MirrorStatus["forwarded"]>): string {
+  const { to, blobs, present, manifests, bytes, uploads, failed } = forwarded;
+  const sent = `${count(blobs, "blob")} and ${count(manifests, "manifest")} pushed to ${to}`;
+  const rest = [
+    ...(present === 0 ? [] : [`${count(present, "blob")} there before`]),
+    ...(uploads === 0 ? [] : [`${count(uploads, "upload")} under way`]),
+    ...(failed === 0 ? [] : [warning(`${count(failed, "request")} failed`)]),
+  ];
+  return `  gateway   ${[`${size(bytes)}: ${sent}`, ...rest].join(", ")}`;
 }
 
 const QUOTAS: Readonly<Record<string, string>> = {

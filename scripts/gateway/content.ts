@@ -73,6 +73,7 @@ export async function putManifest(
   if (kept !== null && kept !== digest) {
     throw new RegistryFailure(0, "DIGEST_INVALID", `${mirror.host} has ${kept}, and was sent ${digest}`);
   }
+  mirror.sent.manifests += 1;
   sendEmpty(response, 201, {
     Location: `${path}/manifests/${digest}`,
     "Docker-Content-Digest": digest,

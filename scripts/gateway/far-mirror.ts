@@ -23,6 +23,8 @@ export class FarMirror {
   readonly client: RegistryClient;
   /** Host, and port where it isn't the scheme's. */
   readonly host: string;
+  /** What was sent to it. */
+  readonly sent = { blobs: 0, present: 0, manifests: 0, bytes: 0, failed: 0 };
   readonly #origin: URL;
   readonly #path: string;
   readonly #network: Network;

@@ -1,7 +1,9 @@
 /** The gateway to another mirror's hosted repositories (`npm start -- --push-to`): the requests that the Worker passes on to it. */
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { FORWARDED_PATH, type Forwarded } from "../../src/ledger/forwarded.ts";
 import { parseDigest } from "../../src/oci/digest.ts";
 import { PATH_HEADER, READS_ALL_HEADER } from "../../src/push/forward.ts";
+import { RegistryFailure } from "../registry/failure.ts";
 import { list, listRepositories, putManifest, remove, serveBlob, serveManifest } from "./content.ts";
 import { FarMirror, type FarMirrorOptions } from "./far-mirror.ts";
 import { KeptUploads } from "./kept-uploads.ts";
@@ -31,6 +33,7 @@ export async function openGateway({ folder, ...options }: GatewayOptions): Promi
         await mirror.during(via, () => serve(mirror, uploads, request, response));
       } catch (error) {
         const isPush = !["GET", "HEAD"].includes(method);
+        if (isPush && error instanceof RegistryFailure) mirror.sent.failed += 1;
         await sendError({ request, response, method }, error, isPush);
       }
     },
@@ -50,10 +53,16 @@ async function serve(
   const [, repository = "", kind = "", name = ""] =
     /^\/(.+)\/(blobs\/uploads|blobs|manifests|referrers|tags)\/([^/]*)$/.exec(pathname) ?? [];
   const incoming: GatewayRequest = { request, response, method, search, repository, path, readsAll };
+  if (pathname === FORWARDED_PATH) return sendForwarded(response, mirror, uploads);
   if (pathname === "/_catalog") return listRepositories(mirror, incoming);
   const handler = handlersOf(mirror, uploads, incoming, kind, name)[method];
   if (!handler) throw new Refusal(405, "UNSUPPORTED", "the registry of one's own doesn't take that here");
   return handler();
+}
+
+function sendForwarded(response: ServerResponse, { host, sent }: FarMirror, { count }: GatewayUploads): void {
+  const forwarded: Forwarded = { to: host, uploads: count, ...sent };
+  response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(forwarded));
 }
 
 type Handlers = Partial<Record<string, () => Promise<void>>>;

@@ -65,6 +65,11 @@ export class GatewayUploads {
     return uploads;
   }
 
+  /** Uploads that are neither ended nor given up. */
+  get count(): number {
+    return this.#uploads.size;
+  }
+
   /** `POST`: a mount, a whole blob, or an upload. The far mirror refuses here what it doesn't take. @throws RegistryFailure, Refusal */
   async start(incoming: GatewayRequest): Promise<void> {
     const { search, response, repository } = incoming;
@@ -72,7 +77,10 @@ export class GatewayUploads {
     const mount = digestIn(search, "mount");
     const opened =
       mount === null ? "refused" : await tryMount(this.#context, remote, mount, search.get("from"));
-    if (mount !== null && opened === null) return created(incoming, mount);
+    if (mount !== null && opened === null) {
+      this.#mirror.sent.present += 1;
+      return created(incoming, mount);
+    }
     const session =
       opened === "refused" || opened === null ? await UploadSession.open(this.#context, remote) : opened;
     const { location } = session;
@@ -129,6 +137,7 @@ export class GatewayUploads {
       throw new Refusal(400, "DIGEST_INVALID", `the content is ${actual}, not ${digest}`);
     }
     if (isThere) {
+      this.#mirror.sent.present += 1;
       await this.#giveUp(upload);
       return created(incoming, digest);
     }
@@ -138,6 +147,7 @@ export class GatewayUploads {
       await this.#giveUp(upload);
       throw error instanceof UploadLost ? error.cause : error;
     }
+    this.#mirror.sent.blobs += 1;
     await this.#forget(id);
     created(incoming, digest);
   }
@@ -170,7 +180,10 @@ export class GatewayUploads {
       const size = this.#context.portions.chunkFor(origin, Number.POSITIVE_INFINITY, session.bounds);
       try {
         for await (const piece of inPieces(bytesOf(request), size ?? CHUNK)) {
-          if (!isThere) await session.send(piece);
+          if (!isThere) {
+            await session.send(piece);
+            this.#mirror.sent.bytes += piece.byteLength;
+          }
           hash?.update(piece);
         }
       } catch (error) {

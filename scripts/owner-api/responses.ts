@@ -69,6 +69,20 @@ export const Status = v.object({
       uploads: v.number(),
     }),
   ),
+  forwarded: v.pipe(
+    v.nullable(
+      v.object({
+        to: v.string(),
+        uploads: v.number(),
+        blobs: v.number(),
+        present: v.number(),
+        manifests: v.number(),
+        bytes: v.number(),
+        failed: v.number(),
+      }),
+    ),
+    v.description("What a gateway has sent to the other mirror since it started; null where it isn't one."),
+  ),
   upstreams: v.array(v.string()),
   relays: v.array(v.object({ url: v.string(), upstreams: v.array(v.string()), when: v.string() })),
   endpoints: v.array(Endpoint),

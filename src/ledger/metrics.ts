@@ -1,6 +1,7 @@
 /** Metrics in Prometheus' text format. No repository and no key is a label: there may be any number of them. */
 import { LONGEST_LIMIT } from "../upstream/limits.ts";
 import type { Activity } from "./activity.ts";
+import type { Forwarded } from "./forwarded.ts";
 import type { Counted } from "./held.ts";
 import type { HostedCount } from "./hosted.ts";
 import type { Traffic } from "./traffic.ts";
@@ -26,6 +27,8 @@ export interface Recorded {
 export interface Measured {
   recorded: Recorded | null;
   hosted: HostedCount | null;
+  /** Of a gateway. */
+  forwarded: Forwarded | null;
   /** CACHE_LIMIT, in bytes. */
   limit: number;
   endpoints: readonly { url: string; downFor: number; limitedFor: number }[];
@@ -37,12 +40,21 @@ export interface Measured {
 /** The media type of the format. */
 export const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-export function metricsText({ recorded, hosted, limit, endpoints, deployment, now }: Measured): string {
+export function metricsText({
+  recorded,
+  hosted,
+  forwarded,
+  limit,
+  endpoints,
+  deployment,
+  now,
+}: Measured): string {
   const metrics: Metric[] = [
     gauge("ledger_up", "1 while the ledger can be read; what it counts is left out else.", recorded ? 1 : 0),
     ...(recorded ? recordedMetrics(recorded, now) : []),
     gauge("store_limit_bytes", "CACHE_LIMIT.", limit),
     ...(hosted ? hostedMetrics(hosted) : []),
+    ...(forwarded ? forwardedMetrics(forwarded) : []),
     {
       name: "portolan_circuit_open",
       help: "1 while an endpoint is down and gets no requests, as this isolate sees it.",
@@ -146,6 +158,23 @@ function hostedMetrics({ repositories, tags, bytes, uploads }: HostedCount): Met
     gauge("hosted_tags", `Tags of hosted repositories, ${counted}`, tags),
     gauge("hosted_bytes", `Bytes of hosted content, ${counted}`, bytes),
     gauge("hosted_uploads", "Uploads to hosted repositories that are neither ended nor given up.", uploads),
+  ];
+}
+
+function forwardedMetrics({ uploads, blobs, present, manifests, bytes, failed }: Forwarded): Metric[] {
+  const counter = (name: string, help: string, samples: Metric["samples"]): Metric => {
+    return { name: `portolan_forwarded_${name}_total`, help, type: "counter", samples };
+  };
+  const kinds = Object.entries({ blob: blobs, present, manifest: manifests });
+  return [
+    counter(
+      "objects",
+      "What a gateway has pushed to the other mirror: blobs, those that it had (present), and manifests.",
+      kinds.map(([kind, value]) => ({ labels: { kind }, value })),
+    ),
+    counter("bytes", "Bytes of blobs that a gateway has sent.", [{ labels: {}, value: bytes }]),
+    counter("failures", "Requests of pushes through a gateway that failed.", [{ labels: {}, value: failed }]),
+    gauge("forwarded_uploads", "Uploads through a gateway that are neither ended nor given up.", uploads),
   ];
 }
 

@@ -9,6 +9,7 @@ import type { Collected } from "../push/records.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { accountOf, detailsOfImage } from "./accounts.ts";
 import { ATOM_TYPE, atomFeed, JSON_FEED_TYPE, jsonFeed } from "./feed.ts";
+import { readForwarded } from "./forwarded.ts";
 import { type GoneServices, listGone } from "./gone.ts";
 import type { HoldingsLedger } from "./held.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
@@ -38,6 +39,8 @@ export interface AdminServices
   upstream: UpstreamClient;
   /** Hosted repositories, and garbage collection of their content. */
   hostedRecords: HostedLedger & { collect(isDryRun: boolean): Promise<Collected> };
+  /** Null where hosted repositories are this mirror's own. */
+  gateway: { process: Parameters<typeof readForwarded>[0] } | null;
   /** When this isolate started; milliseconds since the epoch. */
   started: number;
   /** Of the deployment, by which it is known in Via. */
@@ -82,14 +85,15 @@ export function adminRoutes(services: AdminServices): Hono {
     return c.json({ missing: parts.missing, ...(traffic && summaryOf(traffic)) });
   });
   routes.get("/metrics", owner, async (c) => {
-    const { config, upstream, ledger, now } = services;
+    const { config, upstream, ledger, gateway, now } = services;
     const parts = new Parts();
     const recorded = Promise.all([ledger.totals(), ledger.activity(), ledger.counted()]).then(
       ([traffic, activity, counted]) => ({ traffic, activity, counted }),
     );
     const measured = {
       recorded: await parts.read("ledger", recorded, null),
-      hosted: await parts.read("hosted", countHosted(), null),
+      hosted: gateway ? null : await parts.read("hosted", countHosted(), null),
+      forwarded: gateway && (await parts.read("hosted", readForwarded(gateway.process), null)),
       now: now(),
       limit: config.cacheLimit,
       endpoints: upstream.endpoints(),
@@ -175,12 +179,13 @@ function deploymentOf({ via }: AdminServices): string {
 }
 
 async function status(services: AdminServices) {
-  const { config, upstream, started, managedKeys, hasQuotas, ledger, now } = services;
+  const { config, upstream, started, managedKeys, hasQuotas, ledger, gateway, now } = services;
   const parts = new Parts();
-  const [usage, keys, hosted] = await Promise.all([
+  const [usage, keys, hosted, forwarded] = await Promise.all([
     parts.read("ledger", ledger.usage(now()), null),
     parts.read("keys", managedKeys.list(), null),
-    parts.read("hosted", services.hostedRecords.count(), null),
+    gateway ? null : parts.read("hosted", services.hostedRecords.count(), null),
+    gateway && parts.read("hosted", readForwarded(gateway.process), null),
   ]);
   return {
     missing: parts.missing,
@@ -191,6 +196,7 @@ async function status(services: AdminServices) {
     keys: keys?.length ?? null,
     limit: config.cacheLimit,
     hosted,
+    forwarded,
     upstreams: config.upstreamNames,
     relays: config.relays.map(({ url, upstreams, when }) => ({ url: url.origin, upstreams, when })),
     endpoints: upstream.endpoints(),

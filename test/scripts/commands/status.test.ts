@@ -7,9 +7,11 @@ import { portolan } from "../support/portolan.ts";
 let server: Server;
 let missing: string[];
 let quotas: object | null;
+let forwarded: object | null;
 beforeEach(async () => {
   missing = [];
   quotas = null;
+  forwarded = null;
   server = createServer(({ url }, response) => {
     response.end(JSON.stringify(url === "/_/status" ? status() : store()));
   });
@@ -23,6 +25,7 @@ const status = () => ({
   hosted: missing.includes("hosted")
     ? null
     : { repositories: 0, tags: 0, manifests: 0, blobs: 0, bytes: 0, uploads: 0 },
+  forwarded,
 });
 
 const store = () => ({
@@ -51,6 +54,16 @@ test("says which parts of itself a mirror can't read, each once, and shows the r
     "  missing   the access keys can't be read",
     "  missing   the ledger can't be read: uses, quotas and what was evicted aren't known",
   ]);
+});
+
+test("says what a gateway has sent on", async () => {
+  forwarded = {
+    ...{ to: "mirror.example.com", uploads: 1, blobs: 3, present: 2, manifests: 1, bytes: 5_000_000 },
+    failed: 0,
+  };
+  expect(await shown()).toContain(
+    "gateway   5 MB: 3 blobs and 1 manifest pushed to mirror.example.com, 2 blobs there before, 1 upload under way",
+  );
 });
 
 test("says what stops short of a free quota", async () => {

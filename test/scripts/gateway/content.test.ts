@@ -1,4 +1,6 @@
 /** What is read, listed and deleted through a gateway: the far mirror's, verified. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { patternBytes } from "../../support/fake-registry.ts";
@@ -156,4 +158,20 @@ describe("a deletion", () => {
     expect((await temporary.send("DELETE", "manifests/1.0")).status).toBe(202);
     expect((await temporary.send("HEAD", "manifests/1.0")).status).toBe(404);
   });
+});
+
+test("the owner sees what was sent on, and no hosted repositories of the gateway's own", async () => {
+  const adminKey = (await readFile(join(scene.folder, "gateway", "admin-key"), "utf8")).trim();
+  const headers = { Authorization: `Bearer ${adminKey}` };
+  const status = await (await fetch(`${scene.gateway.url}/_/status`, { headers })).json();
+  expect(status).toMatchObject({ missing: [], hosted: null });
+  const { forwarded } = status as { forwarded: Record<string, unknown> };
+  const { blobs, manifests, bytes } = forwarded;
+  expect(forwarded.to).toBe(scene.proxy.host);
+  expect(Number(blobs)).toBeGreaterThanOrEqual(3);
+  expect(Number(manifests)).toBeGreaterThanOrEqual(2);
+  expect(Number(bytes)).toBeGreaterThan(LAYER.byteLength);
+  const metrics = await (await fetch(`${scene.gateway.url}/_/metrics`, { headers })).text();
+  expect(metrics).toContain(`portolan_forwarded_objects_total{kind="manifest"} ${manifests}\n`);
+  expect(metrics).not.toContain("portolan_hosted_");
 });

@@ -1,0 +1,28 @@
+/** What a gateway has sent to the mirror that has its hosted repositories, for its owner. */
+
+/** Since the gateway started. */
+export interface Forwarded {
+  /** Host of the other mirror. */
+  to: string;
+  /** Uploads that are neither ended nor given up. */
+  uploads: number;
+  /** Blobs that were sent. */
+  blobs: number;
+  /** Blobs that the other mirror had. */
+  present: number;
+  manifests: number;
+  /** Of blobs, also of those that weren't ended. */
+  bytes: number;
+  /** Requests of pushes that the other mirror refused, or that didn't reach it. */
+  failed: number;
+}
+
+/** Where the gateway's process says so. */
+export const FORWARDED_PATH = "/_forwarded";
+
+/** @throws Error if the gateway's process can't be read. */
+export async function readForwarded(process: { fetch: typeof fetch }): Promise<Forwarded> {
+  const response = await process.fetch(`http://gateway${FORWARDED_PATH}`);
+  if (!response.ok) throw new Error(`the gateway's process responded with ${response.status}`);
+  return response.json();
+}
