@@ -24,7 +24,7 @@ beforeAll(async () => {
   const made = await addKey([], "ada", { allow: [], deny: [], expires: null, rate: null });
   key = made.key;
   browser = await startBrowser();
-  stage = await startStage(inject("registry"));
+  stage = await startStage(inject("registry"), { PUBLIC_SUMMARY: "true" });
   keyed = await startStage(inject("registry"), {
     ...{ ACCESS: "keys", ACCESS_KEYS: JSON.stringify(made.list), ADMIN_KEY },
   });
