@@ -6,6 +6,7 @@ import { checkHost, checkSite, protect } from "./access/browsers.ts";
 import { TOKEN_PATH } from "./access/gate.ts";
 import { writeAnalytics } from "./analytics.ts";
 import { handleRegistryRequest, handleTokenRequest } from "./handler.ts";
+import { detailsOfImage } from "./ledger/accounts.ts";
 import { adminRoutes } from "./ledger/routes.ts";
 import { errorResponse, RegistryError } from "./oci/errors.ts";
 import { publisherDigest } from "./pull/publisher.ts";
@@ -60,11 +61,12 @@ export function createApp(services: Services): Hono {
 
 /** What the pages need: an image is read by the same requests as a client's, with the same rules. */
 function pageServices(services: Services, app: Hono): PageServices {
-  const { config, gate, limits, store, storeReads, search, now } = services;
+  const { config, gate, limits, store, storeReads, search, now, tagHistory } = services;
   return {
-    ...{ config, gate, limits, store, storeReads, search, now },
+    ...{ config, gate, limits, store, storeReads, search, now, tagHistory },
     owner: services,
     registry: async (request, c) => app.fetch(request, c.env, c.executionCtx),
+    spaceOf: async (name) => (await detailsOfImage(services, name)).entries[0] ?? null,
     publisherDigest: (name, tag, c) => publisherDigest(services, name, tag, waitUntilOf(c.executionCtx)),
   };
 }

@@ -65,7 +65,8 @@ export function pageRoutes(services: PageServices): Hono {
     if (image.path !== path) return c.redirect(image.path, 303);
     const authorization = await authorizationOf(services, c);
     try {
-      const view = await imagePage(services, c, visit, pullOf(services, c, authorization), image);
+      const pull = pullOf(services, c, authorization);
+      const view = await imagePage(services, c, visit, pull, image, await isOwner(services, c));
       return await respond(c, visit, view, { title: `${image.name.path}:${image.name.reference}` });
     } catch (error) {
       const needsKey = error instanceof RegistryError && error.status === 401 && config.access === "keys";

@@ -1,6 +1,8 @@
 /** `/_/image/NAME`: what is requested of the mirror for it, and what isn't. */
 import type { Context } from "hono";
 import type { Config } from "../../config.ts";
+import type { ImageDetail } from "../../ledger/accounts.ts";
+import type { HistoryServices } from "../../ledger/tags.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import {
@@ -12,13 +14,16 @@ import {
 } from "../references/reference.ts";
 import { maySave } from "../save/permission.ts";
 import type { Visit } from "../site.ts";
+import { readHistory } from "./history.tsx";
 import { platformName, platformsOf } from "./model.ts";
 import { type Image, type ImageName, type Pull, readImage, readReferrers, readTags } from "./read.ts";
 import { type StoredServices, storedAmong } from "./stored.ts";
 import { type Check, ImageView, type Part } from "./view.tsx";
 
-export interface ImageServices extends StoredServices {
+export interface ImageServices extends StoredServices, HistoryServices {
   config: Config;
+  /** What an image takes of the store, and with which others it shares that. */
+  spaceOf: (name: string) => Promise<ImageDetail | null>;
   /** What a tag names at its registry right now, for an anonymous client. */
   publisherDigest: (
     name: { upstream: string; repository: string },
@@ -58,6 +63,7 @@ export async function imagePage(
   visit: Visit,
   pull: Pull,
   image: Addressed,
+  isOwner: boolean,
 ) {
   const { name, source } = image;
   if (source && !services.config.upstream(source.registry) && !/[.:]/.test(source.registry)) {
@@ -66,7 +72,8 @@ export async function imagePage(
   const after = c.req.query("after") ?? null;
   const read = await readImage(pull, name, c.req.query("platform") ?? null);
   const upstream = source && { upstream: source.registry, repository: source.repository };
-  const [tags, referrers, stored, check] = await Promise.all([
+  const isTag = !name.reference.includes(":");
+  const [tags, referrers, stored, check, history, space] = await Promise.all([
     part(readTags(pull, name.path, after)),
     part(readReferrers(pull, name.path, read.digest)),
     storedAmong(
@@ -77,8 +84,10 @@ export async function imagePage(
     c.req.query("check") === undefined || !upstream
       ? null
       : compare(services.publisherDigest(upstream, name.reference, c), read.digest),
+    upstream && isTag ? part(readHistory(services, upstream, name.reference, isOwner)) : null,
+    upstream && isOwner ? part(services.spaceOf(`${name.path}${isTag ? ":" : "@"}${name.reference}`)) : null,
   ]);
-  const separator = name.reference.includes(":") ? "@" : ":";
+  const separator = isTag ? ":" : "@";
   const suffix = `${separator}${name.reference}`;
   return (
     <ImageView
@@ -96,6 +105,8 @@ export async function imagePage(
       after={after}
       referrers={referrers}
       check={check}
+      history={history}
+      space={space}
     />
   );
 }

@@ -1,13 +1,16 @@
 /** The page of an image. */
 import type { FC } from "hono/jsx";
+import type { ImageDetail } from "../../ledger/accounts.ts";
 import type { Digest } from "../../oci/digest.ts";
 import { bytesText, shortDigest, timeText } from "../format.ts";
 import { Code } from "../layout.tsx";
 import type { Visit } from "../site.ts";
 import type { Texts } from "../texts/en.ts";
+import { History, type TagHistoryView } from "./history.tsx";
 import { LayerBar, Layers } from "./layers.tsx";
 import { type ImageConfig, platformName, platformsOf, sizeOf } from "./model.ts";
 import type { Image, Listing, Referrer } from "./read.ts";
+import { Space } from "./space.tsx";
 
 /** A part of the page that may fail by itself. */
 export type Part<Value> = { value: Value } | { failure: string };
@@ -31,10 +34,28 @@ export interface ImageViewProps {
   referrers: Part<Referrer[]>;
   /** Null where it wasn't asked for. */
   check: Check | null;
+  /** Null for a digest, and for hosted repositories, whose tags have none. */
+  history: Part<TagHistoryView | null> | null;
+  /** Null for everyone but the owner. */
+  space: Part<ImageDetail | null> | null;
 }
 
 export const ImageView: FC<ImageViewProps> = (props) => {
-  const { visit, name, reference, mirrored, image, stored, save, tags, after, referrers, check } = props;
+  const {
+    visit,
+    name,
+    reference,
+    mirrored,
+    image,
+    stored,
+    save,
+    tags,
+    after,
+    referrers,
+    check,
+    history,
+    space,
+  } = props;
   const { texts } = visit;
   const separator = reference.includes(":") ? "@" : ":";
   const page = `/_/image/${name}`;
@@ -95,6 +116,8 @@ export const ImageView: FC<ImageViewProps> = (props) => {
           <p class="note">{image.shown ? texts.image.artifact : texts.image.noImage}</p>
         </section>
       )}
+      {history !== null && <History history={history} page={page} texts={texts} />}
+      {space !== null && <Space space={space} texts={texts} />}
       <Referrers referrers={referrers} texts={texts} />
       <Tags tags={tags} page={page} after={after} current={reference} texts={texts} />
     </>
