@@ -1,5 +1,5 @@
 /** Garbage collection of hosted content: nothing that is referenced is lost, nothing else stays beyond a day. */
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
 import { HostedRecords } from "../../src/index.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
@@ -186,9 +186,11 @@ test("the alarm collects by itself, and comes again", async () => {
 });
 
 test("the alarm collects more than one batch", async () => {
-  for (let count = 0; count < 501; count++) {
-    await records().reserve("blobs", await digestOf(new TextEncoder().encode(String(count))));
-  }
+  await runInDurableObject(records(), async (object) => {
+    for (let count = 0; count < 501; count++) {
+      await object.reserve("blobs", await digestOf(new TextEncoder().encode(String(count))));
+    }
+  });
   pass(DAY + HOUR);
   expect(await collect(true)).toMatchObject({ deleted: 501, hasMore: false });
   expect(await runDurableObjectAlarm(records())).toBe(true);

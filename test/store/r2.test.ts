@@ -154,6 +154,11 @@ describe("get", () => {
   test.each([{ first: 200_000, last: null }, { first: 200_000, last: 200_001 }, { suffix: 0 }])(
     "of %o, which has no byte of it, says how large it is",
     async (range) => {
+      // The simulated R2 fails at a range with an end, with an error of its own in the output.
+      if ("last" in range && range.last !== null) {
+        const refusal = new Error("get: The requested range is not satisfiable (10039)");
+        vi.spyOn(Object.getPrototypeOf(bucket), "get").mockRejectedValue(refusal);
+      }
       const error: unknown = await store.get(key, range).catch((thrown: unknown) => thrown);
       expect(error).toBeInstanceOf(RangeNotSatisfiable);
       expect(error).toMatchObject({ size: 200_000 });

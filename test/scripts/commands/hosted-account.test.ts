@@ -53,7 +53,14 @@ test("tags, images and bytes are counted, what repositories share once for all",
   const [{ bytes }, other] = json() as [{ bytes: number }, { bytes: number }];
   const status = (await command("status", "--json")).json() as { status: { hosted: object } };
   // The other repository has nothing of its own: the same config, layer and manifest.
-  expect(status.status.hosted).toEqual({ repositories: 2, tags: 3, bytes, uploads: 1 });
+  expect(status.status.hosted).toEqual({
+    repositories: 2,
+    tags: 3,
+    manifests: 2,
+    blobs: 3,
+    bytes,
+    uploads: 1,
+  });
   expect(other.bytes).toBeGreaterThan(LAYER.byteLength);
   expect((await command("status")).output).toContain(
     `  hosted    ${shown(bytes)}: 2 repositories, 3 tags, 1 upload under way\n`,
