@@ -30,6 +30,7 @@ import { bodyOf, cursorOf, FeedQuery, ManifestQuery, queryOf, StatsQuery } from 
 import { summaryOf } from "./summary.ts";
 import { historyOf } from "./tags.ts";
 import type { TrafficLedger } from "./traffic.ts";
+import { unavailable } from "./unavailable.ts";
 import { type WarmRequestServices, warmImage } from "./warm-request.ts";
 
 export interface AdminServices
@@ -69,11 +70,7 @@ export function adminRoutes(services: AdminServices): Hono {
     c.res.headers.set("Cache-Control", "no-store");
   });
   routes.onError((error) => {
-    // As errors of Durable Objects are marked: what one of them alone knows can't be had while it fails.
-    if (!("remote" in error)) throw error;
-    console.warn(`the mirror's records can't be read: ${error}`);
-    const message = "the mirror's records can't be read or changed at the moment: try again";
-    throw new RegistryError(503, "UNAVAILABLE", message, { "Retry-After": "5" });
+    throw unavailable(error) ?? error;
   });
   routes.get("/openapi.json", owner, (c) => c.json(openapi));
   routes.get("/status", owner, async (c) => c.json(await status(services)));

@@ -15,7 +15,12 @@ const ADMIN_KEY = "an-admin-key-of-more-than-32-characters";
 const IMAGE = "docker.io/library/demo:latest";
 const state = { isOut: false };
 
-const mirror = useMirror({ ACCESS: "keys", ADMIN_KEY, LEDGER: ledgerWithOutages(() => state.isOut) });
+const mirror = useMirror({
+  ACCESS: "keys",
+  ADMIN_KEY,
+  LEDGER: ledgerWithOutages(() => state.isOut),
+  PUBLIC_SUMMARY: true,
+});
 let key: string;
 beforeEach(async () => {
   state.isOut = false;
@@ -120,6 +125,19 @@ describe("while the ledger fails", () => {
     await pull("manifests/latest");
   });
 
+  test("the first page is shown without its sums", async () => {
+    const front = async () => {
+      const response = await mirror.request("/", { headers: { Accept: "text/html" } });
+      return `${response.status} ${new TextDecoder().decode(response.bytes)}`;
+    };
+    state.isOut = true;
+    expect(await front()).toMatch(/^200 (?!.*The last 30 days)/s);
+    state.isOut = false;
+    // What can't be read isn't tried again for each visitor.
+    mirror.clock.ahead += 11 * 60_000;
+    expect(await front()).toMatch(/^200 .*The last 30 days/s);
+  });
+
   test("the owner's page is shown, and says what isn't there", async () => {
     const signIn = new URLSearchParams({ key: ADMIN_KEY, next: "/_/owner" }).toString();
     const { headers } = await mirror.request("/_/session", {
@@ -141,6 +159,17 @@ describe("while the ledger fails", () => {
     for (const section of ["overview", "store", "tags"] as const)
       expect(await page(section)).toContain("The ledger can’t be read");
     expect(await page("keys")).toContain("alice");
+    const form = new URLSearchParams({ action: "recall", digest: `sha256:${"b".repeat(64)}` }).toString();
+    const recall = await mirror.request(pathOf("tags"), {
+      method: "POST",
+      body: form,
+      headers: {
+        ...{ Accept: "text/html", Origin: "https://mirror.test", Cookie },
+        "Content-Length": String(form.length),
+      },
+    });
+    expect(recall.status).toBe(503);
+    expect(new TextDecoder().decode(recall.bytes)).toMatch(/That wasn’t done: the mirror&#39;s records/);
   });
 });
 

@@ -2,6 +2,7 @@
 import { type Context, Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import { Parts } from "../../ledger/parts.ts";
+import { unavailable } from "../../ledger/unavailable.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import type { PageKit } from "../page-kit.tsx";
 import { isOwner, type SessionServices } from "../session.ts";
@@ -75,12 +76,16 @@ export function ownerRoutes(
         if ("path" in done) return c.redirect(done.path, 303);
         return await show(c, name, { done, problem: null });
       } catch (error) {
-        if (error instanceof RegistryError) return show(c, name, { done: null, problem: error });
-        console.error(error);
-        const problem = new RegistryError(500, "UNAVAILABLE", "the mirror failed; its log says why");
-        return show(c, name, { done: null, problem });
+        return show(c, name, { done: null, problem: problemOf(error) });
       }
     });
   }
   return routes;
+}
+
+function problemOf(error: unknown): RegistryError {
+  const known = error instanceof RegistryError ? error : unavailable(error);
+  if (known) return known;
+  console.error(error);
+  return new RegistryError(500, "UNAVAILABLE", "the mirror failed; its log says why");
 }
