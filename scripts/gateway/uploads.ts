@@ -72,11 +72,12 @@ export class GatewayUploads {
 
   /** `POST`: a mount, a whole blob, or an upload. The far mirror refuses here what it doesn't take. @throws RegistryFailure, Refusal */
   async start(incoming: GatewayRequest): Promise<void> {
-    const { search, response, repository } = incoming;
+    const { search, response, repository, readsAll } = incoming;
     const remote = this.#mirror.repository(repository);
     const mount = digestIn(search, "mount");
-    const opened =
-      mount === null ? "refused" : await tryMount(this.#context, remote, mount, search.get("from"));
+    const named = search.get("from");
+    const from = named === null || readsAll ? named : this.#mirror.repository(named).repository;
+    const opened = mount === null ? "refused" : await tryMount(this.#context, remote, mount, from);
     if (mount !== null && opened === null) {
       this.#mirror.sent.present += 1;
       return created(incoming, mount);

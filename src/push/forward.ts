@@ -40,7 +40,7 @@ export async function forwardHosted(
 ): Promise<Response> {
   checkCircle(headers, via);
   const query = new URLSearchParams(search);
-  if (!readsAll && !mayMount(query, path, mayRead)) query.delete("mount");
+  if (!readsAll) limitMount(query, path, mayRead);
   const url = new URL(`http://gateway/${target.repository}/${tailOf(target.resource)}`);
   url.search = query.toString();
   const passed = new Headers({
@@ -83,11 +83,16 @@ interface Catalog {
   errors?: { message: string }[];
 }
 
-/** The other mirror's key may read more than the client's, and a mount from there would pass that on. */
-function mayMount(query: URLSearchParams, path: string, mayRead: HostedRequest["mayRead"]): boolean {
+/**
+ * The key at the other mirror may read more than the client's, and a mount from there would pass that on. What remains is one from
+ * the hosted repository that was checked, named without the path: as it stands, the other mirror could take it for a mirrored one.
+ */
+function limitMount(query: URLSearchParams, path: string, mayRead: HostedRequest["mayRead"]): void {
   const from = query.get("from");
   const prefix = `${path}/`;
-  return from !== null && mayRead(from.startsWith(prefix) ? from.slice(prefix.length) : from);
+  const repository = from?.startsWith(prefix) ? from.slice(prefix.length) : from;
+  if (repository !== null && repository !== undefined && mayRead(repository)) query.set("from", repository);
+  else query.delete("mount");
 }
 
 function checkCircle(headers: Headers, via: string): void {

@@ -6,6 +6,7 @@ import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { addKey } from "../../../src/access/key-changes.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
+import { digest } from "../support/images.ts";
 import { startLimitingProxy } from "../support/limiting-proxy.ts";
 import { type Bytes, errorIn, GatewayClient, LIMIT, openScene, type Scene } from "./support.ts";
 
@@ -82,12 +83,19 @@ describe("a gateway with keys", () => {
   const rights = { allow: [], deny: [], expires: null, rate: null };
   let own: Record<string, string>;
   let others: Record<string, string>;
+  let reader: Record<string, string>;
 
   beforeAll(async () => {
     const first = await addKey([], "own", { ...rights, allow: ["docker.io/*"], push: ["hosted/team/own"] });
-    const both = await addKey(first.list, "others", { ...rights, push: ["hosted/team/*"] });
+    const second = await addKey(first.list, "reader", {
+      ...rights,
+      allow: ["hosted/*"],
+      push: ["hosted/team/*"],
+    });
+    const both = await addKey(second.list, "others", { ...rights, push: ["hosted/team/*"] });
     const basic = (key: string) => ({ Authorization: `Basic ${Buffer.from(`x:${key}`).toString("base64")}` });
     own = basic(first.key);
+    reader = basic(second.key);
     others = basic(both.key);
     await scene.restart({ vars: { ACCESS: "keys", ACCESS_KEYS: JSON.stringify(both.list) } });
   });
@@ -120,6 +128,19 @@ describe("a gateway with keys", () => {
     expect((await client.pushWhole(secret)).status).toBe(201);
     expect(scene.proxy.requests.reduce((total, { bytes }) => total + bytes, 0)).toBe(secret.byteLength);
     expect((await other.send("POST", `blobs/uploads/?mount=${name}&from=hosted/team/own`)).status).toBe(201);
+  });
+
+  test("mounts nothing from what the other mirror mirrors, which its own key may read", async () => {
+    const client = new GatewayClient(scene.gateway, "team/app", reader);
+    for (const from of ["ghcr.io/private/app", "hosted/ghcr.io/private/app"]) {
+      scene.proxy.requests = [];
+      await client.open(`?mount=${digest("any")}&from=${from}`);
+      const paths = scene.proxy.requests.map(({ path }) => new URL(path, "http://x"));
+      const mounts = paths.filter(({ searchParams }) => searchParams.has("mount"));
+      expect(mounts.map(({ searchParams }) => searchParams.get("from"))).toEqual([
+        "hosted/ghcr.io/private/app",
+      ]);
+    }
   });
 
   test("lists only the repositories that a key may read", async () => {
