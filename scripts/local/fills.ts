@@ -16,7 +16,7 @@ const GROWING = "growing";
 const STEP = 4 * 1024 * 1024;
 const STEP_TIME = 25;
 /** Milliseconds: short, as clients wait for what is read. */
-const GATHERING = 4;
+const GATHERING = 12;
 
 /** A fill whose body was written. */
 export interface Ended {
