@@ -38,6 +38,8 @@ import { countHosted, hostedImages, hostedRepositories } from "./hosted-account.
 import { removePart } from "./hosted-removal.ts";
 import { type Content, HostedTables } from "./hosted-tables.ts";
 
+/** Missing references of a manifest that are looked for, and named: a manifest may have tens of thousands. */
+const MOST_MISSING = 5;
 /** Milliseconds between two collections. */
 const COLLECT_EVERY = 3600 * 1000;
 /** Of the grace: the time between two notes that a blob was looked for. */
@@ -122,8 +124,12 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     tags: readonly string[],
     policy: Policy,
   ): Promise<PutManifestResult> {
-    const missing = manifest.references.filter((each) => !this.#isThere(repository, each, policy));
-    if (missing.length > 0) return { kind: "missing", digests: missing.map(({ digest }) => digest) };
+    const missing: NewManifest["references"][number][] = [];
+    for (const each of manifest.references) {
+      if (!this.#isThere(repository, each, policy)) missing.push(each);
+      if (missing.length === MOST_MISSING) break;
+    }
+    if (missing.length > 0) return { kind: "missing", references: missing };
     const frozen = policy.isImmutable
       ? tags.find((tag) => ![null, manifest.digest].includes(this.#tables.tagged(repository, tag)))
       : undefined;

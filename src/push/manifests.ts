@@ -60,7 +60,7 @@ export async function putManifest(
   await store.put(hostedKey("manifests", digest), bytes, { digest, contentType: manifest.mediaType });
   const policy = policyFor(config.hosted, target.repository);
   const result = await hostedRecords.putManifest(target.repository, manifest, tags, policy);
-  if (result.kind !== "stored") throw refusal(result, manifest);
+  if (result.kind !== "stored") throw refusal(result);
   const headers = new Headers({
     Location: `${prefix}${target.path}/manifests/${digest}`,
     "Docker-Content-Digest": digest,
@@ -150,20 +150,15 @@ function tagsIn(search: URLSearchParams): string[] {
   return tags;
 }
 
-function refusal(
-  result: Exclude<PutManifestResult, { kind: "stored" }>,
-  manifest: NewManifest,
-): RegistryError {
+function refusal(result: Exclude<PutManifestResult, { kind: "stored" }>): RegistryError {
   switch (result.kind) {
     case "missing": {
-      const kinds = new Set(
-        manifest.references.filter(({ digest }) => result.digests.includes(digest)).map(({ kind }) => kind),
-      );
-      const what = [...kinds].join(" and ");
+      const what = [...new Set(result.references.map(({ kind }) => kind))].join(" and ");
+      const digests = result.references.map(({ digest }) => digest).join(", ");
       return new RegistryError(
         404,
         "MANIFEST_BLOB_UNKNOWN",
-        `the manifest needs ${what} that aren't in this repository: ${result.digests.slice(0, 5).join(", ")}`,
+        `the manifest needs ${what} that aren't in this repository: ${digests}`,
       );
     }
     case "immutable":

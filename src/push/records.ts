@@ -43,7 +43,8 @@ export interface Policy {
 
 export type PutManifestResult =
   | { kind: "stored" }
-  | { kind: "missing"; digests: Digest[] }
+  /** The first of them. */
+  | { kind: "missing"; references: NewManifest["references"] }
   | { kind: "immutable"; tag: string }
   | { kind: "over-quota"; bytes: number };
 

@@ -196,3 +196,18 @@ test("the alarm collects more than one batch", async () => {
   expect(await runDurableObjectAlarm(records())).toBe(true);
   expect(await collect(true)).toEqual(NOTHING);
 });
+
+test("of tens of thousands of references that are missing, five are looked for", async () => {
+  const references = Array.from({ length: 20_000 }, (_, number) => ({
+    kind: "blobs" as const,
+    digest: `sha256:${number.toString(16).padStart(64, "0")}` as Digest,
+  }));
+  const described = { mediaType: "application/vnd.oci.image.manifest.v1+json", size: 1, annotations: {} };
+  const manifest = {
+    ...{ ...described, digest: `sha256:${"f".repeat(64)}` as Digest, references },
+    ...{ subject: null, artifactType: null },
+  };
+  const policy = { isImmutable: false, allowsSparse: false, quota: null };
+  const result = await records().putManifest("team/app", manifest, ["1.0"], policy);
+  expect(result).toEqual({ kind: "missing", references: references.slice(0, 5) });
+});
