@@ -235,27 +235,23 @@ describe("a pair of files that is replaced", () => {
     expect(again.map(String).filter((cause) => cause.includes("ECONNREFUSED"))).toEqual([]);
   });
 
-  test("that can't be used is reported, and the one before stays in use until there is a better one", async () => {
-    const url = await start();
-    let used = first;
-    for (const [broken, message] of [
-      [{ ...(await makeKeyPair()), key: first.key }, /isn't the key of/],
-      [await makeKeyPair({ from: -9, until: -2 }), /the new one can't be used: it expired on/],
-      [{ certificate: "", key: first.key }, /has no certificate/],
-    ] as const) {
-      messages = [];
-      await replace(broken);
+  test.each<[what: string, broken: () => Promise<TestKeyPair>, message: RegExp]>([
+    ["don't belong together", async () => ({ ...(await makeKeyPair()), key: first.key }), /isn't the key of/],
+    ["have expired", () => makeKeyPair({ from: -9, until: -2 }), /the new one can't be used: it expired on/],
+    ["are damaged", async () => ({ certificate: "", key: first.key }), /has no certificate/],
+  ])(
+    "by files that %s is reported, and the one before stays in use until there is a better one",
+    async (_, broken, message) => {
+      const url = await start();
+      await replace(await broken());
       await until("the problem to be reported", DEADLINE, () => messages.some((text) => message.test(text)));
       expect(messages.every((text) => text.startsWith("the certificate stays as it is: "))).toBe(true);
-      expect(await served(url)).toBe(used.certificate);
-      used = await makeKeyPair();
-      await replace(used);
-      await until("the next one to be in use", DEADLINE, () =>
-        messages.some((text) => text.startsWith("new connections are served with")),
-      );
-      expect(await served(url)).toBe(used.certificate);
-    }
-  });
+      expect(await served(url)).toBe(first.certificate);
+      const second = await makeKeyPair();
+      await replace(second);
+      await waitUntilServed(url, second);
+    },
+  );
 });
 
 describe("stopped", () => {
