@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
   gc: async () => (await import("./commands/gc.ts")).gc,
   prune: async () => (await import("./commands/prune.ts")).prune,
   recall: async () => (await import("./commands/recall.ts")).recall,
+  pin: async () => (await import("./commands/pin.ts")).pin,
   tags: async () => (await import("./commands/tags.ts")).tags,
   release: async () => (await import("./commands/release.ts")).release,
   gone: async () => (await import("./commands/gone.ts")).gone,
@@ -40,7 +41,7 @@ const COMMANDS: Readonly<Record<Name, () => Promise<Make>>> = {
 const GROUPS: Readonly<Record<Name, string>> = {
   ...inGroup("Use a mirror:", ["config", "verify", "inspect", "warm", "save", "mirrors", "doctor"]),
   ...inGroup("Copy and push images:", ["copy", "sync", "push"]),
-  ...inGroup("Manage what a mirror stores:", ["status", "ls", "rm", "gc", "prune", "recall"]),
+  ...inGroup("Manage what a mirror stores:", ["status", "ls", "rm", "pin", "gc", "prune", "recall"]),
   ...inGroup("Follow tags:", ["tags", "release", "gone"]),
   ...inGroup("Run a mirror:", ["deploy", "undeploy", "install", "uninstall", "key"]),
 };

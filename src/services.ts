@@ -10,6 +10,7 @@ import { logFill } from "./fill-log.ts";
 import type { HoldingsLedger } from "./ledger/held.ts";
 import type { HostedLedger } from "./ledger/hosted.ts";
 import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
+import { Pins } from "./ledger/pins.ts";
 import type { PullLedger } from "./ledger/pulls.ts";
 import type { Operation, UsageLedger } from "./ledger/quotas.ts";
 import { type RecallLedger, Recalls } from "./ledger/recalls.ts";
@@ -87,6 +88,7 @@ export interface Services extends PullServices, PushServices {
   webhooks: Webhooks;
   search: HubSearch;
   managedKeys: ManagedKeys;
+  pins: Pins;
   /** Milliseconds for which hosted content stays that nothing references: a push that relies on it may be under way. */
   hostedGrace: number;
   /** When the isolate started; milliseconds since the epoch. */
@@ -155,6 +157,7 @@ export function createServices(given: Env): Services {
       access: config.access,
       now,
     }),
+    pins: new Pins(env.TAGS, config.pin),
     limits: new Limits(env.ADDRESSES ?? null, now, addressRate),
     store: new R2Store(env.STORE),
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),

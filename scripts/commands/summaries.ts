@@ -11,6 +11,7 @@ export const SUMMARIES = {
   prune: "Removes blobs that belong to no image from a mirror.",
   recall: "Denies a digest to all clients of a mirror, whatever tag or registry it comes from.",
   tags: "Shows the history of tags as a mirror has seen it.",
+  pin: "Keeps images in a mirror's store, whatever else is evicted.",
   release: "Lets a tag's present digest through at once, which COOLDOWN would hold back.",
   gone: "Lists images that were deleted upstream and that a mirror still serves.",
   mirrors: "Measures public mirrors and ranks them.",

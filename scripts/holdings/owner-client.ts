@@ -10,6 +10,7 @@ import type {
   HeldObject,
   HostedEntry,
   MirrorStatus,
+  PinnedImage,
   PrunedObjects,
   RecalledDigest,
   ReleasedTag,
@@ -170,6 +171,25 @@ export class OwnerClient {
     if (wasReleased) await this.#bytesOf(response);
     else await response.body?.cancel();
     return wasReleased;
+  }
+
+  async pins(): Promise<PinnedImage[]> {
+    return (await this.read(responses.Pinned, "pins")).entries;
+  }
+
+  /** @param pattern as in PIN. */
+  async pin(pattern: string): Promise<void> {
+    await this.#bytesOf(await this.#send("pins", { method: "POST", body: JSON.stringify({ pattern }) }));
+  }
+
+  /** @returns false where it wasn't pinned. @throws Error for one of PIN's. */
+  async unpin(pattern: string): Promise<boolean> {
+    const response = await this.#send(`pins/${pattern}`, { method: "DELETE" });
+    if (response.status === 404 || response.status === 409) await response.body?.cancel();
+    if (response.status === 404) return false;
+    if (response.status === 409) throw new Error(`${pattern} is in the variable PIN: remove it there`);
+    await this.#bytesOf(response);
+    return true;
   }
 
   async #readAll<Entry>(page: v.GenericSchema<unknown, Page<Entry>>, path: string): Promise<Entry[]> {

@@ -6,6 +6,7 @@ import {
   MakeRequest,
   ManifestQuery,
   PageQuery,
+  PinRequest,
   PurgeRequest,
   RecallRequest,
   ReleaseRequest,
@@ -143,6 +144,18 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     summary: "Ends the releases of a tag",
     status: 204,
     errors: { 404: "Nothing is released for it." },
+  },
+  "GET /_/pins": { summary: "Patterns of images that are never evicted", response: responses.Pinned },
+  "POST /_/pins": {
+    summary: "Pins images",
+    body: PinRequest,
+    status: 204,
+    errors: { 409: "Too many patterns are pinned." },
+  },
+  "DELETE /_/pins/{pattern}": {
+    summary: "Ends a pin",
+    status: 204,
+    errors: { 404: "It isn't pinned.", 409: "It is in `PIN`." },
   },
   "GET /_/keys": { summary: "Access keys", response: responses.Keys },
   "POST /_/keys": {

@@ -252,6 +252,15 @@ export const Released = v.object({
 });
 export const JustReleased = v.object({ entries: v.array(v.object(release)) });
 
+export const Pinned = v.object({
+  entries: v.array(
+    v.object({
+      pattern: v.pipe(v.string(), v.description("As in `PIN`")),
+      from: v.pipe(v.picklist(["configured", "mirror"]), v.description("`configured` for one of `PIN`'s")),
+    }),
+  ),
+});
+
 const Patterns = v.array(v.string());
 const shownKey = {
   name: v.string(),
@@ -286,6 +295,7 @@ export const Collected = v.object({
 });
 
 export type GoneImage = v.InferOutput<typeof GoneImage>;
+export type PinnedImage = v.InferOutput<typeof Pinned>["entries"][number];
 export type ReleasedTag = v.InferOutput<typeof Released>["entries"][number];
 /** What a tag was seen to name, the latest first; no digest while it was deleted upstream. */
 export type TagPast = v.InferOutput<typeof TagPast>;

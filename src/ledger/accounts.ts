@@ -5,6 +5,7 @@ import { evictionOrder, release } from "./eviction.ts";
 import { type Held, type HeldServices, readHeld, type StoredBytes, storedBytes } from "./held.ts";
 import { type HeldImage, type HeldImages, imagesOf, namesOf, sizeOf } from "./images.ts";
 import { type Part, Parts } from "./parts.ts";
+import type { Pins } from "./pins.ts";
 
 export interface ImageAccount {
   /** The names of all tags that name it; its repository and digest if none does. */
@@ -66,7 +67,8 @@ export interface StoreAccount {
 }
 
 export interface AccountServices extends HeldServices {
-  config: { cacheLimit: number; pin: readonly string[] };
+  config: { cacheLimit: number };
+  pins: Pick<Pins, "patterns">;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -84,8 +86,11 @@ const DAY = 86_400_000;
 const WEEK = 7;
 
 export async function readAccounts(services: AccountServices, parts = new Parts()): Promise<Accounted> {
-  const held = await readHeld(services, { withTags: true, parts });
-  const holdings = imagesOf(held, { pin: services.config.pin, now: services.now() });
+  const [held, pin] = await Promise.all([
+    readHeld(services, { withTags: true, parts }),
+    services.pins.patterns(),
+  ]);
+  const holdings = imagesOf(held, { pin, now: services.now() });
   const needs = new Map(holdings.needs);
   const leaving = evictionOrder(holdings).filter((unit) => "digest" in unit);
   const places = leaving.map((image, index) => {

@@ -6,6 +6,7 @@ import type { Eviction } from "./evicted.ts";
 import { type EvictedTagServices, endEvictedTags } from "./evicted-tags.ts";
 import { type Held, type HeldServices, readHeld, storedBytes } from "./held.ts";
 import { byTurn, type HeldImage, type HeldImages, imagesOf, type LooseObject } from "./images.ts";
+import type { Pins } from "./pins.ts";
 import { worthOf } from "./worth.ts";
 
 export interface DeletionServices {
@@ -17,7 +18,7 @@ export interface DeletionServices {
 export interface EvictionServices extends HeldServices, DeletionServices, EvictedTagServices {
   readonly ledger: EvictedTagServices["ledger"];
   store: Pick<Store, "list" | "get" | "delete">;
-  config: { pin: readonly string[] };
+  pins: Pick<Pins, "patterns">;
   /** Milliseconds since the epoch. */
   now: () => number;
 }
@@ -34,17 +35,15 @@ const LINK_GRACE = 3_600_000;
  * @throws if the store can't be listed, or it isn't known what is pinned: then nothing is evicted.
  */
 export async function keepLimit(services: EvictionServices, limit: number): Promise<Eviction> {
-  const { store, config, now } = services;
+  const { store, pins, now } = services;
   const listed = await listCached(store);
   const total = sum(listed.objects.values());
-  const plan =
-    total > limit
-      ? planEviction(await readHeld(services, { withTags: config.pin.length > 0 }, listed), {
-          target: limit * (1 - HEADROOM),
-          pin: config.pin,
-          now: now(),
-        })
-      : NOTHING;
+  let plan = NOTHING;
+  if (total > limit) {
+    const pin = await pins.patterns();
+    const held = await readHeld(services, { withTags: pin.length > 0 }, listed);
+    plan = planEviction(held, { target: limit * (1 - HEADROOM), pin, now: now() });
+  }
   await deleteCached(services, [...plan.keys, ...danglingLinks(listed, now())]);
   const left = new Map(listed.objects);
   for (const key of plan.keys) left.delete(key);

@@ -79,6 +79,8 @@ export const RecallRequest = v.strictObject({
 
 export const ReleaseRequest = v.strictObject({ image: v.string() });
 
+export const PinRequest = v.strictObject({ pattern: v.pipe(v.string(), v.maxLength(512)) });
+
 const Patterns = v.optional(v.array(v.string()), []);
 const Expires = v.nullable(v.pipe(v.string(), v.isoTimestamp()));
 const Terms = {

@@ -20,6 +20,7 @@ import type { ManagedKeys } from "./managed-keys.ts";
 import { METRICS_TYPE, metricsText } from "./metrics.ts";
 import openapi from "./openapi.json" with { type: "json" };
 import { Parts } from "./parts.ts";
+import type { Pins } from "./pins.ts";
 import type { PullLedger } from "./pulls.ts";
 import { FREE_PLAN, requireRoom, tightQuotas, type UsageLedger } from "./quotas.ts";
 import type { Recalls } from "./recalls.ts";
@@ -50,6 +51,7 @@ export interface AdminServices
   /** Whether the Free plan's daily quotas apply. */
   hasQuotas: boolean;
   recalls: Recalls;
+  pins: Pins;
   managedKeys: ManagedKeys;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -158,6 +160,15 @@ export function adminRoutes(services: AdminServices): Hono {
   routes.post("/released", owner, async (c) => c.json({ entries: await release(services, await bodyOf(c)) }));
   routes.delete("/released/:image{.+}", owner, async (c) => {
     await undoRelease(services, c.req.param("image"));
+    return c.body(null, 204);
+  });
+  routes.get("/pins", owner, async (c) => c.json({ entries: await services.pins.list() }));
+  routes.post("/pins", owner, async (c) => {
+    await services.pins.pin(await bodyOf(c));
+    return c.body(null, 204);
+  });
+  routes.delete("/pins/:pattern{.+}", owner, async (c) => {
+    await services.pins.unpin(c.req.param("pattern"));
     return c.body(null, 204);
   });
   routes.use("/keys/*", owner);

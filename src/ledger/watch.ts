@@ -10,6 +10,7 @@ import { accessForFill, type RepositoryAccess } from "../pull/repository-access.
 import type { Resolution } from "../pull/resolver.ts";
 import { type WarmServices, warm } from "../pull/warm.ts";
 import type { TagName } from "../store/tag-records.ts";
+import type { Pins } from "./pins.ts";
 import type { Recalls } from "./recalls.ts";
 
 /** A tag that is watched. */
@@ -45,9 +46,10 @@ export interface WatchLedger {
 }
 
 export interface WatchServices extends WarmServices {
-  config: Pick<Config, "watch" | "pin" | "private" | "access" | "upstream">;
+  config: Pick<Config, "watch" | "private" | "access" | "upstream">;
   gate: Pick<Gate, "admit">;
   recalls: Pick<Recalls, "refresh" | "isRecalled">;
+  pins: Pick<Pins, "patterns">;
   readonly ledger: WatchLedger;
   /** Milliseconds since the epoch. */
   now: () => number;
@@ -89,7 +91,11 @@ export async function watch(services: WatchServices, options = WATCH_OPTIONS): P
   const started = now();
   const calls = { left: storeReads - CALLS_OF_A_RUN };
   await recalls.refresh();
-  const choice = { since: started - config.watch, pin: config.pin, most: Math.min(MOST, storeReads) };
+  const choice = {
+    since: started - config.watch,
+    pin: await services.pins.patterns(),
+    most: Math.min(MOST, storeReads),
+  };
   const results: WatchResult[] = [];
   for (const tag of await ledger.watched(choice)) {
     if (calls.left < CALLS_OF_A_LOOK || now() - started > options.time) break;

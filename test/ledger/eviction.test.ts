@@ -78,6 +78,21 @@ describe("eviction", () => {
     expect([await stored(first), await stored(second)]).toEqual([1, 0.25]);
   });
 
+  test("of an image that the owner has pinned meanwhile doesn't happen, until it is unpinned; without the list, nothing is evicted", async () => {
+    const pattern = "docker.io/library/second:*";
+    await mirror.services.pins.pin({ pattern });
+    expect(await mirror.services.pins.list()).toContainEqual({ pattern, from: "mirror" });
+    await evict(0);
+    expect([await stored(first), await stored(second)]).toEqual([0.25, 1]);
+    mirror.outage("TAGS", "get");
+    await expect(evict(0)).rejects.toThrow();
+    expect(await stored(second)).toBe(1);
+    vi.mocked(mirror.bindings.TAGS.get).mockRestore();
+    await mirror.services.pins.unpin(pattern);
+    await evict(0);
+    expect(await stored(second)).toBe(0);
+  });
+
   test("of nothing happens under the limit", async () => {
     const before = await mirror.stored();
     expect(await evict(1_000_000)).toMatchObject({ freed: 0 });

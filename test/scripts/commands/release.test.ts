@@ -1,4 +1,4 @@
-/** `portolan release` and `portolan gone`, at a mirror as `npm start` runs it. */
+/** `portolan release`, `portolan gone` and `portolan pin`, at a mirror as `npm start` runs it. */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -101,4 +101,25 @@ test("gone lists what was deleted upstream and is served on", async () => {
   expect(output).toMatch(
     new RegExp(`^image +digest +deleted\n${IMAGE} +${digest.slice(0, 19)} +.* ago$`, "m"),
   );
+});
+
+test("pin keeps an image by name or pattern, lists what is kept, and undoes that", async () => {
+  await publish(1);
+  await pull();
+  expect((await owner("pin", "--list")).output).toContain("Nothing is pinned.");
+  const pinned = await owner("pin", IMAGE);
+  expect([pinned.code, pinned.output]).toEqual([0, expect.stringContaining(`✓ ${IMAGE} stays`)]);
+  expect((await owner("pin", "ghcr.io/team/*")).code).toBe(0);
+  expect((await owner("pin", "--list", "--json")).json()).toEqual([
+    { pattern: IMAGE, from: "mirror" },
+    { pattern: "ghcr.io/team/*", from: "mirror" },
+  ]);
+  expect((await owner("ls")).output).toMatch(/registry\.test\/owner\/image:1\.0 .* never /);
+  expect((await owner("pin", "ghcr.io/team/*", "--undo", "--json")).json()).toEqual({
+    undone: "ghcr.io/team/*",
+    wasPinned: true,
+  });
+  expect((await owner("pin", "ghcr.io/team/*", "--undo")).code).toBe(1);
+  expect((await owner("pin", "*:?")).code).toBe(2);
+  expect((await owner("pin")).code).toBe(2);
 });
