@@ -208,7 +208,7 @@ async function serve(
  * @param cwd what paths are relative to.
  * @throws Error for a key without a mirror to use it at, or with two: each would get the other's.
  */
-export async function otherMirrorsOf(
+async function otherMirrorsOf(
   { behind, pushTo, keyFile }: Pick<Settings, "behind" | "pushTo" | "keyFile">,
   cwd: string,
 ): Promise<Pick<MirrorOptions, "behind" | "pushTo">> {

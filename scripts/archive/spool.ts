@@ -34,7 +34,7 @@ export async function spool(bytes: AsyncIterable<Uint8Array>, env: Environment):
 }
 
 /** Writes all of the bytes: a single write may take fewer. */
-export async function writeWhole(file: FileHandle, bytes: Uint8Array): Promise<void> {
+async function writeWhole(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let offset = 0; offset < bytes.byteLength; ) {
     offset += (await file.write(bytes, offset)).bytesWritten;
   }

@@ -2,7 +2,7 @@
 import type { Wrangler } from "./wrangler.ts";
 
 /** What an API token needs, as the dashboard names it, and no more. */
-export const PERMISSIONS = [
+const PERMISSIONS = [
   "Account: Workers Scripts: Edit",
   "Account: Workers KV Storage: Edit",
   "Account: Workers R2 Storage: Edit",

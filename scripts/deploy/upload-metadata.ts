@@ -2,7 +2,7 @@
 import * as v from "valibot";
 
 /** The namespace's id, which its owner puts there. */
-export const NAMESPACE_ID = "YOUR-NAMESPACE-ID";
+const NAMESPACE_ID = "YOUR-NAMESPACE-ID";
 export const MODULE = "portolan.js";
 
 /** The parts of wrangler.toml that an upload consists of. */

@@ -10,7 +10,7 @@ export const CARRIED = join(ROOT, "bundled");
 const SOURCES = fileURLToPath(new URL("worker", import.meta.url));
 
 /** Named as their sources and their bundles are. */
-export const WORKERS = ["mirror", "store"] as const;
+const WORKERS = ["mirror", "store"] as const;
 export type WorkerCode = Record<(typeof WORKERS)[number], string>;
 
 export async function workerCode(): Promise<WorkerCode> {

@@ -88,7 +88,7 @@ export interface Held {
 }
 
 /** Manifests that one call of the ledger reads. */
-export const LEARNT = 40;
+const LEARNT = 40;
 const MANIFEST = /^(private\/)?manifests\//;
 
 export interface HeldOptions {

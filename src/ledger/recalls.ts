@@ -24,7 +24,7 @@ export interface RecallLedger {
 /** Every isolate has the whole list in memory. */
 const MOST = 1_000;
 /** Milliseconds for which an isolate relies on the list that it has read. */
-export const RECALLS_KNOWN = 60_000;
+const RECALLS_KNOWN = 60_000;
 /** Milliseconds after which it reads again if reading failed. */
 const RETRY = 10_000;
 /** Milliseconds that a pull waits for the list. */

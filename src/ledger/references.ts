@@ -18,7 +18,7 @@ export interface ManifestName {
 }
 
 /** @returns no references for what is no manifest. */
-export function referencesIn(digest: Digest, bytes: Uint8Array): ManifestReferences {
+function referencesIn(digest: Digest, bytes: Uint8Array): ManifestReferences {
   const manifest = readManifest(bytes);
   if (!manifest) return { digest, manifests: [], blobs: [] };
   const blobs = [...(manifest.config ? [manifest.config] : []), ...manifest.layers].filter(

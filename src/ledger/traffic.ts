@@ -73,7 +73,7 @@ export interface TrafficLedger {
 /** Requests that are added without waiting any longer. */
 const ENOUGH = 20;
 /** Milliseconds after which those that were gathered are added. */
-export const TRAFFIC_GATHER = 5_000;
+const TRAFFIC_GATHER = 5_000;
 /** By how much more is gathered for a call while there is no room for detail. A Worker may wait for 30 s after a response. */
 const SPARINGLY = 5;
 

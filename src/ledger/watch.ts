@@ -64,7 +64,7 @@ export interface WatchOptions {
   time: number;
 }
 
-export const WATCH_OPTIONS: WatchOptions = { pause: 1_000, look: 1_000, time: 10 * 60_000 };
+const WATCH_OPTIONS: WatchOptions = { pause: 1_000, look: 1_000, time: 10 * 60_000 };
 
 export interface WatchReport {
   tags: number;

@@ -54,7 +54,7 @@ export const ClientGuide: FC<ClientGuideProps> = ({ visit, config, client }) => 
   );
 };
 
-export const GuideSteps: FC<{ guide: Guide; texts: Texts }> = ({ guide, texts }) => (
+const GuideSteps: FC<{ guide: Guide; texts: Texts }> = ({ guide, texts }) => (
   <>
     <ol class="steps">
       {guide.steps.map((step) => (
