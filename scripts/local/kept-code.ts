@@ -4,7 +4,9 @@ import { globSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writePrivately } from "../files.ts";
-import type { WorkerCode } from "./worker-code.ts";
+
+/** The bundles of the two Workers. */
+export type WorkerCode = Record<"mirror" | "store", string>;
 
 /** Beside Node's compile cache: its content is run as code, so no other user may write to it. */
 const KEPT = "node_modules/.cache/portolan/workers.json";

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readIfThere } from "../files.ts";
-import { keptCode } from "./kept-code.ts";
+import { keptCode, type WorkerCode } from "./kept-code.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Where `scripts/container/bundle.ts` puts the bundles of an image, which has no bundler. */
@@ -11,7 +11,6 @@ const SOURCES = fileURLToPath(new URL("worker", import.meta.url));
 
 /** Named as their sources and their bundles are. */
 const WORKERS = ["mirror", "store"] as const;
-export type WorkerCode = Record<(typeof WORKERS)[number], string>;
 
 export async function workerCode(): Promise<WorkerCode> {
   const [mirror, store] = await Promise.all(WORKERS.map((name) => readIfThere(join(CARRIED, `${name}.js`))));
