@@ -43,6 +43,26 @@ describe("the store", () => {
     expect(await has(layers[0]?.digest)).toBe(true);
   });
 
+  test("pins images by name and by pattern, lists what is pinned, and ends that", async () => {
+    await publish(mirror.docker, "library/nginx", "1");
+    await post("/_/owner/store", { action: "warm", image: "nginx:1" });
+    const pinned = text(await post("/_/owner/store", { action: "pin", image: "nginx:1" }));
+    expect(notice(pinned)).toMatch(/^docker\.io\/library\/nginx:1 is pinned/);
+    expect(notice(text(await post("/_/owner/store", { action: "pin", image: "ghcr.io/team/*" })))).toMatch(
+      /^ghcr\.io\/team\/\* is pinned/,
+    );
+    expect(alert(text(await post("/_/owner/store", { action: "pin", image: "no*slash" })))).toContain(
+      "can&#39;t match",
+    );
+    const html = text(await page("/_/owner/store"));
+    const section = /<section[^>]*aria-labelledby="pinned".*?<\/section>/s.exec(html)?.[0] ?? "";
+    expect(section).toContain("<code>ghcr.io/team/*</code>");
+    expect(section).toContain('href="/_/image/docker.io/library/nginx:1"');
+    const ended = text(await post("/_/owner/store", { action: "unpin", pattern: "ghcr.io/team/*" }));
+    expect(notice(ended)).toBe("ghcr.io/team/* is no longer pinned.");
+    expect(text(await page("/_/owner/store"))).not.toContain("<code>ghcr.io/team/*</code>");
+  });
+
   test("says how many bytes a forgotten digest took", async () => {
     const { layers } = await publish(mirror.docker, "library/nginx", "1");
     await post("/_/owner/store", { action: "warm", image: "nginx:1" });

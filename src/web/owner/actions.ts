@@ -60,6 +60,19 @@ export const ACTIONS: Readonly<Record<string, Act>> = {
     return { text: owner.removed(name, objects, bytesText(bytes)) };
   },
 
+  async pin({ services, form, texts: { owner } }) {
+    const written = form.get("image")?.trim() ?? "";
+    const pattern = written.includes("*") ? written : nameOf(imageIn(form));
+    await services.pins.pin({ pattern });
+    return { text: owner.pinnedNow(pattern) };
+  },
+
+  async unpin({ services, form, texts: { owner } }) {
+    const pattern = form.get("pattern") ?? "";
+    await services.pins.unpin(pattern);
+    return { text: owner.unpinned(pattern) };
+  },
+
   async release({ services, form, texts: { owner } }) {
     const image = nameOf(imageIn(form));
     const [released] = await release(services, { image });

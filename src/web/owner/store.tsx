@@ -13,7 +13,7 @@ const MOST = 100;
 
 export const store: SectionView = async ({ services, visit: { texts }, parts }) => {
   const { owner } = texts;
-  const account = await accountOf(services, parts);
+  const [account, pins] = await Promise.all([accountOf(services, parts), services.pins.list()]);
   const { limit, bytes, pinned, unreferenced } = account;
   const text = owner.stored(bytesText(bytes), bytesText(limit), Math.round((bytes / limit) * 100));
   const leaving = account.images
@@ -46,11 +46,25 @@ export const store: SectionView = async ({ services, visit: { texts }, parts }) 
         {leaving.length === 0 ? (
           <p class="note">{owner.nothingStored}</p>
         ) : (
-          <Images images={leaving.slice(0, MOST)} texts={texts} label={owner.leavesNext} />
+          <Images images={leaving.slice(0, MOST)} texts={texts} label={owner.leavesNext} mayPin />
         )}
         {leaving.length > MOST && <p class="note">{owner.moreImages(leaving.length - MOST)}</p>}
       </Block>
       <Block id="pinned" heading={owner.pinned} lead={owner.pinnedLead}>
+        {pins.length > 0 && (
+          <ul class="rows">
+            {pins.map(({ pattern, from }) => (
+              <li>
+                <code>{pattern}</code>
+                {from === "configured" ? (
+                  <span class="note">PIN</span>
+                ) : (
+                  <Action to={PATH} action="unpin" text={owner.unpin} of={pattern} values={{ pattern }} />
+                )}
+              </li>
+            ))}
+          </ul>
+        )}
         {kept.length === 0 ? (
           <p class="note">{owner.nothingPinned}</p>
         ) : (
@@ -68,6 +82,7 @@ export const store: SectionView = async ({ services, visit: { texts }, parts }) 
           ]}
           actions={[
             ["warm", owner.warm],
+            ["pin", owner.pin],
             ["purge", owner.purge],
           ]}
         />
@@ -76,7 +91,15 @@ export const store: SectionView = async ({ services, visit: { texts }, parts }) 
   );
 };
 
-const Images: FC<{ images: readonly ImageAccount[]; texts: Texts; label: string }> = (props) => {
+interface ImagesProps {
+  images: readonly ImageAccount[];
+  texts: Texts;
+  label: string;
+  /** Whether they can be pinned from here. */
+  mayPin?: boolean;
+}
+
+const Images: FC<ImagesProps> = (props) => {
   const { owner } = props.texts;
   return (
     <Table
@@ -102,7 +125,12 @@ const Images: FC<{ images: readonly ImageAccount[]; texts: Texts; label: string 
           <>
             {image.lastUse} <span class="note">{owner.hours(image.hours)}</span>
           </>,
-          <Action to={PATH} action="remove" text={owner.remove} of={name} values={{ image: name }} />,
+          <>
+            {props.mayPin && !name.includes("@") && (
+              <Action to={PATH} action="pin" text={owner.pin} of={name} values={{ image: name }} />
+            )}
+            <Action to={PATH} action="remove" text={owner.remove} of={name} values={{ image: name }} />
+          </>,
         ];
       })}
     />
