@@ -4,7 +4,7 @@ import { cooldownFor } from "../../cooldown-settings.ts";
 import { type HistoryServices, historyOf, type ShownHistory } from "../../ledger/tags.ts";
 import { shortDigest, timeText } from "../format.ts";
 import type { Texts } from "../texts/en.ts";
-import type { Part } from "./view.tsx";
+import type { Part } from "./part.ts";
 
 export interface TagHistoryView extends ShownHistory {
   /** When COOLDOWN lets through what the tag names now, ISO 8601; null if it does already. */

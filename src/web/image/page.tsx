@@ -16,9 +16,10 @@ import { maySave } from "../save/permission.ts";
 import type { Visit } from "../site.ts";
 import { readHistory } from "./history.tsx";
 import { platformName, platformsOf } from "./model.ts";
+import { part } from "./part.ts";
 import { type Image, type ImageName, type Pull, readImage, readReferrers, readTags } from "./read.ts";
 import { type StoredServices, storedAmong } from "./stored.ts";
-import { type Check, ImageView, type Part } from "./view.tsx";
+import { type Check, ImageView } from "./view.tsx";
 
 export interface ImageServices extends StoredServices, HistoryServices {
   config: Config;
@@ -118,15 +119,6 @@ function saveAddress({ path, reference }: ImageName, { digest, shown, top }: Ima
   const entry = platformsOf(top).find((each) => each.digest === shown.digest);
   const query = entry ? `?${new URLSearchParams({ platform: platformName(entry.platform) })}` : "";
   return `/_/save/${path}${tag}@${digest}${query}`;
-}
-
-async function part<Value>(reading: Promise<Value>): Promise<Part<Value>> {
-  try {
-    return { value: await reading };
-  } catch (error) {
-    if (error instanceof RegistryError) return { failure: error.message };
-    throw error;
-  }
 }
 
 async function compare(asked: Promise<Digest | null>, here: Digest): Promise<Check> {

@@ -3,7 +3,7 @@ import type { FC } from "hono/jsx";
 import type { ImageDetail } from "../../ledger/accounts.ts";
 import { bytesText } from "../format.ts";
 import type { Texts } from "../texts/en.ts";
-import type { Part } from "./view.tsx";
+import type { Part } from "./part.ts";
 
 /** Other images that are shown. */
 const MOST = 20;

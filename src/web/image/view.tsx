@@ -9,11 +9,9 @@ import type { Texts } from "../texts/en.ts";
 import { History, type TagHistoryView } from "./history.tsx";
 import { LayerBar, Layers } from "./layers.tsx";
 import { type ImageConfig, platformName, platformsOf, sizeOf } from "./model.ts";
+import type { Part } from "./part.ts";
 import type { Image, Listing, Referrer } from "./read.ts";
 import { Space } from "./space.tsx";
-
-/** A part of the page that may fail by itself. */
-export type Part<Value> = { value: Value } | { failure: string };
 
 export type Check = "same" | { other: string } | { unknown: string };
 
