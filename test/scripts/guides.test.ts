@@ -4,22 +4,26 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { parse as parseYaml } from "yaml";
+import { CHINESE, ENGLISH } from "../../scripts/config/page-texts.ts";
 import { clientPages } from "../../scripts/config/pages.ts";
 import { CLIENTS, type ClientName } from "../../src/guides/clients.ts";
 import type { GuideRequest } from "../../src/guides/guide.ts";
 
 const docs = fileURLToPath(new URL("../../docs", import.meta.url));
 
-test("docs/clients is what `npm run docs` writes", () => {
-  const pages = clientPages();
-  expect(readdirSync(join(docs, "clients")).sort()).toEqual([...pages.keys()].sort());
+test.each([
+  ["clients", ENGLISH],
+  ["zh/clients", CHINESE],
+] as const)("docs/%s is what `npm run docs` writes", (folder, texts) => {
+  const pages = clientPages(texts);
+  expect(readdirSync(join(docs, folder)).sort()).toEqual([...pages.keys()].sort());
   for (const [name, content] of pages) {
-    expect(readFileSync(join(docs, "clients", name), "utf8"), `${name}: run npm run docs`).toBe(content);
+    expect(readFileSync(join(docs, folder, name), "utf8"), `${name}: run npm run docs`).toBe(content);
   }
 });
 
 test("every client has a page, and the index leads to it", () => {
-  const pages = clientPages();
+  const pages = clientPages(ENGLISH);
   for (const name of Object.keys(CLIENTS)) expect(pages.get("README.md")).toContain(`](${name}.md)`);
   expect(pages.size).toBe(Object.keys(CLIENTS).length + 1);
 });

@@ -1,5 +1,4 @@
-/** The guides in Chinese: whole for every client, and in the words of docs/zh/clients. */
-import { existsSync, readFileSync } from "node:fs";
+/** The guides in Chinese: whole for every client. */
 import { describe, expect, test } from "vitest";
 import { CLIENTS } from "../../src/guides/clients.ts";
 import type { GuideRequest } from "../../src/guides/guide.ts";
@@ -30,20 +29,6 @@ describe.each(TRANSLATED)("%s", (name) => {
       (text) => guideTextZh(text) === null,
     );
     expect([...new Set(missing)]).toEqual([]);
-  });
-
-  const page = new URL(`../../docs/zh/clients/${client}.md`, import.meta.url).pathname;
-  test.runIf(existsSync(page))("says what its page says", () => {
-    const written = readFileSync(page, "utf8");
-    const request = {
-      ...REQUESTS[0],
-      // The page of nginx is about a mirror on its own machine.
-      ...(client === "nginx" ? { mirror: new URL("http://127.0.0.1:8787") } : {}),
-      domain: "example.com",
-      key: null,
-      upstreams: ["docker.io", "ghcr.io"],
-    } as GuideRequest;
-    for (const text of textsOf(client, request)) expect(written).toContain(guideTextZh(text));
   });
 });
 

@@ -7,6 +7,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   "Pull from other registries through the mirror's name.": "从其他仓库拉取时，在镜像名前加上镜像代理的地址。",
   "dockerd uses its mirror for docker.io only. For other registries, put the mirror's name in front of the image's name.":
     "dockerd 只有在拉取 docker.io 的镜像时才使用镜像代理。其他仓库要在镜像名前加上镜像代理的地址。",
+  "An endpoint with a path must contain `/v2`.": "带路径的端点必须包含 `/v2`。",
   "This relies on docker.io being the mirror's default upstream, which it is unless DEFAULT_UPSTREAM names another.":
     "前提是镜像代理的默认上游是 docker.io；除非 DEFAULT_UPSTREAM 另有设置，否则就是。",
   "If dockerd is started with `--registry-mirror` (`systemctl cat docker` shows it), change that option instead: if both are set, dockerd doesn't start.":
