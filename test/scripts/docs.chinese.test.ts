@@ -2,9 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { anchorOf, codes, follow, links, type Page, page, pages } from "./support/documentation.ts";
 
-/** The English path of a Chinese page: `docs/zh/serve.md` is `docs/serve.md`. */
+/** The English path of a Chinese page or picture: `docs/zh/serve.md` is `docs/serve.md`, `page.zh.png` is `page.png`. */
 function englishOf(path: string): string {
-  return path === "README.zh-CN.md" ? "README.md" : path.replace(/^docs\/zh\//, "docs/");
+  if (path === "README.zh-CN.md") return "README.md";
+  return path.replace(/^docs\/zh\//, "docs/").replace(/\.zh\.png$/, ".png");
 }
 
 const chinese = pages.filter(({ path }) => englishOf(path) !== path);

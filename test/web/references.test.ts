@@ -173,6 +173,11 @@ describe("a command", () => {
       "kubectl run web --image=m.test/docker.io/library/nginx:1 --port 80",
     ],
     ["helm pull oci://ghcr.io/a/chart --version 1", "helm pull oci://m.test/ghcr.io/a/chart --version 1"],
+    [
+      "docker pull nginx\nghcr.io/a/b:1\n  quay.io/a/c\nmake\n./run.sh\nC:\\x",
+      "docker pull m.test/docker.io/library/nginx\nm.test/ghcr.io/a/b:1\n  m.test/quay.io/a/c\nmake\n./run.sh\nC:\\x",
+    ],
+    ["docker run nginx \\\n  redis:8", "docker run m.test/docker.io/library/nginx \\\n  redis:8"],
   ])("%s", (text, expected) => {
     expect(rewritten(text)).toBe(expected);
   });

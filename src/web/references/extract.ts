@@ -30,7 +30,7 @@ export function extractImages(text: string): Extraction {
 
 const READERS: Readonly<Record<Format, (text: string) => Found[]>> = {
   reference: listedImages,
-  command: commandImages,
+  command: (text) => [...commandImages(text), ...linesOfTheirOwn(text)],
   dockerfile: dockerfileImages,
   yaml: yamlImages,
 };
@@ -56,6 +56,18 @@ function listedImages(text: string): Found[] {
     if (reference) found.push({ start: index, end: index + word.length, reference });
   }
   return found;
+}
+
+/** References among commands, one a line: with a tag, a digest or a registry's host, since a script has other words alone on a line. */
+function linesOfTheirOwn(text: string): Found[] {
+  return [...text.matchAll(/(?<!\\\r?\n)^[ \t]*(\S+)[ \t]*$/gm)].flatMap(
+    ({ 0: line, 1: word = "", index }) => {
+      const isFull = /[:@]|^[^/]+\.[^/]+\//.test(word);
+      const reference = isFull ? parseReference(referenceOfPage(word) ?? word) : null;
+      const start = index + line.indexOf(word);
+      return reference ? [{ start, end: start + word.length, reference }] : [];
+    },
+  );
 }
 
 /** The text with each image's name on the mirror in its place. @param mirrored null leaves an image as it is. */
