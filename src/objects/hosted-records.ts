@@ -16,6 +16,7 @@ import type {
 import type { Digest } from "../oci/digest.ts";
 import { policyFor } from "../push/policy.ts";
 import type {
+  AddedPart,
   Collected,
   DeleteResult,
   ManifestRecord,
@@ -27,6 +28,7 @@ import type {
   PutManifestResult,
   HostedRecords as Records,
   Referrer,
+  StartedUpload,
 } from "../push/records.ts";
 import { expiredTags, retentionFor, subjectOf, type TagTime } from "../push/retention.ts";
 import type { Reference } from "../push/target.ts";
@@ -37,6 +39,7 @@ import { type ContentKind, hostedKey, UPLOADS, uploadOf, uploadPrefix } from "..
 import { countHosted, hostedImages, hostedRepositories } from "./hosted-account.ts";
 import { removePart } from "./hosted-removal.ts";
 import { type Content, HostedTables } from "./hosted-tables.ts";
+import { UploadTables } from "./upload-tables.ts";
 
 /** Missing references of a manifest that are looked for, and named: a manifest may have tens of thousands. */
 const MOST_MISSING = 5;
@@ -46,12 +49,15 @@ const COLLECT_EVERY = 3600 * 1000;
 const TOUCH_EVERY = 1 / 24;
 /** Repositories among which the source of a mount is looked for. */
 const MOST_SOURCES = 100;
+/** Uploads that one repository may have at a time: an image has some tens of layers. */
+const MOST_UPLOADS = 1000;
 /** Objects that are collected at a time. */
 const BATCH = 500;
 
 export class HostedRecords extends DurableObject<Env> implements Records, HostedLedger {
   readonly #services = servicesOf(this.env);
   readonly #tables = new HostedTables(this.ctx.storage.sql);
+  readonly #uploads = new UploadTables(this.ctx.storage.sql);
   /** Deletions from the store that are under way, by kind and digest. */
   readonly #deletions = new Map<string, Promise<void>>();
 
@@ -161,11 +167,13 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     return isDeleted ? "deleted" : "unknown";
   }
 
-  async startUpload(repository: string): Promise<string> {
+  async startUpload(repository: string, policy: Policy): Promise<StartedUpload> {
+    if (!this.#hasRoom({ digest: null, size: 1 }, policy)) return { kind: "over-quota" };
+    if (this.#uploads.count(repository) >= MOST_UPLOADS) return { kind: "too-many" };
     const id = crypto.randomUUID();
-    this.#tables.startUpload(id, repository, this.#now());
+    this.#uploads.start(id, repository, this.#now());
     await this.#planCollection();
-    return id;
+    return { kind: "started", id };
   }
 
   async findUpload(repository: string, id: string): Promise<number | null> {
@@ -178,24 +186,39 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     return true;
   }
 
-  async claimUpload(repository: string, id: string, start: number | null): Promise<PartClaim> {
+  async claimUpload(
+    repository: string,
+    id: string,
+    { start, length, digest }: { start: number | null; length: number | null; digest: Digest | null },
+    policy: Policy,
+  ): Promise<PartClaim> {
     const upload = this.#uploadOf(repository, id);
     if (!upload) return { kind: "unknown" };
     const { offset } = upload;
     if (start !== null && start !== offset) return { kind: "out-of-order", offset };
+    // What brings nothing more is to be finished.
+    if (length !== 0 && !this.#hasRoom({ digest, size: length ?? 1 }, policy)) return { kind: "over-quota" };
     const holder = crypto.randomUUID();
-    this.#tables.claimUpload(id, holder, this.#now());
+    this.#uploads.claim(id, holder, this.#now());
     return { kind: "claimed", holder, offset };
   }
 
-  async addPart(id: string, holder: string, part: Part): Promise<number | null> {
-    if (this.#tables.upload(id)?.holder !== holder) return null;
-    this.#tables.addPart(id, part, this.#now());
-    return this.#tables.upload(id)?.offset ?? null;
+  async addPart(id: string, holder: string, part: Part, policy: Policy): Promise<AddedPart> {
+    const upload = this.#uploads.find(id);
+    if (upload?.holder !== holder) return { kind: "taken" };
+    this.#uploads.addPart(id, part, this.#now());
+    if (this.#hasRoom({ digest: null, size: 0 }, policy))
+      return { kind: "added", offset: upload.offset + part.size };
+    await this.#endUpload(id);
+    return { kind: "over-quota" };
+  }
+
+  async hasRoom(blob: { digest: Digest; size: number }, policy: Policy): Promise<boolean> {
+    return this.#hasRoom(blob, policy);
   }
 
   async partsOf(id: string, holder: string): Promise<readonly Part[] | null> {
-    return this.#tables.upload(id)?.holder === holder ? this.#tables.parts(id) : null;
+    return this.#uploads.find(id)?.holder === holder ? this.#uploads.parts(id) : null;
   }
 
   async reserve(kind: ContentKind, digest: Digest): Promise<void> {
@@ -241,7 +264,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     this.#forgetUnheld(now - this.#grace, now);
     const unneeded = this.#tables.unneeded(now - this.#grace, limit);
     for (const { repository, digest } of unneeded) this.#tables.unlink(repository, digest);
-    const uploads = this.#tables.uploadsBefore(now - this.#grace);
+    const uploads = this.#uploads.before(now - this.#grace);
     const orphans = this.#tables.orphans(now, limit);
     const freed = orphans.reduce((sum, { size }) => sum + size, 0);
     const waiting = this.#unneededBytes(now) - freed;
@@ -338,15 +361,15 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     let next: string | undefined;
     do {
       const { entries, cursor } = await store.list(UPLOADS, next);
-      const stray = entries.filter(({ key }) => this.#tables.upload(uploadOf(key) ?? "") === null);
+      const stray = entries.filter(({ key }) => this.#uploads.find(uploadOf(key) ?? "") === null);
       if (stray.length > 0) await store.delete(stray.map(({ key }) => key));
       next = cursor ?? undefined;
     } while (next !== undefined);
   }
 
   async #endUpload(id: string): Promise<void> {
-    const hasParts = this.#tables.parts(id).length > 0;
-    this.#tables.forgetUpload(id);
+    const hasParts = this.#uploads.parts(id).length > 0;
+    this.#uploads.forget(id);
     if (hasParts) this.ctx.waitUntil(deleteAll(this.#services.store, uploadPrefix(id)));
   }
 
@@ -364,13 +387,21 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     return quota !== null && this.#tables.bytesOf(quota.pattern, digest) + size > quota.bytes;
   }
 
+  /** @param content its digest is null where it isn't known yet: then it counts even if another repository has it. */
+  #hasRoom({ digest, size }: { digest: Digest | null; size: number }, { quota }: Policy): boolean {
+    if (quota === null) return true;
+    const { pattern, bytes } = quota;
+    return this.#tables.bytesOf(pattern, digest) + this.#uploads.bytes(pattern) + size <= bytes;
+  }
+
   #uploadOf(repository: string, id: string) {
-    const upload = this.#tables.upload(id);
+    const upload = this.#uploads.find(id);
     return upload?.repository === repository ? upload : null;
   }
 
   async #planCollection(): Promise<void> {
-    if (this.#tables.isEmpty() || (await this.ctx.storage.getAlarm()) !== null) return;
+    if ((this.#tables.isEmpty() && this.#uploads.isEmpty()) || (await this.ctx.storage.getAlarm()) !== null)
+      return;
     await this.ctx.storage.setAlarm(this.#now() + COLLECT_EVERY);
   }
 

@@ -1,6 +1,6 @@
 /** The tables in which the records of hosted repositories are kept: SQL, and nothing else. All of it is synchronous. */
 import type { Digest } from "../oci/digest.ts";
-import type { ManifestRecord, NewManifest, Page, Part, Referrer } from "../push/records.ts";
+import type { ManifestRecord, NewManifest, Page, Referrer } from "../push/records.ts";
 import type { TagTime } from "../push/retention.ts";
 import type { Reference } from "../push/target.ts";
 import type { ContentKind } from "../store/store.ts";
@@ -10,14 +10,6 @@ export interface Content {
   kind: ContentKind;
   digest: Digest;
   size: number;
-}
-
-export interface Upload {
-  repository: string;
-  /** Bytes. */
-  offset: number;
-  /** Who appends; null before anybody has. */
-  holder: string | null;
 }
 
 const TABLES = `
@@ -45,11 +37,6 @@ CREATE INDEX IF NOT EXISTS tags_by_digest ON tags (repository, digest);
 CREATE TABLE IF NOT EXISTS released (
   repository TEXT NOT NULL, digest TEXT NOT NULL, since INTEGER NOT NULL,
   PRIMARY KEY (repository, digest)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uploads (
-  id TEXT PRIMARY KEY, repository TEXT NOT NULL, size INTEGER NOT NULL, holder TEXT, touched INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS parts (
-  upload TEXT NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
-  PRIMARY KEY (upload, position)) WITHOUT ROWID;
 `;
 
 export class HostedTables {
@@ -168,9 +155,9 @@ export class HostedTables {
    * @param pattern with `*` for any text.
    * @param besides content that isn't counted.
    */
-  bytesOf(pattern: string, besides: Digest): number {
+  bytesOf(pattern: string, besides: Digest | null): number {
     const [row] = this.#rows<{ bytes: number | null }>(
-      `SELECT sum(size) AS bytes FROM contents AS c WHERE digest != ?2 AND (
+      `SELECT sum(size) AS bytes FROM contents AS c WHERE digest IS NOT ?2 AND (
          EXISTS (SELECT 1 FROM blobs WHERE c.kind = 'blobs' AND digest = c.digest AND repository GLOB ?1) OR
          EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest AND repository GLOB ?1))`,
       pattern,
@@ -341,54 +328,8 @@ export class HostedTables {
     }));
   }
 
-  // Uploads
-
-  startUpload(id: string, repository: string, now: number): void {
-    this.#sql.exec("INSERT INTO uploads VALUES (?, ?, 0, NULL, ?)", id, repository, now);
-  }
-
-  upload(id: string): Upload | null {
-    const [row] = this.#rows<{ repository: string; offset: number; holder: string | null }>(
-      "SELECT repository, size AS offset, holder FROM uploads WHERE id = ?",
-      id,
-    );
-    return row ?? null;
-  }
-
-  claimUpload(id: string, holder: string, now: number): void {
-    this.#sql.exec("UPDATE uploads SET holder = ?, touched = ? WHERE id = ?", holder, now, id);
-  }
-
-  addPart(id: string, { key, size }: Part, now: number): void {
-    this.#sql.exec(
-      "INSERT INTO parts SELECT ?1, count(*), ?2, ?3 FROM parts WHERE upload = ?1",
-      id,
-      key,
-      size,
-    );
-    this.#sql.exec("UPDATE uploads SET size = size + ?, touched = ? WHERE id = ?", size, now, id);
-  }
-
-  parts(id: string): Part[] {
-    return this.#rows<{ key: string; size: number }>(
-      "SELECT key, size FROM parts WHERE upload = ? ORDER BY position",
-      id,
-    );
-  }
-
-  forgetUpload(id: string): void {
-    this.#sql.exec("DELETE FROM parts WHERE upload = ?", id);
-    this.#sql.exec("DELETE FROM uploads WHERE id = ?", id);
-  }
-
-  uploadsBefore(before: number): string[] {
-    return this.#rows<{ id: string }>("SELECT id FROM uploads WHERE touched < ?", before).map(({ id }) => id);
-  }
-
   isEmpty(): boolean {
-    const [row] = this.#rows<{ any: number }>(
-      "SELECT EXISTS (SELECT 1 FROM contents) OR EXISTS (SELECT 1 FROM uploads) AS any",
-    );
+    const [row] = this.#rows<{ any: number }>("SELECT EXISTS (SELECT 1 FROM contents) AS any");
     return row?.any === 0;
   }
 }

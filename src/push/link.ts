@@ -2,6 +2,7 @@
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { policyFor } from "./policy.ts";
+import type { Policy } from "./records.ts";
 import type { PushServices } from "./services.ts";
 
 /**
@@ -16,11 +17,11 @@ export async function linkBlob(
   upload: string | null = null,
 ): Promise<void> {
   const policy = policyFor(config.hosted, repository);
-  if (await hostedRecords.linkBlob(repository, blob, upload, policy)) return;
-  const { bytes, pattern } = policy.quota ?? {};
-  throw new RegistryError(
-    403,
-    "DENIED",
-    `the quota of ${bytes} bytes for ${pattern} is used up: delete tags, or raise HOSTED_QUOTA`,
-  );
+  if (!(await hostedRecords.linkBlob(repository, blob, upload, policy))) throw overQuota(policy);
+}
+
+export function overQuota({ quota }: Policy): RegistryError {
+  const { bytes, pattern } = quota ?? {};
+  const message = `the quota of ${bytes} bytes for ${pattern} is used up: delete tags, or raise HOSTED_QUOTA`;
+  return new RegistryError(403, "DENIED", message);
 }

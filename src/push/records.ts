@@ -57,11 +57,27 @@ export interface Part {
   size: number;
 }
 
+/** An upload counts for the quota as far as it has come. */
+export type StartedUpload =
+  | { kind: "started"; id: string }
+  | { kind: "over-quota" }
+  /** The repository has as many as it may have at a time. */
+  | { kind: "too-many" };
+
 export type PartClaim =
   | { kind: "claimed"; holder: string; offset: number }
   | { kind: "unknown" }
+  | { kind: "over-quota" }
   /** The part doesn't begin where the upload ends. */
   | { kind: "out-of-order"; offset: number };
+
+export type AddedPart =
+  /** @property offset bytes that the upload has now. */
+  | { kind: "added"; offset: number }
+  /** The claim has ended. */
+  | { kind: "taken" }
+  /** The upload has ended, and what it had is deleted. */
+  | { kind: "over-quota" };
 
 /** A page of names in lexical order, those after `last`. */
 export interface Page {
@@ -109,22 +125,28 @@ export interface HostedRecords {
   deleteManifest(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult>;
   deleteBlob(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult>;
 
-  startUpload(repository: string): Promise<string>;
+  startUpload(repository: string, policy: Policy): Promise<StartedUpload>;
   /** Bytes that an upload has; null for one that is unknown or has expired. */
   findUpload(repository: string, id: string): Promise<number | null>;
   cancelUpload(repository: string, id: string): Promise<boolean>;
   /**
    * Makes the caller the one who appends. A later claim ends an earlier one, whose client may be gone without a trace.
-   * @param start the byte at which the caller's content begins; null where it doesn't say.
+   * @param body the byte at which the caller's content begins, its bytes, and the digest of the whole; null where it doesn't say.
    */
-  claimUpload(repository: string, id: string, start: number | null): Promise<PartClaim>;
-  /** @returns the bytes that the upload has now; null if the claim has ended. */
-  addPart(id: string, holder: string, part: Part): Promise<number | null>;
+  claimUpload(
+    repository: string,
+    id: string,
+    body: { start: number | null; length: number | null; digest: Digest | null },
+    policy: Policy,
+  ): Promise<PartClaim>;
+  addPart(id: string, holder: string, part: Part, policy: Policy): Promise<AddedPart>;
   /** The parts in their order; null if the claim has ended. */
   partsOf(id: string, holder: string): Promise<readonly Part[] | null>;
 
   /** Protects content that is about to be stored from garbage collection, and waits for one that deletes it just now. */
   reserve(kind: ContentKind, digest: Digest): Promise<void>;
+  /** Whether a repository may have a blob more, all running uploads counted. */
+  hasRoom(blob: { digest: Digest; size: number }, policy: Policy): Promise<boolean>;
   /**
    * Gives a repository a blob that is stored.
    * @param upload the upload that it came from, which ends; null for none.

@@ -2,9 +2,10 @@
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { DigestMismatch, StoreFull } from "../store/store.ts";
-import { linkBlob } from "./link.ts";
+import { linkBlob, overQuota } from "./link.ts";
 import { mountBlob } from "./mounts.ts";
 import { discard } from "./parts.ts";
+import { policyFor } from "./policy.ts";
 import type { Part } from "./records.ts";
 import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
@@ -23,8 +24,12 @@ export async function startUpload(services: PushServices, request: HostedRequest
     await pushWhole(services, request, digest);
     return created(request, digest);
   }
-  const { hostedRecords } = services;
-  const id = await hostedRecords.startUpload(target.repository);
+  const { hostedRecords, config } = services;
+  const policy = policyFor(config.hosted, target.repository);
+  const started = await hostedRecords.startUpload(target.repository, policy);
+  if (started.kind === "over-quota") throw overQuota(policy);
+  if (started.kind === "too-many") throw tooManyUploads();
+  const { id } = started;
   if (digest === null) return progress(request, 202, id, 0);
   const finished = finishUpload(services, request, id);
   // Its client, which may have gone, doesn't know the upload, and so can't continue it.
@@ -104,8 +109,14 @@ async function pushWhole(
 ): Promise<void> {
   const length = lengthOf(request);
   if (length === null) throw new RegistryError(411, "SIZE_INVALID", "the request has no Content-Length");
-  await services.hostedRecords.reserve("blobs", digest);
+  const { hostedRecords, config } = services;
   const body = request.body ?? new Blob([]).stream();
+  const policy = policyFor(config.hosted, request.target.repository);
+  if (policy.quota !== null && !(await hostedRecords.hasRoom({ digest, size: length }, policy))) {
+    await discard(body, DISCARDED).catch(() => {});
+    throw overQuota(policy);
+  }
+  await hostedRecords.reserve("blobs", digest);
   try {
     await storeWhole(services.store, digest, body, length);
   } catch (error) {
@@ -122,15 +133,23 @@ function isOnePut({ store }: PushServices, request: HostedRequest): boolean {
 
 /** @returns the response where the content begins at a wrong byte. */
 async function claimUpload(services: PushServices, request: HostedRequest, id: string) {
+  const { hostedRecords, config } = services;
+  const { repository } = request.target;
+  const policy = policyFor(config.hosted, repository);
   const start = startOf(request.headers.get("Content-Range"));
-  const claim = await services.hostedRecords.claimUpload(request.target.repository, id, start);
+  const body = { start, length: lengthOf(request), digest: digestIn(request.search, "digest") };
+  const claim = await hostedRecords.claimUpload(repository, id, body, policy);
   if (claim.kind === "unknown") throw unknownUpload();
+  if (claim.kind === "over-quota") {
+    if (request.body) await discard(request.body, DISCARDED).catch(() => {});
+    throw overQuota(policy);
+  }
   return claim.kind === "claimed" ? claim : progress(request, 416, id, claim.offset);
 }
 
 /** @returns the bytes that the upload has then; null if there was nothing to append. */
 async function append(
-  { hostedRecords, store }: PushServices,
+  { hostedRecords, store, config }: PushServices,
   { body, headers, target, waitUntil }: HostedRequest,
   id: string,
   claim: { holder: string; offset: number },
@@ -138,9 +157,12 @@ async function append(
   const length = lengthOf({ headers, body });
   if (!body || length === 0) return null;
   let offset: number | null = null;
+  const policy = policyFor(config.hosted, target.repository);
   const onPart = async (part: Part) => {
-    offset = await hostedRecords.addPart(id, claim.holder, part);
-    if (offset === null) throw new UploadTaken();
+    const added = await hostedRecords.addPart(id, claim.holder, part, policy);
+    if (added.kind === "taken") throw new UploadTaken();
+    if (added.kind === "over-quota") throw overQuota(policy);
+    offset = added.offset;
   };
   const appended = appendBody(store, id, claim.offset, { stream: body, length }, onPart);
   // What has arrived is recorded even if the client has gone.
@@ -150,7 +172,7 @@ async function append(
   } catch (error) {
     if (error instanceof StoreFull) await hostedRecords.cancelUpload(target.repository, id);
     await discard(body, DISCARDED).catch(() => {});
-    throw failed(error);
+    throw error instanceof RegistryError ? error : failed(error);
   }
   return offset;
 }
@@ -223,6 +245,14 @@ function unknownUpload(): RegistryError {
     404,
     "BLOB_UPLOAD_UNKNOWN",
     "there is no such upload here, or it has expired: push again",
+  );
+}
+
+function tooManyUploads(): RegistryError {
+  return new RegistryError(
+    429,
+    "TOOMANYREQUESTS",
+    "the repository has too many unfinished uploads: finish or cancel some, or wait a day until they expire",
   );
 }
 

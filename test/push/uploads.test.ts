@@ -225,3 +225,60 @@ describe("a quota", () => {
     await client.pushBlob("hosted/large", more);
   });
 });
+
+describe("unfinished uploads count for the quota", () => {
+  const SMALL = "hosted/small/app";
+  const OTHER = "hosted/small/other";
+  const patch = (upload: string, bytes: number, headers: Record<string, string> = {}) =>
+    client.send("PATCH", upload, { body: patternBytes(bytes, bytes), headers });
+  const isQuota = (response: { status: number; json(): Record<string, unknown> }) => {
+    expect([response.status, JSON.stringify(response.json())]).toEqual([
+      403,
+      expect.stringContaining("the quota of 10000 bytes for small/* is used up"),
+    ]);
+  };
+
+  test("of all repositories of its pattern together, before anything is stored", async () => {
+    const [first, second] = [await client.startUpload(SMALL), await client.startUpload(OTHER)];
+    expect((await patch(first, 6000)).status).toBe(202);
+    isQuota(await patch(second, 4001));
+    const before = (await mirror.stored()).length;
+    isQuota(await client.send("PUT", `${second}?digest=${digest}`, { body: CONTENT }));
+    isQuota(await client.send("POST", `/v2/${SMALL}/blobs/uploads/?digest=${digest}`, { body: CONTENT }));
+    expect((await mirror.stored()).length).toBe(before);
+    expect((await patch(second, 4000)).status).toBe(202);
+    isQuota(await client.send("POST", `/v2/${OTHER}/blobs/uploads/`));
+    expect((await client.send("POST", `/v2/${TEAM}/blobs/uploads/`)).status).toBe(202);
+    expect((await client.send("DELETE", first)).status).toBe(204);
+    expect((await client.send("POST", `/v2/${OTHER}/blobs/uploads/`)).status).toBe(202);
+  });
+
+  test("and one that turns out to exceed it ends, and leaves nothing", async () => {
+    const upload = await client.startUpload(SMALL);
+    expect((await patch(upload, 6000)).status).toBe(202);
+    isQuota(await client.send("PATCH", upload, { body: streamed(patternBytes(6000, 1)) }));
+    expect((await client.send("GET", upload)).status).toBe(404);
+    await expect.poll(() => mirror.stored()).toEqual([]);
+  });
+
+  test("and one that fills it exactly is finished", async () => {
+    const upload = await client.startUpload(SMALL);
+    const content = patternBytes(10_000, 9);
+    expect((await client.send("PATCH", upload, { body: content })).status).toBe(202);
+    const name = await digestOf(content);
+    expect((await client.send("PUT", `${upload}?digest=${name}`)).status).toBe(201);
+    await expectStored(SMALL, content, name);
+  });
+});
+
+test("a repository has a thousand unfinished uploads at most, and others aren't affected", async () => {
+  const { hostedRecords } = mirror.services;
+  const policy = { isImmutable: false, allowsSparse: false, quota: null };
+  for (let count = 0; count < 1000; count++) await hostedRecords.startUpload("team/app", policy);
+  const response = await client.send("POST", `/v2/${TEAM}/blobs/uploads/`);
+  expect([response.status, JSON.stringify(response.json())]).toEqual([
+    429,
+    expect.stringContaining("too many unfinished uploads"),
+  ]);
+  expect((await client.send("POST", "/v2/hosted/team/other/blobs/uploads/")).status).toBe(202);
+});
