@@ -60,8 +60,7 @@ export async function archiveOf(saved: SavedManifest, name: SavedName): Promise<
     parts.push(tarHeader(path, bytes.byteLength), bytes, padding(bytes.byteLength));
   }
   parts.push(END);
-  const known = parts.filter(isBytes).flatMap((bytes) => [...bytes]);
-  const { hex } = digestParts(await digestOf(Uint8Array.from(known)));
+  const { hex } = digestParts(await digestOf(joined(parts.filter(isBytes))));
   return { parts, size: parts.reduce((sum, part) => sum + sizeOf(part), 0), etag: `"${hex}"` };
 }
 
@@ -71,6 +70,16 @@ export function isBytes(part: Part): part is Uint8Array {
 
 export function sizeOf(part: Part): number {
   return isBytes(part) ? part.byteLength : part.size;
+}
+
+function joined(chunks: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(chunks.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return bytes;
 }
 
 /** The index comes last: a tar that breaks off can't be loaded. */
