@@ -101,7 +101,9 @@ export function growingUploads(bucket: DiskBucketApi): GrowingUploads {
       const begun = await bucket.beginAppend(upload, offset, length);
       if (!begun) throw new StoreFull();
       const { id, mayFillDisk } = begun;
-      const failure = await (mayFillDisk ? writeGuarded(bucket, id, body) : write(bucket, id, body));
+      // A length for which there is no room was refused.
+      const isGuarded = mayFillDisk && length === null;
+      const failure = await (isGuarded ? writeGuarded(bucket, id, body) : write(bucket, id, body));
       const size = await bucket.endAppend(id, failure === null);
       if (size === "full") throw new StoreFull();
       return size === "ended" ? null : { key: uploadKey(upload), size, failure };
@@ -124,9 +126,12 @@ async function write(bucket: DiskBucketApi, id: string, body: ReadableStream<Uin
   }
 }
 
+/** Bytes that are read at a time. */
+const PIECE = 256 * 1024;
+
 /**
  * As `write`, and leaves the rest of a body that can't be written to the caller: a response to a request that is half read is lost.
- * It costs twice the CPU.
+ * The runtime's own pipe would leave a body that nothing can be read from any more.
  */
 async function writeGuarded(
   bucket: DiskBucketApi,
@@ -134,9 +139,25 @@ async function writeGuarded(
   body: ReadableStream<Uint8Array>,
 ): Promise<unknown> {
   const { readable, writable } = new IdentityTransformStream();
-  const [piped, failure] = await Promise.all([
-    body.pipeTo(writable, { preventCancel: true }).catch((error: unknown) => error),
-    write(bucket, id, readable),
-  ]);
-  return failure ?? piped ?? null;
+  const written = write(bucket, id, readable);
+  const ended = written.then((failure) => {
+    throw failure ?? new Error("the disk took less than the body");
+  });
+  ended.catch(() => {});
+  const writer = writable.getWriter();
+  const reader = body.getReader({ mode: "byob" });
+  try {
+    for (;;) {
+      const { done, value } = await reader.read(new Uint8Array(PIECE));
+      if (done) break;
+      await Promise.race([writer.write(value), ended]);
+    }
+    await writer.close();
+  } catch (error) {
+    await writer.abort(error).catch(() => {});
+    return (await written) ?? error;
+  } finally {
+    reader.releaseLock();
+  }
+  return written;
 }

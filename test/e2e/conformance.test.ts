@@ -2,8 +2,9 @@
 // against a mirror of them. CONFORMANCE names its program; .ci/run builds it.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
-import { run, workspace } from "./support/process.ts";
+import type { RunningMirror } from "../../scripts/local/mirror.ts";
+import { type HostedPlace, hostedPlace } from "./support/hosted.ts";
+import { run } from "./support/process.ts";
 
 const { CONFORMANCE = "" } = process.env;
 const SUITE_DEADLINE = 170_000;
@@ -30,29 +31,20 @@ const READ_ONLY = Object.fromEntries(
 );
 
 describe.skipIf(CONFORMANCE === "")("the conformance suite", () => {
-  let place: Awaited<ReturnType<typeof workspace>>;
+  let place: HostedPlace;
   let hosted: RunningMirror;
   let mirror: RunningMirror;
 
   beforeAll(async () => {
-    place = await workspace("conformance");
-    const start = (name: string, upstreams: Record<string, string[]>) =>
-      startMirror({
-        port: 0,
-        host: "127.0.0.1",
-        data: join(place.folder, name),
-        upstreams,
-        insecure: Object.keys(upstreams),
-        vars: { HOSTED_SPARSE: "true" },
-      });
-    hosted = await start("hosted", {});
-    mirror = await start("mirror", { "local.test": [`${hosted.url}/hosted`] });
+    place = await hostedPlace("conformance");
+    hosted = await place.start("hosted", {}, { HOSTED_SPARSE: "true" });
+    mirror = await place.start(
+      "mirror",
+      { "local.test": [`${hosted.url}/hosted`] },
+      { HOSTED_SPARSE: "true" },
+    );
   });
-  afterAll(async () => {
-    await mirror?.stop();
-    await hosted?.stop();
-    await place?.remove();
-  });
+  afterAll(() => place?.stop());
 
   /** @returns the summary's figures by their names. */
   async function suite({ url }: RunningMirror, repositories: string, more: Record<string, string>) {

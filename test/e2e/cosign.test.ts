@@ -1,10 +1,11 @@
 // cosign signing in a hosted repository, in both of its formats, and verifying there and through a mirror of it.
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
+import type { RunningMirror } from "../../scripts/local/mirror.ts";
 import { field } from "./support/client.ts";
+import { type HostedPlace, hostedPlace } from "./support/hosted.ts";
 import { NEWER_CLIENTS, newer } from "./support/newer.ts";
-import { CLIENT_DEADLINE, isolated, run, workspace } from "./support/process.ts";
+import { CLIENT_DEADLINE, isolated, run } from "./support/process.ts";
 import { referenceOf } from "./support/pulls.ts";
 
 /** Within the newer Debian. */
@@ -13,22 +14,14 @@ const COSIGN = "/usr/bin/cosign";
 describe.skipIf(NEWER_CLIENTS === "")("cosign", () => {
   const image = inject("image");
   const digest = image.index.digest;
-  let place: Awaited<ReturnType<typeof workspace>>;
+  let place: HostedPlace;
   let hosted: RunningMirror;
   let mirror: RunningMirror;
 
   beforeAll(async () => {
-    place = await workspace("cosign");
-    const start = (name: string, upstreams: Record<string, string[]>) =>
-      startMirror({
-        port: 0,
-        host: "127.0.0.1",
-        data: join(place.folder, name),
-        upstreams,
-        insecure: Object.keys(upstreams),
-      });
-    hosted = await start("hosted", { "docker.io": [inject("registry")] });
-    mirror = await start("mirror", { "local.test": [`${hosted.url}/hosted`] });
+    place = await hostedPlace("cosign");
+    hosted = await place.start("hosted", { "docker.io": [inject("registry")] });
+    mirror = await place.start("mirror", { "local.test": [`${hosted.url}/hosted`] });
     const { host } = new URL(hosted.url);
     for (const name of ["bundle", "tag"]) {
       const insecure = ["--insecure-policy", "--src-tls-verify=false", "--dest-tls-verify=false", "--quiet"];
@@ -45,11 +38,7 @@ describe.skipIf(NEWER_CLIENTS === "")("cosign", () => {
       await cosign("generate-key-pair", "--output-key-prefix", join(place.folder, key));
     }
   });
-  afterAll(async () => {
-    await mirror?.stop();
-    await hosted?.stop();
-    await place?.remove();
-  });
+  afterAll(() => place?.stop());
 
   const cosign = (...rest: string[]) =>
     run(newer(place.hosts, [COSIGN, ...rest]), {

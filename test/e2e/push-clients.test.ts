@@ -2,35 +2,25 @@
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, inject, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
+import type { RunningMirror } from "../../scripts/local/mirror.ts";
 import { startContainerd } from "./support/containerd.ts";
+import { digestAt, type HostedPlace, hostedPlace } from "./support/hosted.ts";
 import { partsOf } from "./support/layout.ts";
-import { CLIENT_DEADLINE, isolated, run, workspace } from "./support/process.ts";
+import { CLIENT_DEADLINE, isolated, run } from "./support/process.ts";
 import { referenceOf } from "./support/pulls.ts";
 import { startSkopeo } from "./support/skopeo.ts";
 
 const image = inject("image");
-let place: Awaited<ReturnType<typeof workspace>>;
+let place: HostedPlace;
 let mirror: RunningMirror;
 
 beforeAll(async () => {
-  place = await workspace("push-clients");
-  mirror = await startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data: join(place.folder, "data"),
-    upstreams: { "docker.io": [inject("registry")] },
-    insecure: ["docker.io"],
-  });
+  place = await hostedPlace("push-clients");
+  mirror = await place.start("data", { "docker.io": [inject("registry")] });
 });
-afterAll(async () => {
-  await mirror?.stop();
-  await place?.remove();
-});
+afterAll(() => place?.stop());
 
 const host = () => new URL(mirror.url).host;
-const digestAt = async (name: string, tag: string) =>
-  (await fetch(`${mirror.url}/v2/hosted/${name}/manifests/${tag}`)).headers.get("docker-content-digest");
 
 test("buildah pushes an image, whose layers come back as they were", async () => {
   const root = join(place.folder, "buildah");
@@ -52,7 +42,7 @@ test("buildah pushes an image, whose layers come back as they were", async () =>
   const again = (await buildah("pull", target)).trim();
   expect(again).toBe(id);
   expect(`sha256:${again}`).toBe(image.amd64.config.digest);
-  expect(await digestAt("team/buildah", "1")).toBe((await readFile(digestFile, "utf8")).trim());
+  expect(await digestAt(mirror, "team/buildah", "1")).toBe((await readFile(digestFile, "utf8")).trim());
 });
 
 test("containerd pushes an image with all its content unchanged", async () => {
@@ -64,7 +54,7 @@ test("containerd pushes an image with all its content unchanged", async () => {
     const target = `${host()}/hosted/team/containerd:1`;
     await containerd.pull(source);
     await containerd.push(source, target);
-    expect(await digestAt("team/containerd", "1")).toBe(image.amd64.manifest.digest);
+    expect(await digestAt(mirror, "team/containerd", "1")).toBe(image.amd64.manifest.digest);
     await containerd.clean();
     const pulled = await containerd.pull(target);
     expect(pulled).toEqual({ digest: image.amd64.manifest.digest, config: image.amd64.config.digest });

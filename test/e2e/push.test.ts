@@ -5,33 +5,23 @@ import { afterAll, beforeAll, describe, expect, inject, test } from "vitest";
 import { type RunningMirror, startMirror } from "../../scripts/local/mirror.ts";
 import { addKey } from "../../src/access/key-changes.ts";
 import { type Dockerd, startDockerd } from "./support/dockerd.ts";
-import { CLIENT_DEADLINE, isolated, run, workspace } from "./support/process.ts";
+import { digestAt, type HostedPlace, hostedPlace } from "./support/hosted.ts";
+import { CLIENT_DEADLINE, isolated, run } from "./support/process.ts";
 import { referenceOf } from "./support/pulls.ts";
 
 const image = inject("image");
 /** Where the mirror has the image to push. */
 const SOURCE = referenceOf("docker.io");
-let place: Awaited<ReturnType<typeof workspace>>;
+let place: HostedPlace;
 let mirror: RunningMirror;
 
 beforeAll(async () => {
-  place = await workspace("push");
-  mirror = await startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data: join(place.folder, "data"),
-    upstreams: { "docker.io": [inject("registry")] },
-    insecure: ["docker.io"],
-  });
+  place = await hostedPlace("push");
+  mirror = await place.start("data", { "docker.io": [inject("registry")] });
 });
-afterAll(async () => {
-  await mirror?.stop();
-  await place?.remove();
-});
+afterAll(() => place?.stop());
 
 const host = () => new URL(mirror.url).host;
-const digestAt = async (name: string, tag: string) =>
-  (await fetch(`${mirror.url}/v2/hosted/${name}/manifests/${tag}`)).headers.get("docker-content-digest");
 
 /** A program of the podman family, with folders of its own. */
 function program(...command: string[]): Promise<string> {
@@ -62,7 +52,7 @@ describe("dockerd", () => {
     await cli("tag", source, target);
     const output = await cli("push", target);
     const digest = /digest: (sha256:[0-9a-f]{64})/.exec(output)?.[1];
-    expect(digest).toBe(await digestAt("team/docker", "1"));
+    expect(digest).toBe(await digestAt(mirror, "team/docker", "1"));
     // What it has pulled through the mirror is stored there.
     expect(output).toMatch(/Mounted from/);
     await docker.clean();
@@ -94,7 +84,7 @@ describe("skopeo and podman", () => {
       ],
       ...["--quiet", source(), target],
     );
-    expect(await digestAt("team/skopeo", "1")).toBe(image.index.digest);
+    expect(await digestAt(mirror, "team/skopeo", "1")).toBe(image.index.digest);
   });
 
   test("skopeo mounts what another repository has", async () => {
@@ -110,7 +100,7 @@ describe("skopeo and podman", () => {
       ],
       ...["--quiet", `docker://${host()}/hosted/team/skopeo:1`, target],
     );
-    expect(await digestAt("team/mounted", "1")).toBe(image.index.digest);
+    expect(await digestAt(mirror, "team/mounted", "1")).toBe(image.index.digest);
   });
 
   test("podman pushes an image by chunks of unknown length, and pulls it back", async () => {
@@ -137,7 +127,7 @@ describe("skopeo and podman", () => {
     await podman("pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, from);
     await podman("tag", from, to);
     await podman("push", "--quiet", "--tls-verify=false", "--signature-policy", policy, to);
-    expect(await digestAt("team/podman", "1")).toMatch(/^sha256:/);
+    expect(await digestAt(mirror, "team/podman", "1")).toMatch(/^sha256:/);
     await podman("rmi", "--all", "--force");
     await podman("pull", "--quiet", "--tls-verify=false", "--signature-policy", policy, to);
     expect(await podman("image", "inspect", "--format", "{{.Id}}", to)).toContain(

@@ -67,6 +67,7 @@ describe("dockerd, through a mirror that is killed", () => {
 
     // The killed fill leaves no lease behind that keeps the next one from storing the layer.
     await waitForHeld(blobUrl(largest.digest));
+    await waitFor("the mirror's fetches to end", 30_000, async () => upstream.underWay() === 0);
     await client?.clean();
     await upstream.stop();
     expect(await client?.pull(reference)).toEqual(pulledImageOf(image));
