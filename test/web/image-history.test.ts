@@ -1,5 +1,6 @@
 /** The page of an image on what its tag named before, and what slow tags serve; and the space it takes, for its owner. */
 import { describe, expect, test } from "vitest";
+import { readHistory } from "../../src/web/image/history.tsx";
 import { useMirror } from "../support/mirror.ts";
 import { publish } from "./support.ts";
 
@@ -53,15 +54,38 @@ describe("the page of a tag that has moved", () => {
 
 describe("the space that an image takes", () => {
   test("is shown to the owner, with the images that share it, and to nobody else", async () => {
-    await publish(mirror.docker, "library/nginx", "1.27");
-    const { layers } = await publish(mirror.docker, "library/caddy", "2");
-    for (const name of ["nginx:1.27", "caddy:2"]) {
-      const [repository, tag] = name.split(":");
-      await mirror.request(`/v2/library/${repository}/manifests/${tag}`);
+    await publish(mirror.docker, "library/nginx", "1.27", [3000, 900]);
+    const { layers } = await publish(mirror.docker, "library/caddy", "2", [3000, 50]);
+    for (const [repository, tag] of [
+      ["nginx", "1.27"],
+      ["caddy", "2"],
+    ]) {
+      const index = (await mirror.request(`/v2/library/${repository}/manifests/${tag}`)).json();
+      for (const { digest } of (index as { manifests: { digest: string }[] }).manifests) {
+        await mirror.request(`/v2/library/${repository}/manifests/${digest}`);
+      }
+      await mirror.request(`/v2/library/${repository}/blobs/${layers[0]?.digest}`);
     }
-    for (const { digest } of layers) await mirror.request(`/v2/library/nginx/blobs/${digest}`);
     const html = await page(await owner());
-    expect(html).toContain('id="space"');
-    expect(await page()).not.toContain('id="space"');
+    expect(html).toContain("shared with docker.io/library/caddy:2");
+    expect(await page()).not.toContain("library/caddy");
   });
+});
+
+test("what only private pulls have shown of a tag is for the owner alone", async () => {
+  const digest = `sha256:${"1".repeat(64)}` as const;
+  const entry = {
+    ...{ upstream: "docker.io", repository: "team/app", tag: "1", visibility: "private" as const },
+    names: [{ named: { digest, mediaType: "", size: 1 }, from: 0 }],
+    ...{ released: [], checked: 0 },
+  };
+  const { services } = mirror;
+  const privately = {
+    ...{ config: services.config, now: services.now },
+    tagHistory: () =>
+      Object.assign(Object.create(services.tagHistory()), { tagHistory: async () => [entry] }),
+  };
+  const name = { upstream: "docker.io", repository: "team/app" };
+  expect(await readHistory(privately, name, "1", false)).toBeNull();
+  expect(await readHistory(privately, name, "1", true)).toMatchObject({ visibility: "private" });
 });

@@ -130,6 +130,36 @@ describe("on loopback", () => {
     expect(exact.bytes).toEqual(first.bytes);
   });
 
+  test("an image named by its digest alone gets no tag", async () => {
+    const { digest } = await stored();
+    const response = await mirror.request(`/_/save/docker.io/library/nginx@${digest}`, { host: HOST });
+    const entries = entriesIn(response.bytes);
+    expect(jsonOf(entries, "index.json").manifests).toEqual([
+      expect.not.objectContaining({ annotations: expect.anything() }),
+    ]);
+    expect(jsonOf(entries, "manifest.json")).toEqual([
+      expect.not.objectContaining({ RepoTags: [expect.anything()] }),
+    ]);
+    expect(response.headers.get("Content-Disposition")).toMatch(/"nginx-[0-9a-f]{12}\.tar"/);
+  });
+
+  test("a layer that mustn't be distributed is refused", async () => {
+    const blob = await mirror.docker.addBlob(new Uint8Array(10).fill(7), { repository: "library/foreign" });
+    const mediaType = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip";
+    const manifest = {
+      ...{ schemaVersion: 2, mediaType: "application/vnd.oci.image.manifest.v1+json" },
+      config: { mediaType: "application/vnd.oci.image.config.v1+json", ...blob },
+      layers: [{ mediaType, ...blob }],
+    };
+    await mirror.docker.addManifest("library/foreign", manifest, { tag: "1" });
+    await mirror.request(`/v2/library/foreign/blobs/${blob.digest}`, { host: HOST });
+    const response = await mirror.request("/_/save/docker.io/library/foreign:1", { host: HOST });
+    expect([response.status, JSON.stringify(response.json())]).toEqual([
+      403,
+      expect.stringContaining("mustn't be distributed"),
+    ]);
+  });
+
   test("what isn't stored is refused, and what goes while it is sent leaves the tar incomplete", async () => {
     const { layers } = await publish(mirror.docker, "library/nginx", "1.27");
     const refused = await save();

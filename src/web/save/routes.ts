@@ -81,7 +81,7 @@ function imageAt(c: Context, { config }: SaveServices): SavedImage {
   const path = c.req.path.replaceAll(/%3a/gi, ":").replaceAll("%40", "@");
   const image = addressed(path.slice("/_/save/".length), visitOf(c, config).names, config);
   if (!image) throw new RegistryError(400, "NAME_INVALID", "this is no image's name");
-  const [, written = null] = /:([^:@/]+)(?:@|$)/.exec(path) ?? [];
+  const [, written = null] = /:([^:/]+)$/.exec(path.replace(/@.*$/, "")) ?? [];
   const tag = written ?? (parseDigest(image.name.reference) ? null : image.name.reference);
   return { addressed: image, tag, path: image.path };
 }
