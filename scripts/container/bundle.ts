@@ -5,5 +5,5 @@ import { bundledNow, CARRIED } from "../local/worker-code.ts";
 
 await mkdir(CARRIED, { recursive: true });
 for (const [name, code] of Object.entries(await bundledNow())) {
-  await writeFile(join(CARRIED, `${name}.js`), code);
+  await writeFile(join(CARRIED, name), code);
 }

@@ -1,27 +1,14 @@
-/** Bundles the modules that workerd runs, as they are deployed but for their size. */
+/** Bundles the modules that workerd runs, as they are deployed but for the names in them. */
 import { build, stop } from "esbuild";
 import { pageAssets } from "../page/assets.ts";
 
-const bundled = new Map<string, Promise<string[]>>();
 /** The builds that there were so far: the end of one stops esbuild's service, and with it any that is running. */
 let before: Promise<unknown> = Promise.resolve();
 
-/**
- * Bundles the same entry points once in a process, however many mirrors it starts.
- * @returns the code of each, in their order.
- */
+/** @returns the code of each, in their order. */
 export function bundle(entryPoints: string[]): Promise<string[]> {
-  const name = entryPoints.join("\n");
-  const known = bundled.get(name);
-  if (known) return known;
-  const made = before
-    .then(() => bundleNow(entryPoints))
-    .catch((error) => {
-      bundled.delete(name);
-      throw error;
-    });
+  const made = before.then(() => bundleNow(entryPoints));
   before = made.catch(() => {});
-  bundled.set(name, made);
   return made;
 }
 
@@ -32,6 +19,9 @@ async function bundleNow(entryPoints: string[]): Promise<string[]> {
       outdir: "out",
       bundle: true,
       format: "esm",
+      // Less for the runtime to read at its start and to keep in memory; names stay, for the stacks of errors.
+      minifyWhitespace: true,
+      minifySyntax: true,
       target: "es2024",
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],

@@ -1,11 +1,21 @@
 /** Writes a value as Cap'n Proto text, the language of workerd's configuration. */
 
-export type Value = string | boolean | readonly Value[] | { readonly [field: string]: Value };
+export type Value = string | boolean | Embedded | readonly Value[] | { readonly [field: string]: Value };
+
+/** The content of a file, named from the folder of the file that embeds it. */
+export class Embedded {
+  readonly file: string;
+
+  constructor(file: string) {
+    this.file = file;
+  }
+}
 
 /** @returns the text of a value: a string in quotation marks, a list in brackets, a structure in parentheses. */
 export function capnpText(value: Value): string {
   if (typeof value === "string") return quoted(value);
   if (typeof value === "boolean") return String(value);
+  if (value instanceof Embedded) return `embed ${quoted(value.file)}`;
   if (isList(value)) return `[${value.map(capnpText).join(", ")}]`;
   const fields = Object.entries(value).map(([name, field]) => `${name} = ${capnpText(field)}`);
   return `(${fields.join(", ")})`;

@@ -5,8 +5,8 @@ import { mkdir, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { writePrivately } from "../files.ts";
 
-/** The bundles of the two Workers. */
-export type WorkerCode = Record<"mirror" | "store", string>;
+/** The bundles of the two Workers, by the names of their files. */
+export type WorkerCode = Record<"mirror.js" | "store.js", string>;
 
 /** Beside Node's compile cache: its content is run as code, so no other user may write to it. */
 const KEPT = "node_modules/.cache/portolan/workers.json";

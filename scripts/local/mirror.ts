@@ -1,5 +1,5 @@
 /** The mirror on this machine: workerd with the Worker that is deployed, and this process, which writes its files. */
-import { access, constants, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { access, constants, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readConfig } from "../../src/config.ts";
@@ -94,8 +94,8 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   const config = readConfig(bindings);
   const { upstreamNames, access, keys, cacheLimit, minFree } = config;
   // The slowest part of the start, and independent of what follows.
-  const modules = workerCode();
-  modules.catch(() => {});
+  const code = workerCode();
+  code.catch(() => {});
   const https =
     tls && keyPair ? await Https.listen(tls, keyPair, options, (message) => forward(options, message)) : null;
   started.defer(() => https?.stop(0));
@@ -165,21 +165,18 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
 
   const configuration = configurationText({
     project,
-    modules: await modules,
     variables: options.timing ? { ...bindings, TIMING: options.timing } : bindings,
     folders,
     address: address ?? { socket: paths.mirror },
     sockets: paths,
     certificates,
   });
-  const file = join(sockets, "workerd.capnp");
-  await writeFile(file, configuration, { mode: 0o600 });
-  const runtime = await startRuntime(file, [PUBLIC_SOCKET, CONTROL_SOCKET], (message) =>
-    forward(options, message),
+  const runtime = await startRuntime(
+    { folder: sockets, configuration, embedded: await code },
+    [PUBLIC_SOCKET, CONTROL_SOCKET],
+    (message) => forward(options, message),
   );
   started.defer(() => runtime.stop(0));
-  // workerd has read it, and it contains secrets.
-  await rm(file);
   await https?.serve({ folder: sockets, mirror: paths.mirror });
   keepLimit(options, limit, cacheLimit, space);
   const evict = async () => {

@@ -1,6 +1,8 @@
 /** workerd as a child process: started with a configuration, heard by its log, ended in good order or with its parent. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 
@@ -24,6 +26,8 @@ export interface Runtime {
   stop(grace: number): Promise<void>;
 }
 
+const CONFIGURATION = "workerd.capnp";
+
 /** The path of the program. */
 export const WORKERD: string = createRequire(import.meta.url)("workerd").default;
 
@@ -34,11 +38,35 @@ export const WORKERD: string = createRequire(import.meta.url)("workerd").default
  */
 const WITH_PARENT = 'umask 077; { read -r _ || kill -KILL $$; } <&4 & exec 4<&- && exec "$@"';
 
+/** What workerd reads once, at its start. */
+export interface RuntimeFiles {
+  /** A folder where only the owner can read. */
+  folder: string;
+  /** The text of its configuration. It may contain secrets. */
+  configuration: string;
+  /** What the configuration embeds, by name. */
+  embedded: Readonly<Record<string, string>>;
+}
+
 /**
  * Starts workerd; returns once it listens on every socket of its configuration.
  * @throws Error with its output if it exits instead.
  */
 export async function startRuntime(
+  { folder, configuration, embedded }: RuntimeFiles,
+  sockets: readonly string[],
+  onMessage: (message: Message) => void,
+): Promise<Runtime> {
+  const files = Object.entries({ ...embedded, [CONFIGURATION]: configuration });
+  try {
+    for (const [name, text] of files) await writeFile(join(folder, name), text, { mode: 0o600 });
+    return await startWorkerd(join(folder, CONFIGURATION), sockets, onMessage);
+  } finally {
+    for (const [name] of files) await rm(join(folder, name), { force: true });
+  }
+}
+
+async function startWorkerd(
   configuration: string,
   sockets: readonly string[],
   onMessage: (message: Message) => void,

@@ -9,18 +9,30 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export const CARRIED = join(ROOT, "bundled");
 const SOURCES = fileURLToPath(new URL("worker", import.meta.url));
 
-/** Named as their sources and their bundles are. */
-const WORKERS = ["mirror", "store"] as const;
+let code: Promise<WorkerCode> | undefined;
 
-export async function workerCode(): Promise<WorkerCode> {
-  const [mirror, store] = await Promise.all(WORKERS.map((name) => readIfThere(join(CARRIED, `${name}.js`))));
-  if (mirror && store) return { mirror, store };
+/** The same for as long as this process runs, like its own code. */
+export function workerCode(): Promise<WorkerCode> {
+  code ??= found().catch((error) => {
+    code = undefined;
+    throw error;
+  });
+  return code;
+}
+
+async function found(): Promise<WorkerCode> {
+  const [mirror, store] = await Promise.all(
+    ["mirror.js", "store.js"].map((name) => readIfThere(join(CARRIED, name))),
+  );
+  if (mirror && store) return { "mirror.js": mirror, "store.js": store };
   return keptCode(ROOT, bundledNow);
 }
 
 /** Bundles the sources. */
 export async function bundledNow(): Promise<WorkerCode> {
   const { bundle } = await import("./bundle.ts");
-  const [mirror = "", store = ""] = await bundle(WORKERS.map((name) => join(SOURCES, `${name}.ts`)));
-  return { mirror, store };
+  const [mirror = "", store = ""] = await bundle(
+    ["mirror.ts", "store.ts"].map((name) => join(SOURCES, name)),
+  );
+  return { "mirror.js": mirror, "store.js": store };
 }

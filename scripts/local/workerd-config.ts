@@ -1,11 +1,10 @@
 /** The configuration that workerd is started with: its services, and which of them can reach which others. */
-import { capnpText, type Value } from "./capnp.ts";
+import { capnpText, Embedded, type Value } from "./capnp.ts";
+import type { WorkerCode } from "./kept-code.ts";
 import type { Project } from "./project.ts";
 
 export interface RuntimeOptions {
   project: Project;
-  /** The code of the Worker, and of the one that implements R2 and KV. */
-  modules: { mirror: string; store: string };
   variables: Readonly<Record<string, unknown>>;
   folders: Folders;
   /**
@@ -101,10 +100,10 @@ function fileText(configuration: Value): string {
   return `using Workerd = import "/workerd/workerd.capnp";\nconst config :Workerd.Config = ${capnpText(configuration)};\n`;
 }
 
-function mirrorWorker({ project, modules, variables, sockets }: RuntimeOptions): Value {
+function mirrorWorker({ project, variables, sockets }: RuntimeOptions): Value {
   const objects = [...project.durableObjects];
   return {
-    modules: [{ name: "mirror.js", esModule: modules.mirror }],
+    modules: moduleOf("mirror.js"),
     ...compatibility(project),
     bindings: [
       ...Object.entries(variables).map(([name, value]) => variable(name, value)),
@@ -131,9 +130,9 @@ function gatewayService({ sockets }: Pick<RuntimeOptions, "sockets">) {
   return [{ name: "gateway", external: { address: `unix:${sockets.gateway}`, http: {} } }];
 }
 
-function storeWorker({ project, modules }: RuntimeOptions): Value {
+function storeWorker({ project }: RuntimeOptions): Value {
   return {
-    modules: [{ name: "store.js", esModule: modules.store }],
+    modules: moduleOf("store.js"),
     ...compatibility(project),
     bindings: [
       { name: "STORE_FILES", service: "store-files" },
@@ -142,6 +141,14 @@ function storeWorker({ project, modules }: RuntimeOptions): Value {
       { name: "WRITER", service: "writer" },
     ],
   };
+}
+
+/**
+ * A file beside the configuration. As part of its text, a megabyte would be escaped here and parsed again there at every
+ * start.
+ */
+function moduleOf(file: keyof WorkerCode): Value {
+  return [{ name: file, esModule: new Embedded(file) }];
 }
 
 function compatibility({ compatibilityDate, compatibilityFlags }: Project) {

@@ -1,6 +1,6 @@
 /** The configuration that workerd is started with: its text is escaped, and each network reaches only its own addresses. */
 import { describe, expect, test } from "vitest";
-import { capnpText } from "../../../scripts/local/capnp.ts";
+import { capnpText, Embedded } from "../../../scripts/local/capnp.ts";
 import { configurationText, terminatorText } from "../../../scripts/local/workerd-config.ts";
 
 describe("a value", () => {
@@ -11,6 +11,7 @@ describe("a value", () => {
     ["other letters", "镜像 é 🚢", '"镜像 é 🚢"'],
     ["a boolean", true, "true"],
     ["a list", ["a", "b"], '["a", "b"]'],
+    ["a file's content", new Embedded("mirror.js"), 'embed "mirror.js"'],
     ["a structure", { name: "a", http: {}, allow: [] }, '(name = "a", http = (), allow = [])'],
   ])("that is %s", (_, value, text) => {
     expect(capnpText(value)).toBe(text);
@@ -24,7 +25,6 @@ const OPTIONS = {
     durableObjects: new Map([["FILLS", "BlobFill"]]),
     vars: {},
   },
-  modules: { mirror: "", store: "" },
   variables: { TAG_TTL: "60" },
   folders: {
     store: "/data/store",
