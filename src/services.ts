@@ -1,5 +1,5 @@
 /** Everything a pull needs, put together from the Worker's environment. */
-import { LRUCache } from "lru-cache";
+
 import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { StoredKeys } from "./access/stored-keys.ts";
@@ -25,6 +25,7 @@ import type { PullServices } from "./pull/services.ts";
 import type { Gateway, GatewayProcess } from "./push/forward.ts";
 import type { HostedRecords } from "./push/records.ts";
 import type { PushServices } from "./push/services.ts";
+import { boundedMap } from "./registry/bounded-map.ts";
 import { Remembered } from "./registry/remembered.ts";
 import { viaOf } from "./registry/via.ts";
 import { GATHER } from "./request-log.ts";
@@ -161,8 +162,7 @@ export function createServices(given: Env): Services {
     limits: new Limits(env.ADDRESSES ?? null, now, addressRate),
     store: new R2Store(env.STORE),
     tags: new TagRecords({ kv: env.TAGS, edge: openEdge, now }),
-    manifests: new LRUCache({
-      maxSize: REMEMBERED_MANIFESTS,
+    manifests: boundedMap(REMEMBERED_MANIFESTS, {
       sizeCalculation: ({ bytes }) => bytes.byteLength || 1,
     }),
     search: new HubSearch({ fetch: outgoing, relays: config.relays, via, openEdge, now }),

@@ -6,7 +6,7 @@
 import { createHash, type Hash, randomUUID } from "node:crypto";
 import { mkdir, open, rm, stat, statfs, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { LRUCache } from "lru-cache";
+import { boundedMap } from "../../src/registry/bounded-map.ts";
 import { type BegunAppend, uploadKey } from "../../src/store/store.ts";
 import type { Checksum, FileStore } from "./file-store.ts";
 import { GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
@@ -45,7 +45,7 @@ export class Uploads {
   readonly #appends = new Map<string, Append>();
   /** The last append of each upload that has one under way. */
   readonly #current = new Map<string, Append>();
-  readonly #hashes = new LRUCache<string, Hashed>({ max: MOST_HASHES });
+  readonly #hashes = boundedMap<string, Hashed>(MOST_HASHES);
 
   /** @param incoming a folder on the same file system as the store's, into which workerd puts bodies. */
   constructor(incoming: string, store: FileStore) {

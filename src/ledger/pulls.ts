@@ -1,6 +1,6 @@
 /** Who pulled which digest: gathered in the isolate with the traffic, kept by the ledger's object. */
-import { LRUCache } from "lru-cache";
 import type { Digest } from "../oci/digest.ts";
+import { boundedMap } from "../registry/bounded-map.ts";
 import type { TagName } from "../store/tag-records.ts";
 import { USE_SPAN } from "./span.ts";
 
@@ -46,7 +46,7 @@ const REMEMBERED = 10_000;
 
 /** One isolate's pulls that aren't in the ledger yet. */
 export class PullGatherer {
-  readonly #recorded = new LRUCache<string, number>({ max: REMEMBERED });
+  readonly #recorded = boundedMap<string, number>(REMEMBERED);
   #gathered = new Map<string, KeyPull>();
 
   /** @param at milliseconds since the epoch. */

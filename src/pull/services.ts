@@ -1,7 +1,8 @@
 /** What the pull path needs of the rest; `services.ts` above puts it together. */
-import type { LRUCache } from "lru-cache";
+
 import type { Config } from "../config.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { BoundedMap } from "../registry/bounded-map.ts";
 import type { Remembered } from "../registry/remembered.ts";
 import type { WaitUntil } from "../registry/wait-until.ts";
 import type { Store } from "../store/store.ts";
@@ -33,7 +34,7 @@ export interface PullServices {
   /** What tags named before. */
   tagHistory: () => TagHistory;
   /** Manifests by digest. */
-  manifests: LRUCache<Digest, StoredManifest>;
+  manifests: BoundedMap<Digest, StoredManifest>;
   upstream: UpstreamClient;
   /** The leases of a blob's fill. */
   leasesOf: (digest: Digest) => FillLeases;

@@ -33,6 +33,11 @@ function packageOf([, first, second]: RegExpMatchArray): string {
   return scope.startsWith("@") ? `${scope}/${name}` : scope;
 }
 
+test("every map with a bound is made where none allocates all of its entries at once", () => {
+  const importers = [...imported()].filter(([, names]) => names.has("lru-cache")).map(([file]) => file);
+  expect(importers).toEqual(["src/registry/bounded-map.ts"]);
+});
+
 test("nothing outside of a deploy imports a development dependency", () => {
   const found = imported();
   expect(found.get("scripts/deploy/wrangler.ts")).toContain("wrangler");

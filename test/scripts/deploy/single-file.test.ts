@@ -9,7 +9,9 @@ import { PROJECT } from "../support/portolan.ts";
 
 test("it imports nothing but the runtime's modules, and exports all that the platform calls", async () => {
   const code = await singleFile();
-  const imports = [...code.matchAll(/(?<=^|;)import\s*\{[^;]*?\}\s*from\s*"([^"]+)"/gm)].map(([, name]) => name);
+  const imports = [...code.matchAll(/(?<=^|;)import\s*\{[^;]*?\}\s*from\s*"([^"]+)"/gm)].map(
+    ([, name]) => name,
+  );
   expect(new Set(imports)).toEqual(new Set(["cloudflare:workers"]));
   expect(code).not.toMatch(/\brequire\(/);
   const [, exported = ""] = /(?<=^|;)export\s*\{([^}]*)\};\s*$/m.exec(code) ?? [];
