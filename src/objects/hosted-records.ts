@@ -4,7 +4,6 @@
  */
 
 import { DurableObject } from "cloudflare:workers";
-import { matchesAny } from "../access/patterns.ts";
 import type {
   HostedCount,
   HostedImage,
@@ -30,15 +29,14 @@ import type {
   Referrer,
   StartedUpload,
 } from "../push/records.ts";
-import { expiredTags, retentionFor, subjectOf, type TagTime } from "../push/retention.ts";
 import type { Reference } from "../push/target.ts";
-import type { Retention } from "../retention-settings.ts";
 import { type Env, servicesOf } from "../services.ts";
 import { deleteAll } from "../store/content.ts";
-import { type ContentKind, hostedKey, UPLOADS, uploadOf, uploadPrefix } from "../store/store.ts";
+import { type ContentKind, uploadPrefix } from "../store/store.ts";
 import { countHosted, hostedImages, hostedRepositories } from "./hosted-account.ts";
+import { HostedCollection } from "./hosted-collection.ts";
 import { removePart } from "./hosted-removal.ts";
-import { type Content, HostedTables } from "./hosted-tables.ts";
+import { HostedTables } from "./hosted-tables.ts";
 import { UploadTables } from "./upload-tables.ts";
 
 /** Missing references of a manifest that are looked for, and named: a manifest may have tens of thousands. */
@@ -58,8 +56,12 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
   readonly #services = servicesOf(this.env);
   readonly #tables = new HostedTables(this.ctx.storage.sql);
   readonly #uploads = new UploadTables(this.ctx.storage.sql);
-  /** Deletions from the store that are under way, by kind and digest. */
-  readonly #deletions = new Map<string, Promise<void>>();
+  readonly #collection = new HostedCollection({
+    storage: this.ctx.storage,
+    tables: this.#tables,
+    uploads: this.#uploads,
+    services: this.#services,
+  });
 
   async findBlob(repository: string, digest: Digest): Promise<number | null> {
     this.#tables.touch(repository, digest, this.#now(), this.#grace * TOUCH_EVERY);
@@ -105,16 +107,16 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     if (policyFor(this.#services.config.hosted, repository).isImmutable) return "immutable";
     const now = this.#now();
     const change = () => {
-      const before = this.#unneededBytes(now);
+      const before = this.#collection.unneededBytes(now);
       const removed = removePart(this.ctx.storage.sql, this.#tables, {
         repository,
         part,
         now,
         until: now + this.#grace,
       });
-      return removed && { ...removed, freed: this.#unneededBytes(now) - before };
+      return removed && { ...removed, freed: this.#collection.unneededBytes(now) - before };
     };
-    if (isDryRun) return this.#preview(change) ?? "unknown";
+    if (isDryRun) return this.#collection.preview(change) ?? "unknown";
     const removed = this.ctx.storage.transactionSync(change);
     await this.#planCollection();
     return removed ?? "unknown";
@@ -157,7 +159,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
 
   async deleteManifest(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult> {
     if (policy.isImmutable) return "immutable";
-    return this.#forgetManifest(repository, digest, this.#now()) ? "deleted" : "unknown";
+    return this.#collection.forgetManifest(repository, digest, this.#now()) ? "deleted" : "unknown";
   }
 
   async deleteBlob(repository: string, digest: Digest, policy: Policy): Promise<DeleteResult> {
@@ -223,7 +225,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
 
   async reserve(kind: ContentKind, digest: Digest): Promise<void> {
     this.#tables.reserve(kind, digest, this.#now() + this.#grace);
-    await this.#deletions.get(`${kind} ${digest}`);
+    await this.#collection.deletionOf(kind, digest);
     // The deletion has forgotten it.
     this.#tables.reserve(kind, digest, this.#now() + this.#grace);
     await this.#planCollection();
@@ -244,127 +246,19 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
   }
 
   async collect(isDryRun: boolean): Promise<Collected> {
-    if (isDryRun) return this.#preview(() => this.#unlink(Number.MAX_SAFE_INTEGER).collected);
-    const { collected, orphans, uploads } = this.#unlink(BATCH);
+    const now = this.#now();
+    if (isDryRun)
+      return this.#collection.preview(() => this.#collection.unlink(now, Number.MAX_SAFE_INTEGER).collected);
+    const { collected, orphans, uploads } = this.#collection.unlink(now, BATCH);
     for (const id of uploads) await this.#endUpload(id);
-    if (orphans.length > 0) await this.#delete(orphans);
-    if (!collected.hasMore) await this.#deleteStrayParts();
+    if (orphans.length > 0) await this.#collection.delete(orphans);
+    if (!collected.hasMore) await this.#collection.deleteStrayParts();
     return collected;
   }
 
   override async alarm(): Promise<void> {
     while ((await this.collect(false)).hasMore);
     await this.#planCollection();
-  }
-
-  /** Changes all records that a collection changes before content is deleted. @param limit rows at most. */
-  #unlink(limit: number): { collected: Collected; orphans: Content[]; uploads: string[] } {
-    const now = this.#now();
-    const tags = this.#expireTags(now);
-    this.#forgetUnheld(now - this.#grace, now);
-    const unneeded = this.#tables.unneeded(now - this.#grace, limit);
-    for (const { repository, digest } of unneeded) this.#tables.unlink(repository, digest);
-    const uploads = this.#uploads.before(now - this.#grace);
-    const orphans = this.#tables.orphans(now, limit);
-    const freed = orphans.reduce((sum, { size }) => sum + size, 0);
-    const waiting = this.#unneededBytes(now) - freed;
-    const hasMore = unneeded.length === limit || orphans.length === limit;
-    const counts = { unlinked: unneeded.length, deleted: orphans.length, uploads: uploads.length };
-    return { collected: { tags, ...counts, freed, waiting, hasMore }, orphans, uploads };
-  }
-
-  /** Bytes that no tag, manifest or push needs any more. */
-  #unneededBytes(now: number): number {
-    return this.#preview(() => {
-      this.#forgetUnheld(Number.MAX_SAFE_INTEGER, now);
-      return this.#tables.unreferenced();
-    });
-  }
-
-  /** Deletes the tags that HOSTED_RETENTION doesn't keep. @returns their number. */
-  #expireTags(now: number): number {
-    const { hosted } = this.#services.config;
-    if (hosted.retention.length === 0) return 0;
-    let count = 0;
-    for (const repository of this.#tables.taggedRepositories()) {
-      const rule = retentionFor(hosted, repository);
-      if (!rule) continue;
-      const tags = this.#tables.tagTimes(repository);
-      for (const { tag, digest } of [
-        ...expiredTags(tags, rule, now),
-        ...tags.filter((each) => this.#isAbandoned(repository, each, rule, now)),
-      ]) {
-        this.#tables.deleteTag(repository, tag);
-        this.#tables.release(repository, digest, now);
-        count++;
-      }
-    }
-    return count;
-  }
-
-  /** Whether the manifest that a tag says it belongs to is gone. It may come later than its signature, but not by a day. */
-  #isAbandoned(repository: string, { tag, updated }: TagTime, { tags }: Retention, now: number): boolean {
-    const digest = subjectOf(tag);
-    if (digest === null || now - updated < this.#grace || matchesAny(tags, tag)) return false;
-    return this.#tables.manifest(repository, { digest }) === null;
-  }
-
-  /** Deletes manifests that have lost their last tag, and then those that only they had. */
-  #forgetUnheld(before: number, now: number): void {
-    const { path, immutable } = this.#services.config.hosted;
-    for (;;) {
-      const unheld = this.#tables
-        .unheld(before)
-        .filter(({ repository }) => !matchesAny(immutable, `${path}/${repository}`));
-      if (unheld.length === 0) return;
-      for (const { repository, digest } of unheld) this.#forgetManifest(repository, digest, now);
-    }
-  }
-
-  #forgetManifest(repository: string, digest: Digest, now: number): boolean {
-    const isDeleted = this.#tables.deleteManifest(repository, digest, now);
-    if (isDeleted) this.#tables.reserve("manifests", digest, now + this.#grace);
-    return isDeleted;
-  }
-
-  /** Finds out what a change would lead to, and undoes it. */
-  #preview<Result>(change: () => Result): Result {
-    let found: { result: Result } | null = null;
-    try {
-      this.ctx.storage.transactionSync(() => {
-        found = { result: change() };
-        throw new Error("undo");
-      });
-    } catch (error) {
-      if (found === null) throw error;
-    }
-    return (found as unknown as { result: Result }).result;
-  }
-
-  /** Deletes content from the store; who reserves it meanwhile waits, and stores it again. */
-  async #delete(contents: readonly Content[]): Promise<void> {
-    const deletion = this.#services.store
-      .delete(contents.map(({ kind, digest }) => hostedKey(kind, digest)))
-      .then(() => {
-        for (const content of contents) this.#tables.forgetContent(content);
-      })
-      .finally(() => {
-        for (const { kind, digest } of contents) this.#deletions.delete(`${kind} ${digest}`);
-      });
-    for (const { kind, digest } of contents) this.#deletions.set(`${kind} ${digest}`, deletion);
-    await deletion;
-  }
-
-  /** Deletes what was stored for uploads that have ended, or came to the store and never to the records. */
-  async #deleteStrayParts(): Promise<void> {
-    const { store } = this.#services;
-    let next: string | undefined;
-    do {
-      const { entries, cursor } = await store.list(UPLOADS, next);
-      const stray = entries.filter(({ key }) => this.#uploads.find(uploadOf(key) ?? "") === null);
-      if (stray.length > 0) await store.delete(stray.map(({ key }) => key));
-      next = cursor ?? undefined;
-    } while (next !== undefined);
   }
 
   async #endUpload(id: string): Promise<void> {
