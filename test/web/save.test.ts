@@ -1,5 +1,6 @@
 /** Images as a tar: every byte of it, any part of it, and who gets it. */
 import { describe, expect, test, vi } from "vitest";
+import { EMPTY_OBJECT_DIGEST } from "../../src/oci/digest.ts";
 import { basic, KEY, KEYED, NARROW } from "../access/keyed.ts";
 import { type MirrorResponse, type TestMirror, useMirror } from "../support/mirror.ts";
 import { publish } from "./support.ts";
@@ -198,6 +199,34 @@ describe("on loopback", () => {
     const response = await mirror.request("/_/save/docker.io/library/wrong:1", { host: HOST });
     expect(response.status).toBe(500);
   });
+
+  test.each([
+    ["config", 1000],
+    ["layer", 512],
+  ])(
+    "a well-known %s that has another size by its manifest makes no tar that readers lose their way in",
+    async (place, size) => {
+      const layer = "application/vnd.oci.image.layer.v1.tar";
+      const empty = { digest: EMPTY_OBJECT_DIGEST, size };
+      const inside = await mirror.docker.addBlob(new Uint8Array(1024).fill(65), {
+        repository: "library/wrong",
+      });
+      const config = { mediaType: "application/vnd.oci.image.config.v1+json" };
+      const added = await mirror.docker.addManifest("library/wrong", {
+        schemaVersion: 2,
+        mediaType: "application/vnd.oci.image.manifest.v1+json",
+        config: { ...config, ...(place === "config" ? empty : inside) },
+        layers: [{ mediaType: layer, ...(place === "layer" ? empty : inside) }],
+      });
+      mirror.docker.moveTag("library/wrong", "1", added.digest);
+      await mirror.request(`/v2/library/wrong/blobs/${inside.digest}`, { host: HOST });
+      const response = await mirror.request("/_/save/docker.io/library/wrong:1", { host: HOST });
+      expect([response.status, JSON.stringify(response.json())]).toEqual([
+        403,
+        expect.stringContaining(`isn't ${size} bytes long`),
+      ]);
+    },
+  );
 
   test("the page of an image leads to the tar of the image that it shows, once that is stored", async () => {
     const page = async () =>

@@ -103,10 +103,17 @@ function documentsOf(saved: SavedManifest, { registry, repository, tag }: SavedN
 }
 
 function checkBlob(blob: Descriptor): void {
-  const problem = isForeign(blob)
-    ? "mustn't be distributed, by its publisher's word"
-    : blob.digest.startsWith("sha512:") || blob.size > LARGEST
-      ? "can't be part of this tar; portolan save writes one that has it"
-      : null;
+  const problem = problemWith(blob);
   if (problem !== null) throw new RegistryError(403, "DENIED", `${blob.digest} ${problem}`);
+}
+
+function problemWith(blob: Descriptor): string | null {
+  const { digest, size } = blob;
+  if (isForeign(blob)) return "mustn't be distributed, by its publisher's word";
+  if (digest.startsWith("sha512:") || size > LARGEST) {
+    return "can't be part of this tar; portolan save writes one that has it";
+  }
+  // Of what is stored the store's word is checked. A wrong size here would make the next blob's content headers of the tar.
+  const length = wellKnown(digest)?.length ?? size;
+  return length === size ? null : `isn't ${size} bytes long, as its manifest says`;
 }
