@@ -1,24 +1,31 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import { byImport, testFiles } from "./test/support/node/imports.ts";
 import { keepTemporaryFilesInMemory } from "./test/support/node/memory-folder.ts";
 import { pageAssets } from "./test/support/node/page-assets.ts";
-import { byRuntime } from "./test/support/node/runtime.ts";
 import { withoutSourceMaps } from "./test/support/node/source-maps.ts";
 
-/** They start processes and wait for them. */
-const processTests = [
-  "test/sockets/**/*.test.ts",
-  "test/scripts/**/*.test.ts",
-  "test/support/node/**/*.test.ts",
-];
-const elsewhere = [...processTests, "test/e2e/**", "test/bench/**", "test/soak/**"];
+/** They have Node's own modules, files and child processes. */
+const onNode = ["test/sockets/**/*.test.ts", "test/scripts/**/*.test.ts", "test/support/node/**/*.test.ts"];
+const elsewhere = ["test/e2e/**", "test/bench/**", "test/soak/**"];
 keepTemporaryFilesInMemory();
-const { workerd, node } = byRuntime(["test/**/*.test.ts"], elsewhere);
+const { importing: mirrors, others: scripts } = byImport(
+  testFiles(onNode),
+  (path) => path === "scripts/local/mirror.ts",
+);
+const { importing: workerd, others: node } = byImport(
+  testFiles(["test/**/*.test.ts"], [...onNode, ...elsewhere]),
+  (module) => module.startsWith("cloudflare:"),
+);
+
+/** A larger nursery: these tests move megabytes, and a tenth of their time went into collecting them. */
+const execArgv = ["--min-semi-space-size=32", "--max-semi-space-size=64"];
 
 /**
- * Three projects: `workerd` runs what needs the Worker's own runtime, `node` what runs anywhere, and `processes` starts the
- * mirror and the commands as a person does and talks to them over real sockets. test/e2e and test/bench have runs of their
- * own. A busy machine takes its time, so time-outs are long: what must be quick is counted, never timed.
+ * Four projects. `npm test` runs three of them: `workerd` has what needs the Worker's own runtime, `scripts` what needs a process
+ * of its own and files, `node` what runs anywhere. `npm run test:mirrors` runs the fourth, which starts the mirror as a person
+ * does and talks to it over real sockets: a twentieth of the tests, and half of the time. test/e2e and test/bench have runs of
+ * their own. A busy machine takes its time, so time-outs are long: what must be quick is counted, never timed.
  */
 export default defineConfig({
   plugins: [pageAssets()],
@@ -40,16 +47,8 @@ export default defineConfig({
         test: { name: "workerd", include: workerd, isolate: false },
       },
       { extends: true, test: { name: "node", include: node, isolate: false, pool: "threads" } },
-      {
-        extends: true,
-        // With a larger nursery: these tests move megabytes, and a tenth of their time went into collecting them.
-        test: {
-          name: "processes",
-          include: processTests,
-          isolate: false,
-          execArgv: ["--min-semi-space-size=32", "--max-semi-space-size=64"],
-        },
-      },
+      { extends: true, test: { name: "scripts", include: scripts, isolate: false, execArgv } },
+      { extends: true, test: { name: "mirrors", include: mirrors, isolate: false, execArgv } },
     ],
   },
 });
