@@ -1,31 +1,16 @@
 /** `portolan gc`, at a mirror as `npm start` runs it. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
+import { expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
+import { useLocalMirror } from "../support/local-mirror.ts";
 import { portolan } from "../support/portolan.ts";
 
 const TYPE = "application/vnd.oci.image.manifest.v1+json";
-let data: string;
-let mirror: RunningMirror;
-
-beforeEach(async () => {
-  data = await mkdtemp(join(tmpdir(), "portolan-gc-"));
-  mirror = await startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data,
-    vars: { HOSTED_RETENTION: JSON.stringify({ "hosted/ci/*": { keep: 1 } }) },
-  });
-});
-afterEach(async () => {
-  await mirror.stop();
-  await rm(data, { recursive: true, force: true, maxRetries: 5 });
+const mirror = useLocalMirror({
+  vars: { HOSTED_RETENTION: JSON.stringify({ "hosted/ci/*": { keep: 1 } }) },
 });
 
-const gc = (...args: string[]) => portolan(["gc", ...args, "--mirror", mirror.url, "--data", data]);
+const gc = (...args: string[]) => mirror.command("gc", ...args);
 const at = (path: string) => `${mirror.url}/v2/hosted/ci/app/${path}`;
 const tags = async () => ((await (await fetch(at("tags/list"))).json()) as { tags: string[] }).tags;
 
@@ -65,7 +50,13 @@ test("says what it would delete and free, deletes it, and has nothing left to do
 test("without the mirror's key nothing is collected", async () => {
   await pushImage("one");
   await pushImage("two");
-  const { code, errors } = await portolan(["gc", "--mirror", mirror.url, "--data", join(data, "store")]);
+  const { code, errors } = await portolan([
+    "gc",
+    "--mirror",
+    mirror.url,
+    "--data",
+    join(mirror.data, "store"),
+  ]);
   expect([code, errors]).toEqual([2, expect.stringContaining("admin")]);
   expect(await tags()).toEqual(["one", "two"]);
 });

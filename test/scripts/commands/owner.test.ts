@@ -1,57 +1,28 @@
 /** `portolan status`, `ls`, `rm` and `prune`, at a mirror as `npm start` runs it. */
-import { mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
-import {
-  createFakeRegistry,
-  type FakeRegistry,
-  type Image,
-  patternBytes,
-} from "../../support/fake-registry.ts";
-import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
-import { type Finished, portolan } from "../support/portolan.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Image, patternBytes } from "../../support/fake-registry.ts";
+import { useLocalMirror } from "../support/local-mirror.ts";
+import { portolan } from "../support/portolan.ts";
 
 const SHARED = patternBytes(200_000, 1);
 
-let fake: FakeRegistry;
-let registry: ListeningRegistry;
+const mirror = useLocalMirror();
+const { fake, stored, command: owner } = mirror;
 let images: { one: Image; two: Image };
-let data: string;
-let mirror: RunningMirror;
 
 beforeAll(async () => {
-  fake = createFakeRegistry({ auth: "none" });
-  registry = await listen(fake);
   const one = await fake.addImage("owner/one", "1.0", { layers: [SHARED, patternBytes(50_000, 2)] });
   const two = await fake.addImage("owner/two", "2.0", { layers: [SHARED, patternBytes(70_000, 3)] });
   images = { one, two };
 });
-afterAll(() => registry.close());
-beforeEach(async () => {
-  data = await mkdtemp(join(tmpdir(), "portolan-owner-"));
-  mirror = await startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data,
-    upstreams: { "registry.test": [registry.url] },
-    insecure: ["registry.test"],
-  });
-});
-afterEach(async () => {
-  await mirror.stop();
-  await rm(data, { recursive: true, force: true, maxRetries: 5 });
-});
-
-const owner = (...args: string[]): Promise<Finished> =>
-  portolan([...args, "--mirror", mirror.url, "--data", data]);
 
 async function pull(repository: string, tag: string, { configs, layers }: Image): Promise<void> {
   for (const { digest } of [...configs, ...layers]) {
-    await (await fetch(`${mirror.url}/v2/registry.test/${repository}/blobs/${digest}`)).arrayBuffer();
+    await mirror.pull(`${repository}/blobs/${digest}`);
   }
-  await (await fetch(`${mirror.url}/v2/registry.test/${repository}/manifests/${tag}`)).arrayBuffer();
+  await mirror.pull(`${repository}/manifests/${tag}`);
   await expect.poll(async () => (await stored()).length).toBeGreaterThanOrEqual(3);
 }
 
@@ -61,15 +32,6 @@ async function pullBoth(): Promise<void> {
   await expect.poll(async () => (await stored()).length).toBe(7);
   // The records of tags are written after the response.
   await expect.poll(async () => (await owner("ls")).output).toContain("2 images");
-}
-
-/** Files with content, by their names. */
-async function stored(): Promise<string[]> {
-  const entries = await readdir(join(data, "store"), { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && /(blobs|manifests)\//.test(`${entry.parentPath}/`))
-    .map(({ name }) => name)
-    .sort();
 }
 
 const hex = (digest = "") => digest.replace(/^.*:/, "");
@@ -93,8 +55,8 @@ describe("ls", () => {
 
   test("says which isn't stored whole, takes a pattern, and speaks JSON", async () => {
     await pullBoth();
-    await fetch(`${mirror.url}/v2/registry.test/owner/one/manifests/1.0`);
-    await rm(join(data, "store/blobs/sha256", hex(images.two.layers[1]?.digest).slice(0, 2)), {
+    await mirror.pull("owner/one/manifests/1.0");
+    await rm(join(mirror.data, "store/blobs/sha256", hex(images.two.layers[1]?.digest).slice(0, 2)), {
       recursive: true,
     });
     const { code, json } = await owner("ls", "registry.test/owner/t*", "--json");
@@ -126,7 +88,7 @@ describe("rm", () => {
     expect(await stored()).toEqual([target, ...configs, ...layers].map(({ digest }) => hex(digest)).sort());
     expect((await owner("ls")).output).not.toContain("owner/one");
     fake.reset();
-    await (await fetch(`${mirror.url}/v2/registry.test/owner/one/manifests/1.0`)).arrayBuffer();
+    await mirror.pull(`owner/one/manifests/1.0`);
     expect(fake.count({ kind: "manifest", method: "GET" })).toBe(1);
   });
 
@@ -159,10 +121,10 @@ describe("prune", () => {
     const stray = await fake.addBlob(patternBytes(30_000, 9), { repository: "owner/one" });
     const young = await fake.addBlob(patternBytes(40_000, 10), { repository: "owner/one" });
     for (const { digest } of [stray, young]) {
-      await (await fetch(`${mirror.url}/v2/registry.test/owner/one/blobs/${digest}`)).arrayBuffer();
+      await mirror.pull(`owner/one/blobs/${digest}`);
     }
     await expect.poll(stored).toHaveLength(9);
-    const file = join(data, "store/blobs/sha256", hex(stray.digest).slice(0, 2), hex(stray.digest));
+    const file = join(mirror.data, "store/blobs/sha256", hex(stray.digest).slice(0, 2), hex(stray.digest));
     await utimes(file, new Date(), new Date(Date.now() - 2 * 3_600_000));
     expect((await owner("prune", "--dry-run")).output).toContain("Would remove 1 blob of 30 kB.");
     const { code, output } = await owner("prune");
@@ -179,7 +141,7 @@ describe("status", () => {
     expect(code).toBe(0);
     expect(output).toMatch(/access +open\n +stored +32\d(\.\d)? kB, 0% of 9\.5 GB: 2 manifests, 5 blobs/);
     expect(output).toMatch(/first +registry\.test\/owner\/(one:1|two:2)\.0 leaves first: [57]\d(\.\d)? kB/);
-    expect(output).toContain(`${registry.url}/  up`);
+    expect(output).toContain(`${mirror.upstream}/  up`);
     expect((await owner("status", "--json")).json()).toMatchObject({
       stored: {
         images: 2,
@@ -197,7 +159,7 @@ describe("status", () => {
     fake.fail({}, { status: 503 });
     try {
       for (let round = 0; round < 4; round++) {
-        await (await fetch(`${mirror.url}/v2/registry.test/owner/one/tags/list`)).arrayBuffer();
+        await mirror.pull(`owner/one/tags/list`);
       }
       await expect.poll(async () => (await owner("status")).code).toBe(1);
       expect((await owner("status")).output).toContain("down, requested again in");
@@ -209,19 +171,19 @@ describe("status", () => {
 
 describe("the admin key", () => {
   test("is kept in the data folder, for its owner only", async () => {
-    expect((await stat(join(data, "admin-key"))).mode & 0o777).toBe(0o600);
+    expect((await stat(join(mirror.data, "admin-key"))).mode & 0o777).toBe(0o600);
   });
 
   test("can be given by a file or the environment", async () => {
-    const elsewhere = ["--mirror", mirror.url, "--data", join(data, "none")];
+    const elsewhere = ["--mirror", mirror.url, "--data", join(mirror.data, "none")];
     const missing = await portolan(["status", ...elsewhere]);
     expect([missing.code, missing.errors]).toEqual([
       2,
       expect.stringContaining("--admin-key-file or PORTOLAN_ADMIN_KEY"),
     ]);
-    expect((await portolan(["status", ...elsewhere, "--admin-key-file", join(data, "admin-key")])).code).toBe(
-      0,
-    );
+    expect(
+      (await portolan(["status", ...elsewhere, "--admin-key-file", join(mirror.data, "admin-key")])).code,
+    ).toBe(0);
     const wrong = await portolan(["status", ...elsewhere], {
       environment: { PORTOLAN_ADMIN_KEY: "w".repeat(40) },
     });
@@ -229,7 +191,13 @@ describe("the admin key", () => {
   });
 
   test("isn't sent to another machine because it is kept here", async () => {
-    const { code, errors } = await portolan(["status", "--mirror", "https://mirror.example", "--data", data]);
+    const { code, errors } = await portolan([
+      "status",
+      "--mirror",
+      "https://mirror.example",
+      "--data",
+      mirror.data,
+    ]);
     expect([code, errors]).toEqual([
       2,
       expect.stringContaining("the admin key of https://mirror.example isn't known"),
@@ -237,13 +205,13 @@ describe("the admin key", () => {
   });
 
   test("at something else than a Portolan is reported as that", async () => {
-    await writeFile(join(data, "key"), "k".repeat(40));
+    await writeFile(join(mirror.data, "key"), "k".repeat(40));
     const { code, errors } = await portolan([
       "status",
       "--mirror",
-      registry.url,
+      mirror.upstream,
       "--admin-key-file",
-      join(data, "key"),
+      join(mirror.data, "key"),
     ]);
     expect([code, errors]).toEqual([2, expect.stringContaining("is it a Portolan")]);
   });

@@ -1,68 +1,32 @@
 /** `portolan recall`, at a mirror as `npm start` runs it, with what it stores on disk. */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
-import {
-  createFakeRegistry,
-  type FakeRegistry,
-  type Image,
-  patternBytes,
-} from "../../support/fake-registry.ts";
-import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
-import { type Finished, portolan } from "../support/portolan.ts";
+import { beforeAll, describe, expect, test } from "vitest";
+import { type Image, patternBytes } from "../../support/fake-registry.ts";
+import { RECORDED, useLocalMirror } from "../support/local-mirror.ts";
+import type { Finished } from "../support/portolan.ts";
 
-let fake: FakeRegistry;
-let registry: ListeningRegistry;
+const mirror = useLocalMirror();
 let image: Image;
 let layer: string;
-let data: string;
-let mirror: RunningMirror;
-
-const start = () =>
-  startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data,
-    upstreams: { "registry.test": [registry.url] },
-    insecure: ["registry.test"],
-  });
 
 beforeAll(async () => {
-  fake = createFakeRegistry({ auth: "none" });
-  registry = await listen(fake);
-  image = await fake.addImage("owner/image", "1.0", { layers: [patternBytes(100_000, 1)] });
+  image = await mirror.fake.addImage("owner/image", "1.0", { layers: [patternBytes(100_000, 1)] });
   layer = image.layers[0]?.digest ?? "";
 });
-afterAll(() => registry.close());
-beforeEach(async () => {
-  data = await mkdtemp(join(tmpdir(), "portolan-recall-"));
-  mirror = await start();
-});
-afterEach(async () => {
-  await mirror.stop();
-  await rm(data, { recursive: true, force: true, maxRetries: 5 });
-});
 
-const recall = (...args: string[]): Promise<Finished> =>
-  portolan(["recall", ...args, "--mirror", mirror.url, "--data", data]);
+const recall = (...args: string[]): Promise<Finished> => mirror.command("recall", ...args);
 
 async function pull(path: string, headers: Record<string, string> = {}): Promise<[number, string]> {
-  const response = await fetch(`${mirror.url}/v2/registry.test/owner/image/${path}`, { headers });
-  return [response.status, await response.text()];
-}
-
-async function storedFiles(): Promise<string[]> {
-  const entries = await readdir(join(data, "store"), { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  const { status, text } = await mirror.pull(`owner/image/${path}`, headers);
+  return [status, text];
 }
 
 describe("recall", () => {
   test("denies a digest at once and after a restart, deletes what is stored, and can be undone", async () => {
     const hex = layer.replace("sha256:", "");
     expect((await pull(`blobs/${layer}`))[0]).toBe(200);
-    await expect.poll(storedFiles).toContain(hex);
+    await expect.poll(mirror.stored).toContain(hex);
     const { code, output } = await recall(layer, "--reason", "a secret is in it");
     expect([code, output]).toEqual([0, expect.stringContaining(`${layer} is denied to all clients.`)]);
     const denied = [
@@ -70,10 +34,10 @@ describe("recall", () => {
       expect.stringContaining(`${layer} was recalled by the operator of this mirror: a secret`),
     ];
     expect(await pull(`blobs/${layer}`)).toEqual(denied);
-    expect(await storedFiles()).not.toContain(hex);
+    const files = await readdir(join(mirror.data, "store"), { recursive: true });
+    expect(files.filter((file) => file.endsWith(hex))).toEqual([]);
 
-    await mirror.stop();
-    mirror = await start();
+    await mirror.restart();
     expect(await pull(`blobs/${layer}`, { Range: "bytes=0-9" })).toEqual(denied);
     expect((await pull("manifests/1.0"))[0]).toBe(200);
     expect((await recall("--list")).output).toMatch(
@@ -127,7 +91,7 @@ test("an image is recalled by the digest that it has, and who pulled it and by w
   expect((await pull("manifests/1.0"))[0]).toBe(200);
   const { digest } = image.target;
   await expect
-    .poll(async () => (await recall("--trace", digest)).output, { timeout: 30_000 })
+    .poll(async () => (await recall("--trace", digest)).output, RECORDED)
     .toMatch(/without a key.*registry\.test\/owner\/image:1\.0/s);
   const { code, output } = await recall("registry.test/owner/image:1.0");
   expect([code, output]).toEqual([0, expect.stringContaining(`✓ ${digest} is denied to all clients.`)]);

@@ -1,45 +1,14 @@
 /** `portolan release`, `portolan gone` and `portolan pin`, at a mirror as `npm start` runs it. */
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
-import { createFakeRegistry, type FakeRegistry, patternBytes } from "../../support/fake-registry.ts";
-import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
-import { type Finished, portolan } from "../support/portolan.ts";
+import { expect, test } from "vitest";
+import { patternBytes } from "../../support/fake-registry.ts";
+import { RECORDED, useLocalMirror } from "../support/local-mirror.ts";
 
 const IMAGE = "registry.test/owner/image:1.0";
-/** Milliseconds. The mirror gathers for five seconds what it records. */
-const PATIENCE = { timeout: 50_000, interval: 500 };
 
-let fake: FakeRegistry;
-let registry: ListeningRegistry;
-let data: string;
-let mirror: RunningMirror;
-
-beforeAll(async () => {
-  fake = createFakeRegistry({ auth: "none" });
-  registry = await listen(fake);
+const mirror = useLocalMirror({
+  vars: { TAG_TTL: "0", COOLDOWN: '{"registry.test/owner/image":"7d"}', KEEP: "registry.test/*" },
 });
-afterAll(() => registry.close());
-beforeEach(async () => {
-  data = await mkdtemp(join(tmpdir(), "portolan-release-"));
-  mirror = await startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data,
-    upstreams: { "registry.test": [registry.url] },
-    insecure: ["registry.test"],
-    vars: { TAG_TTL: "0", COOLDOWN: '{"registry.test/owner/image":"7d"}', KEEP: "registry.test/*" },
-  });
-});
-afterEach(async () => {
-  await mirror.stop();
-  await rm(data, { recursive: true, force: true, maxRetries: 5 });
-});
-
-const owner = (...args: string[]): Promise<Finished> =>
-  portolan([...args, "--mirror", mirror.url, "--data", data]);
+const { fake, command: owner } = mirror;
 
 async function publish(seed: number): Promise<string> {
   const { target } = await fake.addImage("owner/image", "1.0", { layers: [patternBytes(100, seed)] });
@@ -48,9 +17,8 @@ async function publish(seed: number): Promise<string> {
 
 /** @returns the digest that a pull gets, and the Warning beside it. */
 async function pull(): Promise<[string | null, string | null]> {
-  const response = await fetch(`${mirror.url}/v2/registry.test/owner/image/manifests/1.0`);
-  await response.arrayBuffer();
-  return [response.headers.get("Docker-Content-Digest"), response.headers.get("Warning")];
+  const { headers } = await mirror.pull("owner/image/manifests/1.0");
+  return [headers.get("Docker-Content-Digest"), headers.get("Warning")];
 }
 
 test("lets the newest digest through, lists it, and undoes that, for people and as JSON", async () => {
@@ -96,7 +64,7 @@ test("gone lists what was deleted upstream and is served on", async () => {
   expect((await owner("gone")).output).toContain("Nothing that KEEP names was deleted upstream.");
   fake.removeTag("owner/image", "1.0");
   expect(await pull()).toEqual([digest, expect.stringContaining("was deleted upstream")]);
-  await expect.poll(async () => (await owner("gone", "--json")).json(), PATIENCE).toHaveLength(1);
+  await expect.poll(async () => (await owner("gone", "--json")).json(), RECORDED).toHaveLength(1);
   const { output } = await owner("gone");
   expect(output).toMatch(
     new RegExp(`^image +digest +deleted\n${IMAGE} +${digest.slice(0, 19)} +.* ago$`, "m"),

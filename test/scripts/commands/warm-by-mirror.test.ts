@@ -1,61 +1,25 @@
 /** `portolan warm --by-mirror`, at a mirror as `npm start` runs it. */
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
-import {
-  createFakeRegistry,
-  type FakeRegistry,
-  type Image,
-  patternBytes,
-} from "../../support/fake-registry.ts";
-import { type ListeningRegistry, listen } from "../../support/node/listen.ts";
+import { beforeAll, beforeEach, expect, test } from "vitest";
+import { type Image, patternBytes } from "../../support/fake-registry.ts";
+import { useLocalMirror } from "../support/local-mirror.ts";
 import { type Finished, portolan } from "../support/portolan.ts";
 
 const IMAGE = "registry.test/owner/one:1.0";
 
-let fake: FakeRegistry;
-let registry: ListeningRegistry;
+const mirror = useLocalMirror();
+const { fake, stored } = mirror;
 let image: Image;
-let data: string;
-let mirror: RunningMirror;
 
 beforeAll(async () => {
-  fake = createFakeRegistry({ auth: "none" });
-  registry = await listen(fake);
   const layers = Array.from({ length: 8 }, (_, index) => patternBytes(20_000, index));
   image = await fake.addImage("owner/one", "1.0", { layers, platforms: ["linux/amd64", "linux/arm64"] });
 });
-afterAll(() => registry.close());
-beforeEach(async () => {
+beforeEach(() => {
   fake.reset();
   fake.clearFaults();
-  data = await mkdtemp(join(tmpdir(), "portolan-warm-"));
-  mirror = await startMirror({
-    port: 0,
-    host: "127.0.0.1",
-    data,
-    upstreams: { "registry.test": [registry.url] },
-    insecure: ["registry.test"],
-  });
-});
-afterEach(async () => {
-  await mirror.stop();
-  await rm(data, { recursive: true, force: true, maxRetries: 5 });
 });
 
-const warm = (...args: string[]): Promise<Finished> =>
-  portolan(["warm", "--by-mirror", "--mirror", mirror.url, "--data", data, ...args]);
-
-/** Hexadecimal digits of the digests of stored manifests and blobs. */
-async function stored(): Promise<string[]> {
-  const entries = await readdir(join(data, "store"), { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile() && /(blobs|manifests)\//.test(`${entry.parentPath}/`))
-    .map(({ name }) => name)
-    .sort();
-}
+const warm = (...args: string[]): Promise<Finished> => mirror.command("warm", "--by-mirror", ...args);
 
 const hex = (contents: readonly { digest: string }[]) => contents.map(({ digest }) => digest.slice(7));
 
