@@ -1,6 +1,6 @@
 /** Files that workerd's disk service writes, read while they grow. */
 import { readSync } from "node:fs";
-import { type FileHandle, link, open, readdir } from "node:fs/promises";
+import { type FileHandle, link, open, readdir, stat, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -98,6 +98,36 @@ export async function readGrowing(
     return false;
   } finally {
     await file.close();
+  }
+}
+
+/**
+ * Empties a file again and again until workerd has written it: workerd writes each byte at its own offset, and the file has none of
+ * those before.
+ * @param onMany called at least once if more bytes come than this.
+ */
+export async function discardGrowing(growing: GrowingFile, most: number, onMany: () => void): Promise<void> {
+  let first: number | null = null;
+  while (!growing.isWritten && !growing.isAborted) {
+    const size = await emptied(growing);
+    if (size > 0) first ??= size;
+    if (size - (first ?? 0) > most) onMany();
+    await growing.pause(LONGEST_PAUSE);
+  }
+}
+
+/** @returns the bytes that workerd has written so far; 0 if it has written none since the last time. */
+async function emptied({ folder }: GrowingFile): Promise<number> {
+  const name = (await readdir(folder)).find((each) => TEMPORARY.test(each));
+  if (name === undefined) return 0;
+  try {
+    const { size } = await stat(join(folder, name));
+    if (size > 0) await truncate(join(folder, name));
+    return size;
+  } catch (error) {
+    // It was renamed since the folder was read.
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return 0;
+    throw error;
   }
 }
 

@@ -1,15 +1,17 @@
 /** The Worker's requests about uploads of hosted content. */
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { isStoreKey } from "../../src/store/store.ts";
+import { BeyondBound, isStoreKey } from "../../src/store/store.ts";
 import { checksumOf } from "./file-store.ts";
 import type { Uploads } from "./uploads.ts";
 
-const PATH = /^\/(uploads|appends)\/([0-9a-f-]{36})(\/end|\/publish)?$/;
+const PATH = /^\/(uploads|appends)\/([0-9a-f-]{36})(\/wait|\/end|\/publish)?$/;
 
 /**
- * POST of `/uploads/<id>?offset=<bytes>&length=<bytes>` begins an append and is answered 201 with a `BegunAppend` as JSON; the
- * length may be left out. POST of `/appends/<id>/end`, with `?broken` if its body was, is answered 200 with the bytes appended, or 409 if another
- * append has ended it. POST of `/uploads/<id>/publish?size=<bytes>&key=<key>` with `X-Checksum` is answered 204, or 409 if the
+ * POST of `/uploads/<id>?offset=<bytes>&length=<bytes>&group=<name>&bound=<bytes>` begins an append and is answered 201 with a
+ * `BegunAppend` as JSON; the length may be left out, and so may the bound with its group. POST of `/appends/<id>/wait` waits,
+ * and is answered 200 with `endless` once the body should be cut off, or with nothing once it has ended. POST of `/appends/<id>/end`,
+ * with `?broken` if its body was, is answered 200 with the bytes appended, 409 if another append has ended it, or 413 if it has gone beyond
+ * its bound. POST of `/uploads/<id>/publish?size=<bytes>&key=<key>` with `X-Checksum` is answered 204, or 409 if the
  * content is other.
  * @throws an error with the code ENOSPC where the disk has no room.
  */
@@ -28,13 +30,25 @@ export async function handleUpload(
   const key = searchParams.get("key") ?? "";
   switch (method === "POST" && `${kind}${action}`) {
     case "uploads": {
-      const append = await uploads.begin(id, number("offset") ?? 0, number("length"));
+      const bytes = number("bound");
+      const bound = bytes === null ? null : { group: searchParams.get("group") ?? "", bytes };
+      const append = await uploads.begin(id, number("offset") ?? 0, number("length"), bound);
       response.writeHead(201).end(JSON.stringify(append));
       return;
     }
+    case "appends/wait": {
+      const isEndless = await uploads.isEndless(id);
+      response.writeHead(200).end(isEndless ? "endless" : "");
+      return;
+    }
     case "appends/end": {
-      const bytes = await uploads.end(id, !searchParams.has("broken"));
-      response.writeHead(bytes === null ? 409 : 200).end(String(bytes ?? ""));
+      try {
+        const bytes = await uploads.end(id, !searchParams.has("broken"));
+        response.writeHead(bytes === null ? 409 : 200).end(String(bytes ?? ""));
+      } catch (error) {
+        if (!(error instanceof BeyondBound)) throw error;
+        response.writeHead(413).end();
+      }
       return;
     }
     case "uploads/publish": {

@@ -7,9 +7,9 @@ import { createHash, type Hash, randomUUID } from "node:crypto";
 import { mkdir, open, rm, stat, statfs, truncate } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { boundedMap } from "../../src/registry/bounded-map.ts";
-import { type BegunAppend, uploadKey } from "../../src/store/store.ts";
+import { type AppendBound, type BegunAppend, BeyondBound, uploadKey } from "../../src/store/store.ts";
 import type { Checksum, FileStore } from "./file-store.ts";
-import { GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
+import { discardGrowing, GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
 
 /** What digests usually are of. Content with another is read again at its end. */
 const ALGORITHM = "sha256";
@@ -20,6 +20,8 @@ const LEAST_SPACE = 1024 * 1024;
 /** Bytes of free space, besides the body where its length is known, from which on hardly a push fills the disk. */
 const AMPLE_SPACE = 8 * 1024 ** 3;
 const PIECE = 1024 * 1024;
+/** Bytes that are discarded of a body beyond its bound, so that its client sees why: a response to a request that is half read is lost. */
+const MOST_DISCARDED = 1024 ** 3;
 /** Milliseconds: long, as no client waits for what is read before the end. */
 const GATHERING = 20;
 
@@ -29,6 +31,9 @@ interface Append {
   offset: number;
   /** Bytes that were appended. */
   bytes: number;
+  bound: AppendBound | null;
+  /** True once the body should be cut off, false once it has ended. */
+  endless: PromiseWithResolvers<boolean>;
   /** Ends once all is appended. */
   done: Promise<void>;
 }
@@ -58,9 +63,15 @@ export class Uploads {
    * @param upload a UUID.
    * @param offset bytes that the upload has; what lies beyond them is discarded.
    * @param length bytes of the body; null if they aren't known.
+   * @param bound null for none.
    * @throws an error with the code ENOSPC if the disk has no room for it.
    */
-  async begin(upload: string, offset: number, length: number | null): Promise<BegunAppend> {
+  async begin(
+    upload: string,
+    offset: number,
+    length: number | null,
+    bound: AppendBound | null = null,
+  ): Promise<BegunAppend> {
     const space = await this.#space();
     if (space < (length ?? LEAST_SPACE)) throw noSpace();
     const id = randomUUID();
@@ -70,6 +81,8 @@ export class Uploads {
       upload,
       offset,
       bytes: 0,
+      bound: bound && { ...bound },
+      endless: Promise.withResolvers(),
       done: Promise.resolve(),
     };
     const previous = this.#current.get(upload);
@@ -82,11 +95,16 @@ export class Uploads {
     return { id, mayFillDisk: space - (length ?? 0) < AMPLE_SPACE };
   }
 
+  /** Waits until a body should be cut off, as there is no end to what is discarded of it. @returns false once it has ended. */
+  async isEndless(id: string): Promise<boolean> {
+    return this.#appends.get(id)?.endless.promise ?? false;
+  }
+
   /**
    * The body has ended.
    * @param isComplete whether workerd has written all of it.
    * @returns the bytes that were appended; null if another append has ended this one.
-   * @throws an error with the code ENOSPC if the disk was full, and discards the upload.
+   * @throws an error with the code ENOSPC if the disk was full, or BeyondBound; the upload is discarded then.
    */
   async end(id: string, isComplete: boolean): Promise<number | null> {
     const append = this.#appends.get(id);
@@ -97,6 +115,8 @@ export class Uploads {
       await append.done;
       if (append.file.isAborted) return null;
       if (!isComplete && (await this.#space()) < LEAST_SPACE) throw noSpace();
+      // From now on they are recorded: what the others may bring was counted without them.
+      for (const { bound } of this.#groupOf(append)) if (bound) bound.bytes -= append.bytes;
       return append.bytes;
     } catch (error) {
       append.file.abort();
@@ -104,6 +124,7 @@ export class Uploads {
       throw error;
     } finally {
       this.#appends.delete(id);
+      append.endless.resolve(false);
       if (this.#current.get(append.upload) === append) this.#current.delete(append.upload);
       await rm(append.file.folder, { recursive: true, force: true });
     }
@@ -140,11 +161,23 @@ export class Uploads {
   async #take(append: Append, previous: Append | undefined): Promise<void> {
     await this.#abort(previous);
     if (append.file.isAborted) return;
+    try {
+      await this.#read(append);
+    } catch (error) {
+      if (!(error instanceof BeyondBound)) throw error;
+      await this.#discard(append.upload);
+      await discardGrowing(append.file, MOST_DISCARDED, () => append.endless.resolve(true));
+      throw error;
+    }
+  }
+
+  async #read(append: Append): Promise<void> {
     const { upload, offset } = append;
     const path = this.#pathOf(upload);
     const hashed = this.#hashFrom(upload, offset);
     const add = (piece: Buffer): void => {
       append.bytes += piece.byteLength;
+      if (this.#isBeyond(append)) throw new BeyondBound();
       if (!hashed) return;
       hashed.hash.update(piece);
       hashed.bytes += piece.byteLength;
@@ -168,6 +201,18 @@ export class Uploads {
     } finally {
       await file.close();
     }
+  }
+
+  #isBeyond(append: Append): boolean {
+    const { bound } = append;
+    if (bound === null) return false;
+    return this.#groupOf(append).reduce((sum, { bytes }) => sum + bytes, 0) > bound.bytes;
+  }
+
+  /** The appends under way that share a bound with this one, which is one of them. */
+  #groupOf({ bound }: Append): Append[] {
+    if (bound === null) return [];
+    return [...this.#appends.values()].filter((each) => each.bound?.group === bound.group);
   }
 
   /** The hash to go on with; null if that of the bytes so far isn't known. */

@@ -202,7 +202,9 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     if (length !== 0 && !this.#hasRoom({ digest, size: length ?? 1 }, policy)) return { kind: "over-quota" };
     const holder = crypto.randomUUID();
     this.#uploads.claim(id, holder, this.#now());
-    return { kind: "claimed", holder, offset };
+    const { quota } = policy;
+    const bound = quota && { group: quota.pattern, bytes: quota.bytes - this.#used(quota.pattern, digest) };
+    return { kind: "claimed", holder, offset, bound };
   }
 
   async addPart(id: string, holder: string, part: Part, policy: Policy): Promise<AddedPart> {
@@ -284,8 +286,12 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
   /** @param content its digest is null where it isn't known yet: then it counts even if another repository has it. */
   #hasRoom({ digest, size }: { digest: Digest | null; size: number }, { quota }: Policy): boolean {
     if (quota === null) return true;
-    const { pattern, bytes } = quota;
-    return this.#tables.bytesOf(pattern, digest) + this.#uploads.bytes(pattern) + size <= bytes;
+    return this.#used(quota.pattern, digest) + size <= quota.bytes;
+  }
+
+  /** Bytes that count for a quota, those of running uploads too. @param besides content that isn't counted. */
+  #used(pattern: string, besides: Digest | null): number {
+    return this.#tables.bytesOf(pattern, besides) + this.#uploads.bytes(pattern);
   }
 
   #uploadOf(repository: string, id: string) {

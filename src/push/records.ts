@@ -3,7 +3,7 @@
  * `objects/hosted-records.ts` keeps them in one Durable Object, so that every change is atomic and all see it at once.
  */
 import type { Digest } from "../oci/digest.ts";
-import type { ContentKind } from "../store/store.ts";
+import type { AppendBound, ContentKind } from "../store/store.ts";
 import type { Reference } from "./target.ts";
 
 export interface ManifestRecord {
@@ -65,7 +65,8 @@ export type StartedUpload =
   | { kind: "too-many" };
 
 export type PartClaim =
-  | { kind: "claimed"; holder: string; offset: number }
+  /** @property bound what the quota leaves for the uploads that are under way; null without a quota. */
+  | { kind: "claimed"; holder: string; offset: number; bound: AppendBound | null }
   | { kind: "unknown" }
   | { kind: "over-quota" }
   /** The part doesn't begin where the upload ends. */

@@ -3,16 +3,18 @@
  * it is written as parts, and joined natively into one verified object at the end.
  */
 import type { Digest } from "../oci/digest.ts";
-import { hostedKey, type Store } from "../store/store.ts";
+import { type AppendBound, hostedKey, type Store } from "../store/store.ts";
 import { joinLargeBlob } from "./large-blob.ts";
 import { joinParts, storePart, storeParts } from "./parts.ts";
 import type { Part } from "./records.ts";
 
-/** The body of a request that pushes content. */
+/** The body of a request that appends to an upload. */
 export interface PushedBody {
   stream: ReadableStream<Uint8Array>;
   /** Bytes; null if the request doesn't say. */
   length: number | null;
+  /** Honoured where the store can append; elsewhere `onPart` throws once it is passed. Null for none. */
+  bound: AppendBound | null;
 }
 
 /** Says that another request continues the upload. */
@@ -38,20 +40,20 @@ export async function storeWhole(
  * Appends a body to an upload.
  * @param offset bytes that the upload has.
  * @param onPart called for what is stored, so that it isn't lost if the body breaks off.
- * @throws UploadTaken, StoreFull, or another error if the body is cut short.
+ * @throws UploadTaken, StoreFull, BeyondBound, or another error if the body is cut short.
  */
 export async function appendBody(
   store: Store,
   upload: string,
   offset: number,
-  { stream, length }: PushedBody,
+  { stream, length, bound }: PushedBody,
   onPart: (part: Part) => Promise<void>,
 ): Promise<void> {
   if (!store.uploads) {
     if (length === null || length > store.maximumPut) return storeParts(store, upload, stream, onPart);
     return onPart(await storePart(store, upload, stream, length));
   }
-  const appended = await store.uploads.append(upload, offset, stream, length);
+  const appended = await store.uploads.append(upload, offset, stream, length, bound);
   if (!appended) throw new UploadTaken();
   const { key, size, failure } = appended;
   if (size > 0) await onPart({ key, size });

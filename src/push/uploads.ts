@@ -1,7 +1,7 @@
 /** Uploads of blobs: started, appended to, finished and cancelled (distribution-spec, "Pushing Blobs"). */
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { DigestMismatch, StoreFull } from "../store/store.ts";
+import { type AppendBound, BeyondBound, DigestMismatch, StoreFull } from "../store/store.ts";
 import { linkBlob, overQuota } from "./link.ts";
 import { mountBlob } from "./mounts.ts";
 import { discard } from "./parts.ts";
@@ -152,7 +152,7 @@ async function append(
   { hostedRecords, store, config }: PushServices,
   { body, headers, target, waitUntil }: HostedRequest,
   id: string,
-  claim: { holder: string; offset: number },
+  claim: { holder: string; offset: number; bound: AppendBound | null },
 ): Promise<number | null> {
   const length = lengthOf({ headers, body });
   if (!body || length === 0) return null;
@@ -164,14 +164,17 @@ async function append(
     if (added.kind === "over-quota") throw overQuota(policy);
     offset = added.offset;
   };
-  const appended = appendBody(store, id, claim.offset, { stream: body, length }, onPart);
+  const { bound } = claim;
+  const appended = appendBody(store, id, claim.offset, { stream: body, length, bound }, onPart);
   // What has arrived is recorded even if the client has gone.
   waitUntil(appended.catch(() => {}));
   try {
     await appended;
   } catch (error) {
-    if (error instanceof StoreFull) await hostedRecords.cancelUpload(target.repository, id);
+    const isBeyond = error instanceof BeyondBound;
+    if (isBeyond || error instanceof StoreFull) await hostedRecords.cancelUpload(target.repository, id);
     await discard(body, DISCARDED).catch(() => {});
+    if (isBeyond) throw overQuota(policy);
     throw error instanceof RegistryError ? error : failed(error);
   }
   return offset;

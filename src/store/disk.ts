@@ -2,7 +2,9 @@
 import { type Digest, digestParts } from "../oci/digest.ts";
 import { type ByteRange, rangeHeader, resolveRange } from "../oci/range.ts";
 import {
+  type AppendBound,
   type BegunAppend,
+  BeyondBound,
   DigestMismatch,
   type FillOptions,
   type GrowingUploads,
@@ -19,9 +21,16 @@ export interface DiskBucketApi extends R2Bucket {
   /** @returns false where there is no such object. */
   copy(from: string, to: string): Promise<boolean>;
   /** @returns null if it has no room. */
-  beginAppend(upload: string, offset: number, length: number | null): Promise<BegunAppend | null>;
+  beginAppend(
+    upload: string,
+    offset: number,
+    length: number | null,
+    bound: AppendBound | null,
+  ): Promise<BegunAppend | null>;
+  /** Waits until a body has gone so far beyond its bound that the rest isn't even discarded. @returns false once it has ended. */
+  isEndless(id: string): Promise<boolean>;
   /** Call it in every case. @returns the bytes that were appended, or why none can be. */
-  endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full">;
+  endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full" | "beyond">;
   /** @returns false if the content has another checksum or size. */
   publishUpload(upload: string, size: number, key: string, checksum: BucketChecksum): Promise<boolean>;
   /**
@@ -97,15 +106,22 @@ export async function openFill(
 
 export function growingUploads(bucket: DiskBucketApi): GrowingUploads {
   return {
-    append: async (upload, offset, body, length) => {
-      const begun = await bucket.beginAppend(upload, offset, length);
+    append: async (upload, offset, body, length, bound) => {
+      const begun = await bucket.beginAppend(upload, offset, length, bound);
       if (!begun) throw new StoreFull();
       const { id, mayFillDisk } = begun;
       // A length for which there is no room was refused.
       const isGuarded = mayFillDisk && length === null;
-      const failure = await (isGuarded ? writeGuarded(bucket, id, body) : write(bucket, id, body));
+      const cut = new AbortController();
+      if (bound) {
+        const isEndless = bucket.isEndless(id);
+        isEndless.then((is) => is && cut.abort(new BeyondBound())).catch(() => {});
+      }
+      const writing = isGuarded ? writeGuarded : write;
+      const failure = await writing(bucket, id, body, cut.signal);
       const size = await bucket.endAppend(id, failure === null);
       if (size === "full") throw new StoreFull();
+      if (size === "beyond") throw new BeyondBound();
       return size === "ended" ? null : { key: uploadKey(upload), size, failure };
     },
     publish: async (upload: string, size: number, key: string, digest: Digest) => {
@@ -116,9 +132,14 @@ export function growingUploads(bucket: DiskBucketApi): GrowingUploads {
 }
 
 /** @returns what the body broke off with; null if all of it was written. */
-async function write(bucket: DiskBucketApi, id: string, body: ReadableStream<Uint8Array>): Promise<unknown> {
+async function write(
+  bucket: DiskBucketApi,
+  id: string,
+  body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
+): Promise<unknown> {
   try {
-    const response = await bucket.fetch(`http://store/appends/${id}`, { method: "PUT", body });
+    const response = await bucket.fetch(`http://store/appends/${id}`, { method: "PUT", body, signal });
     const reason = await response.text();
     return response.ok ? null : new Error(reason);
   } catch (error) {
@@ -137,9 +158,10 @@ async function writeGuarded(
   bucket: DiskBucketApi,
   id: string,
   body: ReadableStream<Uint8Array>,
+  signal: AbortSignal,
 ): Promise<unknown> {
   const { readable, writable } = new IdentityTransformStream();
-  const written = write(bucket, id, readable);
+  const written = write(bucket, id, readable, signal);
   const ended = written.then((failure) => {
     throw failure ?? new Error("the disk took less than the body");
   });

@@ -47,6 +47,14 @@ export class StoreFull extends Error {
   }
 }
 
+/** Says that an upload has grown beyond its bound, and that nothing is left of it. */
+export class BeyondBound extends Error {
+  override readonly name = "BeyondBound";
+  constructor() {
+    super("the upload has more bytes than it may");
+  }
+}
+
 /** Bytes of the largest object one put takes (R2: 5 GiB less 5 MiB). */
 export const MAXIMUM_PUT = 5 * 1024 ** 3 - 5 * 1024 ** 2;
 
@@ -89,6 +97,12 @@ export interface BegunAppend {
   mayFillDisk: boolean;
 }
 
+/** What all appends of a group that are under way may bring together. */
+export interface AppendBound {
+  group: string;
+  bytes: number;
+}
+
 /** Uploads that grow in place, in a store which can append. */
 export interface GrowingUploads {
   /**
@@ -96,14 +110,16 @@ export interface GrowingUploads {
    * @param upload a UUID.
    * @param offset bytes that the upload has.
    * @param length bytes of the body; null if it doesn't say.
+   * @param bound null for none.
    * @returns null if another append has ended this one.
-   * @throws StoreFull; nothing is left of the upload then.
+   * @throws StoreFull or BeyondBound; nothing is left of the upload then.
    */
   append(
     upload: string,
     offset: number,
     body: ReadableStream<Uint8Array>,
     length: number | null,
+    bound: AppendBound | null,
   ): Promise<Appended | null>;
   /**
    * Makes an upload an object. The upload ends, unless it throws.

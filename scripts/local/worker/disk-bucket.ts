@@ -5,7 +5,12 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
 import { contentRange, parseRanges, resolveRange, unsatisfiedRange } from "../../../src/oci/range.ts";
 import type { BucketChecksum, BucketFillOptions } from "../../../src/store/disk.ts";
-import { type BegunAppend, HEALTH_KEY, type StoredEntry } from "../../../src/store/store.ts";
+import {
+  type AppendBound,
+  type BegunAppend,
+  HEALTH_KEY,
+  type StoredEntry,
+} from "../../../src/store/store.ts";
 import { beginFill, type DiskFill, fillOf, findFill, follow, writeFill } from "./disk-fills.ts";
 import type { StoreEnv } from "./store-env.ts";
 
@@ -68,16 +73,32 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
   }
 
   /** Begins to append to an upload; see `GrowingUploads`. @returns null if the disk has no room for it. */
-  async beginAppend(upload: string, offset: number, length: number | null): Promise<BegunAppend | null> {
-    const size = length === null ? "" : `&length=${length}`;
-    const response = await this.#post(`uploads/${upload}?offset=${offset}${size}`);
+  async beginAppend(
+    upload: string,
+    offset: number,
+    length: number | null,
+    bound: AppendBound | null,
+  ): Promise<BegunAppend | null> {
+    const query = new URLSearchParams({ offset: String(offset) });
+    if (length !== null) query.set("length", String(length));
+    if (bound) {
+      query.set("group", bound.group);
+      query.set("bound", String(bound.bytes));
+    }
+    const response = await this.#post(`uploads/${upload}?${query}`);
     return response.status === 507 ? null : response.json();
   }
 
-  async endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full"> {
+  async isEndless(id: string): Promise<boolean> {
+    const response = await this.#post(`appends/${id}/wait`);
+    return (await response.text()) === "endless";
+  }
+
+  async endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full" | "beyond"> {
     const response = await this.#post(`appends/${id}/end${isComplete ? "" : "?broken"}`);
     const text = await response.text();
     if (response.status === 507) return "full";
+    if (response.status === 413) return "beyond";
     return response.status === 409 ? "ended" : Number(text);
   }
 
@@ -98,10 +119,10 @@ export class DiskBucket extends WorkerEntrypoint<StoreEnv> {
     return new Response(null, { status: response.ok ? 204 : 500 });
   }
 
-  /** @throws unless it is done, or answered 409 or 507. */
+  /** @throws unless it is done, or answered 409, 413 or 507. */
   async #post(path: string, headers: Record<string, string> = {}): Promise<Response> {
     const response = await this.env.WRITER.fetch(`http://writer/${path}`, { method: "POST", headers });
-    if (!response.ok && ![409, 507].includes(response.status)) throw new Error(await response.text());
+    if (!response.ok && ![409, 413, 507].includes(response.status)) throw new Error(await response.text());
     return response;
   }
 

@@ -1,8 +1,12 @@
 /** Hosted repositories on one machine: their content and records outlast the processes, and CACHE_LIMIT leaves them alone. */
+
+import { once } from "node:events";
 import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { setTimeout } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type MirrorOptions, type RunningMirror, startMirror } from "../../../scripts/local/mirror.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
@@ -89,6 +93,18 @@ async function sizesIn(folder: string): Promise<number[]> {
   );
 }
 
+/** Bytes of the disk that the files in a folder take. */
+async function blocksIn(folder: string): Promise<number[]> {
+  const entries = await readdir(join(data, folder), { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile());
+  const sizes = files.map(({ parentPath, name }) =>
+    stat(join(parentPath, name)).then(({ blocks }) => blocks * 512),
+  );
+  return (await Promise.allSettled(sizes)).flatMap((each) =>
+    each.status === "fulfilled" ? [each.value] : [],
+  );
+}
+
 test("a whole blob of another digest is refused, and nothing of it stays", async () => {
   const digest = await digestOf(bytes(1_000, 7));
   const { status } = await fetch(at(`blobs/uploads/?digest=${digest}`), {
@@ -146,6 +162,65 @@ test("a mount from a mirrored repository is a second name of the file, which out
   } finally {
     await registry.close();
   }
+});
+
+describe("a chunk without a length that is larger than what is left of the quota", () => {
+  const MESSAGE = /DENIED.*the quota of 5000000 bytes for team\/\* is used up/;
+  beforeEach(async () => {
+    await mirror.stop();
+    await start({ vars: { HOSTED_QUOTA: '{"hosted/team/*":"5 MB"}' } });
+  });
+
+  /** Sends pieces as long as the mirror takes them. @returns how many it took, and the response unless that was lost. */
+  async function sendPieces(upload: string, size: number, count: number, seen = async () => {}) {
+    const outgoing = request(mirror.url + upload, { method: "PATCH" });
+    outgoing.on("error", () => {});
+    const response = once(outgoing, "response") as Promise<[IncomingMessage]>;
+    response.catch(() => {});
+    const piece = bytes(size, 9);
+    let sent = 0;
+    try {
+      for (; sent < count && !outgoing.destroyed; sent++) {
+        await new Promise<void>((resolve, reject) => {
+          outgoing.write(piece, (error) => (error ? reject(error) : resolve()));
+        });
+        await seen();
+      }
+      outgoing.end();
+    } catch {
+      // It was cut off.
+    }
+    const answered = await response.then(([each]) => each).catch(() => null);
+    return { sent, status: answered?.statusCode, text: answered && (await text(answered)) };
+  }
+
+  test("is refused with the reason, takes no more space than that, and nothing of it counts", async () => {
+    await pushBlob(bytes(1_000_000, 1));
+    const started = await fetch(at("blobs/uploads/"), { method: "POST" });
+    const upload = started.headers.get("Location") ?? "";
+    await fetch(mirror.url + upload, { method: "PATCH", body: bytes(1_000_000, 2) });
+    let most = 0;
+    const refused = await sendPieces(upload, 500_000, 80, async () => {
+      await setTimeout(10);
+      const used = (await Promise.all([blocksIn("store/uploads"), blocksIn("incoming")])).flat();
+      most = Math.max(most, ...used);
+    });
+    expect(refused).toEqual({ sent: 80, status: 403, text: expect.stringMatching(MESSAGE) });
+    expect(most).toBeLessThan(10_000_000);
+    await expect.poll(parts).toEqual([]);
+    expect(await sizesIn("incoming")).toEqual([]);
+    expect((await fetch(mirror.url + upload)).status).toBe(404);
+    await pushBlob(bytes(4_000_000, 3));
+  });
+
+  test("is cut off if it has no end", async () => {
+    const started = await fetch(at("blobs/uploads/"), { method: "POST" });
+    const upload = started.headers.get("Location") ?? "";
+    expect((await sendPieces(upload, 4_000_000, 1_000)).sent).toBeLessThan(500);
+    expect((await fetch(mirror.url + upload)).status).toBe(404);
+    await expect.poll(parts).toEqual([]);
+    await expect.poll(() => sizesIn("incoming")).toEqual([]);
+  }, 60_000);
 });
 
 describe("a client that leaves in the middle", () => {

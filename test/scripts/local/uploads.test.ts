@@ -9,15 +9,16 @@ import {
   rm,
   stat,
   statfs,
+  truncate,
   writeFile,
 } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FileStore } from "../../../scripts/local/file-store.ts";
 import { Fills } from "../../../scripts/local/fills.ts";
 import { Uploads } from "../../../scripts/local/uploads.ts";
-import { uploadKey } from "../../../src/store/store.ts";
+import { BeyondBound, uploadKey } from "../../../src/store/store.ts";
 
 const UPLOAD = "0b5e5c1e-6f5c-4f0e-9d0c-3f0a4c1d2e3f";
 const content = randomBytes(3_000_000);
@@ -143,6 +144,61 @@ test("a body that leaves little of the free space may fill the disk", async () =
   const { bavail, bsize } = await statfs(data);
   const little = 4 * 1024 ** 3;
   expect(await uploads.begin(UPLOAD, 0, bavail * bsize - little)).toMatchObject({ mayFillDisk: true });
+});
+
+describe("a body that goes beyond its bound", () => {
+  const bound = (bytes: number) => ({ group: "team/*", bytes });
+  const OTHER = "1b5e5c1e-6f5c-4f0e-9d0c-3f0a4c1d2e3f";
+
+  /** A body that is still being written. */
+  async function write(upload: string, offset: number, bytes: number, most: number): Promise<string> {
+    const { id } = await uploads.begin(upload, offset, null, bound(most));
+    await writeFile(temporary(id), content.subarray(0, bytes));
+    return id;
+  }
+  const isEmptied = (id: string) => expect.poll(async () => (await stat(temporary(id))).size).toBe(0);
+
+  test.each([0, 500_000])(
+    "from byte %d on takes no space while it still comes, and leaves nothing",
+    async (offset) => {
+      if (offset > 0) await append(0, content.subarray(0, offset));
+      const id = await write(UPLOAD, offset, 1_000_001, 1_000_000);
+      await isEmptied(id);
+      await expect(stat(file())).rejects.toThrow(/ENOENT/);
+      const waited = uploads.isEndless(id);
+      await rename(temporary(id), body(id));
+      await expect(uploads.end(id, true)).rejects.toThrow(BeyondBound);
+      expect(await waited).toBe(false);
+      expect(await readdir(join(data, "incoming"))).toEqual([]);
+    },
+  );
+
+  test("is to be cut off once too much of it was discarded", async () => {
+    const id = await write(UPLOAD, 0, 1_000_001, 1_000_000);
+    await isEmptied(id);
+    // As a file is into which workerd has written further bytes: the ones before have no place on the disk.
+    await truncate(temporary(id), 2 * 1024 ** 3);
+    expect(await uploads.isEndless(id)).toBe(true);
+    await rm(temporary(id));
+    await expect(uploads.end(id, false)).rejects.toThrow(BeyondBound);
+  });
+
+  test("may have as many bytes as it", async () => {
+    const id = await write(UPLOAD, 0, 1_000_000, 1_000_000);
+    await rename(temporary(id), body(id));
+    expect(await uploads.end(id, true)).toBe(1_000_000);
+  });
+
+  test("shares it with other uploads of its group, those that ended since included", async () => {
+    const first = await write(UPLOAD, 0, 600_000, 1_000_000);
+    const second = await write(OTHER, 0, 300_000, 1_000_000);
+    await rename(temporary(first), body(first));
+    expect(await uploads.end(first, true)).toBe(600_000);
+    await appendFile(temporary(second), content.subarray(0, 200_000));
+    await isEmptied(second);
+    await rm(temporary(second));
+    await expect(uploads.end(second, false)).rejects.toThrow(BeyondBound);
+  });
 });
 
 test("an upload that is given up leaves nothing", async () => {
