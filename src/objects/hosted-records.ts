@@ -27,6 +27,8 @@ import type {
   PutManifestResult,
   HostedRecords as Records,
   Referrer,
+  ReferrerPlace,
+  ReferrersPage,
   StartedUpload,
 } from "../push/records.ts";
 import type { Reference } from "../push/target.ts";
@@ -49,6 +51,9 @@ const TOUCH_EVERY = 1 / 24;
 const MOST_SOURCES = 100;
 /** Uploads that one repository may have at a time: an image has some tens of layers. */
 const MOST_UPLOADS = 1000;
+/** Referrers on a page, and their characters: each has the annotations of a whole manifest, and all repositories share this object's memory. */
+const REFERRERS = 1000;
+const REFERRERS_SIZE = 2 * 1024 * 1024;
 /** Objects that are collected at a time. */
 const BATCH = 500;
 
@@ -122,8 +127,19 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     return removed ?? "unknown";
   }
 
-  async listReferrers(repository: string, subject: Digest): Promise<Referrer[]> {
-    return this.#tables.referrers(repository, subject);
+  async listReferrers(repository: string, subject: Digest, page: ReferrersPage) {
+    const referrers: Referrer[] = [];
+    let last: ReferrerPlace | null = null;
+    let size = 0;
+    for (const place of this.#tables.referrers(repository, subject, page, REFERRERS + 1)) {
+      const referrer = this.#tables.referrer(repository, place.digest);
+      size += JSON.stringify(referrer).length;
+      if (last !== null && (size > REFERRERS_SIZE || referrers.length === REFERRERS))
+        return { referrers, last };
+      referrers.push(referrer);
+      last = place;
+    }
+    return { referrers, last: null };
   }
 
   async putManifest(

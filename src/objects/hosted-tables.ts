@@ -1,6 +1,13 @@
 /** The tables in which the records of hosted repositories are kept: SQL, and nothing else. All of it is synchronous. */
 import type { Digest } from "../oci/digest.ts";
-import type { ManifestRecord, NewManifest, Page, Referrer } from "../push/records.ts";
+import type {
+  ManifestRecord,
+  NewManifest,
+  Page,
+  Referrer,
+  ReferrerPlace,
+  ReferrersPage,
+} from "../push/records.ts";
 import type { TagTime } from "../push/retention.ts";
 import type { Reference } from "../push/target.ts";
 import type { ContentKind } from "../store/store.ts";
@@ -25,7 +32,8 @@ CREATE TABLE IF NOT EXISTS manifests (
   subject TEXT, artifact_type TEXT, annotations TEXT NOT NULL, pushed INTEGER NOT NULL,
   PRIMARY KEY (repository, digest)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS manifests_by_digest ON manifests (digest);
-CREATE INDEX IF NOT EXISTS manifests_by_subject ON manifests (repository, subject);
+DROP INDEX IF EXISTS manifests_by_subject;
+CREATE INDEX IF NOT EXISTS manifests_by_subject_in_order ON manifests (repository, subject, pushed, digest);
 CREATE TABLE IF NOT EXISTS needs (
   repository TEXT NOT NULL, manifest TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
   PRIMARY KEY (repository, manifest, kind, digest)) WITHOUT ROWID;
@@ -309,23 +317,41 @@ export class HostedTables {
     ).map(({ repository }) => repository);
   }
 
-  referrers(repository: string, subject: Digest): Referrer[] {
-    return this.#rows<{
-      mediaType: string;
-      digest: Digest;
-      size: number;
-      artifactType: string | null;
-      annotations: string;
-    }>(
-      `SELECT media_type AS mediaType, digest, size, artifact_type AS artifactType, annotations FROM manifests
-       WHERE repository = ? AND subject = ? ORDER BY pushed, digest`,
+  /** Without their annotations. @param limit rows at most. */
+  referrers(
+    repository: string,
+    subject: Digest,
+    { artifactType, after }: ReferrersPage,
+    limit: number,
+  ): ReferrerPlace[] {
+    return this.#rows<{ pushed: number; digest: Digest }>(
+      `SELECT pushed, digest FROM manifests WHERE repository = ?1 AND subject = ?2 AND (pushed, digest) > (?3, ?4)
+         AND (?5 IS NULL OR artifact_type = ?5)
+       ORDER BY pushed, digest LIMIT ?6`,
       repository,
       subject,
-    ).map(({ artifactType, annotations, ...descriptor }) => ({
-      ...descriptor,
+      after?.pushed ?? 0,
+      after?.digest ?? "",
+      artifactType,
+      limit,
+    );
+  }
+
+  /** A manifest as lists of referrers have it. */
+  referrer(repository: string, digest: Digest): Referrer {
+    const { artifactType, annotations, ...descriptor } = this.#sql
+      .exec<{ mediaType: string; size: number; artifactType: string | null; annotations: string }>(
+        `SELECT media_type AS mediaType, size, artifact_type AS artifactType, annotations FROM manifests
+         WHERE repository = ? AND digest = ?`,
+        repository,
+        digest,
+      )
+      .one();
+    return {
+      ...{ ...descriptor, digest },
       ...(artifactType === null ? {} : { artifactType }),
       ...(annotations === "{}" ? {} : { annotations: JSON.parse(annotations) }),
-    }));
+    };
   }
 
   isEmpty(): boolean {

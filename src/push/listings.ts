@@ -1,11 +1,11 @@
 /** Lists of hosted repositories' tags and referrers, and of the repositories themselves. */
 
 import { REVALIDATE } from "../oci/content-response.ts";
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { formatLink } from "../oci/link.ts";
 import { OCI_INDEX } from "../oci/mediatypes.ts";
-import type { HostedRecords, Page } from "./records.ts";
+import type { HostedRecords, Page, ReferrerPlace } from "./records.ts";
 import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
 
@@ -45,18 +45,35 @@ export interface CatalogRequest {
   mayRead: (repository: string) => boolean;
 }
 
-/** An index of what refers to a manifest, empty if nothing does. */
+/** An index of what refers to a manifest, empty if nothing does. @throws RegistryError */
 export async function listReferrers(
   { hostedRecords }: PushServices,
-  { target, search, method }: HostedRequest,
+  { target, search, method, prefix }: HostedRequest,
   digest: Digest,
 ): Promise<Response> {
   const artifactType = search.get("artifactType");
-  const all = await hostedRecords.listReferrers(target.repository, digest);
-  const manifests = artifactType === null ? all : all.filter((each) => each.artifactType === artifactType);
+  const page = { artifactType, after: placeIn(search) };
+  const { referrers, last } = await hostedRecords.listReferrers(target.repository, digest, page);
   const headers: Record<string, string> = { "Content-Type": OCI_INDEX };
   if (artifactType !== null) headers["OCI-Filters-Applied"] = "artifactType";
-  return listing(method, { schemaVersion: 2, mediaType: OCI_INDEX, manifests }, headers);
+  if (last !== null) {
+    const query = new URLSearchParams({
+      ...(artifactType !== null && { artifactType }),
+      last: `${last.pushed}-${last.digest}`,
+    });
+    headers.Link = formatLink(`${prefix}${target.path}/referrers/${digest}?${query}`, "next");
+  }
+  return listing(method, { schemaVersion: 2, mediaType: OCI_INDEX, manifests: referrers }, headers);
+}
+
+/** @throws RegistryError 400 for a `last` that isn't from a Link of this mirror. */
+function placeIn(search: URLSearchParams): ReferrerPlace | null {
+  const last = search.get("last");
+  if (last === null) return null;
+  const [, pushed, name = ""] = /^(\d{1,15})-(.*)$/s.exec(last) ?? [];
+  const digest = parseDigest(name);
+  if (digest) return { pushed: Number(pushed), digest };
+  throw new RegistryError(400, "UNSUPPORTED", "last must be as the Link of the page before has it");
 }
 
 /** @throws RegistryError 400 for an `n` that is no number. */

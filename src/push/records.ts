@@ -31,6 +31,21 @@ export interface Referrer {
   annotations?: Record<string, string>;
 }
 
+/** A page of a list of referrers, the earliest pushed first. */
+export interface ReferrersPage {
+  /** Null for all types. */
+  artifactType: string | null;
+  /** The last one of the page before; null for the first page. */
+  after: ReferrerPlace | null;
+}
+
+/** Where a referrer stands in the list, which doesn't change when another one is deleted. */
+export interface ReferrerPlace {
+  /** Milliseconds since the epoch. */
+  pushed: number;
+  digest: Digest;
+}
+
 /** The rules of the configuration that apply to one repository. */
 export interface Policy {
   /** A tag, once pushed, names this manifest for ever, and nothing is deleted. */
@@ -113,7 +128,12 @@ export interface HostedRecords {
   /** Null for an unknown repository. */
   listTags(repository: string, page: Page): Promise<{ names: string[]; hasMore: boolean } | null>;
   listRepositories(page: Page): Promise<{ names: string[]; hasMore: boolean }>;
-  listReferrers(repository: string, subject: Digest): Promise<Referrer[]>;
+  /** As many as a page has, at least one where there is one. @property last null after the last page. */
+  listReferrers(
+    repository: string,
+    subject: Digest,
+    page: ReferrersPage,
+  ): Promise<{ referrers: Referrer[]; last: ReferrerPlace | null }>;
 
   /** Records a manifest whose content is stored, and lets tags name it. */
   putManifest(

@@ -124,6 +124,46 @@ describe("referrers", () => {
   });
 });
 
+describe("many referrers", () => {
+  test("come in pages, in the order in which they were pushed, so that one repository's fill no memory that all share", async () => {
+    const image = await client.pushImage(TEAM, "1.0");
+    const config = await client.pushBlob(TEAM, encode({}));
+    const subject = descriptor(image, OCI_MANIFEST);
+    const pushed: string[] = [];
+    for (let count = 0; count < 10; count++) {
+      const annotations = { of: `${count} ${"x".repeat(1_000_000)}` };
+      const artifactType = count % 2 === 0 ? "application/vnd.a" : "application/vnd.b";
+      const manifest = imageManifest(config, [], { subject, artifactType, annotations });
+      pushed.push(await digestOf(encode(manifest)));
+      expect((await client.putManifest(TEAM, pushed[count] ?? "", manifest)).status).toBe(201);
+      mirror.clock.ahead += 1000;
+    }
+    const listed = async (query: string) => {
+      const found: string[] = [];
+      let next: string | undefined = `/v2/${TEAM}/referrers/${image.digest}${query}`;
+      while (next !== undefined) {
+        const response = await client.send("GET", next);
+        expect(response.bytes.byteLength).toBeLessThan(4 * 1024 * 1024);
+        const manifests = response.json().manifests as { digest: string }[];
+        expect(manifests.length).toBeGreaterThan(0);
+        found.push(...manifests.map(({ digest }) => digest));
+        next = /<([^>]*)>/.exec(response.headers.get("Link") ?? "")?.[1];
+      }
+      return found;
+    };
+    expect(await listed("")).toEqual(pushed);
+    expect(await listed("?artifactType=application/vnd.b")).toEqual(
+      pushed.filter((_, count) => count % 2 === 1),
+    );
+  });
+
+  test("have no page after what isn't one's last", async () => {
+    const { digest } = await client.pushImage(TEAM, "1.0");
+    const response = await client.send("GET", `/v2/${TEAM}/referrers/${digest}?last=x`);
+    expect(response.status).toBe(400);
+  });
+});
+
 describe("lists", () => {
   test("tags and repositories come in pages, in lexical order", async () => {
     for (const tag of ["b", "a", "c"]) await client.pushImage(TEAM, tag);
