@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { GoneImage } from "../owner-api/responses.ts";
 import { bad } from "../terminal/colours.ts";
-import { shortDigest, span } from "../terminal/format.ts";
+import { ago, shortDigest } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
@@ -28,7 +28,7 @@ function report(images: readonly GoneImage[]): string {
   const rows = images.map(({ upstream, repository, tag, digest, since, isStored }) => [
     `${upstream}/${repository}:${tag}`,
     shortDigest(digest),
-    `${span((Date.now() - Date.parse(since)) / 1000)} ago`,
+    ago(since),
     isStored ? "" : bad("no longer stored"),
   ]);
   return table(rows, { head: ["image", "digest", "deleted"] });

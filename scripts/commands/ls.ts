@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import { isPattern, matchesAny } from "../../src/access/patterns.ts";
 import type { HeldImage, HeldObject, HostedEntry } from "../owner-api/responses.ts";
-import { count, shortDigest, size, span } from "../terminal/format.ts";
+import { ago, count, shortDigest, size } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
@@ -90,7 +90,7 @@ function report(images: readonly Listed[]): string {
     size(alone),
     lastUse,
     leaves === null ? "never" : String(leaves),
-    confirmed === null ? "" : `${span((Date.now() - Date.parse(confirmed)) / 1000)} ago`,
+    confirmed === null ? "" : ago(confirmed),
     [
       ...(rest.isWhole ? [] : ["incomplete"]),
       ...(rest.isPinned ? ["pinned"] : []),
@@ -128,7 +128,7 @@ function hostedReport(repositories: readonly HostedEntry[]): string {
     String(tags),
     String(manifests),
     size(bytes),
-    pushed === null ? "" : `${span((Date.now() - Date.parse(pushed)) / 1000)} ago`,
+    pushed === null ? "" : ago(pushed),
   ]);
   const head = ["repository", "tags", "manifests", "size", "pushed"];
   return `${table(rows, { head, right: [1, 2, 3] })}\n\n${count(repositories.length, "repository")}`;

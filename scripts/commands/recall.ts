@@ -7,7 +7,7 @@ import type { OwnerClient } from "../holdings/owner-client.ts";
 import type { DigestTrace, RecalledDigest } from "../owner-api/responses.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { good } from "../terminal/colours.ts";
-import { count, shortDigest, span } from "../terminal/format.ts";
+import { ago, count, shortDigest } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
@@ -122,10 +122,6 @@ function traceReport({ pulls, tags }: DigestTrace): string {
       ? "No tag is known to have led to it."
       : table(named, { head: ["tag", "named", "since"] }),
   ].join("\n\n");
-}
-
-function ago(at: number): string {
-  return `${span((Date.now() - at) / 1000)} ago`;
 }
 
 async function listRecalled({ output }: Context, owner: OwnerClient, { json }: Settings): Promise<number> {

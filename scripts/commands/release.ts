@@ -4,7 +4,7 @@ import type { OwnerClient } from "../holdings/owner-client.ts";
 import type { ReleasedTag } from "../owner-api/responses.ts";
 import { formatReference, parseReference } from "../registry/reference.ts";
 import { good } from "../terminal/colours.ts";
-import { span } from "../terminal/format.ts";
+import { ago } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
@@ -82,7 +82,7 @@ function listed(released: readonly ReleasedTag[]): string {
   const rows = released.map(({ upstream, repository, tag, digest, at }) => [
     `${upstream}/${repository}:${tag}`,
     digest,
-    `${span((Date.now() - at) / 1000)} ago`,
+    ago(at),
   ]);
   return table(rows, { head: ["image", "digest", "released"] });
 }

@@ -2,7 +2,7 @@
 import type { Command } from "commander";
 import type { TagPast } from "../owner-api/responses.ts";
 import { formatReference, parseAsWritten } from "../registry/reference.ts";
-import { span } from "../terminal/format.ts";
+import { ago } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
 import { EXIT } from "./exit.ts";
@@ -40,8 +40,4 @@ function reportOf({ upstream, repository, tag, visibility, history, served }: Ta
   ]);
   const title = `${upstream}/${repository}:${tag}${visibility === "private" ? "  private" : ""}`;
   return `${title}\n${table(rows, { head: ["digest", "from", "to"], indent: 2 })}`;
-}
-
-function ago(time: string): string {
-  return `${span((Date.now() - Date.parse(time)) / 1000)} ago`;
 }

@@ -35,6 +35,9 @@ interface Page<Entry> {
 /** Statuses of requests that a Portolan of this version refuses for a reason; an unknown path, as older ones have them, has another. */
 const REASONED: ReadonlySet<number> = new Set([400, 409, 503]);
 
+/** What a refusal of a request means, by status. */
+type Reasons = Readonly<Record<number, string>>;
+
 export class OwnerClient {
   readonly #mirror: string;
   readonly #key: string;
@@ -73,9 +76,7 @@ export class OwnerClient {
   /** @returns null if one of them isn't stored: then none was removed. */
   async remove(images: readonly string[], dryRun: boolean): Promise<RemovedImages | null> {
     const response = await this.#send("rm", { method: "POST", body: JSON.stringify({ images, dryRun }) });
-    if (response.status !== 404) return this.#parse(responses.Removed, "rm", response);
-    await response.body?.cancel();
-    return null;
+    return (await isMissing(response)) ? null : this.#parse(responses.Removed, "rm", response);
   }
 
   /** Removes objects by key, whatever needs them. */
@@ -126,20 +127,14 @@ export class OwnerClient {
   async recall(digest: string, reason: string): Promise<void> {
     const body = JSON.stringify({ digest, reason });
     const response = await this.#send("recalled", { method: "POST", body });
-    if (response.status === 409) {
-      await response.body?.cancel();
-      throw new Error(`${this.#mirror} has recalled as many digests as it can: undo one`);
-    }
-    await this.#bytesOf(response);
+    await this.#bytesOf(response, {
+      409: `${this.#mirror} has recalled as many digests as it can: undo one`,
+    });
   }
 
   /** @returns false for a digest that isn't recalled. */
-  async undoRecall(digest: string): Promise<boolean> {
-    const response = await this.#send(`recalled/${digest}`, { method: "DELETE" });
-    const isRecalled = response.status !== 404;
-    if (isRecalled) await this.#bytesOf(response);
-    else await response.body?.cancel();
-    return isRecalled;
+  undoRecall(digest: string): Promise<boolean> {
+    return this.#delete(`recalled/${digest}`);
   }
 
   gone(): Promise<GoneImage[]> {
@@ -157,20 +152,16 @@ export class OwnerClient {
    */
   async release(image: string): Promise<{ digest: Digest }[]> {
     const response = await this.#send("released", { method: "POST", body: JSON.stringify({ image }) });
-    if (response.status === 404 || response.status === 409) await response.body?.cancel();
-    if (response.status === 404) return [];
-    if (response.status === 409)
-      throw new Error(`COOLDOWN doesn't apply to ${image}: its newest digest is served anyway`);
-    return parseJson(responses.JustReleased, await this.#bytesOf(response))?.entries ?? [];
+    if (await isMissing(response)) return [];
+    const bytes = await this.#bytesOf(response, {
+      409: `COOLDOWN doesn't apply to ${image}: its newest digest is served anyway`,
+    });
+    return parseJson(responses.JustReleased, bytes)?.entries ?? [];
   }
 
   /** @returns false where nothing was released. */
-  async undoRelease(image: string): Promise<boolean> {
-    const response = await this.#send(`released/${image}`, { method: "DELETE" });
-    const wasReleased = response.status !== 404;
-    if (wasReleased) await this.#bytesOf(response);
-    else await response.body?.cancel();
-    return wasReleased;
+  undoRelease(image: string): Promise<boolean> {
+    return this.#delete(`released/${image}`);
   }
 
   async pins(): Promise<PinnedImage[]> {
@@ -183,13 +174,8 @@ export class OwnerClient {
   }
 
   /** @returns false where it wasn't pinned. @throws Error for one of PIN's. */
-  async unpin(pattern: string): Promise<boolean> {
-    const response = await this.#send(`pins/${pattern}`, { method: "DELETE" });
-    if (response.status === 404 || response.status === 409) await response.body?.cancel();
-    if (response.status === 404) return false;
-    if (response.status === 409) throw new Error(`${pattern} is in the variable PIN: remove it there`);
-    await this.#bytesOf(response);
-    return true;
+  unpin(pattern: string): Promise<boolean> {
+    return this.#delete(`pins/${pattern}`, { 409: `${pattern} is in the variable PIN: remove it there` });
   }
 
   async #readAll<Entry>(page: v.GenericSchema<unknown, Page<Entry>>, path: string): Promise<Entry[]> {
@@ -204,35 +190,39 @@ export class OwnerClient {
     return all;
   }
 
-  /**
-   * A resource of the owner's, as JSON.
-   * @param missing what a 404 means.
-   * @throws Error that says what to do.
-   */
+  /** A resource of the owner's, as JSON. @throws Error that says what to do. */
   async read<const Schema extends v.GenericSchema>(
     schema: Schema,
     path: string,
     init: RequestInit = {},
-    missing?: string,
+    reasons: Reasons = {},
   ): Promise<v.InferOutput<Schema>> {
-    return this.#parse(schema, path, await this.#send(path, init), missing);
+    return this.#parse(schema, path, await this.#send(path, init), reasons);
   }
 
   async #parse<const Schema extends v.GenericSchema>(
     schema: Schema,
     path: string,
     response: Response,
-    missing?: string,
+    reasons: Reasons = {},
   ): Promise<v.InferOutput<Schema>> {
-    const parsed = parseJson(schema, await this.#bytesOf(response, missing));
+    const parsed = parseJson(schema, await this.#bytesOf(response, reasons));
     if (parsed === null)
       throw new Error(`${this.#mirror} answers /_/${path} with something else: is it a Portolan?`);
     return parsed;
   }
 
   /** The same for what has no response but whether it was done. */
-  async change(path: string, init: RequestInit, missing?: string): Promise<void> {
-    await this.#bytesOf(await this.#send(path, init), missing);
+  async change(path: string, init: RequestInit, reasons: Reasons = {}): Promise<void> {
+    await this.#bytesOf(await this.#send(path, init), reasons);
+  }
+
+  /** @returns false for what isn't there. */
+  async #delete(path: string, reasons: Reasons = {}): Promise<boolean> {
+    const response = await this.#send(path, { method: "DELETE" });
+    if (await isMissing(response)) return false;
+    await this.#bytesOf(response, reasons);
+    return true;
   }
 
   #send(path: string, init: RequestInit = {}): Promise<Response> {
@@ -261,14 +251,20 @@ export class OwnerClient {
   }
 
   /** @throws Error that says what to do. */
-  async #bytesOf(response: Response, missing?: string): Promise<Uint8Array> {
+  async #bytesOf(response: Response, reasons: Reasons = {}): Promise<Uint8Array> {
     const bytes = await this.#anyBytesOf(response);
     if (response.ok) return bytes;
     if (response.status === 401) throw new Error(`${this.#mirror} doesn't accept the admin key`);
     if (response.status === 403) throw new Error(`${this.#mirror} has no ADMIN_KEY: set one as its secret`);
-    if (response.status === 404 && missing !== undefined) throw new Error(missing);
+    const reason = reasons[response.status];
+    if (reason !== undefined) throw new Error(reason);
     const refusal = parseJson(responses.Refusal, bytes)?.errors[0];
     if (refusal && REASONED.has(response.status)) throw new Error(refusal.message);
     throw new Error(`${this.#mirror} answered ${response.status} to /_/: is it a Portolan of this version?`);
   }
+}
+
+async function isMissing({ status, body }: Response): Promise<boolean> {
+  if (status === 404) await body?.cancel();
+  return status === 404;
 }

@@ -6,8 +6,9 @@ import type { KeyBook, NewKey } from "./key-book.ts";
 export function mirrorBook(owner: OwnerClient, mirror: string): KeyBook {
   const json = (method: string, body: object) => ({ method, body: JSON.stringify(body) });
   const path = (name: string) => `keys/${encodeURIComponent(name)}`;
-  const missing = (name: string) =>
-    `there is no key named ${name} at ${mirror}, or it is of an older version`;
+  const missing = (name: string) => ({
+    404: `there is no key named ${name} at ${mirror}, or it is of an older version`,
+  });
   const made = ({ key, ...shown }: MadeKey): NewKey => ({ key, shown });
   return {
     place: { mirror },

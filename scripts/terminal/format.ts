@@ -27,6 +27,11 @@ export function span(seconds: number): string {
   return count(Math.round(length / unit), name);
 }
 
+/** How long ago something was, of milliseconds since the epoch or a time in ISO 8601: "3 hours ago". */
+export function ago(time: number | string): string {
+  return `${span((Date.now() - new Date(time).getTime()) / 1000)} ago`;
+}
+
 /** "1 layer", "3 layers", "2 bodies". */
 export function count(number: number, noun: string): string {
   const plural = noun.endsWith("y") && !/[aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}s`;

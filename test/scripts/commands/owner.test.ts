@@ -1,4 +1,4 @@
-/** `portolan status`, `ls`, `rm` and `prune`, at a mirror as `npm start` runs it. */
+/** `portolan status`, `ls`, `rm`, `prune` and the variable PIN, at a mirror as `npm start` runs it. */
 import { rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { portolan } from "../support/portolan.ts";
 
 const SHARED = patternBytes(200_000, 1);
 
-const mirror = useLocalMirror();
+const mirror = useLocalMirror({ vars: { PIN: "quay.io/kept/*" } });
 const { fake, stored, command: owner } = mirror;
 let images: { one: Image; two: Image };
 
@@ -132,6 +132,12 @@ describe("prune", () => {
     await expect(stat(file)).rejects.toMatchObject({ code: "ENOENT" });
     expect(await stored()).toHaveLength(8);
   });
+});
+
+test("what the variable PIN keeps is listed as that, and undone only there", async () => {
+  expect((await owner("pin", "--list")).output).toMatch(/^quay\.io\/kept\/\* +in PIN$/m);
+  const { code, errors } = await owner("pin", "quay.io/kept/*", "--undo");
+  expect([code, errors]).toEqual([2, expect.stringContaining("is in the variable PIN: remove it there")]);
 });
 
 describe("status", () => {

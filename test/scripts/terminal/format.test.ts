@@ -1,7 +1,7 @@
 /** Numbers, lengths of time and digests as they are printed. */
 import { stripVTControlCharacters } from "node:util";
 import { describe, expect, test } from "vitest";
-import { count, shortDigest, size, span } from "../../../scripts/terminal/format.ts";
+import { ago, count, shortDigest, size, span } from "../../../scripts/terminal/format.ts";
 import { table } from "../../../scripts/terminal/table.ts";
 
 test.each([
@@ -24,6 +24,11 @@ test.each([
   [3 * 366 * 86_400, "3 years"],
 ])("%d seconds are %s", (seconds, text) => {
   expect(span(seconds)).toBe(text);
+});
+
+test("a time is told from the present, whether in milliseconds or ISO 8601", () => {
+  const time = Date.now() - 4 * 86_400_000;
+  expect([ago(time), ago(new Date(time).toISOString())]).toEqual(["4 days ago", "4 days ago"]);
 });
 
 test("singular and plural", () => {
