@@ -177,7 +177,14 @@ describe("a mirror with a webhook", () => {
   const publish = (seed: number) =>
     mirror.docker.addImage("library/demo", "latest", { layers: [patternBytes(100, seed)] });
 
+  const sendAtOnce = (): void => {
+    const { webhooks } = mirror.services.config;
+    const options = { ...webhooks, now: () => Date.now(), pauses: [], gather: 1 };
+    mirror.services.webhooks = new Webhooks({ ...options, fetch: (input, init) => fetch(input, init) });
+  };
+
   test("announces a move, and no first sight", async () => {
+    sendAtOnce();
     await publish(1);
     await pull();
     mirror.clock.ahead += 3_600_000;
@@ -191,9 +198,7 @@ describe("a mirror with a webhook", () => {
     respond = async () => {
       throw new Error("down");
     };
-    const { webhooks } = mirror.services.config;
-    const options = { ...webhooks, now: () => Date.now(), pauses: [], gather: 1 };
-    mirror.services.webhooks = new Webhooks({ ...options, fetch: (input, init) => fetch(input, init) });
+    sendAtOnce();
     await publish(1);
     await pull();
     mirror.clock.ahead += 3_600_000;

@@ -1,5 +1,7 @@
 /** Uploads of blobs, in all forms of the distribution spec ("Pushing Blobs"). */
+import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
+import type { HostedRecords } from "../../src/index.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { patternBytes } from "../support/fake-registry.ts";
 import { useMirror } from "../support/mirror.ts";
@@ -272,9 +274,11 @@ describe("unfinished uploads count for the quota", () => {
 });
 
 test("a repository has a thousand unfinished uploads at most, and others aren't affected", async () => {
-  const { hostedRecords } = mirror.services;
   const policy = { isImmutable: false, allowsSparse: false, quota: null };
-  for (let count = 0; count < 1000; count++) await hostedRecords.startUpload("team/app", policy);
+  const { HOSTED } = mirror.bindings as unknown as { HOSTED: DurableObjectNamespace<HostedRecords> };
+  await runInDurableObject(HOSTED.getByName("hosted"), async (records: HostedRecords) => {
+    for (let count = 0; count < 1000; count++) await records.startUpload("team/app", policy);
+  });
   const response = await client.send("POST", `/v2/${TEAM}/blobs/uploads/`);
   expect([response.status, JSON.stringify(response.json())]).toEqual([
     429,
