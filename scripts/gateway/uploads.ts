@@ -1,7 +1,6 @@
 /** Uploads through the gateway: each is one of the far mirror's, which gets the bytes as they come, in chunks that a proxy lets through. */
 import { createHash, type Hash, randomUUID } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import pLimit from "p-limit";
 import { type Digest, parseDigest } from "../../src/oci/digest.ts";
 import { Portions } from "../registry/chunks.ts";
 import { inPieces } from "../registry/download.ts";
@@ -10,11 +9,12 @@ import { type UploadContext, UploadLost, UploadSession } from "../registry/uploa
 import type { FarMirror } from "./far-mirror.ts";
 import type { KeptUpload, KeptUploads } from "./kept-uploads.ts";
 import { drain, type GatewayRequest, Refusal, sendEmpty } from "./respond.ts";
+import { Turns } from "./turns.ts";
 
 const MIB = 1024 * 1024;
 /** Bytes of the largest request body: far below any limit of Cloudflare's. Two are in memory for each body that is received. */
 const CHUNK = 16 * MIB;
-/** Bodies that are received at a time; others wait, their clients with them. */
+/** Bodies that are received at a time; others wait for their turn. */
 const BODIES = 6;
 /** Uploads that clients haven't ended, of which the longest untouched give way. */
 const UPLOADS = 1000;
@@ -44,7 +44,7 @@ export class GatewayUploads {
   readonly #mirror: FarMirror;
   readonly #kept: KeptUploads;
   readonly #context: UploadContext;
-  readonly #bodies = pLimit(BODIES);
+  readonly #turns = new Turns(BODIES);
   /** By id, the longest untouched first. */
   readonly #uploads = new Map<string, Upload>();
 
@@ -177,22 +177,24 @@ export class GatewayUploads {
   async #pass(request: IncomingMessage, upload: OpenUpload, isThere = false): Promise<void> {
     const { session, hash } = upload;
     const { origin } = this.#mirror.repository(upload.repository).endpoint;
-    await this.#bodies(async () => {
+    const receive = async (bytes: AsyncIterable<Uint8Array>) => {
       const size = this.#context.portions.chunkFor(origin, Number.POSITIVE_INFINITY, session.bounds);
-      try {
-        for await (const piece of inPieces(bytesOf(request), size ?? CHUNK)) {
-          if (!isThere) {
-            await session.send(piece);
-            this.#mirror.sent.bytes += piece.byteLength;
-          }
-          hash?.update(piece);
+      for await (const piece of inPieces(bytes, size ?? CHUNK)) {
+        if (!isThere) {
+          await session.send(piece);
+          this.#mirror.sent.bytes += piece.byteLength;
         }
-      } catch (error) {
-        if (request.destroyed && !request.complete) throw brokenOff();
-        await this.#giveUp(upload);
-        throw error instanceof UploadLost ? error.cause : error;
+        hash?.update(piece);
       }
-    });
+    };
+    try {
+      // A turn ends with a chunk that may be smaller than the far mirror wants.
+      await this.#turns.take(bytesOf(request), receive, session.bounds.least !== null);
+    } catch (error) {
+      if (request.destroyed && !request.complete) throw brokenOff();
+      await this.#giveUp(upload);
+      throw error instanceof UploadLost ? error.cause : error;
+    }
   }
 
   /** One request at a time: what a client sends again after a lost connection comes after what it sent before. */
