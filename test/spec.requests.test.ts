@@ -1,7 +1,7 @@
 /** The distribution specification on requests, where mirrors usually fail: names, the ping, what a mirror doesn't do. */
 import { beforeEach, describe, expect, test } from "vitest";
 import { type Image, patternBytes } from "./support/fake-registry.ts";
-import { useMirror } from "./support/mirror.ts";
+import { codesOf, useMirror } from "./support/mirror.ts";
 
 const mirror = useMirror({ DOMAIN: "example.com" });
 /** The ping in every shape. */
@@ -24,21 +24,13 @@ beforeEach(async () => {
   blob = `/v2/library/demo/blobs/${image.layers[0]?.digest}`;
 });
 
-interface ErrorBody {
-  errors: { code: string; message: string }[];
-}
-
-function codesOf(json: unknown): string[] {
-  return (json as ErrorBody).errors.map(({ code }) => code);
-}
-
 describe("names", () => {
   test("are 255 characters with the registry's host, and no more", async () => {
     const longest = `library/${"a".repeat(255 - "docker.io/library/".length)}`;
     await mirror.docker.addImage(longest, "latest");
     expect((await mirror.request(`/v2/${longest}/manifests/latest`)).status).toBe(200);
     const { status, json } = await mirror.request(`/v2/${longest}a/manifests/latest`);
-    expect([status, codesOf(json())]).toEqual([400, ["NAME_INVALID"]]);
+    expect([status, codesOf({ json })]).toEqual([400, ["NAME_INVALID"]]);
   });
 
   test("tags are 128 characters, and no more", async () => {
@@ -46,7 +38,7 @@ describe("names", () => {
     mirror.docker.moveTag("library/demo", tag, digest);
     expect((await mirror.request(`/v2/library/demo/manifests/${tag}`)).status).toBe(200);
     const { status, json } = await mirror.request(`/v2/library/demo/manifests/${tag}1`);
-    expect([status, codesOf(json())]).toEqual([404, ["MANIFEST_UNKNOWN"]]);
+    expect([status, codesOf({ json })]).toEqual([404, ["MANIFEST_UNKNOWN"]]);
   });
 
   test.each([
@@ -103,7 +95,7 @@ describe("a mirror", () => {
       for (const path of paths) {
         const { status, headers, json } = await mirror.request(`/v2/library/demo/${path}`, { method });
         expect([path, status, headers.get("Allow")]).toEqual([path, 405, "GET, HEAD"]);
-        expect(codesOf(json())).toEqual(["UNSUPPORTED"]);
+        expect(codesOf({ json })).toEqual(["UNSUPPORTED"]);
       }
       expect(mirror.docker.requests).toEqual([]);
     },

@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { MANIFEST_ACCEPT } from "../src/oci/mediatypes.ts";
 import { digestOf } from "./support/fake-registry/bytes.ts";
 import { behaviours, type Image, patternBytes } from "./support/fake-registry.ts";
-import { useMirror } from "./support/mirror.ts";
+import { codesOf, useMirror } from "./support/mirror.ts";
 
 const OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 const ERROR_CODES = [
@@ -34,14 +34,6 @@ beforeEach(async () => {
   digest = image.target.digest;
   blob = `/v2/library/demo/blobs/${image.layers[0]?.digest}`;
 });
-
-interface ErrorBody {
-  errors: { code: string; message: string }[];
-}
-
-function codesOf(json: unknown): string[] {
-  return (json as ErrorBody).errors.map(({ code }) => code);
-}
 
 describe("HEAD", () => {
   test.each(["cold", "warm"])(
@@ -248,7 +240,7 @@ describe("errors", () => {
     const { status, headers, json } = await mirror.request("/v2/library/demo/manifests/latest");
     expect(status).toBe(429);
     expect(headers.get("Retry-After")).toBe(relayed);
-    expect(codesOf(json())).toEqual(["TOOMANYREQUESTS"]);
+    expect(codesOf({ json })).toEqual(["TOOMANYREQUESTS"]);
   });
 
   test("what is served in spite of a failure carries a Warning in the form of the specification", async () => {

@@ -175,7 +175,7 @@ export class OwnerClient {
 
   /** @returns false where it wasn't pinned. @throws Error for one of PIN's. */
   unpin(pattern: string): Promise<boolean> {
-    return this.#delete(`pins/${pattern}`, { 409: `${pattern} is in the variable PIN: remove it there` });
+    return this.#delete(`pins/${pattern}`);
   }
 
   async #readAll<Entry>(page: v.GenericSchema<unknown, Page<Entry>>, path: string): Promise<Entry[]> {
@@ -218,10 +218,10 @@ export class OwnerClient {
   }
 
   /** @returns false for what isn't there. */
-  async #delete(path: string, reasons: Reasons = {}): Promise<boolean> {
+  async #delete(path: string): Promise<boolean> {
     const response = await this.#send(path, { method: "DELETE" });
     if (await isMissing(response)) return false;
-    await this.#bytesOf(response, reasons);
+    await this.#bytesOf(response);
     return true;
   }
 

@@ -168,14 +168,7 @@ fault("a limit hit mid-fill", "of CACHE_LIMIT: a running fill is served and stor
 });
 
 fault("a limit hit mid-fill", "of upstream, before the alarm: it tries again later", async () => {
-  const job = {
-    upstream: "docker.io",
-    repository: "library/demo",
-    digest: demo.digest,
-    visibility: "public" as const,
-    via: "",
-  };
-  await mirror.fills(demo.digest).acquire(job, 0);
+  await mirror.takeLease(demo.digest);
   mirror.docker.fail({ kind: "blob" }, behaviours.tooManyRequests(1));
   await mirror.runAlarm(demo.digest);
   expect(calls(mirror.docker)).toEqual(["GET blob 429"]);
@@ -245,15 +238,7 @@ fault("staleness bounded and marked", async () => {
 });
 
 fault("the lease holder dies", "other clients are served meanwhile, and the alarm fills", async () => {
-  const fill = mirror.fills(demo.digest);
-  const job = {
-    upstream: "docker.io",
-    repository: "library/demo",
-    digest: demo.digest,
-    visibility: "public" as const,
-    via: "",
-  };
-  expect((await fill.acquire(job, 0)).kind).toBe("leader");
+  expect(await mirror.takeLease(demo.digest)).toBe("leader");
   mirror.services.fillPatience = 200;
   const response = await mirror.request(demo.blob);
   await expectWhole(response);

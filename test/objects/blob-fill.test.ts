@@ -25,8 +25,7 @@ function fill() {
 
 /** Holds a lease as a leader does, so that its alarm is due only in a while and runs when the test wants it. */
 async function lease(repository = "library/demo", upstream = "docker.io"): Promise<void> {
-  const job = { upstream, repository, digest, visibility: "public" as const, via: "" };
-  expect((await fill().acquire(job, 0)).kind).toBe("leader");
+  expect(await mirror.takeLease(digest, repository, upstream)).toBe("leader");
 }
 
 /** Milliseconds until the next alarm; null where none is set. */

@@ -310,14 +310,7 @@ describe("local failures", () => {
 
   test("a lease whose holder takes too long: the blob is passed through and filled in the background", async () => {
     mirror.services.fillPatience = 200;
-    const job = {
-      upstream: "docker.io",
-      repository: "library/demo",
-      digest,
-      visibility: "public" as const,
-      via: "",
-    };
-    expect((await mirror.fills(digest).acquire(job, 0)).kind).toBe("leader");
+    expect(await mirror.takeLease(digest)).toBe("leader");
     mirror.operations();
     const response = await mirror.request(path);
     await expectWhole(response);

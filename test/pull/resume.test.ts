@@ -93,14 +93,7 @@ describe("a cold blob that breaks off", () => {
   });
 
   test("is resumed for a client that gets it passed through", async () => {
-    const job = {
-      upstream: "ghcr.io",
-      repository: "library/demo",
-      digest,
-      visibility: "public" as const,
-      via: "",
-    };
-    await mirror.fills(digest).acquire(job, 0);
+    await mirror.takeLease(digest, "library/demo", "ghcr.io");
     mirror.services.fillPatience = 0;
     breakOnce(mirror.ghcr);
     expectWhole(await mirror.request(`${SOLE}/${digest}`));
@@ -108,14 +101,7 @@ describe("a cold blob that breaks off", () => {
   });
 
   test("is resumed for a fill by alarm", async () => {
-    const job = {
-      upstream: "ghcr.io",
-      repository: "library/demo",
-      digest,
-      visibility: "public" as const,
-      via: "",
-    };
-    await mirror.fills(digest).acquire(job, 0);
+    await mirror.takeLease(digest, "library/demo", "ghcr.io");
     breakOnce(mirror.ghcr);
     await mirror.runAlarm(digest);
     expect(await mirror.stored()).toEqual([key]);

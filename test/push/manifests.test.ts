@@ -3,15 +3,12 @@ import { describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import { patternBytes } from "../support/fake-registry.ts";
-import { useMirror } from "../support/mirror.ts";
+import { codesOf, useMirror } from "../support/mirror.ts";
 import { descriptor, encode, imageManifest, localPusher, type Pushed } from "./support.ts";
 
 const mirror = useMirror({ LOOPBACK: true, HOSTED_IMMUTABLE: ["hosted/release/*"] });
 const TEAM = "hosted/team/app";
 const client = localPusher(mirror);
-
-const codesOf = (response: { json(): Record<string, unknown> }) =>
-  (response.json().errors as { code: string }[]).map(({ code }) => code);
 
 describe("a manifest", () => {
   test("is served as it was pushed, by tag and by digest", async () => {

@@ -47,6 +47,8 @@ export interface TestMirror {
   recover(): void;
   /** The Durable Object that keeps the leases of a digest. */
   fills(digest: string): DurableObjectStub<BlobFill>;
+  /** Takes the lease of a public blob's fill, as a request that fills it would. @returns what kind it was given. */
+  takeLease(digest: string, repository?: string, upstream?: string): Promise<string>;
   /** Brings the alarm of a blob's fill forward, if one is set, and waits until it has run. @returns whether one has. */
   runAlarm(digest: string): Promise<boolean>;
   /** Every key in the store. */
@@ -63,6 +65,11 @@ export interface MirrorResponse {
   json(): Record<string, unknown>;
   /** Whether the body broke off before its end. */
   broken: boolean;
+}
+
+/** The codes of an error's body. */
+export function codesOf({ json }: Pick<MirrorResponse, "json">): string[] {
+  return (json() as { errors: { code: string }[] }).errors.map(({ code }) => code);
 }
 
 export interface Operations {
@@ -162,6 +169,16 @@ export function useMirror(vars: Record<string, unknown> = {}): TestMirror {
       recover: () => {
         docker.clearFaults();
         clock.ahead += 11 * 60_000;
+      },
+      async takeLease(digest: string, repository = "library/demo", upstream = "docker.io") {
+        const job = {
+          upstream,
+          repository,
+          digest: digest as Digest,
+          visibility: "public",
+          via: "",
+        } as const;
+        return (await fills(digest).acquire(job, 0)).kind;
       },
       async runAlarm(digest: string) {
         const isRun = await runDurableObjectAlarm(fills(digest));

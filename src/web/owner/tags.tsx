@@ -1,5 +1,5 @@
 /** The owner's section of tags: those that COOLDOWN holds back, releases, and recalled digests with their traces. */
-import type { FC } from "hono/jsx";
+import type { Child, FC } from "hono/jsx";
 import { cooldownFor } from "../../cooldown-settings.ts";
 import type { DigestTrace } from "../../ledger/pulls.ts";
 import { type Digest, parseDigest } from "../../oci/digest.ts";
@@ -26,18 +26,9 @@ export const tags: SectionView = async ({ services, visit: { texts }, c, parts }
       <Block id="slow" heading={owner.slowTags} lead={owner.slowTagsLead}>
         <Rows
           none={services.config.cooldown.length > 0 ? owner.nothingHeld : owner.noCooldown}
-          rows={heldBack(services, moves, releases).map(({ move, due }) => [
-            <ImageLink name={nameOf(move)} />,
-            move.digest && <code title={move.digest}>{shortDigest(move.digest)}</code>,
-            <span class="note">{owner.dueAt(timeText(due))}</span>,
-            <Action
-              to={PATH}
-              action="release"
-              text={owner.release}
-              of={nameOf(move)}
-              values={{ image: nameOf(move) }}
-            />,
-          ])}
+          rows={heldBack(services, moves, releases).map(({ move, due }) =>
+            rowOf(move, owner.dueAt(timeText(due)), ["release", owner.release]),
+          )}
         />
         <ActionForm
           to={PATH}
@@ -53,18 +44,7 @@ export const tags: SectionView = async ({ services, visit: { texts }, c, parts }
       <Block id="released" heading={owner.releases}>
         <Rows
           none={owner.nothingReleased}
-          rows={releases.map((each) => [
-            <ImageLink name={nameOf(each)} />,
-            <code title={each.digest}>{shortDigest(each.digest)}</code>,
-            <span class="note">{timeText(each.at)}</span>,
-            <Action
-              to={PATH}
-              action="unrelease"
-              text={owner.undo}
-              of={nameOf(each)}
-              values={{ image: nameOf(each) }}
-            />,
-          ])}
+          rows={releases.map((each) => rowOf(each, timeText(each.at), ["unrelease", owner.undo]))}
         />
       </Block>
       <Block id="recalls" heading={owner.recalls} lead={owner.recallsLead}>
@@ -98,6 +78,21 @@ export const tags: SectionView = async ({ services, visit: { texts }, c, parts }
     </>
   );
 };
+
+/** A tag with one of its digests, when that matters, and what can be done about it. */
+function rowOf(
+  tag: TagName & { digest: Digest | null },
+  note: string,
+  [action, text]: readonly [action: string, text: string],
+): Child[] {
+  const name = nameOf(tag);
+  return [
+    <ImageLink name={name} />,
+    tag.digest && <code title={tag.digest}>{shortDigest(tag.digest)}</code>,
+    <span class="note">{note}</span>,
+    <Action to={PATH} action={action} text={text} of={name} values={{ image: name }} />,
+  ];
+}
 
 /** Of a digest: who has pulled it, and by which tags it could come. */
 const Trace: FC<{ digest: Digest; trace: DigestTrace; texts: Texts }> = ({ digest, trace, texts }) => {
