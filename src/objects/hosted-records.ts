@@ -38,7 +38,7 @@ import { type ContentKind, uploadPrefix } from "../store/store.ts";
 import { countHosted, hostedImages, hostedRepositories } from "./hosted-account.ts";
 import { HostedCollection } from "./hosted-collection.ts";
 import { removePart } from "./hosted-removal.ts";
-import { HostedTables } from "./hosted-tables.ts";
+import { byteLength, HostedTables } from "./hosted-tables.ts";
 import { UploadTables } from "./upload-tables.ts";
 
 /** Missing references of a manifest that are looked for, and named: a manifest may have tens of thousands. */
@@ -133,7 +133,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     let size = 0;
     for (const place of this.#tables.referrers(repository, subject, page, REFERRERS + 1)) {
       const referrer = this.#tables.referrer(repository, place.digest);
-      size += JSON.stringify(referrer).length;
+      size += byteLength(JSON.stringify(referrer));
       if (last !== null && (size > REFERRERS_SIZE || referrers.length === REFERRERS))
         return { referrers, last };
       referrers.push(referrer);

@@ -19,6 +19,9 @@ export interface Content {
   size: number;
 }
 
+/** Bytes of a manifest's annotations, as JSON, that are kept for lists: a row of a Durable Object has 2 MB at most. */
+const MOST_ANNOTATIONS = 1024 * 1024;
+
 const TABLES = `
 CREATE TABLE IF NOT EXISTS contents (
   kind TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, reserved_until INTEGER NOT NULL,
@@ -205,7 +208,7 @@ export class HostedTables {
       size,
       subject,
       artifactType,
-      JSON.stringify(annotations),
+      keptAnnotations(annotations),
       now,
     );
     for (const { kind, digest: needed } of references) {
@@ -341,10 +344,12 @@ export class HostedTables {
   referrer(repository: string, digest: Digest): Referrer {
     const { artifactType, annotations, ...descriptor } = this.#sql
       .exec<{ mediaType: string; size: number; artifactType: string | null; annotations: string }>(
-        `SELECT media_type AS mediaType, size, artifact_type AS artifactType, annotations FROM manifests
-         WHERE repository = ? AND digest = ?`,
+        `SELECT media_type AS mediaType, size, artifact_type AS artifactType,
+           iif(length(CAST(annotations AS BLOB)) > ?3, '{}', annotations) AS annotations FROM manifests
+         WHERE repository = ?1 AND digest = ?2`,
         repository,
         digest,
+        MOST_ANNOTATIONS,
       )
       .one();
     return {
@@ -358,4 +363,14 @@ export class HostedTables {
     const [row] = this.#rows<{ any: number }>("SELECT EXISTS (SELECT 1 FROM contents) AS any");
     return row?.any === 0;
   }
+}
+
+function keptAnnotations(annotations: Record<string, string>): string {
+  const text = JSON.stringify(annotations);
+  return byteLength(text) > MOST_ANNOTATIONS ? "{}" : text;
+}
+
+/** Bytes of a text in UTF-8. */
+export function byteLength(text: string): number {
+  return new TextEncoder().encode(text).byteLength;
 }

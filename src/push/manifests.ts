@@ -17,6 +17,8 @@ import type { Reference } from "./target.ts";
 
 /** Tags that one push may set by `?tag=`. */
 const MOST_TAGS = 50;
+/** Characters of a media type: two names of 127 (RFC 6838 §4.2). */
+const LONGEST_TYPE = 255;
 
 /** @throws RegistryError */
 export async function serveManifest(
@@ -119,13 +121,21 @@ function newManifest(bytes: Uint8Array, digest: Digest, sent: string): NewManife
       `the manifest is of type ${mediaType}, its Content-Type is ${sent}`,
     );
   }
+  const artifactType = manifest.artifactType ?? manifest.config?.mediaType ?? null;
+  if (artifactType !== null && artifactType.length > LONGEST_TYPE) {
+    throw new RegistryError(
+      400,
+      "MANIFEST_INVALID",
+      "the manifest's artifact type is too long for a media type",
+    );
+  }
   return {
     digest,
     mediaType,
     size: bytes.byteLength,
     references: referencesOf(manifest),
     subject: manifest.subject?.digest ?? null,
-    artifactType: manifest.artifactType ?? manifest.config?.mediaType ?? null,
+    artifactType,
     annotations: annotated.annotations,
   };
 }

@@ -1,5 +1,5 @@
 /** Manifests of hosted repositories: what is accepted, what is served, and what deleting takes away. */
-import { describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_INDEX, OCI_MANIFEST } from "../../src/oci/mediatypes.ts";
 import { patternBytes } from "../support/fake-registry.ts";
@@ -159,6 +159,49 @@ describe("many referrers", () => {
     const response = await client.send("GET", `/v2/${TEAM}/referrers/${digest}?last=x`);
     expect(response.status).toBe(400);
   });
+});
+
+describe("referrers with long annotations", () => {
+  let subject: Pushed;
+  let config: Pushed;
+  beforeEach(async () => {
+    subject = await client.pushImage(TEAM, "1.0");
+    config = await client.pushBlob(TEAM, encode({}));
+  });
+
+  async function refer(annotation: string): Promise<string> {
+    const more = { subject: descriptor(subject, OCI_MANIFEST), annotations: { annotation } };
+    const manifest = imageManifest(config, [], more);
+    const digest = await digestOf(encode(manifest));
+    expect((await client.putManifest(TEAM, digest, manifest)).status).toBe(201);
+    return digest;
+  }
+  const list = () => client.send("GET", `/v2/${TEAM}/referrers/${subject.digest}`);
+
+  test("of characters that take several bytes come in pages below 4 MiB", async () => {
+    for (const each of ["一", "二", "三", "四", "五"]) await refer(each.repeat(349_000));
+    const { bytes, headers } = await list();
+    expect(bytes.byteLength).toBeLessThan(4 * 1024 * 1024);
+    expect(headers.get("Link")).toContain("last=");
+  });
+
+  test("that would fill a page are listed without them", async () => {
+    const digest = await refer("x".repeat(4_000_000));
+    expect((await list()).json().manifests).toEqual([
+      {
+        mediaType: OCI_MANIFEST,
+        digest,
+        size: expect.any(Number),
+        artifactType: "application/vnd.oci.image.config.v1+json",
+      },
+    ]);
+  });
+});
+
+test("an artifact type that is longer than a media type can be is refused", async () => {
+  const config = await client.pushBlob(TEAM, encode({}));
+  const manifest = imageManifest(config, [], { artifactType: `application/${"x".repeat(244)}` });
+  expect(codesOf(await client.putManifest(TEAM, "1.0", manifest))).toEqual(["MANIFEST_INVALID"]);
 });
 
 describe("lists", () => {
