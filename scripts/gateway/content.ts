@@ -12,6 +12,7 @@ import { blobBytes } from "../registry/download.ts";
 import { RegistryFailure } from "../registry/failure.ts";
 import type { RemoteRepository } from "../registry/remote.ts";
 import type { RegistryResponse } from "../registry/response.ts";
+import { bytesOf } from "./body.ts";
 import type { FarMirror } from "./far-mirror.ts";
 import { type GatewayRequest, Refusal, sendEmpty } from "./respond.ts";
 
@@ -181,9 +182,9 @@ function picked({ headers }: RegistryResponse, names: readonly string[]): Record
 }
 
 async function manifestIn(request: IncomingMessage): Promise<Uint8Array<ArrayBuffer>> {
-  const chunks: Buffer[] = [];
+  const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of request) {
+  for await (const chunk of bytesOf(request)) {
     size += chunk.byteLength;
     if (size > MAXIMUM_MANIFEST) {
       throw new Refusal(413, "DENIED", `a manifest has ${MAXIMUM_MANIFEST} bytes at most`);

@@ -2,6 +2,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { ErrorCode } from "../../src/oci/errors.ts";
 import { RegistryFailure } from "../registry/failure.ts";
+import { drain } from "./body.ts";
 
 /** One request, as the Worker passes it on. */
 export interface GatewayRequest {
@@ -54,21 +55,12 @@ export async function sendError(
     response.destroy();
     return;
   }
-  await drain(request);
+  await drain(request, response);
   const { status, code, message, headers } = shown(error, isPush);
   const body = JSON.stringify({ errors: [{ code, message, detail: null }] });
   const type = { "Content-Type": "application/json", "Cache-Control": "no-store" };
   response.writeHead(status, { ...type, ...headers, "Content-Length": String(Buffer.byteLength(body)) });
   response.end(method === "HEAD" ? undefined : body);
-}
-
-/** Reads the rest of a body: what is sent before that is lost, or makes clients hang. */
-export async function drain(request: IncomingMessage): Promise<void> {
-  try {
-    for await (const _ of request);
-  } catch {
-    // The client has gone.
-  }
 }
 
 interface Shown {

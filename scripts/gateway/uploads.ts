@@ -6,9 +6,10 @@ import { Portions } from "../registry/chunks.ts";
 import { inPieces } from "../registry/download.ts";
 import { tryMount } from "../registry/upload.ts";
 import { type UploadContext, UploadLost, UploadSession } from "../registry/upload-session.ts";
+import { bytesOf, drain } from "./body.ts";
 import type { FarMirror } from "./far-mirror.ts";
 import type { KeptUpload, KeptUploads } from "./kept-uploads.ts";
-import { drain, type GatewayRequest, Refusal, sendEmpty } from "./respond.ts";
+import { type GatewayRequest, Refusal, sendEmpty } from "./respond.ts";
 import { Turns } from "./turns.ts";
 
 const MIB = 1024 * 1024;
@@ -20,8 +21,6 @@ const BODIES = 6;
 const UPLOADS = 1000;
 /** Bytes of a blob that is looked for at the far mirror before it is sent there; a smaller one is sent sooner. */
 const WORTH_A_LOOK = MIB;
-/** Milliseconds without a byte from a client that has more to send. */
-const SILENCE = 120_000;
 /** Milliseconds before each retry after one that brought nothing: the client waits meanwhile, and would begin the layer again. */
 const PAUSES = [500, 1_000, 2_000, 4_000, 8_000, 15_000, 30_000, 30_000];
 
@@ -254,21 +253,6 @@ export class GatewayUploads {
   }
 }
 
-/** A request's body, which is given up once its client is silent. */
-async function* bytesOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
-  const iterator = request[Symbol.asyncIterator]();
-  for (;;) {
-    const timer = setTimeout(() => request.destroy(new Error("the client is silent")), SILENCE);
-    try {
-      const { done, value } = await iterator.next();
-      if (done) return;
-      yield value;
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-}
-
 /** @returns false, after a response with 416, where the content begins at another byte than the upload ends at. */
 async function isAtOffset(incoming: GatewayRequest, upload: OpenUpload): Promise<boolean> {
   const header = incoming.request.headers["content-range"];
@@ -278,7 +262,7 @@ async function isAtOffset(incoming: GatewayRequest, upload: OpenUpload): Promise
     throw new Refusal(400, "BLOB_UPLOAD_INVALID", "Content-Range must have the form 0-1023");
   }
   if (Number(start) === upload.session.offset) return true;
-  await drain(incoming.request);
+  await drain(incoming.request, incoming.response);
   sendEmpty(incoming.response, 416, progress(incoming, upload));
   return false;
 }
