@@ -23,6 +23,8 @@ export class FarMirror {
   readonly client: RegistryClient;
   /** Host, and port where it isn't the scheme's. */
   readonly host: string;
+  /** Where its pages are. */
+  readonly url: string;
   /** What was sent to it. */
   readonly sent = { blobs: 0, present: 0, manifests: 0, bytes: 0, failed: 0 };
   readonly #origin: URL;
@@ -36,6 +38,7 @@ export class FarMirror {
     this.#origin = origin;
     this.#path = path;
     this.host = origin.host;
+    this.url = origin.origin;
     this.#network = openNetwork({ insecure: false }, environment);
     const login = key === null ? null : { username: "portolan", password: key, source: "--key-file" };
     this.client = new RegistryClient({

@@ -60,8 +60,12 @@ async function serve(
   return handler();
 }
 
-function sendForwarded(response: ServerResponse, { host, sent }: FarMirror, { count }: GatewayUploads): void {
-  const forwarded: Forwarded = { to: host, uploads: count, ...sent };
+function sendForwarded(
+  response: ServerResponse,
+  { host, url, sent }: FarMirror,
+  { count }: GatewayUploads,
+): void {
+  const forwarded: Forwarded = { to: host, url, uploads: count, ...sent };
   response.writeHead(200, { "Content-Type": "application/json" }).end(JSON.stringify(forwarded));
 }
 

@@ -2,7 +2,7 @@
 import { access, constants, mkdir, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readConfig } from "../../src/config.ts";
+import { type Config, readConfig } from "../../src/config.ts";
 import type { FillRecord } from "../../src/fill-log.ts";
 import type { Eviction } from "../../src/ledger/evicted.ts";
 import type { Timing } from "../../src/pull/body.ts";
@@ -101,6 +101,7 @@ export async function startMirror(options: MirrorOptions): Promise<RunningMirror
   started.defer(() => https?.stop(0));
   const address = https ? null : await addressToListen(options.host, options.port);
   await makeDataFolder(options);
+  warnOfRules(options, config);
   const keptKey = config.adminKey === null ? adminKeyFile(options.data) : null;
   bindings.ADMIN_KEY ??= await keptAdminKey(options.data);
   const lock = lockFolder(options.data);
@@ -250,6 +251,20 @@ async function makeDataFolder(options: MirrorOptions): Promise<void> {
   } catch (error) {
     throw new Error(`--data must be a folder that can be written to: ${messageOf(error)}`);
   }
+}
+
+/** Rules for hosted repositories that a gateway doesn't apply: it has none. */
+function warnOfRules(options: MirrorOptions, { hosted }: Pick<Config, "hosted">): void {
+  if (!options.pushTo) return;
+  const rules = [
+    ...(hosted.retention.length > 0 ? ["HOSTED_RETENTION"] : []),
+    ...(hosted.quota.length > 0 ? ["HOSTED_QUOTA"] : []),
+    ...(hosted.immutable.length > 0 ? ["HOSTED_IMMUTABLE"] : []),
+    ...(hosted.sparse ? ["HOSTED_SPARSE"] : []),
+  ];
+  if (rules.length === 0) return;
+  const where = `hosted repositories are at ${options.pushTo.url}, which has rules of its own`;
+  say(options, "warn", `${rules.join(", ")} ${rules.length === 1 ? "has" : "have"} no effect here: ${where}`);
 }
 
 /** CACHE_LIMIT applies from the start, to existing content too; counting it delays no request. */

@@ -73,6 +73,7 @@ export const Status = v.object({
     v.nullable(
       v.object({
         to: v.string(),
+        url: v.optional(v.string()),
         uploads: v.number(),
         blobs: v.number(),
         present: v.number(),

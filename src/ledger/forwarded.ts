@@ -1,9 +1,12 @@
 /** What a gateway has sent to the mirror that has its hosted repositories, for its owner. */
+import { RegistryError } from "../oci/errors.ts";
 
 /** Since the gateway started. */
 export interface Forwarded {
   /** Host of the other mirror. */
   to: string;
+  /** Where its pages are: `https://mirror.example.com`. */
+  url: string;
   /** Uploads that are neither ended nor given up. */
   uploads: number;
   /** Blobs that were sent. */
@@ -25,4 +28,21 @@ export async function readForwarded(process: { fetch: typeof fetch }): Promise<F
   const response = await process.fetch(`http://gateway${FORWARDED_PATH}`);
   if (!response.ok) throw new Error(`the gateway's process responded with ${response.status}`);
   return response.json();
+}
+
+/**
+ * To be called before this mirror's own records of hosted repositories are shown or changed: those of a gateway have nothing of
+ * what its clients see.
+ * @throws RegistryError 409 at a gateway, which names the mirror to ask.
+ */
+export async function requireOwnHosted(
+  gateway: { process: Parameters<typeof readForwarded>[0] } | null,
+): Promise<void> {
+  if (!gateway) return;
+  const { url } = await readForwarded(gateway.process);
+  throw new RegistryError(
+    409,
+    "UNSUPPORTED",
+    `hosted repositories are at ${url} (--push-to): ask that mirror`,
+  );
 }

@@ -9,7 +9,7 @@ import type { Collected } from "../push/records.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { accountOf, detailsOfImage } from "./accounts.ts";
 import { ATOM_TYPE, atomFeed, JSON_FEED_TYPE, jsonFeed } from "./feed.ts";
-import { readForwarded } from "./forwarded.ts";
+import { readForwarded, requireOwnHosted } from "./forwarded.ts";
 import { type GoneServices, listGone } from "./gone.ts";
 import type { HoldingsLedger } from "./held.ts";
 import { listObjects, listTags, readManifest, remove } from "./holdings.ts";
@@ -176,9 +176,13 @@ export function adminRoutes(services: AdminServices): Hono {
     "/keys",
     keyRoutes(() => services.managedKeys),
   );
-  routes.get("/hosted", owner, async (c) => c.json(await listHosted(services, cursorOf(c))));
-  routes.get("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(true)));
-  routes.post("/gc", owner, async (c) => c.json(await services.hostedRecords.collect(false)));
+  const ownHosted = createMiddleware(async (_, next) => {
+    await requireOwnHosted(services.gateway);
+    await next();
+  });
+  routes.get("/hosted", owner, ownHosted, async (c) => c.json(await listHosted(services, cursorOf(c))));
+  routes.get("/gc", owner, ownHosted, async (c) => c.json(await services.hostedRecords.collect(true)));
+  routes.post("/gc", owner, ownHosted, async (c) => c.json(await services.hostedRecords.collect(false)));
   return routes;
 }
 

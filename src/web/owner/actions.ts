@@ -1,5 +1,6 @@
 /** What the owner does by the page: the same as the routes behind ADMIN_KEY do. */
 import type { Context } from "hono";
+import { requireOwnHosted } from "../../ledger/forwarded.ts";
 import { remove } from "../../ledger/holdings.ts";
 import type { HostedPart } from "../../ledger/hosted.ts";
 import { findImage } from "../../ledger/image-request.ts";
@@ -144,6 +145,7 @@ export const ACTIONS: Readonly<Record<string, Act>> = {
   },
 
   async gc({ services, texts: { owner } }) {
+    await requireOwnHosted(services.gateway);
     const { freed, deleted, hasMore } = await services.hostedRecords.collect(false);
     return { text: owner.collected(bytesText(freed), deleted, hasMore) };
   },
@@ -154,6 +156,7 @@ async function removeHosted(
   part: HostedPart,
   suffix: string,
 ): Promise<Done> {
+  await requireOwnHosted(services.gateway);
   const repository = c.req.query("repository") ?? "";
   const name = `${services.config.hosted.path}/${repository}${suffix}`;
   const removed = await services.hostedRecords.remove(repository, part, false);

@@ -1,5 +1,6 @@
 /** The owner's section of hosted repositories: what each has, and the bytes that are freed by deleting some of it. */
 import type { FC } from "hono/jsx";
+import { readForwarded } from "../../ledger/forwarded.ts";
 import type { HostedImage, HostedRemoval } from "../../ledger/hosted.ts";
 import { bytesText, shortDigest, timeText } from "../format.ts";
 import type { Texts } from "../texts/en.ts";
@@ -11,9 +12,29 @@ const PATH = pathOf("hosted");
 const PAGE = 100;
 
 export const hosted: SectionView = (request) => {
+  const { gateway } = request.services;
+  if (gateway) return elsewhere(request, gateway.process);
   const repository = request.c.req.query("repository");
   return repository === undefined ? repositories(request) : images(request, repository);
 };
+
+/** At a gateway: where hosted repositories are. Its own records have nothing of them. */
+async function elsewhere(
+  { visit: { texts }, parts }: SectionRequest,
+  process: Parameters<typeof readForwarded>[0],
+) {
+  const { owner } = texts;
+  const forwarded = await parts.read("hosted", readForwarded(process), null);
+  return (
+    forwarded && (
+      <Block id="repositories" heading={owner.hosted} lead={owner.forwardedLead}>
+        <p>
+          <a href={forwarded.url + PATH}>{forwarded.url}</a>
+        </p>
+      </Block>
+    )
+  );
+}
 
 async function repositories({ services, visit: { texts }, c, parts }: SectionRequest) {
   const { owner } = texts;

@@ -316,6 +316,8 @@ export const en = {
     revoked: (name: string) => `The key ${name} is revoked.`,
     hosted: "Hosted repositories",
     hostedLead: "What several of them share counts for each.",
+    forwardedLead:
+      "This mirror is a gateway: what is pushed here is at another mirror, whose own page shows it and collects garbage.",
     noRepositories: "There is none yet.",
     repositories: "Repositories",
     repository: "Repository",

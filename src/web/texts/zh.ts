@@ -298,6 +298,7 @@ export const zh: Texts = {
     revoked: (name) => `密钥 ${name} 已撤销。`,
     hosted: "自有仓库",
     hostedLead: "多个仓库共用的内容，在每个仓库里各算一次。",
+    forwardedLead: "这个镜像代理是网关：推送到这里的内容都在另一个镜像代理上，由那里的页面显示和回收。",
     noRepositories: "还没有自有仓库。",
     repositories: "仓库",
     repository: "仓库",

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type Digest, digestOf } from "../../../src/oci/digest.ts";
 import { patternBytes } from "../../support/fake-registry.ts";
 import { digest } from "../support/images.ts";
+import { portolan } from "../support/portolan.ts";
 import { type Bytes, errorIn, GatewayClient, manifestOf, openScene, type Scene, TYPE } from "./support.ts";
 
 const LAYER = patternBytes(3_000_000, 1) as Bytes;
@@ -174,4 +175,45 @@ test("the owner sees what was sent on, and no hosted repositories of the gateway
   const metrics = await (await fetch(`${scene.gateway.url}/_/metrics`, { headers })).text();
   expect(metrics).toContain(`portolan_forwarded_objects_total{kind="manifest"} ${manifests}\n`);
   expect(metrics).not.toContain("portolan_hosted_");
+});
+
+describe("the owner who asks a gateway for its own hosted repositories is told where they are", () => {
+  const reason = () => `hosted repositories are at http://${scene.proxy.host} (--push-to): ask that mirror`;
+  const adminKey = async () => (await readFile(join(scene.folder, "gateway", "admin-key"), "utf8")).trim();
+  const command = (...args: string[]) =>
+    portolan([...args, "--mirror", scene.gateway.url, "--data", join(scene.folder, "gateway")]);
+
+  test.each([["gc", "--dry-run"], ["gc"], ["ls", "--hosted"]])("by %s %s", async (...args) => {
+    expect(await command(...args)).toMatchObject({ code: 2, errors: expect.stringContaining(reason()) });
+  });
+
+  test("by the page, which collects and deletes nothing", async () => {
+    const { url } = scene.gateway;
+    const signIn = new URLSearchParams({ key: await adminKey(), next: "/_/owner" });
+    const own = { Origin: url, Accept: "text/html" };
+    const init = { method: "POST", redirect: "manual" } as const;
+    const session = await fetch(`${url}/_/session`, { ...init, headers: own, body: signIn });
+    const Cookie = session.headers.getSetCookie()[0]?.split(";")[0] ?? "";
+    const headers = { ...own, Cookie };
+    const page = await (await fetch(`${url}/_/owner/hosted`, { headers })).text();
+    expect(page).toContain(`href="http://${scene.proxy.host}/_/owner/hosted"`);
+    expect(page).not.toContain("Run now");
+    for (const fields of [{ action: "gc" }, { action: "untag", tag: "1.0" }]) {
+      const body = new URLSearchParams(fields);
+      const to = `${url}/_/owner/hosted?repository=team%2Fapp`;
+      const refused = await fetch(to, { ...init, headers, body });
+      expect([refused.status, await refused.text()]).toEqual([409, expect.stringContaining(reason())]);
+    }
+  });
+
+  test("at the start, where rules are set that only the other mirror applies", async () => {
+    const messages: string[] = [];
+    await scene.restart({
+      vars: { HOSTED_RETENTION: '{"hosted/ci/*":{"keep":10}}', HOSTED_SPARSE: "true" },
+      onMessage: ({ text }) => messages.push(text),
+    });
+    expect(messages).toContainEqual(
+      `HOSTED_RETENTION, HOSTED_SPARSE have no effect here: hosted repositories are at http://${scene.proxy.host}, which has rules of its own`,
+    );
+  });
 });
