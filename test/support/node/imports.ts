@@ -10,6 +10,13 @@ export function testFiles(patterns: string[], exclude: string[] = []): string[] 
   return globSync(patterns, { exclude }).map(String);
 }
 
+/** What a file imports, types included: `cloudflare:…`, or files as paths from the project's root. */
+export function importsOf(file: string): string[] {
+  return [...readFileSync(file, "utf8").matchAll(IMPORT)].map(([, name = ""]) =>
+    name.startsWith(".") ? join(file, "..", name) : name,
+  );
+}
+
 /**
  * @param isSought is given `cloudflare:…`, or a file's path from the project's root.
  * @returns those that import something of the kind, themselves or through others, and those that don't.
@@ -24,10 +31,9 @@ export function byImport(
     if (before !== undefined) return before;
     // Until it is known otherwise: files that import each other mustn't be followed for ever.
     known.set(file, false);
-    const found = [...readFileSync(file, "utf8").matchAll(IMPORT)].some(([, name = ""]) => {
-      const path = name.startsWith(".") ? join(file, "..", name) : name;
-      return isSought(path) || (path !== name && imports(path));
-    });
+    const found = importsOf(file).some(
+      (path) => isSought(path) || (!path.startsWith("cloudflare:") && imports(path)),
+    );
     known.set(file, found);
     return found;
   };
