@@ -17,7 +17,15 @@ import type { Visit } from "../site.ts";
 import { readHistory } from "./history.tsx";
 import { platformName, platformsOf } from "./model.ts";
 import { part } from "./part.ts";
-import { type Image, type ImageName, type Pull, readImage, readReferrers, readTags } from "./read.ts";
+import {
+  hostedAt,
+  type Image,
+  type ImageName,
+  type Pull,
+  readImage,
+  readReferrers,
+  readTags,
+} from "./read.ts";
 import { type StoredServices, storedAmong } from "./stored.ts";
 import { type Check, ImageView } from "./view.tsx";
 
@@ -79,7 +87,7 @@ export async function imagePage(
     part(readReferrers(pull, name.path, read.digest)),
     storedAmong(
       services,
-      upstream,
+      upstream ?? hostedAt(pull, name.path),
       read.layers.map(({ digest }) => digest),
     ),
     c.req.query("check") === undefined || !upstream

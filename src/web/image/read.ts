@@ -110,6 +110,11 @@ export async function readTags(pull: Pull, path: string, last: string | null): P
   };
 }
 
+/** What a hosted repository has, by the same requests as a client's. */
+export function hostedAt(pull: Pull, path: string): { hasBlob: (digest: Digest) => Promise<boolean> } {
+  return { hasBlob: async (digest) => (await pull("HEAD", `${path}/blobs/${digest}`)).ok };
+}
+
 export interface Referrer {
   digest: string;
   /** What it is: a signature, an SBOM, … */

@@ -8,36 +8,43 @@ export interface StoredServices {
   storeReads: number;
 }
 
+/** The repository whose image it is. */
+export type StoredIn =
+  | { upstream: string; repository: string }
+  /** Says whether the hosted repository has a blob, as far as the visitor may know. */
+  | { hasBlob: (digest: Digest) => Promise<boolean> };
+
 /**
- * @param name null for a hosted repository.
  * @returns by digest; layers that weren't looked up, since there are too many, are missing.
  */
 export async function storedAmong(
   { store, storeReads }: StoredServices,
-  name: { upstream: string; repository: string } | null,
+  name: StoredIn,
   digests: readonly Digest[],
 ): Promise<Map<Digest, boolean>> {
   let left = Math.min(MOST, storeReads - OTHERS);
-  const has = async (key: string): Promise<boolean | null> => {
+  const within = async (look: () => Promise<boolean>): Promise<boolean | null> => {
     if (left <= 0) return null;
     left--;
-    return store.head(key).then(
-      (head) => head !== null,
-      () => null,
-    );
+    return look().catch(() => null);
   };
+  const has = (key: string) => within(async () => (await store.head(key)) !== null);
+  const isHosted = "hasBlob" in name;
   const found = new Map<Digest, boolean>();
   const note = (digest: Digest, isStored: boolean | null) => isStored !== null && found.set(digest, isStored);
   const unique = [...new Set(digests)];
   await Promise.all(
     unique.map(async (digest) =>
-      note(
-        digest,
-        await has(name === null ? hostedKey("blobs", digest) : contentKey("blobs", digest, "public")),
-      ),
+      note(digest, await has(isHosted ? hostedKey("blobs", digest) : contentKey("blobs", digest, "public"))),
     ),
   );
-  if (name === null) return found;
+  if (isHosted) {
+    // A manifest may name what another repository has: that it is stored isn't the visitor's to know.
+    const here = unique.filter((digest) => found.get(digest));
+    for (const digest of here) found.delete(digest);
+    await Promise.all(here.map(async (digest) => note(digest, await within(() => name.hasBlob(digest)))));
+    return found;
+  }
   // Private content counts only where it came out of this repository, which the visitor may pull.
   const others = unique.filter((digest) => found.get(digest) === false);
   await Promise.all(

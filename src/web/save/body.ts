@@ -72,7 +72,9 @@ async function openPiece({ part, offset, length }: Piece, open: OpenBlob) {
   const isRight = isWhole
     ? status === 200
     : status === 206 && headers.get("Content-Range") === contentRange(offset, length, size);
-  const isStored = /; hit\b/.test(headers.get("Cache-Status") ?? "");
+  // Hosted content has no other source than the store.
+  const source = headers.get("Cache-Status");
+  const isStored = source === null || /; hit\b/.test(source);
   if (body && isRight && isStored && headers.get("Content-Length") === String(length)) return body;
   await body?.cancel();
   throw new Error(

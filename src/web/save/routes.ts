@@ -9,8 +9,8 @@ import { contentRange, parseRanges, resolveRange, type Slice, unsatisfiedRange }
 import { waitUntilOf } from "../../pull/wait-until.ts";
 import { chooseEntry, platformName, platformsOf } from "../image/model.ts";
 import { type Addressed, addressed, type ImageServices } from "../image/page.tsx";
-import { accepted, manifestAt, type Pull } from "../image/read.ts";
-import { type StoredServices, storedAmong } from "../image/stored.ts";
+import { accepted, hostedAt, manifestAt, type Pull } from "../image/read.ts";
+import { type StoredIn, type StoredServices, storedAmong } from "../image/stored.ts";
 import type { PageKit } from "../page-kit.tsx";
 import { wantsPage } from "../respond.ts";
 import { authorizationFor, authorizationOf, type SessionServices } from "../session.ts";
@@ -37,8 +37,10 @@ export function saveRoutes(services: SaveServices, { page }: PageKit): Hono {
     const pull = services.pullOf(c, authorization);
     const saved = await manifestOf(pull, image.addressed, c.req.query("platform") ?? null);
     const { source, name } = image.addressed;
-    const upstream = source && { upstream: source.registry, repository: source.repository };
-    await requireStored(services, upstream, saved.manifest);
+    const where = source
+      ? { upstream: source.registry, repository: source.repository }
+      : hostedAt(pull, name.path);
+    await requireStored(services, where, saved.manifest);
     const archive = await archiveOf(saved, {
       registry: source?.registry ?? new URL(c.req.url).host,
       repository: source?.repository ?? name.path,
@@ -55,12 +57,12 @@ export function saveRoutes(services: SaveServices, { page }: PageKit): Hono {
  */
 async function requireStored(
   services: StoredServices,
-  upstream: { upstream: string; repository: string } | null,
+  where: StoredIn,
   { config, layers }: Manifest,
 ): Promise<void> {
   const digests = [...(config ? [config] : []), ...layers].map(({ digest }) => digest);
   const unique = [...new Set(digests)].filter((digest) => wellKnown(digest) === null);
-  const stored = await storedAmong(services, upstream, unique);
+  const stored = await storedAmong(services, where, unique);
   const [missing] = unique.filter((digest) => !stored.get(digest));
   if (missing === undefined) return;
   const message =
