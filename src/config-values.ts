@@ -136,7 +136,7 @@ export const list = (message: string) =>
       (typeof given === "string" ? given.split(",") : given).map((text) => text.trim()).filter(Boolean),
     ),
   );
-/** A table given as such or as JSON; what it holds is checked behind it, without a word of this one's own. */
+/** A table given as such or as JSON. What it contains is checked later, and reported there. */
 export function table(message: string) {
   return v.pipe(
     v.unknown(),

@@ -1,4 +1,4 @@
-/** One request for the registry of one's own: admitted by what it does, then served by `push`. */
+/** One request for a hosted repository: admitted by what it does, then served by `push`. */
 import type { Context } from "hono";
 import type { Caller, HostedAction } from "./access/gate.ts";
 import { findMirrored } from "./mount-source.ts";
@@ -21,7 +21,7 @@ export interface HostedCall {
   routed: Extract<Routed, { kind: "hosted" | "catalog" }>;
 }
 
-/** Serves a request for the registry of one's own. @throws RegistryError */
+/** Serves a request for a hosted repository. @throws RegistryError */
 export async function handleHosted(services: Services, c: Context, call: HostedCall): Promise<Response> {
   const { config, gate, gateway } = services;
   const { caller, url, prefix, routed } = call;

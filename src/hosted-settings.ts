@@ -1,6 +1,6 @@
 import type { Retention } from "./retention-settings.ts";
 
-/** The registry of one's own. */
+/** The settings of hosted repositories. */
 export interface HostedSettings {
   /** First path component of its repositories: `hosted`. */
   path: string;

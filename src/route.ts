@@ -29,7 +29,7 @@ export function hostedRoute(url: URL, config: Config): HostedRoute | null {
   }
 }
 
-/** Whether a URL is one of the registry of one's own, the only one that takes other methods than GET and HEAD. */
+/** Whether a URL is one of hosted repositories, the only ones that take other methods than GET and HEAD. */
 export function isHosted(url: URL, config: Config): boolean {
   if (isHostedHost(url.hostname, config)) return true;
   const [first, second] = url.pathname.slice(1).split("/");

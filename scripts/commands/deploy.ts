@@ -37,7 +37,7 @@ export const deploy = (context: Context): Command =>
       several("--relay <url>", "another mirror of yours, for when registries limit or fail; repeatable"),
     )
     .option("--open", "deploy it for everyone, without access keys", false)
-    .option("--keys <file>", "where the list of access keys lies", KEY_FILE)
+    .option("--keys <file>", "file with the list of access keys", KEY_FILE)
     .option("--ask", "ask for all of this, as the first deploy on a terminal does")
     .option("--no-doctor", "don't look afterwards whether pulls work")
     .option("--dry-run", "build it, show and check everything, and change nothing; takes no login", false)

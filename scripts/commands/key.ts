@@ -132,7 +132,7 @@ function command(key: Command, form: string, description: string): Command {
 }
 
 function fileOption(): Option {
-  return new Option("--file <file>", "where the list of keys lies").default(KEY_FILE);
+  return new Option("--file <file>", "file with the list of keys").default(KEY_FILE);
 }
 
 /** What a key opens, until when and how often. */

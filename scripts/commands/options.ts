@@ -1,4 +1,4 @@
-/** What the commands that look at mirrors have in common: their options, and what they need to ask registries. */
+/** What the commands that look at mirrors have in common: their options, and what their requests to registries need. */
 import { Command, InvalidArgumentError, Option } from "commander";
 import type { RegistryClient } from "../registry/client.ts";
 import { causeOf, RegistryFailure } from "../registry/failure.ts";

@@ -1,4 +1,4 @@
-/** `portolan push`: an image of this machine into a registry of one's own, in requests that a proxy's limit lets through. */
+/** `portolan push`: an image of this machine into a hosted repository of a mirror, in requests that a proxy's limit lets through. */
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { formatLocation } from "../archive/location.ts";
 import type { Copied } from "../copy/copier.ts";

@@ -1,4 +1,4 @@
-/** What asking registries needs: loaded only by a command that asks them. */
+/** What requests to registries need: loaded only by a command that sends some. */
 
 export { RegistryClient } from "../registry/client.ts";
 export { readLogins } from "../registry/logins.ts";

@@ -1,4 +1,4 @@
-/** `portolan uninstall`: takes back what `portolan install` wrote. */
+/** `portolan uninstall`: removes what `portolan install` wrote. */
 import { Command } from "commander";
 import { removeFiles, stepsToForget } from "../install/installation.ts";
 import { good } from "../terminal/colours.ts";

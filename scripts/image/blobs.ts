@@ -9,7 +9,7 @@ import type { RemoteRepository } from "../registry/remote.ts";
 import { shortDigest } from "../terminal/format.ts";
 import { outcomeOf, type ReadOutcome } from "./read-outcome.ts";
 
-/** Asks for a blob's size alone. Never rejects: what went wrong is in the answer. */
+/** Requests a blob's size alone. Never rejects: what went wrong is in the outcome. */
 export async function checkBlob(
   client: RegistryClient,
   remote: RemoteRepository,
@@ -26,7 +26,7 @@ export async function checkBlob(
 }
 
 /**
- * Downloads a blob and hashes it on the way; nothing is kept. Never rejects: what went wrong is in the answer.
+ * Downloads a blob and hashes it on the way; nothing is kept. Never rejects: what went wrong is in the outcome.
  * @param onBytes called with the size of every chunk.
  */
 export async function downloadBlob(

@@ -42,7 +42,7 @@ export async function readAt(
 export interface ImageRead {
   image: Image;
   /** What came of the manifests that the index lists, and that are wanted. */
-  answers: Map<Digest, ReadOutcome>;
+  outcomes: Map<Digest, ReadOutcome>;
   proven: Map<Digest, ProvenManifest>;
 }
 
@@ -60,12 +60,12 @@ export async function readImage(
   config: (descriptor: Descriptor) => Promise<Uint8Array | null>,
 ): Promise<ImageRead> {
   const proven = new Map([[root.content.digest, root]]);
-  const answers = new Map<Digest, ReadOutcome>();
+  const outcomes = new Map<Digest, ReadOutcome>();
   if (root.manifest.kind === "image") {
     const name = await onlyPlatform(root.manifest, config);
     if (name !== null && !isPlatform(name, wanted)) throw new Error(`the image is for ${name} only`);
     const platforms = [platformImage(name ?? "image", root.content, root.manifest)];
-    return { image: { root: root.content, isIndex: false, platforms }, answers, proven };
+    return { image: { root: root.content, isIndex: false, platforms }, outcomes, proven };
   }
   const entries = entriesOf(root.manifest, wanted);
   if (entries.length === 0) {
@@ -77,12 +77,12 @@ export async function readImage(
   const platforms = await Promise.all(
     entries.map(async ({ name, entry }) => {
       const { response, proven: found } = await read(entry.digest);
-      answers.set(entry.digest, response);
+      outcomes.set(entry.digest, response);
       if (found !== null) proven.set(entry.digest, found);
       return platformImage(name, entry, found?.manifest ?? null);
     }),
   );
-  return { image: { root: root.content, isIndex: true, platforms }, answers, proven };
+  return { image: { root: root.content, isIndex: true, platforms }, outcomes, proven };
 }
 
 async function onlyPlatform(

@@ -54,13 +54,13 @@ export interface WalkOptions {
   all: boolean;
 }
 
-const QUESTIONS = 8;
+const CONCURRENT_REQUESTS = 8;
 
 /** @throws RegistryFailure, or Error if the image isn't for that platform. */
 export async function walk(options: WalkOptions): Promise<Walk> {
   const { client, remote, reference, platform } = options;
   const name = manifestReference(reference);
-  // Asked before it is fetched, since fetching changes the response.
+  // Requested by HEAD before it is fetched, since fetching changes the response.
   const before = await client.head(remote, name);
   const root = proved(await readAt(client, remote, name), formatReference(reference));
   const rootStep = { ...root.content, stored: storedOf(before) };
@@ -103,7 +103,7 @@ async function walkManifest(
   { digest, size, stored }: Step,
   { config, layers }: Manifest,
 ): Promise<{ platform: string | null; steps: Pick<Walk, "manifest" | "config" | "layers"> }> {
-  const few = pLimit(QUESTIONS);
+  const few = pLimit(CONCURRENT_REQUESTS);
   const stepTo = (blob: Descriptor) =>
     few(async (): Promise<Step> => {
       const heading = await client.headBlob(remote, blob.digest);
@@ -132,7 +132,7 @@ async function readAll(
   { client, remote }: WalkOptions,
   entries: readonly { name: string; entry: Descriptor }[],
 ): Promise<PlatformImage[]> {
-  const few = pLimit(QUESTIONS);
+  const few = pLimit(CONCURRENT_REQUESTS);
   return Promise.all(
     entries.map(({ name, entry }) =>
       few(async () =>

@@ -1,4 +1,4 @@
-/** The file that the list of access keys lies in: what a deployed mirror holds as a secret can't be read back from it. */
+/** The file with the list of access keys: a deployed mirror has the list as a secret, which can't be read back from it. */
 
 import { checked } from "../../src/access/key-changes.ts";
 import type { WrittenKey } from "../../src/access/key-list.ts";

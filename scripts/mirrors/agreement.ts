@@ -1,4 +1,4 @@
-/** Whether mirrors confirm one another's tags: all that can be known of them where the registry itself can't be asked. */
+/** Whether mirrors confirm one another's tags: all that can be known of them where the registry itself can't be reached. */
 import { isIP } from "node:net";
 import type { Measured } from "./rank.ts";
 
@@ -16,7 +16,7 @@ const ENOUGH = 2;
 
 /**
  * Fills `agrees` in: of what at least two operators' mirrors have under a tag, the newest is taken for what the registry has. It stays
- * null where the registry itself was asked, and where no two operators have the same.
+ * null where the registry itself was consulted, and where no two operators have the same.
  */
 export function withAgreement(measured: readonly Measured[]): Measured[] {
   const unjudged = measured.filter(({ problem, freshness }) => problem === null && freshness === null);

@@ -1,4 +1,4 @@
-/** Measures a mirror: whether it answers, how fast, whether what it gives is right, and whether its tags are fresh. */
+/** Measures a mirror: whether it responds, how fast, whether what it gives is right, and whether its tags are fresh. */
 import { performance } from "node:perf_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import { hashed, readSmallBlob } from "../image/blobs.ts";
@@ -35,9 +35,9 @@ export interface MeasureOptions {
   alone: <Value>(work: () => Promise<Value>) => Promise<Value>;
 }
 
-/** Milliseconds: for a first sign of life, and for all of the questions before the download. */
+/** Milliseconds: for a first sign of life, and for all requests before the download. */
 const SIGN_OF_LIFE = 6_000;
-const QUESTIONS = 45_000;
+const TIME_FOR_METADATA = 45_000;
 /** Bytes: a larger sample only costs the mirror traffic. */
 const LARGEST = 64 * 1024 * 1024;
 
@@ -62,7 +62,7 @@ export async function measure(
     const [first] = samples;
     if (first === undefined) throw new RangeError("nothing to measure with");
     await signOfLife(mirrorSource(mirror.url, first.reference).remote, options.network);
-    const requested = await Promise.race([askAll(mirror, samples, options), tooLate()]);
+    const requested = await Promise.race([measureAll(mirror, samples, options), tooLate()]);
     const download = await options.alone(() => downloadSample(mirror, requested.sample, options));
     const isCorrect = requested.isCorrect && download.isCorrect;
     const { firstByte, freshness, behind, limits, tags } = requested;
@@ -101,11 +101,11 @@ async function signOfLife(remote: RemoteRepository, { fetch }: Network): Promise
 }
 
 async function tooLate(): Promise<never> {
-  await sleep(QUESTIONS, undefined, { ref: false });
-  throw new RegistryFailure(0, null, `doesn't respond in ${QUESTIONS / 1000} s`);
+  await sleep(TIME_FOR_METADATA, undefined, { ref: false });
+  throw new RegistryFailure(0, null, `doesn't respond in ${TIME_FOR_METADATA / 1000} s`);
 }
 
-interface Asked {
+interface SampleResult {
   firstByte: number;
   isCorrect: boolean;
   freshness: State | null;
@@ -115,14 +115,14 @@ interface Asked {
   sample: { reference: ImageReference; image: Image };
 }
 
-/** Asks for every image; the worst of the answers counts. */
-async function askAll(
+/** Measures with every sample; the worst result counts. */
+async function measureAll(
   mirror: PublicMirror,
   samples: readonly Sample[],
   options: MeasureOptions,
-): Promise<Asked> {
-  const all: Asked[] = [];
-  for (const sample of samples) all.push(await askFor(mirror, sample, options));
+): Promise<SampleResult> {
+  const all: SampleResult[] = [];
+  for (const sample of samples) all.push(await measureWith(mirror, sample, options));
   const [first] = all;
   if (first === undefined) throw new RangeError("nothing to measure with");
   return all.slice(1).reduce(
@@ -139,12 +139,16 @@ async function askAll(
   );
 }
 
-async function askFor(mirror: PublicMirror, sample: Sample, options: MeasureOptions): Promise<Asked> {
+async function measureWith(
+  mirror: PublicMirror,
+  sample: Sample,
+  options: MeasureOptions,
+): Promise<SampleResult> {
   const { client, progress } = options;
   const { reference, publisher, platform } = sample;
   const source = mirrorSource(mirror.url, reference);
   const name = manifestReference(reference);
-  // The first question brings a token; the second one shows how fast the mirror is.
+  // The first request brings a token; the second one shows how fast the mirror is.
   const { headers } = await client.manifest(source.remote, name);
   const started = performance.now();
   await client.head(source.remote, name);
@@ -189,7 +193,7 @@ async function imageAt(
 /** The largest layer that isn't too large, downloaded for as long as it may take; hashed if it came whole. */
 async function downloadSample(
   mirror: PublicMirror,
-  { reference, image }: Asked["sample"],
+  { reference, image }: SampleResult["sample"],
   { client, progress, download }: MeasureOptions,
 ): Promise<{ speed: number | null; isCorrect: boolean; problem: string | null }> {
   const blob = blobsOf(image)
@@ -231,7 +235,7 @@ class Stopwatch {
     this.#task.advance(bytes);
   }
 
-  /** Bytes a second since the question, which is what a user waits for; null before the first byte. */
+  /** Bytes a second since the request, which is what a user waits for; null before the first byte. */
   speed(): number | null {
     if (this.#bytes === 0) return null;
     return this.#bytes / (Math.max(this.#last - this.#started, 1) / 1000);

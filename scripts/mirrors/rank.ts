@@ -6,7 +6,7 @@ export interface Measured {
   mirror: PublicMirror;
   /** Why it can't be used at all: no way to it, a refusal. Null when it answers. */
   problem: string | null;
-  /** Milliseconds from the question for a manifest to the first byte of its response; null where there was none. */
+  /** Milliseconds from the request for a manifest to the first byte of its response; null where there was none. */
   firstByte: number | null;
   /** Bytes a second of the sample layer; null where it wasn't given. */
   speed: number | null;
@@ -19,7 +19,7 @@ export interface Measured {
   limits: string | null;
   /** What the images' tags lead to on the mirror. */
   tags: readonly TagFound[];
-  /** Whether other mirrors confirm its tags; null where the publisher was asked, or nothing is confirmed. */
+  /** Whether other mirrors confirm its tags; null where the publisher was consulted, or nothing is confirmed. */
   agrees: boolean | null;
 }
 
@@ -27,7 +27,7 @@ export interface TagFound {
   /** The complete reference. */
   image: string;
   digest: string;
-  /** When the image was made, in milliseconds since 1970; null where it isn't known, or the publisher was asked. */
+  /** When the image was made, in milliseconds since 1970; null where it isn't known, or the publisher was consulted. */
   made: number | null;
 }
 
@@ -42,7 +42,7 @@ export function rank(measured: readonly Measured[]): Measured[] {
   );
 }
 
-/** Whether it gives what it is requested by digest: then it may be an alternate, however old its tags are. */
+/** Whether it serves content by digest: then it may be a fallback, however old its tags are. */
 export function isUsable({ problem, isCorrect, freshness, speed }: Measured): boolean {
   return problem === null && isCorrect === true && freshness !== "different" && speed !== null;
 }

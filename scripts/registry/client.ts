@@ -95,7 +95,7 @@ export class RegistryClient {
 
   /**
    * @param options.range as in the header: `bytes=0-1023`.
-   * @returns the answer, 200 or 206, its body unread and unproved.
+   * @returns the response, 200 or 206, its body unread and unproved.
    */
   async blob(
     remote: RemoteRepository,

@@ -1,4 +1,4 @@
-/** Sends one request to a registry and gets its answer: with the token it asks for, over redirects, and tried again. */
+/** Sends one request to a registry and gets its response: with the token it asks for, over redirects, and tried again. */
 import { isLoopback } from "../../src/registry/addresses.ts";
 import { authorizedFetch } from "../../src/registry/authorized-fetch.ts";
 import { UpstreamError } from "../../src/registry/failure.ts";
@@ -60,7 +60,7 @@ export class Exchange {
   readonly #trust: Trust;
   /** By the host that was named, the way to it and the tokens for it. */
   readonly #transports = new Map<string, Transport & { tokens: Tokens }>();
-  /** By origin, what it has answered to: `https:` or `http:`. */
+  /** By origin, what it has responded to: `https:` or `http:`. */
   readonly #schemes = new Map<string, string>();
 
   constructor({ network, logins, insecure, wait = sleep, advice }: ExchangeOptions) {
@@ -74,7 +74,7 @@ export class Exchange {
 
   /**
    * Reads are retried after transient failures.
-   * @returns the answer, whatever its status, its body unread.
+   * @returns the response, whatever its status, its body unread.
    * @throws RegistryFailure where there is none, or no token for it.
    */
   async send(remote: RemoteRepository, request: Request): Promise<RegistryResponse> {
@@ -111,7 +111,7 @@ export class Exchange {
     const scope = await this.#tokenScope(remote, request);
     const { tokens } = this.#transportFor(remote);
     const fetch = authorizedFetch<Request, RegistryResponse>(
-      (sent, authorization) => this.#ask(remote, sent, scope, authorization),
+      (sent, authorization) => this.#send(remote, sent, scope, authorization),
       tokens,
     );
     return fetch(request, { scope, waitUntil: () => {} });
@@ -145,7 +145,7 @@ export class Exchange {
         if (isRefusal || error instanceof UpstreamError) throw error;
       }
     }
-    // There is no TLS, so the answer meant what was requested.
+    // There is no TLS, so the response meant what was requested.
     if (refused) return refused;
     throw unreachable;
   }
@@ -160,7 +160,7 @@ export class Exchange {
     throw new RegistryFailure(0, UNSAFE, why);
   }
 
-  async #ask(
+  async #send(
     remote: RemoteRepository,
     request: Request,
     scope: TokenScope,

@@ -7,7 +7,7 @@ import type { RegistryResponse } from "./response.ts";
 
 export class RegistryFailure extends Error {
   override readonly name = "RegistryFailure";
-  /** The answer's; 0 where there was none, or none that could be used. */
+  /** The response's; 0 where there was none, or none that could be used. */
   readonly status: number;
   /** One of the distribution spec's, or what the registry says in its place; null where it says nothing. */
   readonly code: string | null;
@@ -88,7 +88,7 @@ export async function failureOfResponse(
   );
 }
 
-/** The failure behind whatever was thrown on the way to a response; one's own mistakes are thrown on. */
+/** The failure behind what was thrown while a response was fetched; errors of this program's own are thrown on. */
 export function failureOfError(error: unknown, host: string, hint: string): RegistryFailure {
   const refusal = refusalIn(error);
   if (refusal) return refusal;

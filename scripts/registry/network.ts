@@ -16,7 +16,7 @@ export interface Sent {
   signal?: AbortSignal | undefined;
 }
 
-/** The way to one registry that the user has named, and to where its answers may lead. Redirects aren't followed. */
+/** The way to one registry that the user has named, and to where its redirects may lead. Redirects aren't followed. */
 export interface Transport {
   send: (url: string, sent: Sent) => Promise<RegistryResponse>;
   fetch: typeof fetch;

@@ -178,7 +178,7 @@ export class UploadSession {
         if (portions.shrink(origin, open ? blob.size : 0, this.#bounds.most) === null) throw failure;
         throw new UploadLost(failure);
       }
-      // The answer may have been lost, and not the upload.
+      // The response may have been lost, and not the upload.
       if ((await client.hasBlob(this.#remote, blob.digest)) === blob.size) break;
       if (open) portions.brokeOff(origin);
       const pause = pauses[vain];

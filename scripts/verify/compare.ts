@@ -13,7 +13,7 @@ export interface MirrorView {
   /** The image that it led to; null unless `root` is given. */
   image: Image | null;
   /** What came for the manifests and blobs of that image. */
-  answers: ReadonlyMap<Digest, ReadOutcome>;
+  outcomes: ReadonlyMap<Digest, ReadOutcome>;
   /** Manifests of that image that the publisher has as well, though the tag no longer leads to them there. */
   published: ReadonlySet<Digest>;
   /** When the images with these configs were made, in milliseconds since 1970, where they say so. */
@@ -80,7 +80,7 @@ function comparePlatform(
 ): Finding[] {
   const other = counterpart(expected, publisher, view);
   const key: ObjectKey = { kind: "manifest", platform: expected.name, position: null };
-  const response = other === null ? absence(view) : answerFor(other.manifest.digest, view);
+  const response = other === null ? absence(view) : outcomeOf(other.manifest.digest, view);
   const manifest =
     other === null && root === "stale"
       ? absent(key, expected.manifest, "stale")
@@ -119,9 +119,9 @@ function absence({ root, image }: MirrorView): ReadOutcome {
   return root.kind === "given" ? { kind: "missing" } : root;
 }
 
-function answerFor(digest: Digest, { answers, image, root }: MirrorView): ReadOutcome {
+function outcomeOf(digest: Digest, { outcomes, image, root }: MirrorView): ReadOutcome {
   if (image !== null && image.root.digest === digest) return root;
-  return answers.get(digest) ?? { kind: "failed", reason: "it wasn't requested" };
+  return outcomes.get(digest) ?? { kind: "failed", reason: "it wasn't requested" };
 }
 
 function manifestFinding(
@@ -150,7 +150,7 @@ function blobFinding(
 ): Finding {
   if (found === null) return absent(key, expected, above);
   const finding = { ...key, expected, found: found.digest, behind: null };
-  const response = answerFor(found.digest, view);
+  const response = outcomeOf(found.digest, view);
   if (response.kind !== "given") return { ...finding, ...refusal(response) };
   if (found.digest === expected.digest) return { ...finding, state: "same", reason: null };
   return { ...finding, state: above === "stale" ? "stale" : "different", reason: null };

@@ -47,9 +47,9 @@ interface Look {
   read: ImageRead | null;
 }
 
-/** Manifests and small answers are requested so many at once of one place, layers so many. */
-const QUESTIONS = 8;
-const DOWNLOADS = 3;
+/** Requests to one registry or mirror at a time: for manifests, headers and configs, and for whole layers. */
+const CONCURRENT_REQUESTS = 8;
+const CONCURRENT_DOWNLOADS = 3;
 
 /**
  * Every mirror is read first, and what it gave is proven by its digests: the publisher, who may count what is requested of it, then only has
@@ -110,12 +110,12 @@ async function readPublished(
   const config = (descriptor: Descriptor) => readSmallBlob(client, publisher.remote, descriptor);
   const first = await read(root);
   if (first.proven === null) throw refused(first.response, publisher);
-  const { image, answers } = await readImage(first.proven, platforms, read, config);
-  for (const response of answers.values()) {
+  const { image, outcomes } = await readImage(first.proven, platforms, read, config);
+  for (const response of outcomes.values()) {
     if ("reason" in response) throw refused(response, publisher);
   }
   // What the publisher lists and doesn't have can't be expected of a mirror.
-  const had = image.platforms.filter(({ manifest }) => answers.get(manifest.digest)?.kind !== "missing");
+  const had = image.platforms.filter(({ manifest }) => outcomes.get(manifest.digest)?.kind !== "missing");
   return { ...image, platforms: had };
 }
 
@@ -127,7 +127,7 @@ function refused(response: ReadOutcome, { name }: Source): RegistryFailure {
 async function lookAt({ remote }: Source, { client, reference, platforms }: VerifyOptions): Promise<Look> {
   const { response, proven } = await readAt(client, remote, manifestReference(reference));
   if (proven === null) return { root: response, read: null };
-  const few = pLimit(QUESTIONS);
+  const few = pLimit(CONCURRENT_REQUESTS);
   const read = (digest: Digest) => few(() => readAt(client, remote, digest));
   const config = (descriptor: Descriptor) => readSmallBlob(client, remote, descriptor);
   try {
@@ -136,7 +136,7 @@ async function lookAt({ remote }: Source, { client, reference, platforms }: Veri
     if (error instanceof RegistryFailure) throw error;
     // The mirror's image is for other platforms than those that are wanted: none of them is there.
     const image = { root: proven.content, isIndex: proven.manifest.kind === "index", platforms: [] };
-    return { root: response, read: { image, answers: new Map(), proven: new Map() } };
+    return { root: response, read: { image, outcomes: new Map(), proven: new Map() } };
   }
 }
 
@@ -147,14 +147,14 @@ async function viewOf(
   options: VerifyOptions,
 ): Promise<MirrorView> {
   const { root, read } = look;
-  if (read === null) return { root, image: null, answers: new Map(), published: new Set(), made: new Map() };
+  if (read === null) return { root, image: null, outcomes: new Map(), published: new Set(), made: new Map() };
   const { image } = read;
   const [blobs, published] = await Promise.all([
     lookAtBlobs(image, mirror, options),
     publishedOf(image, expected, options),
   ]);
   const made = published.size > 0 ? await madeOf([expected, image], mirror.remote, options) : new Map();
-  return { root, image, answers: new Map([...read.answers, ...blobs]), published, made };
+  return { root, image, outcomes: new Map([...read.outcomes, ...blobs]), published, made };
 }
 
 async function lookAtBlobs(
@@ -163,17 +163,17 @@ async function lookAtBlobs(
   { client, deep, progress }: VerifyOptions,
 ): Promise<[Digest, ReadOutcome][]> {
   const blobs = blobsOf(image);
-  const few = pLimit(deep ? DOWNLOADS : QUESTIONS);
+  const few = pLimit(deep ? CONCURRENT_DOWNLOADS : CONCURRENT_REQUESTS);
   const task = deep ? progress.start(shortMirror(name), sizeOf(blobs)) : null;
   const look = (blob: Descriptor) =>
     task
       ? downloadBlob(client, remote, blob, (bytes) => task.advance(bytes))
       : checkBlob(client, remote, blob);
-  const answers = await Promise.all(
+  const outcomes = await Promise.all(
     blobs.map((blob) => few(async (): Promise<[Digest, ReadOutcome]> => [blob.digest, await look(blob)])),
   );
   task?.done("downloaded and hashed");
-  return answers;
+  return outcomes;
 }
 
 /** Which manifests of the mirror's image, where they aren't those expected, the publisher has as well. */
@@ -188,11 +188,11 @@ async function publishedOf(
     [image.root.digest, ...manifests(image)].filter((digest) => !known.includes(digest)),
   );
   if (unknown.size === 0) return new Set();
-  // What an index of the publisher's lists is the publisher's too, and needs no question of its own.
+  // What an index of the publisher's lists is the publisher's too, and needs no request of its own.
   if (unknown.has(image.root.digest) && (await client.head(publisher.remote, image.root.digest)) !== null) {
     return unknown;
   }
-  const few = pLimit(QUESTIONS);
+  const few = pLimit(CONCURRENT_REQUESTS);
   const requested = [...unknown].filter((digest) => digest !== image.root.digest);
   const had = await Promise.all(
     requested.map((digest) =>
@@ -209,7 +209,7 @@ async function madeOf(
   { client, publisher }: VerifyOptions,
 ): Promise<Map<Digest, number>> {
   const configs = images.flatMap(({ platforms }) => platforms.flatMap(({ config }) => config ?? []));
-  const few = pLimit(QUESTIONS);
+  const few = pLimit(CONCURRENT_REQUESTS);
   const made = configs.map((config) =>
     few(async (): Promise<[Digest, number][]> => {
       const bytes =

@@ -21,7 +21,7 @@ export function isAllSame({ mirrors }: ImageResult): boolean {
   return mirrors.every(({ findings }) => worst(findings) === "same");
 }
 
-/** Whether there are differences, rather than only questions without a response. */
+/** Whether there are differences, rather than only requests without a response. */
 export function hasDifference({ mirrors }: ImageResult): boolean {
   return mirrors.some(({ findings }) => !["same", "refused", "failed"].includes(worst(findings)));
 }

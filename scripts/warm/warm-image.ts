@@ -43,7 +43,7 @@ export interface Warmed {
 }
 
 const DOWNLOADS = 3;
-const QUESTIONS = 8;
+const CONCURRENT_REQUESTS = 8;
 /** Milliseconds in which a mirror must have stored what it has passed on whole; and between two looks. */
 const STORING = 20_000;
 const BETWEEN_LOOKS = 200;
@@ -51,10 +51,10 @@ const BETWEEN_LOOKS = 200;
 /** @throws RegistryFailure if the mirror doesn't give the image; Error if it isn't for a wanted platform. */
 export async function warm(options: WarmOptions): Promise<Warmed> {
   const { client, remote, reference, platforms } = options;
-  const few = pLimit(QUESTIONS);
+  const few = pLimit(CONCURRENT_REQUESTS);
   const root = await readAt(client, remote, manifestReference(reference));
   if (root.proven === null) throw new Error(refusalOf(root.response, formatReference(reference)));
-  const { image, answers } = await readImage(
+  const { image, outcomes } = await readImage(
     root.proven,
     platforms,
     (digest) => few(() => readAt(client, remote, digest)),
@@ -62,7 +62,7 @@ export async function warm(options: WarmOptions): Promise<Warmed> {
   );
   const downloads = pLimit(DOWNLOADS);
   const manifests = image.platforms.map(({ name, manifest }) => {
-    const response = answers.get(manifest.digest) ?? root.response;
+    const response = outcomes.get(manifest.digest) ?? root.response;
     return partOf(manifest, response.kind === "given" ? "fetched" : "failed", refusalOf(response, name));
   });
   const blobs = blobsOf(image).map((blob) => downloads(() => bring(blob, options)));
@@ -104,7 +104,7 @@ async function stored(
   }
 }
 
-/** Null where the mirror doesn't say, or doesn't respond a question that a download will put again. */
+/** Null where the mirror doesn't say, or doesn't respond: a download will find out. */
 async function holds(
   client: RegistryClient,
   remote: RemoteRepository,

@@ -1,4 +1,4 @@
-/** Blobs that aren't held: from upstream to the client and the store in one fetch. */
+/** Blobs that aren't stored: from upstream to the client and the store in one fetch. */
 
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import { partial, unsatisfiable, whole } from "../oci/content-response.ts";
@@ -56,7 +56,7 @@ export async function pullColdBlob(
   let lease = typeof turn === "object" ? turn : null;
   let response: Response;
   try {
-    response = await ask(services, pull, upstreamRequest, digest, range);
+    response = await requestBlob(services, pull, upstreamRequest, digest, range);
   } catch (error) {
     if (lease) pull.waitUntil(lease.release());
     return withoutUpstream(pull, digest, failureOf(error));
@@ -124,7 +124,7 @@ export async function pullColdBlob(
 }
 
 /** @throws UpstreamError also for a part where the whole was requested. */
-async function ask(
+async function requestBlob(
   services: PullServices,
   { waitUntil }: PullRequest,
   upstreamRequest: UpstreamRequest,
@@ -249,7 +249,7 @@ async function fillAndFollow(
   return fill.read();
 }
 
-/** Has a fill that failed tried again in the background, without the endpoint that sent wrong content. */
+/** Retries a failed fill in the background, without the endpoint that sent wrong content. */
 async function retryLater(
   services: PullServices,
   pull: PullRequest,

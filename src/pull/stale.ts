@@ -102,7 +102,7 @@ function isAttestation({ platform, annotations }: Descriptor): boolean {
   return platform?.os === "unknown" || annotations?.["vnd.docker.reference.type"] === "attestation-manifest";
 }
 
-/** Whether a client has a blob without fetching it: it lies in the manifest, or is one of those that say nothing. */
+/** Whether a client has a blob without fetching it: the manifest contains it, or it is the empty blob or `{}`. */
 function isKnown({ digest, data }: Descriptor): boolean {
   return data !== undefined || digest === EMPTY_DIGEST || digest === EMPTY_OBJECT_DIGEST;
 }

@@ -95,7 +95,7 @@ const GuideStep: FC<{ step: Step; texts: Texts }> = ({ step, texts }) => (
   </>
 );
 
-/** In the page's language, as far as there is a translation; screen readers are told of what there isn't. */
+/** In the page's language, as far as it is translated; the rest is marked as English for screen readers. */
 const GuideText: FC<{ text: string; texts: Texts }> = ({ text, texts }) => {
   const translated = said(text, texts);
   return translated === null ? (

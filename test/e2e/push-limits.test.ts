@@ -66,7 +66,7 @@ describe("a mirror whose disk is too small", () => {
   });
 
   test.each([
-    // What it compresses as it pushes has no length; what lies in a layout is compressed.
+    // What it compresses as it pushes has no length; what is in a layout is compressed already.
     ["sends lengths", "oci"],
     ["sends none", "docker-archive"],
   ])("says so to skopeo, which %s", async (_, form) => {

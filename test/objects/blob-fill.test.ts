@@ -48,7 +48,7 @@ describe("the alarm", () => {
     await lease();
   });
 
-  test("leaves alone what lies in the store already", async () => {
+  test("fetches nothing that is stored already", async () => {
     await lease();
     await mirror.bindings.STORE.put(key, layer);
     mirror.docker.reset();

@@ -53,7 +53,7 @@ describe("the page of a tag that has moved", () => {
 });
 
 describe("the space that an image takes", () => {
-  test("is shown to the owner, with the images that share it, and to nobody else", async () => {
+  test("is shown to the owner, with the images that share it, and to no one else", async () => {
     await publish(mirror.docker, "library/nginx", "1.27", [3000, 900]);
     const { layers } = await publish(mirror.docker, "library/caddy", "2", [3000, 50]);
     for (const [repository, tag] of [

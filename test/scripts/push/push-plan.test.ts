@@ -4,7 +4,7 @@ import { planPush } from "../../../scripts/push/push-plan.ts";
 const MIRROR = "https://mirror.example.com";
 
 /** Where an image goes: the base URL, the repository and the tag. */
-function placeOf(image: string, target: string | null, mirror = MIRROR): string {
+function destinationOf(image: string, target: string | null, mirror = MIRROR): string {
   const { remote, tag, name } = planPush(image, target, mirror);
   expect(name).toBe(`${remote.endpoint.host}/${remote.repository}:${tag}`);
   return `${remote.endpoint.origin} ${remote.repository} ${tag}`;
@@ -20,13 +20,13 @@ describe("the target", () => {
     ["hosted/team/app", "https://mirror.example.com hosted/team/app 1.0"],
     ["hosted/app:2", "https://mirror.example.com hosted/app 2"],
   ])("%s", (target, place) => {
-    expect(placeOf("myapp:1.0", target)).toBe(place);
+    expect(destinationOf("myapp:1.0", target)).toBe(place);
   });
 
   test("gets the image's tag, or latest if that has none", () => {
-    expect(placeOf("myapp", "hosted/app")).toMatch(/ latest$/);
-    expect(placeOf("oci:layout:3.0", "hosted/app")).toMatch(/ 3\.0$/);
-    expect(placeOf("oci:layout", "hosted/app")).toMatch(/ latest$/);
+    expect(destinationOf("myapp", "hosted/app")).toMatch(/ latest$/);
+    expect(destinationOf("oci:layout:3.0", "hosted/app")).toMatch(/ 3\.0$/);
+    expect(destinationOf("oci:layout", "hosted/app")).toMatch(/ latest$/);
   });
 
   test.each([
@@ -50,7 +50,7 @@ describe("without a target", () => {
     ["registry.example.com/hosted/team/myapp:1.0", "https://registry.example.com hosted/team/myapp 1.0"],
     ["127.0.0.1:5000/myapp:1.0", "http://127.0.0.1:5000 myapp 1.0"],
   ])("%s goes where its name says", (image, place) => {
-    expect(placeOf(image, null)).toBe(place);
+    expect(destinationOf(image, null)).toBe(place);
   });
 
   test.each(["oci:layout:1.0", "docker-archive:app.tar", `docker-daemon:sha256:${"0".repeat(64)}`])(

@@ -35,8 +35,8 @@ export function image(build: string, names: readonly string[] = ["linux/amd64", 
   };
 }
 
-/** A mirror that gives an image whole, but for `answers`. */
-export function viewOf(seen: Image, answers: Record<string, ReadOutcome> = {}): MirrorView {
+/** A mirror that gives an image whole, but for `outcomes`. */
+export function viewOf(seen: Image, outcomes: Record<string, ReadOutcome> = {}): MirrorView {
   const all = seen.platforms.flatMap(({ manifest, config, layers }) => [
     manifest,
     ...(config === null ? [] : [config]),
@@ -44,12 +44,12 @@ export function viewOf(seen: Image, answers: Record<string, ReadOutcome> = {}): 
   ]);
   const given = all.map((each): [Digest, ReadOutcome] => [
     each.digest,
-    answers[each.digest] ?? { kind: "given" },
+    outcomes[each.digest] ?? { kind: "given" },
   ]);
   return {
     root: { kind: "given" },
     image: seen,
-    answers: new Map(given),
+    outcomes: new Map(given),
     published: new Set(),
     made: new Map(),
   };

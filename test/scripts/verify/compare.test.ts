@@ -52,8 +52,8 @@ describe("a tag that names another manifest on the mirror", () => {
   test("is missing in part where the mirror can't give what that image has", () => {
     const arm64 = { ...platform("linux/arm64", "old"), config: null, layers: [] };
     const broken = { ...old, platforms: [platform("linux/amd64", "old"), arm64] };
-    const answers = { [arm64.manifest.digest]: { kind: "missing" as const } };
-    const view = { ...viewOf(broken, answers), published: new Set(manifestsOf(broken)) };
+    const outcomes = { [arm64.manifest.digest]: { kind: "missing" as const } };
+    const view = { ...viewOf(broken, outcomes), published: new Set(manifestsOf(broken)) };
     expect(worst(compare(publisher, view))).toBe("missing");
   });
 
@@ -146,7 +146,7 @@ test("an image without an index has no line for one", () => {
   const [only] = publisher.platforms;
   if (!only) throw new Error("a platform");
   const single = { root: only.manifest, isIndex: false, platforms: [only] };
-  const findings = compare(single, { ...viewOf(single), answers: viewOf(single).answers });
+  const findings = compare(single, { ...viewOf(single), outcomes: viewOf(single).outcomes });
   expect(findings.map(({ kind }) => kind)).toEqual(["manifest", "config", "layer", "layer"]);
   expect(worst(findings)).toBe("same");
 });
