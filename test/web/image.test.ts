@@ -5,6 +5,7 @@ import { type MirrorResponse, type TestMirror, useMirror } from "../support/mirr
 import { publish } from "./support.ts";
 
 const INDEX = "application/vnd.oci.image.index.v1+json";
+const MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 /** Of `{}`. */
 const EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
 const HTML = { Accept: "text/html" };
@@ -175,6 +176,42 @@ describe("on an open mirror", () => {
     const [, next = ""] = /href="([^"]+)#tags"/.exec(html) ?? [];
     const second = text(await page(next.replaceAll("&amp;", "&")));
     expect(second).toContain('href="/_/image/docker.io/library/large:v');
+  });
+
+  test("of a hostile image is no larger than that of a large one, whatever its lists have", async () => {
+    const repository = "library/hostile";
+    const { docker } = mirror;
+    const fill = <Entry>(count: number, entry: Entry) => Array.from({ length: count }, () => entry);
+    const steps = {
+      history: fill(60_000, {}),
+      config: {
+        ...{ Env: fill(60_000, "a"), Cmd: fill(60_000, "b") },
+        Labels: Object.fromEntries(fill(20_000, 0).map((_, at) => [`l${at}`, ""])),
+      },
+    };
+    const bytes = new TextEncoder().encode(JSON.stringify(steps));
+    const config = {
+      mediaType: "application/vnd.oci.image.config.v1+json",
+      ...(await docker.addBlob(bytes, { repository })),
+    };
+    const layer = { mediaType: "a/b", digest: config.digest, size: 1 };
+    const image = await docker.addManifest(repository, {
+      ...{ schemaVersion: 2, mediaType: MANIFEST, config },
+      layers: fill(20_000, layer),
+    });
+    const entry = { mediaType: MANIFEST, digest: image.digest, size: image.size };
+    const { digest } = await docker.addManifest(repository, {
+      ...{ schemaVersion: 2, mediaType: INDEX },
+      manifests: [
+        ...fill(10_000, { ...entry, platform: { os: "a", architecture: "b" } }),
+        { ...entry, platform: { os: "x".repeat(500_000), architecture: "b" } },
+      ],
+    });
+    docker.moveTag(repository, "1", digest);
+    const response = await page(`/_/image/docker.io/${repository}:1`);
+    expect(response.status).toBe(200);
+    expect(response.bytes.byteLength).toBeLessThan(2_000_000);
+    expect(text(response)).toContain("19,000 more");
   });
 
   test("isn't opened from pages of other sites", async () => {

@@ -4,6 +4,7 @@ import type { Digest } from "../../oci/digest.ts";
 import { bytesText, shortDigest } from "../format.ts";
 import type { Texts } from "../texts/en.ts";
 import { type Layer, sizeOf } from "./model.ts";
+import { More, shownOf } from "./shown.tsx";
 
 /** The picture's width in its own units. */
 const WIDTH = 1000;
@@ -44,36 +45,39 @@ interface LayersProps {
 
 export const Layers: FC<LayersProps> = ({ layers, stored, texts }) => {
   const all = sizeOf(layers) || 1;
-  const largest = Math.max(...layers.map(({ size }) => size), 1);
+  const largest = layers.reduce((most, { size }) => Math.max(most, size), 1);
   const { image } = texts;
   return (
-    <ol class="layers">
-      {layers.map(({ digest, size, command }) => {
-        const isStored = stored.get(digest);
-        return (
-          <li>
-            <p class="made">
-              <code>{command ?? shortDigest(digest)}</code>
-            </p>
-            <svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
-              <rect
-                x="0"
-                y="0"
-                width={Math.max((size / largest) * 100, 0.4).toFixed(2)}
-                height="4"
-                class={`depth-${depthOf(size / all)}`}
-              />
-            </svg>
-            <p class="facts-line">
-              <span class="number">{bytesText(size)}</span>
-              <span class={isStored ? "good" : "note"}>
-                {isStored === undefined ? image.notLooked : isStored ? image.yes : image.no}
-              </span>
-              <code title={digest}>{shortDigest(digest)}</code>
-            </p>
-          </li>
-        );
-      })}
-    </ol>
+    <>
+      <ol class="layers">
+        {shownOf(layers).map(({ digest, size, command }) => {
+          const isStored = stored.get(digest);
+          return (
+            <li>
+              <p class="made">
+                <code>{command ?? shortDigest(digest)}</code>
+              </p>
+              <svg class="share" viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true">
+                <rect
+                  x="0"
+                  y="0"
+                  width={Math.max((size / largest) * 100, 0.4).toFixed(2)}
+                  height="4"
+                  class={`depth-${depthOf(size / all)}`}
+                />
+              </svg>
+              <p class="facts-line">
+                <span class="number">{bytesText(size)}</span>
+                <span class={isStored ? "good" : "note"}>
+                  {isStored === undefined ? image.notLooked : isStored ? image.yes : image.no}
+                </span>
+                <code title={digest}>{shortDigest(digest)}</code>
+              </p>
+            </li>
+          );
+        })}
+      </ol>
+      <More of={layers} texts={texts} />
+    </>
   );
 };

@@ -56,6 +56,9 @@ export function sizeOf(layers: readonly { size: number }[]): number {
   return layers.reduce((sum, { size }) => sum + size, 0);
 }
 
+/** Steps of the longest history. An image has some tens of layers, and a history of more only costs time. */
+const MOST_STEPS = 5000;
+
 /** Reads an image's config (image-spec, config.md); null for what is none. Every part may be missing or of another kind. */
 export function readConfig(text: string): ImageConfig | null {
   const config = parse(text);
@@ -72,7 +75,8 @@ export function readConfig(text: string): ImageConfig | null {
     { name: "ENV", values: strings(runtime.Env) },
   ];
   const labels = isObject(runtime.Labels) ? Object.entries(runtime.Labels) : [];
-  const history = Array.isArray(config.history) ? config.history.filter(isObject) : [];
+  const steps = Array.isArray(config.history) ? config.history : [];
+  const history = steps.length > MOST_STEPS ? [] : steps.filter(isObject);
   return {
     created: string(config.created),
     author: string(config.author),

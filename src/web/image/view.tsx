@@ -11,6 +11,7 @@ import { LayerBar, Layers } from "./layers.tsx";
 import { type ImageConfig, platformName, platformsOf, sizeOf } from "./model.ts";
 import type { Part } from "./part.ts";
 import type { Image, Listing, Referrer } from "./read.ts";
+import { isLong, More, shortened, shownOf } from "./shown.tsx";
 import { Space } from "./space.tsx";
 
 export type Check = "same" | { other: string } | { unknown: string };
@@ -180,29 +181,32 @@ const PublisherCheck: FC<{ address: string; check: Check | null; texts: Texts }>
 };
 
 const Platforms: FC<{ image: Image; address: string; texts: Texts }> = ({ image, address, texts }) => {
-  const entries = platformsOf(image.top);
+  const entries = platformsOf(image.top).filter(({ platform }) => !isLong(platformName(platform)));
   if (entries.length === 0) return null;
   return (
     <section class="block" aria-labelledby="platforms">
       <div class="about">
         <h2 id="platforms">{texts.image.platforms}</h2>
       </div>
-      <ul class="work chips">
-        {entries.map(({ platform, digest }) => {
-          const name = platformName(platform);
-          const isShown = digest === image.shown?.digest;
-          return (
-            <li>
-              <a
-                href={`${address}?platform=${encodeURIComponent(name.toWellFormed())}`}
-                aria-current={isShown ? "true" : undefined}
-              >
-                {name}
-              </a>
-            </li>
-          );
-        })}
-      </ul>
+      <div class="work">
+        <ul class="chips">
+          {shownOf(entries).map(({ platform, digest }) => {
+            const name = platformName(platform);
+            const isShown = digest === image.shown?.digest;
+            return (
+              <li>
+                <a
+                  href={`${address}?platform=${encodeURIComponent(name.toWellFormed())}`}
+                  aria-current={isShown ? "true" : undefined}
+                >
+                  {name}
+                </a>
+              </li>
+            );
+          })}
+        </ul>
+        <More of={entries} texts={texts} />
+      </div>
     </section>
   );
 };
@@ -225,9 +229,10 @@ const Config: FC<{ config: ImageConfig; texts: Texts }> = ({ config, texts }) =>
               <code>{name}</code>
             </dt>
             <dd>
-              {values.map((value) => (
+              {shownOf(values).map((value) => (
                 <code class="value">{value}</code>
               ))}
+              <More of={values} texts={texts} />
             </dd>
           </>
         ))}
@@ -236,7 +241,7 @@ const Config: FC<{ config: ImageConfig; texts: Texts }> = ({ config, texts }) =>
         <details>
           <summary>{texts.image.labels}</summary>
           <dl class="facts">
-            {config.labels.map(([name, value]) => (
+            {shownOf(config.labels).map(([name, value]) => (
               <>
                 <dt>
                   <code>{name}</code>
@@ -245,6 +250,7 @@ const Config: FC<{ config: ImageConfig; texts: Texts }> = ({ config, texts }) =>
               </>
             ))}
           </dl>
+          <More of={config.labels} texts={texts} />
         </details>
       )}
       {config.history.length > 0 && (
@@ -253,12 +259,13 @@ const Config: FC<{ config: ImageConfig; texts: Texts }> = ({ config, texts }) =>
             {texts.image.history}, {texts.image.steps(config.history.length)}
           </summary>
           <ol class="history">
-            {config.history.map(({ command }) => (
+            {shownOf(config.history).map(({ command }) => (
               <li>
                 <code>{command}</code>
               </li>
             ))}
           </ol>
+          <More of={config.history} texts={texts} />
         </details>
       )}
     </div>
@@ -276,15 +283,18 @@ const Referrers: FC<{ referrers: Part<Referrer[]>; texts: Texts }> = ({ referrer
       ) : referrers.value.length === 0 ? (
         <p class="note">{texts.image.noReferrers}</p>
       ) : (
-        <ul class="rows">
-          {referrers.value.map(({ digest, type, size }) => (
-            <li>
-              <code>{shortDigest(digest)}</code>
-              <span>{type}</span>
-              <span class="number">{bytesText(size)}</span>
-            </li>
-          ))}
-        </ul>
+        <>
+          <ul class="rows">
+            {shownOf(referrers.value).map(({ digest, type, size }) => (
+              <li>
+                <code>{shortDigest(digest)}</code>
+                <span>{shortened(type)}</span>
+                <span class="number">{bytesText(size)}</span>
+              </li>
+            ))}
+          </ul>
+          <More of={referrers.value} texts={texts} />
+        </>
       )}
     </div>
   </section>

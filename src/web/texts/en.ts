@@ -93,6 +93,7 @@ export const en = {
     config: "Configuration",
     labels: "Labels",
     history: "History",
+    andMore: (count: number) => `and ${count.toLocaleString("en")} more`,
     steps: (count: number) => (count === 1 ? "1 step" : `${count} steps`),
     past: "What this tag named",
     pastLead: "As this mirror has seen it, the latest first.",

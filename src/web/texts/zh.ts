@@ -92,6 +92,7 @@ export const zh: Texts = {
     config: "配置",
     labels: "标记（LABEL）",
     history: "构建历史",
+    andMore: (count) => `还有 ${count.toLocaleString("en")} 项`,
     steps: (count) => `${count} 步`,
     past: "标签指向过的镜像",
     pastLead: "以本站所见为准，最新的在前。",
