@@ -12,6 +12,7 @@ export interface Upload {
 const TABLES = `
 CREATE TABLE IF NOT EXISTS uploads (
   id TEXT PRIMARY KEY, repository TEXT NOT NULL, size INTEGER NOT NULL, holder TEXT, touched INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS uploads_by_repository ON uploads (repository);
 CREATE TABLE IF NOT EXISTS parts (
   upload TEXT NOT NULL, position INTEGER NOT NULL, key TEXT NOT NULL, size INTEGER NOT NULL,
   PRIMARY KEY (upload, position)) WITHOUT ROWID;
@@ -61,7 +62,7 @@ export class UploadTables {
 
   addPart(id: string, { key, size }: Part, now: number): void {
     this.#sql.exec(
-      "INSERT INTO parts SELECT ?1, count(*), ?2, ?3 FROM parts WHERE upload = ?1",
+      "INSERT INTO parts SELECT ?1, coalesce(max(position) + 1, 0), ?2, ?3 FROM parts WHERE upload = ?1",
       id,
       key,
       size,
