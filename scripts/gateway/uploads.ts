@@ -17,7 +17,7 @@ const MIB = 1024 * 1024;
 const CHUNK = 16 * MIB;
 /** Bodies that are received at a time; others wait for their turn. */
 const BODIES = 6;
-/** Uploads that clients haven't ended, of which the longest untouched give way. */
+/** Unfinished uploads that are kept; beyond that number, the one that was untouched for longest is dropped. */
 const UPLOADS = 1000;
 /** Bytes of a blob that is looked for at the far mirror before it is sent there; a smaller one is sent sooner. */
 const WORTH_A_LOOK = MIB;

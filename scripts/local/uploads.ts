@@ -11,16 +11,16 @@ import { type AppendBound, type BegunAppend, BeyondBound, uploadKey } from "../.
 import type { Checksum, FileStore } from "./file-store.ts";
 import { discardGrowing, GrowingFile, readGrowing, untilClosed } from "./growing-file.ts";
 
-/** What digests usually are of. Content with another is read again at its end. */
+/** The algorithm of most digests. Content with a digest of another one is read again at its end. */
 const ALGORITHM = "sha256";
 /** Uploads whose running hash is kept; those of others are read again at their end. */
 const MOST_HASHES = 1_000;
-/** Bytes below which the free space counts as none, where a body broke off. */
+/** If a body broke off with fewer bytes of free space than this, the disk is taken to be full. */
 const LEAST_SPACE = 1024 * 1024;
-/** Bytes of free space, besides the body where its length is known, from which on hardly a push fills the disk. */
+/** With this many bytes of free space after the body, as far as its length is known, a push is unlikely to fill the disk. */
 const AMPLE_SPACE = 8 * 1024 ** 3;
 const PIECE = 1024 * 1024;
-/** Bytes that are discarded of a body beyond its bound, so that its client sees why: a response to a request that is half read is lost. */
+/** Bytes that are discarded of a body beyond its bound, so that its client sees why: one that is still sending doesn't see a response. */
 const MOST_DISCARDED = 1024 ** 3;
 /** Milliseconds: long, as no client waits for what is read before the end. */
 const GATHERING = 20;
@@ -95,7 +95,7 @@ export class Uploads {
     return { id, mayFillDisk: space - (length ?? 0) < AMPLE_SPACE };
   }
 
-  /** Waits until a body should be cut off, as there is no end to what is discarded of it. @returns false once it has ended. */
+  /** Waits until a body should be cut off because too much of it was discarded. @returns false once it has ended. */
   async isEndless(id: string): Promise<boolean> {
     return this.#appends.get(id)?.endless.promise ?? false;
   }
@@ -115,7 +115,7 @@ export class Uploads {
       await append.done;
       if (append.file.isAborted) return null;
       if (!isComplete && (await this.#space()) < LEAST_SPACE) throw noSpace();
-      // From now on they are recorded: what the others may bring was counted without them.
+      // These bytes are recorded from now on; the other appends' bounds were set without them.
       for (const { bound } of this.#groupOf(append)) if (bound) bound.bytes -= append.bytes;
       return append.bytes;
     } catch (error) {

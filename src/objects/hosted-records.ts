@@ -1,6 +1,6 @@
 /**
  * The Durable Object of all hosted repositories' records. There is one of it, so that a change is seen by every request at once,
- * and so that what garbage collection deletes can't be linked at the same moment. No content passes it.
+ * and so that what garbage collection deletes can't be linked at the same moment. No content passes through it.
  */
 
 import { DurableObject } from "cloudflare:workers";
@@ -45,7 +45,7 @@ import { UploadTables } from "./upload-tables.ts";
 const MOST_MISSING = 5;
 /** Milliseconds between two collections. */
 const COLLECT_EVERY = 3600 * 1000;
-/** Of the grace: the time between two notes that a blob was looked for. */
+/** Share of the grace that passes before it is recorded again that a blob was looked for. */
 const TOUCH_EVERY = 1 / 24;
 /** Repositories among which the source of a mount is looked for. */
 const MOST_SOURCES = 100;
@@ -214,7 +214,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     if (!upload) return { kind: "unknown" };
     const { offset } = upload;
     if (start !== null && start !== offset) return { kind: "out-of-order", offset };
-    // What brings nothing more is to be finished.
+    // A request without content only finishes the upload.
     if (length !== 0 && !this.#hasRoom({ digest, size: length ?? 1 }, policy)) return { kind: "over-quota" };
     const holder = crypto.randomUUID();
     this.#uploads.claim(id, holder, this.#now());
@@ -244,7 +244,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
   async reserve(kind: ContentKind, digest: Digest): Promise<void> {
     this.#tables.reserve(kind, digest, this.#now() + this.#grace);
     await this.#collection.deletionOf(kind, digest);
-    // The deletion has forgotten it.
+    // The deletion, if there was one, has removed the first reservation.
     this.#tables.reserve(kind, digest, this.#now() + this.#grace);
     await this.#planCollection();
   }
@@ -321,7 +321,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     await this.ctx.storage.setAlarm(this.#now() + COLLECT_EVERY);
   }
 
-  /** Milliseconds for which what nothing references stays, and an upload that no request continues. */
+  /** Milliseconds for which unreferenced content is kept, and an upload that no request continues. */
   get #grace(): number {
     return this.#services.hostedGrace;
   }

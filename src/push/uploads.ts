@@ -126,7 +126,7 @@ async function pushWhole(
   await linkBlob(services, request.target.repository, { digest, size: length }, upload);
 }
 
-/** Whether a whole blob is put under its digest at once. One that is larger than a put becomes an upload, and in a store that appends every one. */
+/** Whether a whole blob is put under its digest at once. A blob larger than one put becomes an upload; in a store that appends, each one does. */
 function isOnePut({ store }: PushServices, request: HostedRequest): boolean {
   return !store.uploads && (lengthOf(request) ?? 0) <= store.maximumPut;
 }

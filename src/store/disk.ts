@@ -27,7 +27,7 @@ export interface DiskBucketApi extends R2Bucket {
     length: number | null,
     bound: AppendBound | null,
   ): Promise<BegunAppend | null>;
-  /** Waits until a body has gone so far beyond its bound that the rest isn't even discarded. @returns false once it has ended. */
+  /** Waits until a body has gone so far beyond its bound that it isn't read to its end. @returns false once it has ended. */
   isEndless(id: string): Promise<boolean>;
   /** Call it in every case. @returns the bytes that were appended, or why none can be. */
   endAppend(id: string, isComplete: boolean): Promise<number | "ended" | "full" | "beyond">;
@@ -131,7 +131,7 @@ export function growingUploads(bucket: DiskBucketApi): GrowingUploads {
   };
 }
 
-/** @returns what the body broke off with; null if all of it was written. */
+/** @returns the error that the body broke off with; null if all of it was written. */
 async function write(
   bucket: DiskBucketApi,
   id: string,
@@ -151,8 +151,8 @@ async function write(
 const PIECE = 256 * 1024;
 
 /**
- * As `write`, and leaves the rest of a body that can't be written to the caller: a response to a request that is half read is lost.
- * The runtime's own pipe would leave a body that nothing can be read from any more.
+ * As `write`, but the caller can read the rest of a body that can't be written. It must: a client that is still sending doesn't see a
+ * response. After the runtime's own pipe, nothing could be read from the body any more.
  */
 async function writeGuarded(
   bucket: DiskBucketApi,

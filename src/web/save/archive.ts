@@ -113,7 +113,7 @@ function problemWith(blob: Descriptor): string | null {
   if (digest.startsWith("sha512:") || size > LARGEST) {
     return "can't be part of this tar; portolan save writes one that has it";
   }
-  // Of what is stored the store's word is checked. A wrong size here would make the next blob's content headers of the tar.
+  // Other blobs are compared with the store. After a wrong size, a blob's content would be read as headers of the tar.
   const length = wellKnown(digest)?.length ?? size;
   return length === size ? null : `isn't ${size} bytes long, as its manifest says`;
 }

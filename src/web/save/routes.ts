@@ -28,7 +28,7 @@ export interface SaveServices extends SessionServices, StoredServices {
 
 export function saveRoutes(services: SaveServices, { page }: PageKit): Hono {
   const routes = new Hono();
-  // Who follows a link sees a page that says what is wrong, and a program the registry's error.
+  // An error is a page for a person who follows a link, and the registry's JSON for a program.
   routes.get("/_/save/*", (c, next) => (wantsPage(c) ? page(c, next) : next()));
   routes.get("/_/save/*", async (c) => {
     const image = imageAt(c, services);
