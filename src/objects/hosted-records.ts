@@ -148,6 +148,22 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     tags: readonly string[],
     policy: Policy,
   ): Promise<PutManifestResult> {
+    const result = this.#whetherToPut(repository, manifest, tags, policy);
+    const content = { kind: "manifests", ...manifest } as const;
+    if (result.kind === "stored") {
+      this.#tables.setSize(content);
+      this.#tables.putManifest(repository, manifest, tags, this.#now());
+    } else this.#tables.refuse(repository, content);
+    await this.#planCollection();
+    return result;
+  }
+
+  #whetherToPut(
+    repository: string,
+    manifest: NewManifest,
+    tags: readonly string[],
+    policy: Policy,
+  ): PutManifestResult {
     const missing: NewManifest["references"][number][] = [];
     for (const each of manifest.references) {
       if (!this.#isThere(repository, each, policy)) missing.push(each);
@@ -158,14 +174,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
       ? tags.find((tag) => ![null, manifest.digest].includes(this.#tables.tagged(repository, tag)))
       : undefined;
     if (frozen !== undefined) return { kind: "immutable", tag: frozen };
-    const known = this.#tables.manifest(repository, manifest);
-    if (!known && this.#exceeds(policy, manifest)) {
-      return { kind: "over-quota", bytes: policy.quota?.bytes ?? 0 };
-    }
-    this.#tables.setSize({ kind: "manifests", ...manifest });
-    this.#tables.putManifest(repository, manifest, tags, this.#now());
-    await this.#planCollection();
-    return { kind: "stored" };
+    return this.#exceedsAsNew(repository, manifest, policy) ? { kind: "over-quota" } : { kind: "stored" };
   }
 
   async deleteTag(repository: string, tag: string, policy: Policy): Promise<DeleteResult> {
@@ -249,6 +258,16 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     await this.#planCollection();
   }
 
+  async reserveManifest(
+    repository: string,
+    manifest: { digest: Digest; size: number },
+    policy: Policy,
+  ): Promise<boolean> {
+    if (this.#exceedsAsNew(repository, manifest, policy)) return false;
+    await this.reserve("manifests", manifest.digest);
+    return true;
+  }
+
   async linkBlob(
     repository: string,
     { digest, size }: { digest: Digest; size: number },
@@ -256,11 +275,15 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     policy: Policy,
   ): Promise<boolean> {
     const isNew = this.#tables.blobSize(repository, digest) === null;
-    if (isNew && this.#exceeds(policy, { digest, size })) return false;
-    this.#tables.setSize({ kind: "blobs", digest, size });
-    this.#tables.link(repository, digest, this.#now());
+    const isRefused = isNew && this.#exceeds(policy, { digest, size });
+    const content = { kind: "blobs", digest, size } as const;
+    if (isRefused) this.#tables.refuse(repository, content);
+    else {
+      this.#tables.setSize(content);
+      this.#tables.link(repository, digest, this.#now());
+    }
     if (upload !== null) await this.#endUpload(upload);
-    return true;
+    return !isRefused;
   }
 
   async collect(isDryRun: boolean): Promise<Collected> {
@@ -293,6 +316,11 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     if (allowsSparse) return true;
     if (kind === "blobs") return this.#tables.blobSize(repository, digest) !== null;
     return this.#tables.manifest(repository, { digest }) !== null;
+  }
+
+  /** Whether a manifest would exceed the quota. One that the repository has can get further tags in any case. */
+  #exceedsAsNew(repository: string, manifest: { digest: Digest; size: number }, policy: Policy): boolean {
+    return this.#tables.manifest(repository, manifest) === null && this.#exceeds(policy, manifest);
   }
 
   #exceeds({ quota }: Policy, { digest, size }: { digest: Digest; size: number }): boolean {

@@ -27,7 +27,10 @@ export function removePart(
     if (!tables.hasRepository(repository)) return null;
     const manifests = manifestsOf(sql, repository);
     for (const digest of manifests) forget(digest);
-    unlinkAll(sql, repository, until);
+    for (const digest of tables.blobsOf(repository)) {
+      tables.unlink(repository, digest);
+      tables.reserve("blobs", digest, until);
+    }
     return { tags: tagged.length, manifests: manifests.length };
   }
   if ("tag" in part) {
@@ -49,14 +52,4 @@ function manifestsOf(sql: SqlStorage, repository: string): Digest[] {
     .exec<{ digest: Digest }>("SELECT digest FROM manifests WHERE repository = ?", repository)
     .toArray()
     .map(({ digest }) => digest);
-}
-
-function unlinkAll(sql: SqlStorage, repository: string, until: number): void {
-  sql.exec(
-    `UPDATE contents SET reserved_until = max(reserved_until, ?2) WHERE kind = 'blobs'
-       AND digest IN (SELECT digest FROM blobs WHERE repository = ?1)`,
-    repository,
-    until,
-  );
-  sql.exec("DELETE FROM blobs WHERE repository = ?", repository);
 }

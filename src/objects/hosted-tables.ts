@@ -11,6 +11,7 @@ import type {
 import type { TagTime } from "../push/retention.ts";
 import type { Reference } from "../push/target.ts";
 import type { ContentKind } from "../store/store.ts";
+import { LeavingTable } from "./leaving-table.ts";
 
 /** Content that is, was or is about to be stored. */
 export interface Content {
@@ -52,9 +53,11 @@ CREATE TABLE IF NOT EXISTS released (
 
 export class HostedTables {
   readonly #sql: SqlStorage;
+  readonly #leaving: LeavingTable;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.#leaving = new LeavingTable(sql);
     for (const statement of TABLES.split(";").filter((text) => text.trim() !== "")) sql.exec(statement);
   }
 
@@ -108,6 +111,13 @@ export class HostedTables {
 
   forgetContent({ kind, digest }: Omit<Content, "size">): void {
     this.#sql.exec("DELETE FROM contents WHERE kind = ? AND digest = ?", kind, digest);
+    this.#leaving.remove(kind, digest);
+  }
+
+  /** Content is stored that a repository was to have, and doesn't get. */
+  refuse(repository: string, content: Content): void {
+    this.setSize(content);
+    this.#leaving.add(content.kind, content.digest, repository);
   }
 
   // Blobs of a repository
@@ -133,6 +143,7 @@ export class HostedTables {
 
   link(repository: string, digest: Digest, now: number): void {
     this.#sql.exec("INSERT OR REPLACE INTO blobs VALUES (?, ?, ?)", repository, digest, now);
+    this.#leaving.remove("blobs", digest);
   }
 
   /** A client that looks for a blob may rely on it in the manifest that it pushes next. */
@@ -147,7 +158,15 @@ export class HostedTables {
   }
 
   unlink(repository: string, digest: Digest): boolean {
-    return this.#change("DELETE FROM blobs WHERE repository = ? AND digest = ?", repository, digest) > 0;
+    const changed = this.#change("DELETE FROM blobs WHERE repository = ? AND digest = ?", repository, digest);
+    if (changed > 0) this.#leaving.add("blobs", digest, repository);
+    return changed > 0;
+  }
+
+  blobsOf(repository: string): Digest[] {
+    return this.#rows<{ digest: Digest }>("SELECT digest FROM blobs WHERE repository = ?", repository).map(
+      ({ digest }) => digest,
+    );
   }
 
   /** Blobs that no manifest of their repository needs, and that were last touched before. */
@@ -162,7 +181,7 @@ export class HostedTables {
   }
 
   /**
-   * Bytes of the distinct content of all repositories that a pattern matches.
+   * Bytes of the distinct content of all repositories that a pattern matches, and of what they had until it is collected.
    * @param pattern with `*` for any text.
    * @param besides content that isn't counted.
    */
@@ -170,7 +189,8 @@ export class HostedTables {
     const [row] = this.#rows<{ bytes: number | null }>(
       `SELECT sum(size) AS bytes FROM contents AS c WHERE digest IS NOT ?2 AND (
          EXISTS (SELECT 1 FROM blobs WHERE c.kind = 'blobs' AND digest = c.digest AND repository GLOB ?1) OR
-         EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest AND repository GLOB ?1))`,
+         EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest AND repository GLOB ?1) OR
+         EXISTS (SELECT 1 FROM leaving WHERE kind = c.kind AND digest = c.digest AND repository GLOB ?1))`,
       pattern,
       besides,
     );
@@ -215,6 +235,7 @@ export class HostedTables {
       this.#sql.exec("INSERT OR IGNORE INTO needs VALUES (?, ?, ?, ?)", repository, digest, kind, needed);
     }
     this.#sql.exec("DELETE FROM released WHERE repository = ? AND digest = ?", repository, digest);
+    this.#leaving.remove("manifests", digest);
     for (const tag of tags) {
       this.#sql.exec("INSERT OR REPLACE INTO tags VALUES (?, ?, ?, ?)", repository, tag, digest, now);
     }
@@ -236,7 +257,10 @@ export class HostedTables {
     this.#sql.exec("DELETE FROM needs WHERE repository = ? AND manifest = ?", repository, digest);
     this.#sql.exec("DELETE FROM tags WHERE repository = ? AND digest = ?", repository, digest);
     this.#sql.exec("DELETE FROM released WHERE repository = ? AND digest = ?", repository, digest);
-    return this.#change("DELETE FROM manifests WHERE repository = ? AND digest = ?", repository, digest) > 0;
+    const query = "DELETE FROM manifests WHERE repository = ? AND digest = ?";
+    const changed = this.#change(query, repository, digest);
+    if (changed > 0) this.#leaving.add("manifests", digest, repository);
+    return changed > 0;
   }
 
   // Retention

@@ -22,6 +22,8 @@ export async function linkBlob(
 
 export function overQuota({ quota }: Policy): RegistryError {
   const { bytes, pattern } = quota ?? {};
-  const message = `the quota of ${bytes} bytes for ${pattern} is used up: delete tags, or raise HOSTED_QUOTA`;
+  const message =
+    `the quota of ${bytes} bytes for ${pattern} is used up: raise HOSTED_QUOTA, ` +
+    "or delete images, which count until they are collected a day later";
   return new RegistryError(403, "DENIED", message);
 }

@@ -9,8 +9,9 @@ import { isForeign, MAXIMUM_MANIFEST, type Manifest, readManifest } from "../oci
 import { essence, OCI_INDEX, OCI_MANIFEST } from "../oci/mediatypes.ts";
 import { isTag } from "../oci/names.ts";
 import { hostedKey } from "../store/store.ts";
+import { overQuota } from "./link.ts";
 import { policyFor } from "./policy.ts";
-import type { ManifestRecord, NewManifest, PutManifestResult } from "./records.ts";
+import type { ManifestRecord, NewManifest, Policy, PutManifestResult } from "./records.ts";
 import type { HostedRequest } from "./request.ts";
 import type { PushServices } from "./services.ts";
 import type { Reference } from "./target.ts";
@@ -58,11 +59,11 @@ export async function putManifest(
   request.refuseRecalled(digest);
   const tags = "tag" in reference ? [reference.tag] : tagsIn(request.search);
   const manifest = newManifest(bytes, digest, essence(request.headers.get("Content-Type")));
-  await hostedRecords.reserve("manifests", digest);
-  await store.put(hostedKey("manifests", digest), bytes, { digest, contentType: manifest.mediaType });
   const policy = policyFor(config.hosted, target.repository);
+  if (!(await hostedRecords.reserveManifest(target.repository, manifest, policy))) throw overQuota(policy);
+  await store.put(hostedKey("manifests", digest), bytes, { digest, contentType: manifest.mediaType });
   const result = await hostedRecords.putManifest(target.repository, manifest, tags, policy);
-  if (result.kind !== "stored") throw refusal(result);
+  if (result.kind !== "stored") throw refusal(result, policy);
   const headers = new Headers({
     Location: `${prefix}${target.path}/manifests/${digest}`,
     "Docker-Content-Digest": digest,
@@ -160,7 +161,7 @@ function tagsIn(search: URLSearchParams): string[] {
   return tags;
 }
 
-function refusal(result: Exclude<PutManifestResult, { kind: "stored" }>): RegistryError {
+function refusal(result: Exclude<PutManifestResult, { kind: "stored" }>, policy: Policy): RegistryError {
   switch (result.kind) {
     case "missing": {
       const what = [...new Set(result.references.map(({ kind }) => kind))].join(" and ");
@@ -174,7 +175,7 @@ function refusal(result: Exclude<PutManifestResult, { kind: "stored" }>): Regist
     case "immutable":
       return immutable(result.tag);
     case "over-quota":
-      return new RegistryError(403, "DENIED", `the quota of ${result.bytes} bytes is used up`);
+      return overQuota(policy);
   }
 }
 

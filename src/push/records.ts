@@ -52,7 +52,9 @@ export interface Policy {
   isImmutable: boolean;
   /** Whether a manifest may reference content that isn't here. */
   allowsSparse: boolean;
-  /** Bytes that all repositories of a pattern may have together; null for no quota. */
+  /**
+   * Bytes that all repositories of a pattern may have together, what they had included until it is collected; null for no quota.
+   */
   quota: { pattern: string; bytes: number } | null;
 }
 
@@ -61,7 +63,7 @@ export type PutManifestResult =
   /** The first of them. */
   | { kind: "missing"; references: NewManifest["references"] }
   | { kind: "immutable"; tag: string }
-  | { kind: "over-quota"; bytes: number };
+  | { kind: "over-quota" };
 
 export type DeleteResult = "deleted" | "unknown" | "immutable";
 
@@ -166,12 +168,18 @@ export interface HostedRecords {
 
   /** Protects content that is about to be stored from garbage collection, and waits for one that deletes it just now. */
   reserve(kind: ContentKind, digest: Digest): Promise<void>;
+  /** As `reserve`, for a manifest that is to be put. @returns false, without reserving it, if it exceeds the quota. */
+  reserveManifest(
+    repository: string,
+    manifest: { digest: Digest; size: number },
+    policy: Policy,
+  ): Promise<boolean>;
   /** Whether a repository may have a blob more, all running uploads counted. */
   hasRoom(blob: { digest: Digest; size: number }, policy: Policy): Promise<boolean>;
   /**
    * Gives a repository a blob that is stored.
    * @param upload the upload that it came from, which ends; null for none.
-   * @returns false if that exceeds the quota.
+   * @returns false if that exceeds the quota: the blob counts for it until it is collected.
    */
   linkBlob(
     repository: string,
