@@ -1,9 +1,9 @@
 /** The mirror that a gateway stands before: where it is, and how it is reached. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Environment } from "../../src/registry/proxies.ts";
+import { Untrusted } from "../../src/registry/redirects.ts";
 import type { Wait } from "../../src/registry/retry.ts";
 import { RegistryClient } from "../registry/client.ts";
-import { RegistryFailure, UNSAFE } from "../registry/failure.ts";
 import { type Network, openNetwork } from "../registry/network.ts";
 import { type RemoteRepository, writable } from "../registry/remote.ts";
 import { parsePushTo } from "./push-to.ts";
@@ -81,18 +81,23 @@ export class FarMirror {
     return this.#network.close();
   }
 
-  /** A mirror has all its content itself: neither the key nor an image goes where a response would lead. */
+  /** A mirror has all its content itself, and issues its own tokens: neither the key nor an image goes where a response would lead. */
   #transportFor(named: URL) {
     const transport = this.#network.transportFor(named);
+    const check = (url: URL) => {
+      if (url.host === this.host) return;
+      throw new Untrusted(`${this.host} leads to ${url.host}, where nothing is sent`);
+    };
+    const fetch: typeof transport.fetch = async (input, init) => {
+      check(new URL(input instanceof Request ? input.url : input));
+      return transport.fetch(input, init);
+    };
     const send: typeof transport.send = async (url, sent) => {
-      const { host } = new URL(url);
-      if (host !== this.host) {
-        throw new RegistryFailure(0, UNSAFE, `${this.host} leads to ${host}, where nothing is sent`);
-      }
+      check(new URL(url));
       const via = this.#via.getStore();
       if (via !== undefined) sent.headers.set("Via", via);
       return transport.send(url, sent);
     };
-    return { ...transport, send };
+    return { fetch, send };
   }
 }

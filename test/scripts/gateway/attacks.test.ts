@@ -54,7 +54,7 @@ describe("the key, and an image", () => {
     expect(await errorIn(await client.send("POST", "blobs/uploads/"))).toMatchObject({ code: "DENIED" });
     await client.send("GET", "manifests/1.0");
     expect(far.requests.length).toBeGreaterThan(0);
-    expect(other.requests).toEqual([]);
+    expect(other.requests.map(({ url }) => url)).toEqual([]);
   });
 
   test("aren't sent where an upload's Location leads to another host", async () => {
@@ -67,7 +67,20 @@ describe("the key, and an image", () => {
     const location = await client.open();
     const patch = await client.send("PATCH", location, { body: new Uint8Array(10) });
     expect(await errorIn(patch)).toMatchObject({ status: 403, code: "DENIED" });
-    expect(other.requests).toEqual([]);
+    expect(other.requests.map(({ url }) => url)).toEqual([]);
+  });
+
+  test("aren't sent where a challenge leads to another host", async () => {
+    const other = await listening((_, response) => response.end('{"token":"x"}'));
+    const far = await listening((_, response) =>
+      response.writeHead(401, { "WWW-Authenticate": `Bearer realm="${other.url}/token"` }).end(),
+    );
+    await scene.restart({ pushTo: { url: far.url, key: scene.key } });
+    const client = new GatewayClient(scene.gateway, "team/app");
+    expect(await errorIn(await client.send("POST", "blobs/uploads/"))).toMatchObject({ code: "DENIED" });
+    expect((await client.send("GET", "manifests/1.0")).status).toBeGreaterThanOrEqual(400);
+    expect(far.requests.length).toBeGreaterThan(0);
+    expect(other.requests.map(({ url }) => url)).toEqual([]);
   });
 
   test("the key is in no response", async () => {
