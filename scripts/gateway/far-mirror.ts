@@ -72,7 +72,7 @@ export class FarMirror {
     return { remote, at: new URL(`/v2/${this.#path}/_catalog`, this.#origin) };
   }
 
-  /** Runs what a request needs, with the intermediaries that the request has passed (RFC 9110 §7.6.3), so that circles end. */
+  /** Runs what a request needs, with the intermediaries that the request has passed (RFC 9110 §7.6.3), so that loops of mirrors end. */
   during<Result>(via: string, run: () => Promise<Result>): Promise<Result> {
     return this.#via.run(via, run);
   }
@@ -81,7 +81,10 @@ export class FarMirror {
     return this.#network.close();
   }
 
-  /** A mirror has all its content itself, and issues its own tokens: neither the key nor an image goes where a response would lead. */
+  /**
+   * Sends to no other host: a mirror has all its content itself and issues its own tokens, and neither the key nor an image may go
+   * where a response leads.
+   */
   #transportFor(named: URL) {
     const transport = this.#network.transportFor(named);
     const check = (url: URL) => {

@@ -1,4 +1,4 @@
-/** Where the gateway's uploads go on at the far mirror: in a file each, so that they outlive the gateway's process. */
+/** Where each of the gateway's uploads is continued at the far mirror, in a file, so that uploads outlive the gateway's process. */
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
@@ -47,7 +47,7 @@ export class KeptUploads {
     await rm(this.#fileOf(id), { force: true }).catch(() => {});
   }
 
-  /** Removes what isn't one. */
+  /** Reads an upload's file; removes one that can't be read. */
   async #read(name: string): Promise<{ upload: KeptUpload; written: number } | null> {
     const path = join(this.#folder, name);
     try {

@@ -1,9 +1,9 @@
-/** Bodies are received in turns, of which so many run at a time: a client that sends slowly, or not at all, keeps no other one out. */
+/** Receives bodies in turns, a limited number at a time, so that a client that sends slowly, or not at all, blocks no other. */
 import pLimit from "p-limit";
 
-/** Milliseconds after which a turn ends if another body waits for one. */
+/** Milliseconds after which a turn ends if another body waits. */
 const TURN = 5_000;
-/** Milliseconds after which it is seen again whether one waits. */
+/** Milliseconds between checks whether another body waits, once TURN has passed. */
 const LOOK = 500;
 
 export class Turns {
@@ -14,9 +14,9 @@ export class Turns {
   }
 
   /**
-   * Has a body received turn by turn. Between two turns no more of it is in memory than its connection has.
+   * Has a body received turn by turn. Between two turns, only what its connection buffers is in memory.
    * @param receive takes the bytes of one turn, and keeps none of them when it returns.
-   * @param isWhole whether there is but one turn, however long.
+   * @param isWhole whether one turn takes the whole body, however long that is.
    */
   async take(
     bytes: AsyncIterable<Uint8Array>,
@@ -26,7 +26,7 @@ export class Turns {
     const iterator = bytes[Symbol.asyncIterator]();
     const read = () => {
       const promise = iterator.next();
-      // Reported in the next turn, which may begin later than it fails, or not at all.
+      // A failure is reported when the next turn reads it. That may be later, or never: it mustn't count as unhandled until then.
       promise.catch(() => {});
       return promise;
     };

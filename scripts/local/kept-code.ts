@@ -1,4 +1,4 @@
-/** The bundles of the start before, used again until a source changes: making them takes most of a start's time. */
+/** The bundles of the previous start, reused until a source changes: bundling takes most of a start's time. */
 import { createHash } from "node:crypto";
 import { globSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
@@ -28,7 +28,7 @@ export async function keptCode(root: string, bundle: () => Promise<WorkerCode>):
     .catch(() => null);
   if (before?.sources === sources) return before.code;
   const code = await bundle();
-  // A project's folder that can't be written to costs the next start its time, no more.
+  // If the project's folder can't be written to, the next start only takes longer.
   await mkdir(dirname(kept), { recursive: true })
     .then(() => writePrivately(kept, JSON.stringify({ sources, code })))
     .catch(() => {});

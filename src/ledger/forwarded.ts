@@ -31,8 +31,8 @@ export async function readForwarded(process: { fetch: typeof fetch }): Promise<F
 }
 
 /**
- * To be called before this mirror's own records of hosted repositories are shown or changed: those of a gateway have nothing of
- * what its clients see.
+ * To be called before this mirror's own records of hosted repositories are shown or changed: a gateway's own contain nothing that
+ * its clients see.
  * @throws RegistryError 409 at a gateway, which names the mirror to ask.
  */
 export async function requireOwnHosted(

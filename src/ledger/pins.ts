@@ -5,12 +5,12 @@ import { RegistryError } from "../oci/errors.ts";
 import { parseJson } from "../oci/json.ts";
 import { PinRequest, parsed } from "./requests.ts";
 
-/** Where KV has the owner's list: a tag's record has another prefix, and a ledger that is lost loses no pin. */
+/** The owner's list in KV, where it outlives the ledger. No tag record has this prefix. */
 const PINS = "ledger/pins";
 /** Patterns that the owner may add. */
 const MOST = 200;
 
-/** What is used of KV. */
+/** The part of KV that is used. */
 export interface PinStore {
   get(key: string): Promise<string | null>;
   put(key: string, value: string): Promise<void>;
@@ -19,7 +19,7 @@ export interface PinStore {
 export interface Pin {
   /** As in PIN: `docker.io/library/alpine:3`, `ghcr.io/team/*`. */
   pattern: string;
-  /** `configured` for one of PIN's, which only a deploy takes away. */
+  /** `configured` for one of PIN's, which only a deploy removes. */
   from: "configured" | "mirror";
 }
 

@@ -11,7 +11,6 @@ import {
   TrafficRecorder,
 } from "../../src/ledger/traffic.ts";
 import type { Use } from "../../src/ledger/uses.ts";
-import { HoldingsTables } from "../../src/objects/holdings-tables.ts";
 import type { Ledger } from "../../src/objects/ledger.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import type { TagSighting } from "../../src/store/tag-history.ts";
@@ -387,18 +386,4 @@ test("members of families, which clients choose, are counted by name up to a num
   const totals = new Map((await ledger.totals()).map(({ upstream, requests }) => [upstream, requests]));
   expect(totals.size).toBe(502);
   expect([totals.get("docker.io"), totals.get("m0.gcr.io"), totals.get("other")]).toEqual([1, 2, 100]);
-});
-
-test("uses that clients cause are kept up to a number, the latest", async () => {
-  const object = LEDGER.getByName(crypto.randomUUID());
-  const kept = await runInDurableObject(object, (_, { storage }) => {
-    const tables = new HoldingsTables(storage, 2);
-    const digests = ["1", "2", "3"].map((digit): Digest => `sha256:${digit.repeat(64)}`);
-    for (const [at, digest] of digests.entries())
-      tables.use([{ digest, source: "docker.io/library/demo" }], START + at * HOUR);
-    const read = tables.index().uses.map(({ digest }) => digest[7]);
-    tables.prune();
-    return { read, left: storage.sql.exec("SELECT count(*) AS count FROM uses").one().count };
-  });
-  expect(kept).toEqual({ read: ["3", "2"], left: 2 });
 });
