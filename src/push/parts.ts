@@ -35,17 +35,23 @@ export async function storeParts(
   onPart: (part: Part) => Promise<void>,
 ): Promise<void> {
   const reader = body.getReader({ mode: "byob" });
-  let first = await readSlice(reader, SLICE);
-  if (first.isLast) {
-    if (first.bytes.byteLength === 0) return;
-    const key = partKey(upload);
-    await store.put(key, first.bytes, {});
-    return onPart({ key, size: first.bytes.byteLength });
-  }
-  for (let count = 0; first.bytes.byteLength > 0; count++) {
-    const { part, next } = await storeSlices(store, upload, reader, first, PART_SIZES[count] ?? LARGEST_PART);
-    await onPart(part);
-    first = next;
+  try {
+    let first = await readSlice(reader, SLICE);
+    if (first.isLast) {
+      if (first.bytes.byteLength === 0) return;
+      const key = partKey(upload);
+      await store.put(key, first.bytes, {});
+      return await onPart({ key, size: first.bytes.byteLength });
+    }
+    for (let count = 0; first.bytes.byteLength > 0; count++) {
+      const partSize = PART_SIZES[count] ?? LARGEST_PART;
+      const { part, next } = await storeSlices(store, upload, reader, first, partSize);
+      await onPart(part);
+      first = next;
+    }
+  } finally {
+    // The caller discards the rest of a body that is refused.
+    reader.releaseLock();
   }
 }
 

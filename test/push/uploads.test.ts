@@ -263,6 +263,19 @@ describe("unfinished uploads count for the quota", () => {
     await expect.poll(() => mirror.stored()).toEqual([]);
   });
 
+  test("and the rest of a body without a length is read, so that its client sees why it was refused", async () => {
+    const upload = await client.startUpload(SMALL);
+    const { readable, writable } = new IdentityTransformStream();
+    const writer = writable.getWriter();
+    const sent = (async () => {
+      for (let count = 0; count < 12; count++) await writer.write(patternBytes(1_000_000, count));
+      await writer.close();
+      return "all";
+    })();
+    isQuota(await client.send("PATCH", upload, { body: readable }));
+    expect(await Promise.race([sent, new Promise((resolve) => setTimeout(resolve, 1000))])).toBe("all");
+  });
+
   test("and one that fills it exactly is finished", async () => {
     const upload = await client.startUpload(SMALL);
     const content = patternBytes(10_000, 9);
