@@ -186,12 +186,17 @@ export class HostedTables {
    * @param besides content that isn't counted.
    */
   bytesOf(pattern: string, besides: Digest | null): number {
+    const [start, end] = rangeOf(pattern);
+    const matches = "repository >= ?2 AND repository < ?3 AND repository GLOB ?1";
     const [row] = this.#rows<{ bytes: number | null }>(
-      `SELECT sum(size) AS bytes FROM contents AS c WHERE digest IS NOT ?2 AND (
-         EXISTS (SELECT 1 FROM blobs WHERE c.kind = 'blobs' AND digest = c.digest AND repository GLOB ?1) OR
-         EXISTS (SELECT 1 FROM manifests WHERE c.kind = 'manifests' AND digest = c.digest AND repository GLOB ?1) OR
-         EXISTS (SELECT 1 FROM leaving WHERE kind = c.kind AND digest = c.digest AND repository GLOB ?1))`,
+      `WITH held AS (
+         SELECT 'blobs' AS kind, digest FROM blobs WHERE ${matches} UNION
+         SELECT 'manifests', digest FROM manifests WHERE ${matches} UNION
+         SELECT kind, digest FROM leaving WHERE ${matches})
+       SELECT sum(size) AS bytes FROM held JOIN contents USING (kind, digest) WHERE digest IS NOT ?4`,
       pattern,
+      start,
+      end,
       besides,
     );
     return row?.bytes ?? 0;
@@ -397,4 +402,10 @@ function keptAnnotations(annotations: Record<string, string>): string {
 /** Bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
   return new TextEncoder().encode(text).byteLength;
+}
+
+/** Between what the names that a pattern matches are: what other repositories have costs nothing to count then. */
+export function rangeOf(pattern: string): [start: string, end: string] {
+  const [start = ""] = pattern.split("*", 1);
+  return [start, `${start}\u{10ffff}`];
 }
