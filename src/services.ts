@@ -7,7 +7,7 @@ import type { AnalyticsDataset } from "./analytics.ts";
 import { type Config, ConfigError, readConfig } from "./config.ts";
 import { countedBucket, countedKv, countedObjects } from "./counted-bindings.ts";
 import { logFill } from "./fill-log.ts";
-import type { HoldingsLedger } from "./ledger/held.ts";
+import type { HoldingsLedger } from "./ledger/cached.ts";
 import type { HostedLedger } from "./ledger/hosted.ts";
 import { type KeyLedger, ManagedKeys } from "./ledger/managed-keys.ts";
 import { Pins } from "./ledger/pins.ts";

@@ -1,7 +1,7 @@
 /** `portolan ls`: the images that a mirror holds, its objects, or its hosted repositories. */
 import type { Command } from "commander";
 import { isPattern, matchesAny } from "../../src/access/patterns.ts";
-import type { HeldImage, HeldObject, HostedEntry } from "../owner-api/responses.ts";
+import type { CachedImage, CachedObject, HostedEntry } from "../owner-api/responses.ts";
 import { ago, count, shortDigest, size } from "../terminal/format.ts";
 import { table } from "../terminal/table.ts";
 import type { Context } from "./context.ts";
@@ -61,13 +61,13 @@ interface Settings extends OwnerSettings {
   objects?: boolean;
 }
 
-interface Listed extends Omit<HeldImage, "names"> {
+interface Listed extends Omit<CachedImage, "names"> {
   image: string;
   confirmed: string | null;
 }
 
 /** An entry for each name. Under one of several names nothing is taken alone: the image stays for the others. */
-function byName({ names, ...image }: HeldImage): Listed[] {
+function byName({ names, ...image }: CachedImage): Listed[] {
   return names.map(({ name, confirmed }) => ({
     image: name,
     ...image,
@@ -102,11 +102,11 @@ function report(images: readonly Listed[]): string {
 }
 
 /** What was never used, or not since uses are known, counts as used when it was stored. */
-function lastUseOf({ stored, used }: HeldObject): number {
+function lastUseOf({ stored, used }: CachedObject): number {
   return Math.max(stored, used ?? 0);
 }
 
-function objectReport(objects: readonly HeldObject[]): string {
+function objectReport(objects: readonly CachedObject[]): string {
   if (objects.length === 0) return "No such object is stored.";
   const rows = objects.map(({ key, size: bytes, stored, used }) => [
     key,

@@ -1,6 +1,6 @@
 /** `portolan status`: how a mirror is, and what it holds. */
 import type { Command } from "commander";
-import type { HeldImage, MirrorStatus, StoreAccount } from "../owner-api/responses.ts";
+import type { CachedImage, MirrorStatus, StoreAccount } from "../owner-api/responses.ts";
 import { good, warning } from "../terminal/colours.ts";
 import { count, size, span } from "../terminal/format.ts";
 import type { Context } from "./context.ts";
@@ -52,7 +52,7 @@ function storedOf({ limit, stored, images, ...store }: StoreAccount): Stored {
   };
 }
 
-function nameOf({ names }: HeldImage): string {
+function nameOf({ names }: CachedImage): string {
   return names[0]?.name ?? "";
 }
 

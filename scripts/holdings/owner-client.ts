@@ -4,10 +4,10 @@ import type { Digest } from "../../src/oci/digest.ts";
 import { parseJson } from "../../src/oci/json.ts";
 import { readBounded } from "../../src/registry/bounded-read.ts";
 import type {
+  CachedObject,
   CollectedContent,
   DigestTrace,
   GoneImage,
-  HeldObject,
   HostedEntry,
   MirrorStatus,
   PinnedImage,
@@ -64,7 +64,7 @@ export class OwnerClient {
     return this.#readAll(responses.Hosted, "hosted");
   }
 
-  objects(): Promise<HeldObject[]> {
+  objects(): Promise<CachedObject[]> {
     return this.#readAll(responses.Objects, "objects");
   }
 

@@ -1,9 +1,15 @@
 /** What the store is taken by, image by image, for the owner: exact, and by the day where it is about time. */
 import { RegistryError } from "../oci/errors.ts";
 import { digestIn, type StoredEntry } from "../store/store.ts";
+import {
+  type CachedContent,
+  type CachedServices,
+  readCached,
+  type StoredBytes,
+  storedBytes,
+} from "./cached.ts";
 import { evictionOrder, release } from "./eviction.ts";
-import { type Held, type HeldServices, readHeld, type StoredBytes, storedBytes } from "./held.ts";
-import { type HeldImage, type HeldImages, imagesOf, namesOf, sizeOf } from "./images.ts";
+import { type CachedImage, type CachedImages, imagesOf, namesOf, sizeOf } from "./images.ts";
 import { type Part, Parts } from "./parts.ts";
 import type { Pins } from "./pins.ts";
 
@@ -66,7 +72,7 @@ export interface StoreAccount {
   images: ImageAccount[];
 }
 
-export interface AccountServices extends HeldServices {
+export interface AccountServices extends CachedServices {
   config: { cacheLimit: number };
   pins: Pick<Pins, "patterns">;
   /** Milliseconds since the epoch. */
@@ -75,10 +81,10 @@ export interface AccountServices extends HeldServices {
 
 /** What is stored, seen as images. */
 export interface Accounted {
-  held: Held;
-  holdings: HeldImages;
+  cached: CachedContent;
+  holdings: CachedImages;
   /** Of each image that may leave: its place in the order of eviction, from 1 on, and the bytes that are freed with it then. */
-  places: ReadonlyMap<HeldImage, { place: number; frees: number }>;
+  places: ReadonlyMap<CachedImage, { place: number; frees: number }>;
 }
 
 const DAY = 86_400_000;
@@ -86,25 +92,25 @@ const DAY = 86_400_000;
 const WEEK = 7;
 
 export async function readAccounts(services: AccountServices, parts = new Parts()): Promise<Accounted> {
-  const [held, pin] = await Promise.all([
-    readHeld(services, { withTags: true, parts }),
+  const [cached, pin] = await Promise.all([
+    readCached(services, { withTags: true, parts }),
     services.pins.patterns(),
   ]);
-  const holdings = imagesOf(held, { pin, now: services.now() });
+  const holdings = imagesOf(cached, { pin, now: services.now() });
   const needs = new Map(holdings.needs);
   const leaving = evictionOrder(holdings).filter((unit) => "digest" in unit);
   const places = leaving.map((image, index) => {
-    return [image, { place: index + 1, frees: sizeOf(held, release(image, needs)) }] as const;
+    return [image, { place: index + 1, frees: sizeOf(cached, release(image, needs)) }] as const;
   });
-  return { held, holdings, places: new Map(places) };
+  return { cached, holdings, places: new Map(places) };
 }
 
 export async function accountOf(services: AccountServices, parts = new Parts()): Promise<StoreAccount> {
   const { config, now, ledger } = services;
   const accounted = await readAccounts(services, parts);
-  const { held, holdings } = accounted;
-  const entries = [...held.objects.values()];
-  const bytes = sizeOf(held, held.objects.keys());
+  const { cached, holdings } = accounted;
+  const entries = [...cached.objects.values()];
+  const bytes = sizeOf(cached, cached.objects.keys());
   const pinned = new Set(holdings.images.filter(({ isPinned }) => isPinned).flatMap(({ keys }) => [...keys]));
   const counted = await parts.read("ledger", ledger.counted(), null);
   const growth = growthOf(entries, now());
@@ -113,7 +119,7 @@ export async function accountOf(services: AccountServices, parts = new Parts()):
     limit: config.cacheLimit,
     bytes,
     stored: storedBytes(entries),
-    pinned: sizeOf(held, pinned),
+    pinned: sizeOf(cached, pinned),
     evicted: counted?.evicted ?? null,
     unreferenced: {
       objects: holdings.loose.length,
@@ -137,13 +143,13 @@ export async function detailsOfImage(
 }
 
 /** @throws RegistryError 404 */
-export function imagesNamed({ images }: HeldImages, name: string): HeldImage[] {
+export function imagesNamed({ images }: CachedImages, name: string): CachedImage[] {
   const named = images.filter((image) => namesOf(image).includes(name));
   if (named.length > 0) return named;
   throw new RegistryError(404, "NAME_UNKNOWN", `${name.slice(0, 400)} isn't stored`);
 }
 
-function account(image: HeldImage, { places }: Accounted): ImageAccount {
+function account(image: CachedImage, { places }: Accounted): ImageAccount {
   const { digest, visibility, size, alone, isWhole, isPinned, first, last, uses, tags } = image;
   return {
     names: namesOf(image).map((name, index) => {
@@ -159,20 +165,20 @@ function account(image: HeldImage, { places }: Accounted): ImageAccount {
   };
 }
 
-function detail(image: HeldImage, accounted: Accounted): ImageDetail {
-  const { held, holdings } = accounted;
+function detail(image: CachedImage, accounted: Accounted): ImageDetail {
+  const { cached, holdings } = accounted;
   const sharedWith = holdings.images.flatMap((other) => {
     const shared = other === image ? [] : [...other.keys].filter((key) => image.keys.has(key));
     const [name = ""] = namesOf(other);
-    return shared.length > 0 ? [{ image: name, bytes: sizeOf(held, shared) }] : [];
+    return shared.length > 0 ? [{ image: name, bytes: sizeOf(cached, shared) }] : [];
   });
-  const entries = [...image.keys].flatMap((key) => held.objects.get(key) ?? []);
+  const entries = [...image.keys].flatMap((key) => cached.objects.get(key) ?? []);
   return {
     ...account(image, accounted),
     sharedWith: sharedWith.sort((one, other) => other.bytes - one.bytes),
     objects: entries.map(({ key, size, stored }) => {
       const digest = digestIn(key);
-      const use = digest && held.uses.get(digest);
+      const use = digest && cached.uses.get(digest);
       return {
         ...{ key, size },
         images: holdings.needs.get(key) ?? 0,

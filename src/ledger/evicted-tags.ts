@@ -1,7 +1,7 @@
 /** Tag records end with their images, so that a tag is stored or not, and never only its name. */
 import { contentKey, type StoredEntry } from "../store/store.ts";
 import type { TagName, TagRecord } from "../store/tag-records.ts";
-import { type HoldingsLedger, readTags, type TagServices } from "./held.ts";
+import { type HoldingsLedger, readTags, type TagServices } from "./cached.ts";
 import { Parts } from "./parts.ts";
 import { type QuotaServices, roomFor } from "./quotas.ts";
 

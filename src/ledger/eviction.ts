@@ -2,10 +2,10 @@
 import type { Digest } from "../oci/digest.ts";
 import { deleteInBatches, listCached } from "../store/listing.ts";
 import { contentKey, digestIn, type Store, type StoredEntry } from "../store/store.ts";
+import { type CachedContent, type CachedServices, readCached, storedBytes } from "./cached.ts";
 import type { Eviction } from "./evicted.ts";
 import { type EvictedTagServices, endEvictedTags } from "./evicted-tags.ts";
-import { type Held, type HeldServices, readHeld, storedBytes } from "./held.ts";
-import { byTurn, type HeldImage, type HeldImages, imagesOf, type LooseObject } from "./images.ts";
+import { byTurn, type CachedImage, type CachedImages, imagesOf, type LooseObject } from "./images.ts";
 import type { Pins } from "./pins.ts";
 import { worthOf } from "./worth.ts";
 
@@ -15,7 +15,7 @@ export interface DeletionServices {
   manifests: { delete(digest: Digest): unknown };
 }
 
-export interface EvictionServices extends HeldServices, DeletionServices, EvictedTagServices {
+export interface EvictionServices extends CachedServices, DeletionServices, EvictedTagServices {
   readonly ledger: EvictedTagServices["ledger"];
   store: Pick<Store, "list" | "get" | "delete">;
   pins: Pick<Pins, "patterns">;
@@ -41,8 +41,8 @@ export async function keepLimit(services: EvictionServices, limit: number): Prom
   let plan = NOTHING;
   if (total > limit) {
     const pin = await pins.patterns();
-    const held = await readHeld(services, { withTags: pin.length > 0 }, listed);
-    plan = planEviction(held, { target: limit * (1 - HEADROOM), pin, now: now() });
+    const cached = await readCached(services, { withTags: pin.length > 0 }, listed);
+    plan = planEviction(cached, { target: limit * (1 - HEADROOM), pin, now: now() });
   }
   await deleteCached(services, [...plan.keys, ...danglingLinks(listed, now())]);
   const left = new Map(listed.objects);
@@ -93,17 +93,17 @@ export interface PlanOptions {
 }
 
 /** Chooses what leaves until no more than `target` bytes are left, or only what is pinned. */
-export function planEviction(held: Held, { target, ...options }: PlanOptions): EvictionPlan {
-  const holdings = imagesOf(held, options);
+export function planEviction(cached: CachedContent, { target, ...options }: PlanOptions): EvictionPlan {
+  const holdings = imagesOf(cached, options);
   const needs = new Map(holdings.needs);
-  let left = sum(held.objects.values());
-  let { level } = held;
+  let left = sum(cached.objects.values());
+  let { level } = cached;
   const total = left;
   const keys: string[] = [];
   for (const unit of evictionOrder(holdings)) {
     if (left <= target) break;
     const freed = "key" in unit ? [unit.key] : release(unit, needs);
-    for (const key of freed) left -= held.objects.get(key)?.size ?? 0;
+    for (const key of freed) left -= cached.objects.get(key)?.size ?? 0;
     keys.push(...freed);
     level = Math.max(level, worthOf(unit));
   }
@@ -111,12 +111,12 @@ export function planEviction(held: Held, { target, ...options }: PlanOptions): E
 }
 
 /** Everything that may leave, what leaves first first. */
-export function evictionOrder({ images, loose }: HeldImages): (HeldImage | LooseObject)[] {
+export function evictionOrder({ images, loose }: CachedImages): (CachedImage | LooseObject)[] {
   return [...images.filter(({ isPinned }) => !isPinned), ...loose].sort(byTurn);
 }
 
 /** An image leaves. @returns the keys that no other image needs, its blobs first. */
-export function release({ keys }: HeldImage, needs: Map<string, number>): string[] {
+export function release({ keys }: CachedImage, needs: Map<string, number>): string[] {
   const freed = [...keys].filter((key) => {
     const others = (needs.get(key) ?? 1) - 1;
     needs.set(key, others);
@@ -127,7 +127,7 @@ export function release({ keys }: HeldImage, needs: Map<string, number>): string
 }
 
 /** Links to private content that was evicted. The next authorized pull fetches the content, and writes its link, again. */
-function danglingLinks({ objects, links }: Pick<Held, "objects" | "links">, now: number): string[] {
+function danglingLinks({ objects, links }: Pick<CachedContent, "objects" | "links">, now: number): string[] {
   return links
     .filter(({ key, stored }) => {
       const [, algorithm, hex] = /\/_\/(sha256|sha512)\/([0-9a-f]+)$/.exec(key) ?? [];

@@ -1,9 +1,9 @@
-/** What is held of mirrored content: tag records and objects, a page at a time, and their removal. */
+/** What is cached of mirrored content: tag records and objects, a page at a time, and their removal. */
 import { type Digest, parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { contentKey, digestIn, type Store, type StoredEntry } from "../store/store.ts";
 import type { TagName, TagRecord, TagRecords } from "../store/tag-records.ts";
-import type { HoldingsLedger } from "./held.ts";
+import type { HoldingsLedger } from "./cached.ts";
 import { type Part, Parts } from "./parts.ts";
 import { MOST_REMOVED, PurgeRequest, parsed } from "./requests.ts";
 

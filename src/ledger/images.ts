@@ -3,11 +3,11 @@ import { matchesAnyImage, matchesAnyRepository } from "../access/image-patterns.
 import type { Digest } from "../oci/digest.ts";
 import { type ContentKind, contentKey, digestIn, type StoredEntry, type Visibility } from "../store/store.ts";
 import type { TagName, TagRecord } from "../store/tag-records.ts";
-import type { Held } from "./held.ts";
+import type { CachedContent } from "./cached.ts";
 import { byWorth, type Worth } from "./worth.ts";
 
 /** A manifest that no other one lists, or that a tag names, with all that is stored of what it refers to. */
-export interface HeldImage extends Worth {
+export interface CachedImage extends Worth {
   digest: Digest;
   visibility: Visibility;
   /** The tags that name it. */
@@ -40,8 +40,8 @@ const USUAL: Turn = 1;
 /** What is being pulled just now; and what was pulled by digest out of a pinned repository. */
 const LAST: Turn = 2;
 
-export interface HeldImages {
-  images: readonly HeldImage[];
+export interface CachedImages {
+  images: readonly CachedImage[];
   loose: readonly LooseObject[];
   /** How many images need an object, by key. */
   needs: ReadonlyMap<string, number>;
@@ -61,26 +61,26 @@ const GRACE = 3_600_000;
 const MANIFEST = /^(private\/)?manifests\//;
 
 /** Stored images and the rest; without the tags where they weren't read. */
-export function imagesOf(held: Held, options: ImageOptions): HeldImages {
-  const tags = Map.groupBy(held.tags, ({ digest, visibility }) =>
+export function imagesOf(cached: CachedContent, options: ImageOptions): CachedImages {
+  const tags = Map.groupBy(cached.tags, ({ digest, visibility }) =>
     contentKey("manifests", digest, visibility),
   );
   const listed = new Set<string>();
-  const manifests = [...held.objects.keys()].filter((key) => MANIFEST.test(key));
-  for (const key of manifests) for (const child of childrenOf(held, key, "manifests")) listed.add(child);
+  const manifests = [...cached.objects.keys()].filter((key) => MANIFEST.test(key));
+  for (const key of manifests) for (const child of childrenOf(cached, key, "manifests")) listed.add(child);
   const images = manifests
     .filter((key) => !listed.has(key) || tags.has(key))
-    .map((key) => imageOf(held, key, tags.get(key) ?? [], options));
+    .map((key) => imageOf(cached, key, tags.get(key) ?? [], options));
   const needs = new Map<string, number>();
   for (const { keys } of images) for (const key of keys) needs.set(key, (needs.get(key) ?? 0) + 1);
   for (const image of images)
     image.alone = sizeOf(
-      held,
+      cached,
       [...image.keys].filter((key) => needs.get(key) === 1),
     );
-  const loose = [...held.objects.values()]
+  const loose = [...cached.objects.values()]
     .filter(({ key }) => !needs.has(key))
-    .map((entry) => looseObject(held, entry, options));
+    .map((entry) => looseObject(cached, entry, options));
   return { images, loose, needs };
 }
 
@@ -90,37 +90,37 @@ export function byTurn(one: Worth & { turn: Turn }, other: Worth & { turn: Turn 
 }
 
 /** `docker.io/library/alpine:3.20`; for an image without a tag, its repository, as far as it is known, and its digest. */
-export function namesOf({ tags, source, digest }: HeldImage): string[] {
+export function namesOf({ tags, source, digest }: CachedImage): string[] {
   if (tags.length === 0) return [`${source ?? ""}@${digest}`];
   return tags.map(({ upstream, repository, tag }) => `${upstream}/${repository}:${tag}`);
 }
 
 /** Bytes of stored objects. */
-export function sizeOf({ objects }: Pick<Held, "objects">, keys: Iterable<string>): number {
+export function sizeOf({ objects }: Pick<CachedContent, "objects">, keys: Iterable<string>): number {
   let sum = 0;
   for (const key of keys) sum += objects.get(key)?.size ?? 0;
   return sum;
 }
 
 function imageOf(
-  held: Held,
+  cached: CachedContent,
   root: string,
   tags: readonly (TagName & TagRecord)[],
   { pin, now }: ImageOptions,
-): HeldImage {
+): CachedImage {
   const keys = new Set<string>();
   const add = (key: string): void => {
     if (keys.has(key)) return;
     keys.add(key);
     if (!MANIFEST.test(key)) return;
     for (const kind of ["manifests", "blobs"] as const)
-      for (const child of childrenOf(held, key, kind)) add(child);
+      for (const child of childrenOf(cached, key, kind)) add(child);
   };
   add(root);
-  const entries = [...keys].flatMap((key) => held.objects.get(key) ?? []);
-  const uses = entries.flatMap(({ key }) => (MANIFEST.test(key) ? (useOf(held, key) ?? []) : []));
+  const entries = [...keys].flatMap((key) => cached.objects.get(key) ?? []);
+  const uses = entries.flatMap(({ key }) => (MANIFEST.test(key) ? (useOf(cached, key) ?? []) : []));
   const stored = entries.map((entry) => entry.stored);
-  const source = useOf(held, root)?.source ?? null;
+  const source = useOf(cached, root)?.source ?? null;
   const isByDigest = tags.length === 0 && source !== null && matchesAnyRepository(pin, source);
   return {
     digest: digestIn(root) as Digest,
@@ -128,13 +128,13 @@ function imageOf(
     tags,
     source,
     keys,
-    size: sizeOf(held, keys),
+    size: sizeOf(cached, keys),
     alone: 0,
     uses: Math.max(0, ...uses.map((use) => use.uses)),
     level: Math.max(0, ...uses.map((use) => use.level)),
     first: Math.min(...stored, ...uses.map((use) => use.first)),
     last: Math.max(...stored, ...uses.map((use) => use.last)),
-    isWhole: isWhole(held, root),
+    isWhole: isWhole(cached, root),
     isPinned: tags.some(({ upstream, repository, tag }) =>
       matchesAnyImage(pin, `${upstream}/${repository}`, tag),
     ),
@@ -142,10 +142,14 @@ function imageOf(
   };
 }
 
-function looseObject(held: Held, { key, size, stored }: StoredEntry, { now }: ImageOptions): LooseObject {
-  const use = useOf(held, key);
+function looseObject(
+  cached: CachedContent,
+  { key, size, stored }: StoredEntry,
+  { now }: ImageOptions,
+): LooseObject {
+  const use = useOf(cached, key);
   // A listing isn't part of an image; of other content that can be said only once all manifests are known.
-  const isGarbage = digestIn(key) !== null && held.isComplete && now - stored > GRACE;
+  const isGarbage = digestIn(key) !== null && cached.isComplete && now - stored > GRACE;
   return {
     key,
     size,
@@ -156,28 +160,28 @@ function looseObject(held: Held, { key, size, stored }: StoredEntry, { now }: Im
   };
 }
 
-function useOf({ uses }: Held, key: string) {
+function useOf({ uses }: CachedContent, key: string) {
   const digest = digestIn(key);
   return digest ? uses.get(digest) : undefined;
 }
 
 /** What is stored of what a manifest refers to: what is private may need what is public, and not the other way round. */
-function childrenOf(held: Held, key: string, kind: ContentKind): string[] {
+function childrenOf(cached: CachedContent, key: string, kind: ContentKind): string[] {
   const digest = digestIn(key);
-  const references = digest && held.references.get(digest);
+  const references = digest && cached.references.get(digest);
   if (!references) return [];
   const visibilities: Visibility[] = key.startsWith("private/") ? ["public", "private"] : ["public"];
   return references[kind]
     .flatMap((child) => visibilities.map((visibility) => contentKey(kind, child, visibility)))
-    .filter((child) => held.objects.has(child));
+    .filter((child) => cached.objects.has(child));
 }
 
-function isWhole(held: Held, key: string): boolean {
+function isWhole(cached: CachedContent, key: string): boolean {
   const digest = digestIn(key);
-  const references = digest && held.references.get(digest);
+  const references = digest && cached.references.get(digest);
   if (!references) return false;
   if (references.manifests.length > 0)
-    return childrenOf(held, key, "manifests").some((child) => isWhole(held, child));
-  const stored = new Set(childrenOf(held, key, "blobs").map(digestIn));
+    return childrenOf(cached, key, "manifests").some((child) => isWhole(cached, child));
+  const stored = new Set(childrenOf(cached, key, "blobs").map(digestIn));
   return references.blobs.every((blob) => stored.has(blob));
 }

@@ -1,8 +1,8 @@
 /** Metrics in Prometheus' text format. No repository and no key is a label: there may be any number of them. */
 import { LONGEST_LIMIT } from "../upstream/limits.ts";
 import type { Activity } from "./activity.ts";
+import type { Counted } from "./cached.ts";
 import type { Forwarded } from "./forwarded.ts";
-import type { Counted } from "./held.ts";
 import type { HostedCount } from "./hosted.ts";
 import type { Traffic } from "./traffic.ts";
 

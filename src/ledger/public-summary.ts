@@ -1,6 +1,6 @@
 /** What a mirror says of itself to everyone, where its owner wants that: sums, and no names. */
 import { within } from "../registry/within.ts";
-import type { HoldingsLedger } from "./held.ts";
+import type { HoldingsLedger } from "./cached.ts";
 import { recent } from "./recent.ts";
 import { summaryOf } from "./summary.ts";
 import type { TrafficLedger } from "./traffic.ts";

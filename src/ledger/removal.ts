@@ -3,7 +3,7 @@ import type { Store } from "../store/store.ts";
 import type { TagRecords } from "../store/tag-records.ts";
 import { type AccountServices, imagesNamed, readAccounts } from "./accounts.ts";
 import { type DeletionServices, deleteCached, release } from "./eviction.ts";
-import { type HeldImage, sizeOf } from "./images.ts";
+import { type CachedImage, sizeOf } from "./images.ts";
 import { MOST_REMOVED, parsed, RemovalRequest } from "./requests.ts";
 
 export interface RemovalServices extends AccountServices, DeletionServices {
@@ -27,9 +27,9 @@ export interface Removed {
 export async function removeImages(services: RemovalServices, request: unknown): Promise<Removed> {
   const message = `the body has images, ${MOST_REMOVED} at most, and dryRun if none is to go`;
   const { images, dryRun } = parsed(RemovalRequest, request, message);
-  const { held, holdings } = await readAccounts(services);
-  const doomed = new Set<HeldImage>();
-  const tags = new Set<HeldImage["tags"][number]>();
+  const { cached, holdings } = await readAccounts(services);
+  const doomed = new Set<CachedImage>();
+  const tags = new Set<CachedImage["tags"][number]>();
   for (const name of images) {
     for (const image of imagesNamed(holdings, name)) {
       for (const tag of image.tags) {
@@ -44,7 +44,7 @@ export async function removeImages(services: RemovalServices, request: unknown):
     for (const tag of tags) await services.tags.end(tag, tag);
     await deleteCached(services, keys);
   }
-  return { images: [...new Set(images)], objects: keys.length, bytes: sizeOf(held, keys) };
+  return { images: [...new Set(images)], objects: keys.length, bytes: sizeOf(cached, keys) };
 }
 
 /** Removes blobs that no stored manifest refers to, once they are an hour old. */
@@ -52,8 +52,8 @@ export async function pruneUnreferenced(
   services: RemovalServices,
   isDryRun: boolean,
 ): Promise<Omit<Removed, "images">> {
-  const { held, holdings } = await readAccounts(services);
+  const { cached, holdings } = await readAccounts(services);
   const keys = holdings.loose.filter(({ turn }) => turn === 0).map(({ key }) => key);
   if (!isDryRun) await deleteCached(services, keys);
-  return { objects: keys.length, bytes: sizeOf(held, keys) };
+  return { objects: keys.length, bytes: sizeOf(cached, keys) };
 }

@@ -1,5 +1,5 @@
 /** The ledger's tables of stored content: its use, what manifests refer to, and how much there was at the last count. */
-import type { Counted, HoldingsIndex, Settlement, StoredBytes } from "../ledger/held.ts";
+import type { Counted, HoldingsIndex, Settlement, StoredBytes } from "../ledger/cached.ts";
 import type { ManifestReferences } from "../ledger/references.ts";
 import { USE_SPAN } from "../ledger/span.ts";
 import type { Use, UseRecord } from "../ledger/uses.ts";

@@ -6,7 +6,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { WrittenKey } from "../access/key-list.ts";
 import { type Activity, NO_ACTIVITY } from "../ledger/activity.ts";
-import type { Counted, HoldingsIndex, HoldingsLedger, Settlement, TagPage } from "../ledger/held.ts";
+import type { Counted, HoldingsIndex, HoldingsLedger, Settlement, TagPage } from "../ledger/cached.ts";
 import type { KeyLedger, KeyList } from "../ledger/managed-keys.ts";
 import type { DigestTrace, PullLedger } from "../ledger/pulls.ts";
 import { tightQuotas, type Usage, type UsageLedger } from "../ledger/quotas.ts";

@@ -1,4 +1,4 @@
-/** Blobs that are held, and the way to `cold-blob.ts` for those that aren't. No JavaScript touches a blob's bytes. */
+/** Blobs that are stored, and the way to `cold-blob.ts` for those that aren't. No JavaScript touches a blob's bytes. */
 
 import type { CacheStatus } from "../oci/cachestatus.ts";
 import { isUnchanged, partial, unsatisfiable, whole } from "../oci/content-response.ts";

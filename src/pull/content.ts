@@ -78,10 +78,10 @@ export async function storeAgain(
   access: RepositoryAccess,
   manifest: StoredManifest,
 ): Promise<void> {
-  const isHeld = await services.store
+  const isStored = await services.store
     .head(contentKey("manifests", manifest.digest, "public"))
     .catch(() => null);
-  if (!isHeld) await storeManifest(services, access, manifest);
+  if (!isStored) await storeManifest(services, access, manifest);
 }
 
 /** Says that a manifest isn't what its digest says. */

@@ -59,7 +59,7 @@ async function isWhole(search: Search, digest: Digest, depth: number): Promise<b
   return areBlobsStored(search, [...new Set(blobs.map((blob) => (blob as Descriptor).digest))]);
 }
 
-/** Whether all are held. More than this request may look for are looked for by a Durable Object, whose every call may as many. */
+/** Whether all are stored. More than this request may look up are looked up by a Durable Object: each call of it has a limit of its own. */
 async function areBlobsStored(search: Search, digests: Digest[]): Promise<boolean> {
   const { services, access } = search;
   if (digests.length <= search.looks) {

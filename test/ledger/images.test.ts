@@ -1,7 +1,7 @@
 /** Stored content seen as images, and in which order they leave. */
 import { describe, expect, test } from "vitest";
+import type { CachedContent } from "../../src/ledger/cached.ts";
 import { evictionOrder, planEviction } from "../../src/ledger/eviction.ts";
-import type { Held } from "../../src/ledger/held.ts";
 import { imagesOf, namesOf } from "../../src/ledger/images.ts";
 import type { UseRecord } from "../../src/ledger/uses.ts";
 import { worthOf } from "../../src/ledger/worth.ts";
@@ -30,7 +30,11 @@ interface Given {
 }
 
 /** A store of manifests of a kilobyte with their blobs, and blobs that no manifest refers to. */
-function held(given: readonly Given[], loose: Record<string, number> = {}, isComplete = true): Held {
+function cached(
+  given: readonly Given[],
+  loose: Record<string, number> = {},
+  isComplete = true,
+): CachedContent {
   const objects = new Map<string, { key: string; size: number; stored: number }>();
   const put = (key: string, size: number, ago: number) => {
     if (!objects.has(key)) objects.set(key, { key, size, stored: NOW - ago });
@@ -74,7 +78,7 @@ function held(given: readonly Given[], loose: Record<string, number> = {}, isCom
 }
 
 const options = { pin: [], now: NOW };
-const order = (given: Held, pin: string[] = []) =>
+const order = (given: CachedContent, pin: string[] = []) =>
   evictionOrder(imagesOf(given, { pin, now: NOW })).map((unit) =>
     "key" in unit ? unit.key : namesOf(unit).join(" "),
   );
@@ -83,7 +87,7 @@ const MB = 1_000_000;
 describe("an image", () => {
   test("is an index with its platforms, and takes what it shares with nothing else", () => {
     const { images } = imagesOf(
-      held([
+      cached([
         { name: "index", manifests: ["amd64", "arm64"], tag: "1" },
         { name: "amd64", blobs: { base: 50, own: 7 } },
         { name: "other", blobs: { base: 50, mine: 9 }, tag: "2" },
@@ -98,7 +102,7 @@ describe("an image", () => {
 
   test("is a platform by itself too where a tag names it", () => {
     const { images } = imagesOf(
-      held([
+      cached([
         { name: "index", manifests: ["amd64"], tag: "1" },
         { name: "amd64", blobs: { own: 7 }, tag: "1-amd64" },
       ]),
@@ -111,7 +115,7 @@ describe("an image", () => {
   });
 
   test("is incomplete without one of its blobs, or any of its platforms", () => {
-    const given = held([
+    const given = cached([
       { name: "index", manifests: ["amd64"] },
       { name: "cut", blobs: { base: 1, gone: 1 } },
     ]);
@@ -120,7 +124,7 @@ describe("an image", () => {
   });
 
   test("that is public never counts a private copy of what it needs, and one that is private counts both", () => {
-    const given = held([
+    const given = cached([
       { name: "open", blobs: { base: 10 } },
       { name: "secret", blobs: { base: 10 }, visibility: "private" },
     ]);
@@ -131,14 +135,14 @@ describe("an image", () => {
   });
 
   test("without a tag is named by where it was pulled from, as far as that is known", () => {
-    const { images } = imagesOf(held([{ name: "known", use: {} }, { name: "unknown" }]), options);
+    const { images } = imagesOf(cached([{ name: "known", use: {} }, { name: "unknown" }]), options);
     expect(images.flatMap(namesOf)).toEqual([`docker.io/known@${digest("known")}`, `@${digest("unknown")}`]);
   });
 });
 
 describe("what leaves first", () => {
   test("is what was used in fewer hours, of the same size", () => {
-    const given = held([
+    const given = cached([
       { name: "popular", blobs: { a: 9 * MB }, use: { uses: 5 } },
       { name: "once", blobs: { b: 9 * MB }, use: { uses: 1 } },
       { name: "never", blobs: { c: 9 * MB } },
@@ -151,7 +155,7 @@ describe("what leaves first", () => {
   });
 
   test("is what takes more for as many uses", () => {
-    const given = held([
+    const given = cached([
       { name: "small", blobs: { a: 4 * MB }, tag: "1", use: { uses: 2 } },
       { name: "large", blobs: { b: 400 * MB }, tag: "1", use: { uses: 2 } },
     ]);
@@ -159,7 +163,7 @@ describe("what leaves first", () => {
   });
 
   test("is what was popular at a lower level", () => {
-    const given = held([
+    const given = cached([
       { name: "once-popular", tag: "1", use: { uses: 9, level: 0 } },
       { name: "new", tag: "1", use: { uses: 1, level: 10 } },
     ]);
@@ -167,7 +171,7 @@ describe("what leaves first", () => {
   });
 
   test("is what was used longest ago, where that is all that is known", () => {
-    const given = held([
+    const given = cached([
       { name: "newer", tag: "1", storedAgo: 2 * HOUR },
       { name: "older", tag: "1", storedAgo: 3 * HOUR },
     ]);
@@ -177,12 +181,15 @@ describe("what leaves first", () => {
   test("is what no image needs, unless that can't be known or it has come just now", () => {
     const image: Given = { name: "image", tag: "1", storedAgo: 9 * HOUR };
     const loose = contentKey("blobs", digest("loose"), "public");
-    expect(order(held([{ ...image, use: { uses: 1 } }], { loose: 1 }))).toEqual([loose, "docker.io/image:1"]);
-    expect(order(held([image], { loose: 1 }, false))).toEqual(["docker.io/image:1", loose]);
+    expect(order(cached([{ ...image, use: { uses: 1 } }], { loose: 1 }))).toEqual([
+      loose,
+      "docker.io/image:1",
+    ]);
+    expect(order(cached([image], { loose: 1 }, false))).toEqual(["docker.io/image:1", loose]);
   });
 
   test("is never what is being pulled: an image of which anything was stored within ten minutes", () => {
-    const given = held([
+    const given = cached([
       { name: "arriving", blobs: { a: 900 * MB }, tag: "1", storedAgo: 9 * MINUTE },
       { name: "popular", tag: "1", storedAgo: 11 * MINUTE, use: { uses: 90 } },
     ]);
@@ -190,7 +197,7 @@ describe("what leaves first", () => {
   });
 
   test("is nothing that is pinned", () => {
-    const given = held([
+    const given = cached([
       { name: "library/alpine", tag: "3" },
       { name: "library/nginx", tag: "1" },
     ]);
@@ -202,7 +209,7 @@ describe("what leaves first", () => {
 
 describe("a plan", () => {
   test("frees no more than it must, blobs before manifests, and what a kept image needs not at all", () => {
-    const given = held([
+    const given = cached([
       { name: "first", blobs: { base: 5 * MB, one: 2 * MB }, use: { uses: 1 } },
       { name: "second", blobs: { base: 5 * MB, two: 2 * MB }, use: { uses: 2 } },
     ]);
@@ -216,7 +223,7 @@ describe("a plan", () => {
   });
 
   test("frees a shared blob with the last image that needs it", () => {
-    const given = held([
+    const given = cached([
       { name: "first", blobs: { base: 5 * MB } },
       { name: "second", blobs: { base: 5 * MB } },
     ]);

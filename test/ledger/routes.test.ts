@@ -1,4 +1,4 @@
-/** What the owner sees of what is held, and takes out of it. */
+/** What the owner sees of stored content, and removes from it. */
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { Ledger } from "../../src/objects/ledger.ts";
 import type { Digest } from "../../src/oci/digest.ts";

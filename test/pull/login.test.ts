@@ -152,8 +152,8 @@ describe("a private image", () => {
   });
 
   test("is served to no other client, cached or not: another user, anonymous, a forged token; at any host", async () => {
-    for (const isHeld of [false, true]) {
-      if (isHeld) for (const path of paths) expect(await statusOf(ALICE, path)).toBe(200);
+    for (const isStored of [false, true]) {
+      if (isStored) for (const path of paths) expect(await statusOf(ALICE, path)).toBe(200);
       for (const path of paths) {
         for (const init of [{}, { method: "HEAD" }, { headers: { Range: "bytes=0-9" } }]) {
           const answers = [

@@ -117,8 +117,8 @@ describe("a private image is refused", () => {
   ];
 
   test("to a key that doesn't permit it, by GET, HEAD or Range, cached or not", async () => {
-    for (const isHeld of [false, true]) {
-      if (isHeld) await pullAll();
+    for (const isStored of [false, true]) {
+      if (isStored) await pullAll();
       for (const path of everyWay("owner/secret", secret)) {
         for (const method of ["GET", "HEAD"]) expect(await statusOf(path, NARROW, { method })).toBe(403);
         expect(await statusOf(path, NARROW, { headers: { Range: "bytes=0-9" } })).toBe(403);

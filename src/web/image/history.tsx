@@ -32,8 +32,8 @@ export async function readHistory(
   const [newest] = entry?.history ?? [];
   if (!entry || !newest) return null;
   const at = new Date(newest.from).getTime() + cooldownFor(services.config.cooldown, full);
-  const isHeld = newest.digest !== null && newest.digest !== entry.served && at > services.now();
-  return { ...entry, due: isHeld ? new Date(at).toISOString() : null };
+  const isHeldBack = newest.digest !== null && newest.digest !== entry.served && at > services.now();
+  return { ...entry, due: isHeldBack ? new Date(at).toISOString() : null };
 }
 
 interface HistoryProps {

@@ -68,14 +68,14 @@ export interface TagServices {
   readonly ledger: Pick<HoldingsLedger, "tagPage">;
 }
 
-export interface HeldServices extends TagServices {
+export interface CachedServices extends TagServices {
   store: Pick<Store, "list" | "get">;
   readonly ledger: HoldingsLedger;
   /** Reads of the store that one request may make. */
   storeReads: number;
 }
 
-export interface Held {
+export interface CachedContent {
   objects: ReadonlyMap<string, StoredEntry>;
   /** Links to private content. */
   links: readonly StoredEntry[];
@@ -91,7 +91,7 @@ export interface Held {
 const LEARNT = 40;
 const MANIFEST = /^(private\/)?manifests\//;
 
-export interface HeldOptions {
+export interface CachedOptions {
   /** Whether tag records are read too. */
   withTags: boolean;
   /** Of the response that it is read for. */
@@ -99,11 +99,11 @@ export interface HeldOptions {
 }
 
 /** @param listed what `listCached` gave; read if absent. */
-export async function readHeld(
-  services: HeldServices,
-  { withTags, parts = new Parts() }: HeldOptions,
-  listed?: Pick<Held, "objects" | "links">,
-): Promise<Held> {
+export async function readCached(
+  services: CachedServices,
+  { withTags, parts = new Parts() }: CachedOptions,
+  listed?: Pick<CachedContent, "objects" | "links">,
+): Promise<CachedContent> {
   const { objects, links } = listed ?? (await listCached(services.store));
   const index = await parts.read("ledger", services.ledger.index(), { uses: [], references: [], level: 0 });
   const references = new Map(index.references.map((each) => [each.digest, each]));
@@ -127,7 +127,7 @@ export async function readHeld(
 
 /** By the ledger, which remembers it; by this request itself, as far as it may, where that fails. */
 async function learn(
-  services: HeldServices,
+  services: CachedServices,
   parts: Parts,
   names: ManifestName[],
 ): Promise<ManifestReferences[]> {
