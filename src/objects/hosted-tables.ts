@@ -182,21 +182,17 @@ export class HostedTables {
 
   /**
    * Bytes of the distinct content of all repositories that a pattern matches, and of what they had until it is collected.
-   * @param pattern with `*` for any text.
+   * @param pattern with `*` for any text. What doesn't begin as it does isn't read.
    * @param besides content that isn't counted.
    */
   bytesOf(pattern: string, besides: Digest | null): number {
-    const [start, end] = rangeOf(pattern);
-    const matches = "repository >= ?2 AND repository < ?3 AND repository GLOB ?1";
     const [row] = this.#rows<{ bytes: number | null }>(
       `WITH held AS (
-         SELECT 'blobs' AS kind, digest FROM blobs WHERE ${matches} UNION
-         SELECT 'manifests', digest FROM manifests WHERE ${matches} UNION
-         SELECT kind, digest FROM leaving WHERE ${matches})
-       SELECT sum(size) AS bytes FROM held JOIN contents USING (kind, digest) WHERE digest IS NOT ?4`,
+         SELECT 'blobs' AS kind, digest FROM blobs WHERE repository GLOB ?1 UNION
+         SELECT 'manifests', digest FROM manifests WHERE repository GLOB ?1 UNION
+         SELECT kind, digest FROM leaving WHERE repository GLOB ?1)
+       SELECT sum(size) AS bytes FROM held JOIN contents USING (kind, digest) WHERE digest IS NOT ?2`,
       pattern,
-      start,
-      end,
       besides,
     );
     return row?.bytes ?? 0;
@@ -402,10 +398,4 @@ function keptAnnotations(annotations: Record<string, string>): string {
 /** Bytes of a text in UTF-8. */
 export function byteLength(text: string): number {
   return new TextEncoder().encode(text).byteLength;
-}
-
-/** Between what the names that a pattern matches are: what other repositories have costs nothing to count then. */
-export function rangeOf(pattern: string): [start: string, end: string] {
-  const [start = ""] = pattern.split("*", 1);
-  return [start, `${start}\u{10ffff}`];
 }

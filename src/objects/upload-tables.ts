@@ -1,6 +1,5 @@
 /** The uploads to hosted repositories that are under way, and the parts that they have: SQL, and nothing else. */
 import type { Part } from "../push/records.ts";
-import { rangeOf } from "./hosted-tables.ts";
 
 export interface Upload {
   repository: string;
@@ -34,9 +33,8 @@ export class UploadTables {
   /** Bytes of the running uploads to repositories that match a pattern. */
   bytes(pattern: string): number {
     const [row] = this.#rows<{ bytes: number | null }>(
-      "SELECT sum(size) AS bytes FROM uploads WHERE repository >= ?2 AND repository < ?3 AND repository GLOB ?1",
+      "SELECT sum(size) AS bytes FROM uploads WHERE repository GLOB ?",
       pattern,
-      ...rangeOf(pattern),
     );
     return row?.bytes ?? 0;
   }
