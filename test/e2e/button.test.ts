@@ -11,10 +11,10 @@ import { parseEnv } from "node:util";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { parse } from "smol-toml";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { uploadMetadata } from "../../../scripts/deploy/upload-metadata.ts";
-import { readConfig } from "../../../src/config.ts";
-import { within } from "../../sockets/support/deadline.ts";
-import { PROJECT } from "../support/portolan.ts";
+import { uploadMetadata } from "../../scripts/deploy/upload-metadata.ts";
+import { readConfig } from "../../src/config.ts";
+import { PROJECT } from "../scripts/support/portolan.ts";
+import { within } from "../sockets/support/deadline.ts";
 
 /** What a clone doesn't have. */
 const NOT_CLONED = [
