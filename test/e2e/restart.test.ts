@@ -1,4 +1,6 @@
 // `npm start`, killed and restarted: stored content is still stored, and interrupted fills do no harm.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { Client } from "./support/client.ts";
 import { startDockerd } from "./support/dockerd.ts";
@@ -30,10 +32,18 @@ describe("dockerd, through a mirror that is killed", () => {
 
   const blobUrl = (digest: string) => `${mirror?.url}/v2/${REPOSITORIES["docker.io"]}/blobs/${digest}`;
 
+  /** A running fill is served as a hit too, and a kill loses it. */
+  const waitForFile = (digest: string): Promise<void> => {
+    const hex = digest.replace("sha256:", "");
+    const file = join(mirror?.data ?? "", "store/blobs/sha256", hex.slice(0, 2), hex);
+    return waitFor(`the mirror to have published ${digest}`, 30_000, async () => existsSync(file));
+  };
+
   test("its content is there after a restart, without upstream", async () => {
     await client?.pull(reference);
     await waitFor("the mirror's fetches to end", 30_000, async () => upstream.underWay() === 0);
     expectOneFetchEach(upstream, image);
+    for (const { digest } of [image.amd64.config, ...image.amd64.layers]) await waitForFile(digest);
 
     await mirror?.kill();
     await upstream.stop();
@@ -58,7 +68,7 @@ describe("dockerd, through a mirror that is killed", () => {
     });
     const { layers, config } = image.amd64;
     for (const { digest } of [config, ...layers]) {
-      if (digest !== largest.digest) await waitForHeld(blobUrl(digest));
+      if (digest !== largest.digest) await waitForFile(digest);
     }
     await mirror?.kill();
     await mirror?.start();
