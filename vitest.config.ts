@@ -24,7 +24,7 @@ const execArgv = ["--min-semi-space-size=32", "--max-semi-space-size=64"];
 /**
  * Four projects. `npm test` runs three of them: `workerd` has what needs the Worker's own runtime, `scripts` what needs a process
  * of its own and files, `node` what runs anywhere. `npm run test:mirrors` runs the fourth, which starts the mirror as a person
- * does and talks to it over real sockets: a twentieth of the tests, and half of the time. test/e2e and test/bench have runs of
+ * does and talks to it over real sockets: a twentieth of the tests, and two fifths of the time. test/e2e and test/bench have runs of
  * their own. A busy machine takes its time, so time-outs are long: what must be quick is counted, never timed.
  */
 export default defineConfig({

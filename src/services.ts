@@ -1,5 +1,4 @@
 /** Everything a pull needs, put together from the Worker's environment. */
-
 import { Gate } from "./access/gate.ts";
 import { Limits, type RateLimiter } from "./access/limits.ts";
 import { StoredKeys } from "./access/stored-keys.ts";

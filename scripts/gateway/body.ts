@@ -6,11 +6,14 @@ const SILENCE = 120_000;
 /** Bytes that are read of a body that isn't taken, as by the Worker. */
 const DRAINED = 1024 ** 3;
 
-/** A request's body, which is given up once its client is silent. Who stops reading may still respond. */
-export async function* bytesOf(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+/**
+ * A request's body, which is given up once its client is silent. After reading has stopped, a response can still be sent.
+ * @param silence milliseconds.
+ */
+export async function* bytesOf(request: IncomingMessage, silence = SILENCE): AsyncGenerator<Uint8Array> {
   const iterator = request[Symbol.asyncIterator]();
   for (;;) {
-    const timer = setTimeout(() => request.destroy(new Error("the client is silent")), SILENCE);
+    const timer = setTimeout(() => request.destroy(new Error("the client is silent")), silence);
     try {
       const { done, value } = await iterator.next();
       if (done) return;

@@ -1,5 +1,6 @@
 /** What a gateway has sent to the mirror that has its hosted repositories, for its owner. */
 import { RegistryError } from "../oci/errors.ts";
+import type { Gateway, GatewayProcess } from "../push/forward.ts";
 
 /** Since the gateway started. */
 export interface Forwarded {
@@ -24,7 +25,7 @@ export interface Forwarded {
 export const FORWARDED_PATH = "/_forwarded";
 
 /** @throws Error if the gateway's process can't be read. */
-export async function readForwarded(process: { fetch: typeof fetch }): Promise<Forwarded> {
+export async function readForwarded(process: GatewayProcess): Promise<Forwarded> {
   const response = await process.fetch(`http://gateway${FORWARDED_PATH}`);
   if (!response.ok) throw new Error(`the gateway's process responded with ${response.status}`);
   return response.json();
@@ -35,9 +36,7 @@ export async function readForwarded(process: { fetch: typeof fetch }): Promise<F
  * its clients see.
  * @throws RegistryError 409 at a gateway, which names the mirror to ask.
  */
-export async function requireOwnHosted(
-  gateway: { process: Parameters<typeof readForwarded>[0] } | null,
-): Promise<void> {
+export async function requireOwnHosted(gateway: Pick<Gateway, "process"> | null): Promise<void> {
   if (!gateway) return;
   const { url } = await readForwarded(gateway.process);
   throw new RegistryError(

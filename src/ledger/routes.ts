@@ -5,6 +5,7 @@ import { requireAdmin } from "../access/admin.ts";
 import { parseDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { waitUntilOf } from "../pull/wait-until.ts";
+import type { Gateway } from "../push/forward.ts";
 import type { Collected } from "../push/records.ts";
 import type { UpstreamClient } from "../upstream/client.ts";
 import { accountOf, detailsOfImage } from "./accounts.ts";
@@ -42,7 +43,7 @@ export interface AdminServices
   /** Hosted repositories, and garbage collection of their content. */
   hostedRecords: HostedLedger & { collect(isDryRun: boolean): Promise<Collected> };
   /** Null where hosted repositories are this mirror's own. */
-  gateway: { process: Parameters<typeof readForwarded>[0] } | null;
+  gateway: Pick<Gateway, "process"> | null;
   /** When this isolate started; milliseconds since the epoch. */
   started: number;
   /** Of the deployment, by which it is known in Via. */

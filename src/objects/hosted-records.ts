@@ -51,7 +51,7 @@ const TOUCH_EVERY = 1 / 24;
 const MOST_SOURCES = 100;
 /** Uploads that one repository may have at a time: an image has some tens of layers. */
 const MOST_UPLOADS = 1000;
-/** Referrers on a page, and their characters: each has the annotations of a whole manifest, and all repositories share this object's memory. */
+/** Referrers on a page, and their bytes: each has the annotations of a whole manifest, and all repositories share this object's memory. */
 const REFERRERS = 1000;
 const REFERRERS_SIZE = 2 * 1024 * 1024;
 /** Objects that are collected at a time. */
@@ -148,7 +148,7 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     tags: readonly string[],
     policy: Policy,
   ): Promise<PutManifestResult> {
-    const result = this.#whetherToPut(repository, manifest, tags, policy);
+    const result = this.#checkManifest(repository, manifest, tags, policy);
     const content = { kind: "manifests", ...manifest } as const;
     if (result.kind === "stored") {
       this.#tables.setSize(content);
@@ -158,7 +158,8 @@ export class HostedRecords extends DurableObject<Env> implements Records, Hosted
     return result;
   }
 
-  #whetherToPut(
+  /** What becomes of a manifest that is pushed. */
+  #checkManifest(
     repository: string,
     manifest: NewManifest,
     tags: readonly string[],

@@ -36,8 +36,7 @@ CREATE TABLE IF NOT EXISTS manifests (
   subject TEXT, artifact_type TEXT, annotations TEXT NOT NULL, pushed INTEGER NOT NULL,
   PRIMARY KEY (repository, digest)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS manifests_by_digest ON manifests (digest);
-DROP INDEX IF EXISTS manifests_by_subject;
-CREATE INDEX IF NOT EXISTS manifests_by_subject_in_order ON manifests (repository, subject, pushed, digest);
+CREATE INDEX IF NOT EXISTS manifests_by_subject ON manifests (repository, subject, pushed, digest);
 CREATE TABLE IF NOT EXISTS needs (
   repository TEXT NOT NULL, manifest TEXT NOT NULL, kind TEXT NOT NULL, digest TEXT NOT NULL,
   PRIMARY KEY (repository, manifest, kind, digest)) WITHOUT ROWID;
@@ -187,11 +186,11 @@ export class HostedTables {
    */
   bytesOf(pattern: string, besides: Digest | null): number {
     const [row] = this.#rows<{ bytes: number | null }>(
-      `WITH held AS (
+      `WITH counted AS (
          SELECT 'blobs' AS kind, digest FROM blobs WHERE repository GLOB ?1 UNION
          SELECT 'manifests', digest FROM manifests WHERE repository GLOB ?1 UNION
          SELECT kind, digest FROM leaving WHERE repository GLOB ?1)
-       SELECT sum(size) AS bytes FROM held JOIN contents USING (kind, digest) WHERE digest IS NOT ?2`,
+       SELECT sum(size) AS bytes FROM counted JOIN contents USING (kind, digest) WHERE digest IS NOT ?2`,
       pattern,
       besides,
     );
@@ -369,12 +368,10 @@ export class HostedTables {
   referrer(repository: string, digest: Digest): Referrer {
     const { artifactType, annotations, ...descriptor } = this.#sql
       .exec<{ mediaType: string; size: number; artifactType: string | null; annotations: string }>(
-        `SELECT media_type AS mediaType, size, artifact_type AS artifactType,
-           iif(length(CAST(annotations AS BLOB)) > ?3, '{}', annotations) AS annotations FROM manifests
-         WHERE repository = ?1 AND digest = ?2`,
+        `SELECT media_type AS mediaType, size, artifact_type AS artifactType, annotations FROM manifests
+         WHERE repository = ? AND digest = ?`,
         repository,
         digest,
-        MOST_ANNOTATIONS,
       )
       .one();
     return {

@@ -1,5 +1,4 @@
 /** What the pull path needs of the rest; `services.ts` above puts it together. */
-
 import type { Config } from "../config.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { BoundedMap } from "../registry/bounded-map.ts";

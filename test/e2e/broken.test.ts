@@ -4,7 +4,7 @@ import type { Client } from "./support/client.ts";
 import { hostsToml, registriesConf } from "./support/configurations.ts";
 import { startContainerd } from "./support/containerd.ts";
 import { startDockerd } from "./support/dockerd.ts";
-import { type Stage, startStage, waitForHeld } from "./support/mirror.ts";
+import { type Stage, startStage, waitForHit } from "./support/mirror.ts";
 import { startPodman } from "./support/podman.ts";
 import { pulledImageOf, referenceOf, type UpstreamName } from "./support/pulls.ts";
 
@@ -59,7 +59,7 @@ describe("the upstream breaks off in the middle of a layer", () => {
       expect(await client.run(reference)).toBe(image.verdict);
 
       const repository = reference.slice(0, reference.lastIndexOf(":"));
-      await waitForHeld(`${stage.url}/v2/${repository}/blobs/${largest.digest}`);
+      await waitForHit(`${stage.url}/v2/${repository}/blobs/${largest.digest}`);
       await client.clean();
       await source.stop();
       expect(await client.pull(reference)).toEqual(pulledImageOf(image));

@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import type { Client } from "./support/client.ts";
 import { startDockerd } from "./support/dockerd.ts";
 import { REPOSITORIES } from "./support/global.ts";
-import { waitForHeld } from "./support/mirror.ts";
+import { waitForHit } from "./support/mirror.ts";
 import { waitFor } from "./support/process.ts";
 import { expectOneFetchEach, pulledImageOf, referenceOf } from "./support/pulls.ts";
 import { type Served, serve } from "./support/served.ts";
@@ -76,7 +76,7 @@ describe("dockerd, through a mirror that is killed", () => {
     expect(await client?.run(reference)).toBe(image.verdict);
 
     // The killed fill leaves no lease behind that keeps the next one from storing the layer.
-    await waitForHeld(blobUrl(largest.digest));
+    await waitForHit(blobUrl(largest.digest));
     await waitFor("the mirror's fetches to end", 30_000, async () => upstream.underWay() === 0);
     await client?.clean();
     await upstream.stop();

@@ -1,6 +1,7 @@
 /** Hosted images as a tar, and what saving them says of other repositories' content. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { hashKey } from "../../src/access/keys.ts";
+import { HostedRecords } from "../../src/index.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { basic, KEYED } from "../access/keyed.ts";
 import { encode, imageManifest, localPusher, Pusher } from "../push/support.ts";
@@ -51,5 +52,39 @@ describe("on a mirror with keys", () => {
       return [response.status, text(response.bytes).replaceAll(digest, "DIGEST")];
     };
     expect(await said(layer.digest)).toEqual(await said(await digestOf(encode({ nowhere: true }))));
+  });
+});
+
+describe("on Cloudflare", () => {
+  const mirror = useMirror({ LOOPBACK: true, VERSION: { id: "1" } });
+
+  /** Pushes an image whose layers differ, and saves it. */
+  async function save(count: number) {
+    const client = localPusher(mirror);
+    const layers = [];
+    for (let at = 0; at < count; at++) {
+      layers.push(await client.pushBlob("hosted/team/app", encode({ at })));
+    }
+    const config = await client.pushBlob("hosted/team/app", encode({ os: "linux" }));
+    expect((await client.putManifest("hosted/team/app", "1", imageManifest(config, layers))).status).toBe(
+      201,
+    );
+    return mirror.request("/_/save/hosted/team/app:1", { host: "localhost" });
+  }
+
+  test("a hosted image of as many blobs as one request may look up is saved, a larger one refused", async () => {
+    expect((await save(29)).status).toBe(200);
+    const { status, bytes } = await save(30);
+    expect([status, text(bytes)]).toEqual([404, expect.stringContaining("could be looked up here")]);
+  });
+
+  test("a layer that can't be looked up isn't called missing", async () => {
+    const response = await save(1);
+    expect(response.status).toBe(200);
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    vi.spyOn(HostedRecords.prototype, "findBlob").mockRejectedValue(new Error("out of order"));
+    const { bytes } = await mirror.request("/_/save/hosted/team/app:1", { host: "localhost" });
+    expect(text(bytes)).not.toContain("isn't stored");
+    expect(text(bytes)).toContain("could be looked up here");
   });
 });

@@ -262,7 +262,7 @@ describe("on Cloudflare", () => {
     await pull(mirror, NAME, { host: HOST });
     const response = await mirror.request(`/_/save/${NAME}`, { host: HOST });
     expect(response.status).toBe(404);
-    expect(JSON.stringify(response.json())).toContain("more layers than one request can look up");
+    expect(JSON.stringify(response.json())).toContain("not all layers of the image could be looked up");
   });
 });
 

@@ -112,7 +112,13 @@ export async function readTags(pull: Pull, path: string, last: string | null): P
 
 /** What a hosted repository has, by the same requests as a client's. */
 export function hostedAt(pull: Pull, path: string): { hasBlob: (digest: Digest) => Promise<boolean> } {
-  return { hasBlob: async (digest) => (await pull("HEAD", `${path}/blobs/${digest}`)).ok };
+  return {
+    hasBlob: async (digest) => {
+      const { ok, status } = await pull("HEAD", `${path}/blobs/${digest}`);
+      if (ok || status === 404) return ok;
+      throw new Error(`${path} responded with ${status}`);
+    },
+  };
 }
 
 export interface Referrer {

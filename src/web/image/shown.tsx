@@ -2,7 +2,7 @@
 import type { FC } from "hono/jsx";
 import type { Texts } from "../texts/en.ts";
 
-/** Entries of a list: nobody reads more, and the page is made in memory that all requests share. */
+/** Entries of a list. The page is made in memory that all requests share. */
 const MOST = 1000;
 /** Characters of a name. */
 const LONGEST = 200;

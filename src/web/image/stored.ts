@@ -1,6 +1,6 @@
 /** Which layers of an image are stored here. */
 import type { Digest } from "../../oci/digest.ts";
-import { contentKey, hostedKey, linkKey, type Store } from "../../store/store.ts";
+import { contentKey, linkKey, type Store } from "../../store/store.ts";
 
 export interface StoredServices {
   store: Pick<Store, "head">;
@@ -11,12 +11,10 @@ export interface StoredServices {
 /** The repository whose image it is. */
 export type StoredIn =
   | { upstream: string; repository: string }
-  /** Says whether the hosted repository has a blob, as far as the visitor may know. */
+  /** Says whether the hosted repository has a blob, as far as the visitor may know. It rejects where that can't be found out. */
   | { hasBlob: (digest: Digest) => Promise<boolean> };
 
-/**
- * @returns by digest; layers that weren't looked up, since there are too many, are missing.
- */
+/** @returns by digest; layers that weren't looked up, or that couldn't be, are missing. */
 export async function storedAmong(
   { store, storeReads }: StoredServices,
   name: StoredIn,
@@ -29,22 +27,17 @@ export async function storedAmong(
     return look().catch(() => null);
   };
   const has = (key: string) => within(async () => (await store.head(key)) !== null);
-  const isHosted = "hasBlob" in name;
   const found = new Map<Digest, boolean>();
   const note = (digest: Digest, isStored: boolean | null) => isStored !== null && found.set(digest, isStored);
   const unique = [...new Set(digests)];
-  await Promise.all(
-    unique.map(async (digest) =>
-      note(digest, await has(isHosted ? hostedKey("blobs", digest) : contentKey("blobs", digest, "public"))),
-    ),
-  );
-  if (isHosted) {
-    // A manifest may name what another repository has: that it is stored isn't the visitor's to know.
-    const here = unique.filter((digest) => found.get(digest));
-    for (const digest of here) found.delete(digest);
-    await Promise.all(here.map(async (digest) => note(digest, await within(() => name.hasBlob(digest)))));
+  if ("hasBlob" in name) {
+    // Not from the store: a manifest may name what another repository has, and that isn't the visitor's to know.
+    await Promise.all(unique.map(async (digest) => note(digest, await within(() => name.hasBlob(digest)))));
     return found;
   }
+  await Promise.all(
+    unique.map(async (digest) => note(digest, await has(contentKey("blobs", digest, "public")))),
+  );
   // Private content counts only where it came out of this repository, which the visitor may pull.
   const others = unique.filter((digest) => found.get(digest) === false);
   await Promise.all(

@@ -2,6 +2,7 @@
 import type { FC } from "hono/jsx";
 import { readForwarded } from "../../ledger/forwarded.ts";
 import type { HostedImage, HostedRemoval } from "../../ledger/hosted.ts";
+import type { GatewayProcess } from "../../push/forward.ts";
 import { bytesText, shortDigest, timeText } from "../format.ts";
 import type { Texts } from "../texts/en.ts";
 import { Action, ActionForm, ActionsHeading, Block, Figures, Table } from "./parts.tsx";
@@ -19,10 +20,7 @@ export const hosted: SectionView = (request) => {
 };
 
 /** At a gateway: where hosted repositories are. Its own records have nothing of them. */
-async function elsewhere(
-  { visit: { texts }, parts }: SectionRequest,
-  process: Parameters<typeof readForwarded>[0],
-) {
+async function elsewhere({ visit: { texts }, parts }: SectionRequest, process: GatewayProcess) {
   const { owner } = texts;
   const forwarded = await parts.read("hosted", readForwarded(process), null);
   return (

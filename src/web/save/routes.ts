@@ -67,7 +67,7 @@ async function requireStored(
   if (missing === undefined) return;
   const message =
     stored.size < unique.length
-      ? "the image has more layers than one request can look up here: use portolan save"
+      ? "not all layers of the image could be looked up here: use portolan save"
       : `${missing} isn't stored here: pull the image through this mirror first, or use portolan save`;
   throw new RegistryError(404, "BLOB_UNKNOWN", message);
 }

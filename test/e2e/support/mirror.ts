@@ -67,8 +67,8 @@ export async function startStage(registry: string, vars: Record<string, string> 
 }
 
 /** Waits until the mirror has a blob in its store. */
-export function waitForHeld(blob: string): Promise<void> {
-  return waitFor("the mirror to hold the blob", 30_000, async () => {
+export function waitForHit(blob: string): Promise<void> {
+  return waitFor("the mirror to serve the blob as a hit", 30_000, async () => {
     const { headers } = await fetch(blob, { method: "HEAD" });
     return headers.get("cache-status")?.includes("hit") ?? false;
   });

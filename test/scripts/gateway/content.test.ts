@@ -177,7 +177,7 @@ test("the owner sees what was sent on, and no hosted repositories of the gateway
   expect(metrics).not.toContain("portolan_hosted_");
 });
 
-describe("the owner who asks a gateway for its own hosted repositories is told where they are", () => {
+describe("the owner who asks a gateway for its own hosted repositories gets the address of the mirror that has them", () => {
   const reason = () => `hosted repositories are at http://${scene.proxy.host} (--push-to): ask that mirror`;
   const adminKey = async () => (await readFile(join(scene.folder, "gateway", "admin-key"), "utf8")).trim();
   const command = (...args: string[]) =>

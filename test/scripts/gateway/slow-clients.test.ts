@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => scene?.close());
 
-/** A body that goes on as it is told to. */
+/** A body whose sender decides when it continues. */
 function slowBody() {
   const { promise, resolve } = Promise.withResolvers<ReadableStreamDefaultController<Uint8Array>>();
   return { body: new ReadableStream<Uint8Array>({ start: resolve }), sender: promise };

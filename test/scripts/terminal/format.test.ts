@@ -26,7 +26,7 @@ test.each([
   expect(span(seconds)).toBe(text);
 });
 
-test("a time is told from the present, whether in milliseconds or ISO 8601", () => {
+test("the time since then is shown, whether it is given in milliseconds or ISO 8601", () => {
   const time = Date.now() - 4 * 86_400_000;
   expect([ago(time), ago(new Date(time).toISOString())]).toEqual(["4 days ago", "4 days ago"]);
 });
