@@ -66,7 +66,7 @@ export async function startStage(registry: string, vars: Record<string, string> 
   };
 }
 
-/** Waits until the mirror has a blob in its store. */
+/** Waits until the mirror serves a blob as a hit: from its store, or from a fill that is still running. */
 export function waitForHit(blob: string): Promise<void> {
   return waitFor("the mirror to serve the blob as a hit", 30_000, async () => {
     const { headers } = await fetch(blob, { method: "HEAD" });
